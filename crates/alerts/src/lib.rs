@@ -1,0 +1,1 @@
+//! The `alerts` room; see ARCHITECTURE.md.

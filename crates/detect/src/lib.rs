@@ -1,0 +1,1 @@
+//! The `detect` room; see ARCHITECTURE.md.

@@ -1,0 +1,1 @@
+//! The `lake` room; see ARCHITECTURE.md.

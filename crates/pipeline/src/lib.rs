@@ -1,0 +1,1 @@
+//! The `pipeline` room; see ARCHITECTURE.md.

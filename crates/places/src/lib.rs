@@ -1,0 +1,1 @@
+//! The `places` room; see ARCHITECTURE.md.
