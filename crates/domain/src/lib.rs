@@ -1,1 +1,26 @@
-//! Words and ports.
+//! The words of the house and the ports that join its rooms: posts, topics, what was understood, places, series,
+//! anomalies, alerts, and the traits behind which disks, networks and models stand. No I/O, no runtime, no clock.
+
+pub mod error;
+pub mod ids;
+pub mod post;
+pub mod enrichment;
+pub mod place;
+pub mod topic;
+pub mod anomaly;
+pub mod alert;
+pub mod ports;
+pub mod clock;
+
+pub use alert::{Alert, AlertRule, AlertState, Condition, Notification};
+pub use anomaly::{Anomaly, Driver, ExamplePost, Severity};
+pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
+pub use enrichment::{
+    Category, EmotionScore, Enrichment, Entity, EntityKind, KeyPhrase, Language, Sentiment, SentimentLabel,
+};
+pub use error::{Error, ErrorKind, Result};
+pub use ids::{PostId, SourceId};
+pub use place::{Coordinates, Place, PlaceFrom, PlaceKind};
+pub use ports::*;
+pub use post::{Author, Deletion, Post, Provenance, Record};
+pub use topic::Topic;

@@ -1,0 +1,81 @@
+//! What was noticed: a change in the volume of mentions, how large against what was expected, and why.
+
+use crate::clock::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// How much attention an anomaly deserves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    Low,
+    Medium,
+    High,
+    Critical,
+}
+
+impl Severity {
+    /// The word stored in the lake.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+/// One incident on one series, from its onset to its end.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Anomaly {
+    /// Stable: the same series and onset give the same id.
+    pub id: String,
+    pub topic: String,
+    /// None: the topic as a whole.
+    pub category: Option<String>,
+    /// Length of the counting interval, seconds.
+    pub interval_s: u32,
+    /// Start of the first interval out of line.
+    pub onset: Timestamp,
+    /// End of the last interval out of line; none while it goes on.
+    pub end: Option<Timestamp>,
+    /// Mentions in the peak interval.
+    pub observed: f64,
+    /// What was expected there, with the interval that was normal.
+    pub expected: f64,
+    pub lower: f64,
+    pub upper: f64,
+    /// 0 to 1; means the same on small and large series.
+    pub score: f64,
+    pub severity: Severity,
+    /// One sentence for people.
+    pub sentence: String,
+    pub drivers: Vec<Driver>,
+    pub examples: Vec<ExamplePost>,
+    pub detected_at: Timestamp,
+}
+
+/// A value of a dimension that makes up part of the excess.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Driver {
+    /// `category`, `entity`, `key_phrase`, `language`, `country`, `platform`, `author`, `sentiment`.
+    pub dimension: String,
+    pub value: String,
+    pub observed: f64,
+    pub expected: f64,
+    /// Share of the excess that it explains, 0 to 1.
+    pub contribution: f64,
+    /// Never seen in the baseline.
+    pub new: bool,
+}
+
+/// A post that shows what an anomaly is about.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ExamplePost {
+    pub post_id: String,
+    pub text: String,
+    pub url: Option<String>,
+    pub sentiment: Option<String>,
+    /// Posts in the window that say nearly the same, this one included.
+    pub copies: u32,
+}

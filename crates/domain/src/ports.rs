@@ -1,0 +1,205 @@
+//! The ports: what a room needs from a disk, a network or a model, in our words. Each has a conformance suite in
+//! `testkit` that every implementation passes. "Not found" is `Ok(None)`.
+
+use crate::alert::{Alert, Notification};
+use crate::anomaly::Anomaly;
+use crate::clock::Timestamp;
+use crate::enrichment::Enrichment;
+use crate::error::Result;
+use crate::ids::PostId;
+use crate::place::{Place, PlaceFrom};
+use crate::post::{Post, Record};
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// Position of a record in a queue partition; starts at 1, grows by appending.
+pub type Offset = u64;
+
+/// What became of one appended record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Appended {
+    /// On disk, at this offset.
+    Stored(Offset),
+    /// The same post (or deletion) is already kept: nothing was added.
+    Duplicate,
+    /// The post was deleted by its platform before: it stays out.
+    Deleted,
+}
+
+/// A record on loan to the pipeline.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Leased {
+    pub offset: Offset,
+    pub record: Record,
+}
+
+/// Records on loan, in order of offset. What is not acked in time is lent again.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Lease {
+    pub id: u64,
+    /// Name of the partition: the application id of the lake's transactions.
+    pub partition: String,
+    pub records: Vec<Leased>,
+}
+
+/// Something that could not be kept or understood, with the reason. Nothing is thrown away.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DeadLetter {
+    /// Given by the queue; 0 before it is stored.
+    pub id: u64,
+    pub source: String,
+    /// In words: what is wrong and where.
+    pub reason: String,
+    /// What came in, as far as it is text (invalid bytes replaced).
+    pub payload: String,
+    pub occurred_at: Timestamp,
+}
+
+/// How full the queue is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueDepth {
+    pub waiting: u64,
+    pub in_flight: u64,
+    pub dead_letters: u64,
+    /// Records ever appended.
+    pub appended: u64,
+    /// Appends refused because the post was kept already.
+    pub duplicates: u64,
+    /// Age of the oldest record not yet acked, in milliseconds.
+    pub oldest_ms: u64,
+}
+
+/// The durable queue between listening and understanding.
+#[async_trait]
+pub trait PostQueue: Send + Sync {
+    /// Puts records on disk, in order; returns, one answer a record, once they are there. De-duplicates by post id.
+    /// An error of kind `Retry` means full: wait.
+    async fn append(&self, records: Vec<Record>) -> Result<Vec<Appended>>;
+    /// Lends up to `limit` records for `duration`; `None` when there are none to lend.
+    async fn lease(&self, limit: usize, duration: Duration) -> Result<Option<Lease>>;
+    /// The lease's records are in the lake: forget them.
+    async fn ack(&self, lease_id: u64) -> Result<()>;
+    /// Gives a lease back unprocessed (a stop in mid-batch).
+    async fn release(&self, lease_id: u64) -> Result<()>;
+    /// Sets things aside with their reason.
+    async fn dead_letter(&self, letters: Vec<DeadLetter>) -> Result<()>;
+    /// The newest dead letters first.
+    async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>>;
+    /// Takes a dead letter out (after it was replayed or given up).
+    async fn remove_dead_letter(&self, id: u64) -> Result<Option<DeadLetter>>;
+    async fn depth(&self) -> Result<QueueDepth>;
+    /// Waits until there may be something to lease, or until `timeout`.
+    async fn wait(&self, timeout: Duration);
+}
+
+/// Small durable documents that are not a stream: topics, users, sessions, rules, cursors, alerts, labels. A kind is a
+/// plain word, a key any text.
+#[async_trait]
+pub trait StateStore: Send + Sync {
+    async fn get(&self, kind: &str, key: &str) -> Result<Option<serde_json::Value>>;
+    async fn put(&self, kind: &str, key: &str, value: serde_json::Value) -> Result<()>;
+    /// Writes only when nothing is there yet; says whether it wrote.
+    async fn put_new(&self, kind: &str, key: &str, value: serde_json::Value) -> Result<bool>;
+    async fn delete(&self, kind: &str, key: &str) -> Result<bool>;
+    /// All of a kind, by key.
+    async fn list(&self, kind: &str) -> Result<Vec<(String, serde_json::Value)>>;
+}
+
+/// A post with everything that was understood of it, ready for the lake.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EnrichedPost {
+    pub offset: Offset,
+    pub post: Post,
+    pub enrichment: Enrichment,
+    /// Names of the topics it mentions.
+    pub topics: Vec<String>,
+    /// The place of the post: the surest of geotag, text, profile.
+    pub place: Option<(Place, PlaceFrom)>,
+    /// Where the author says he lives, told apart from the post's own place.
+    pub author_place: Option<Place>,
+    pub enriched_at: Timestamp,
+}
+
+/// One batch for the lake.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EnrichedBatch {
+    /// Queue partition: the application id of the transaction.
+    pub partition: String,
+    /// Offset of the last record of the lease: the version of the transaction.
+    pub last_offset: Offset,
+    pub posts: Vec<EnrichedPost>,
+    /// Posts to delete everywhere (deleted on the platform, or replaced by an edit).
+    pub deletions: Vec<PostId>,
+}
+
+/// The writing side of the lake.
+#[async_trait]
+pub trait PostTable: Send + Sync {
+    /// Commits the batch to every table. Rows that an earlier commit of the same partition covered (offset at or below
+    /// the table's transaction version) are skipped, so a replayed lease adds nothing.
+    async fn commit(&self, batch: EnrichedBatch) -> Result<()>;
+    /// Writes again what was understood of posts that are already there (`reprocess`).
+    async fn rewrite(&self, posts: Vec<EnrichedPost>) -> Result<()>;
+    /// Adds or replaces anomalies, by id.
+    async fn put_anomalies(&self, anomalies: Vec<Anomaly>) -> Result<()>;
+    /// Adds or replaces alerts, by id.
+    async fn put_alerts(&self, alerts: Vec<Alert>) -> Result<()>;
+}
+
+/// Limits of a query, so that no reader stops the house.
+#[derive(Debug, Clone, Copy)]
+pub struct QueryLimits {
+    pub rows_max: usize,
+    pub timeout: Duration,
+}
+
+impl Default for QueryLimits {
+    fn default() -> Self {
+        Self { rows_max: 10_000, timeout: Duration::from_secs(30) }
+    }
+}
+
+/// Rows of an answer.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Rows {
+    pub columns: Vec<Column>,
+    pub rows: Vec<Vec<serde_json::Value>>,
+    /// More rows were there than the limit let through.
+    pub truncated: bool,
+}
+
+/// A column of an answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Column {
+    pub name: String,
+    /// SQL name of the type.
+    pub data_type: String,
+}
+
+/// The reading side of the lake: SQL over the tables `raw`, `sentiment`, `entities`, `key_phrases`, `anomalies`,
+/// `alerts` and the view `posts`. Read-only: whatever writes is refused with kind `Reject`.
+#[async_trait]
+pub trait Analytics: Send + Sync {
+    async fn query(&self, sql: &str, limits: QueryLimits) -> Result<Rows>;
+    /// Grows with every commit: a key for caches.
+    fn version(&self) -> u64;
+}
+
+/// Text in, understanding out. Synchronous: it runs on threads of its own.
+pub trait Enricher: Send + Sync {
+    /// One answer per post, in order. A post that can't be understood is a `Reject` with its reason; it never spoils
+    /// the others.
+    fn enrich(&self, posts: &[Post]) -> Vec<Result<Enrichment>>;
+    /// Name and version of the model.
+    fn model(&self) -> &str;
+}
+
+/// Delivers notifications to one channel.
+#[async_trait]
+pub trait Notifier: Send + Sync {
+    /// Name of the channel in rules.
+    fn channel(&self) -> &str;
+    /// Delivers one notification. `Retry`: try again later; `Reject`: the channel refuses it for good.
+    async fn notify(&self, notification: &Notification) -> Result<()>;
+}

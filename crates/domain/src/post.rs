@@ -1,0 +1,108 @@
+//! One public message as a connector hands it over: its words untouched, its origin named, the platform's own JSON kept.
+
+use crate::clock::Timestamp;
+use crate::ids::{PostId, SourceId};
+use crate::place::Coordinates;
+use serde::{Deserialize, Serialize};
+
+/// One public message.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Post {
+    /// `platform:native_id`.
+    pub id: PostId,
+    /// The configured source that brought it.
+    pub source: SourceId,
+    /// `x`, `bluesky`, `mastodon`, `news`, ...; lower case.
+    pub platform: String,
+    /// The words as written.
+    pub text: String,
+    /// Who wrote it, as far as the platform tells.
+    pub author: Option<Author>,
+    /// Where people can read it.
+    pub url: Option<String>,
+    /// When it was written (event time, UTC).
+    pub occurred_at: Timestamp,
+    /// When we got it.
+    pub received_at: Timestamp,
+    /// The platform's own claim of the language (BCP 47), a hint and no more.
+    pub language_hint: Option<String>,
+    /// Coordinates carried by the post itself.
+    pub coordinates: Option<Coordinates>,
+    /// The name of a place that the author attached to the post.
+    pub place_name: Option<String>,
+    /// The post of which this is a repost.
+    pub repost_of: Option<PostId>,
+    /// Earlier versions that this post replaces (an edit has an id of its own on X).
+    pub replaces: Vec<PostId>,
+    /// How many people it may have reached, as the source states it.
+    pub reach: Option<u64>,
+    /// How it came: streamed, searched to fill a gap, pushed, read from a file.
+    pub provenance: Provenance,
+    /// Names of topics that the source already matched (X's rule tags); ours are matched again by us.
+    pub topics_hint: Vec<String>,
+    /// The original JSON, as received: the truth from which all else can be rebuilt.
+    pub payload: String,
+}
+
+/// The author of a post.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Author {
+    /// The platform's id of the account.
+    pub id: Option<String>,
+    /// The handle, without `@`.
+    pub username: Option<String>,
+    /// What the author writes about where he lives.
+    pub location: Option<String>,
+    /// How many follow the account.
+    pub followers: Option<u64>,
+}
+
+/// How a post reached us: counts of a stream and of a search differ, so it is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Provenance {
+    Stream,
+    Search,
+    Push,
+    File,
+    Sample,
+}
+
+impl Provenance {
+    /// The word stored in the lake.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Stream => "stream",
+            Self::Search => "search",
+            Self::Push => "push",
+            Self::File => "file",
+            Self::Sample => "sample",
+        }
+    }
+}
+
+/// A platform's notice that a post is gone, or that an edit replaced it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deletion {
+    pub id: PostId,
+    pub source: SourceId,
+    pub received_at: Timestamp,
+}
+
+/// What a source hands to the queue.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "record", rename_all = "lowercase")]
+pub enum Record {
+    Post(Box<Post>),
+    Deletion(Deletion),
+}
+
+impl Record {
+    /// The post that the record is about.
+    pub fn post_id(&self) -> &PostId {
+        match self {
+            Self::Post(post) => &post.id,
+            Self::Deletion(deletion) => &deletion.id,
+        }
+    }
+}
