@@ -1,2 +1,129 @@
-//! The binary: command line, configuration, wiring, life cycle.
-fn main() {}
+//! The `overheard` program: reads the command line and hands it to one file per command under `commands`. It relies on
+//! `config` for settings and `house` for the wiring of the rooms; it holds no logic of its own.
+//!
+//! Exit codes: 0 done; 1 failed; 2 wrong usage; 3 done, but something was found that wants a person (rejected posts,
+//! a failed check).
+
+mod commands;
+mod config;
+mod house;
+mod output;
+
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use tracing_subscriber::EnvFilter;
+
+/// What people say about you in public: how much, how they feel, about what, where, and when something changes.
+///
+/// Start with `overheard demo` (a sample of our own making, no account needed) or `overheard up`.
+#[derive(Debug, Parser)]
+#[command(name = "overheard", version, propagate_version = true, max_term_width = 110)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Flags that every command takes.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Global {
+    /// Settings file (TOML); `overheard config print --default` shows every setting with its meaning.
+    #[arg(long, global = true, env = "OVERHEARD_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The installation's folder: queue, state and lake [default: overheard-data].
+    #[arg(long, global = true, env = "OVERHEARD_DATA_DIR", value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// What is logged to standard error: error, warn, info, debug, or a filter such as `lake=debug`.
+    #[arg(long, global = true, env = "OVERHEARD_LOG", value_name = "FILTER")]
+    log: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run everything: listen, understand, watch, alert, and serve the dashboard.
+    Up(commands::up::Args),
+    /// Run with a sample of our own making: two weeks of posts replayed up to now, then live.
+    Demo(commands::demo::Args),
+    /// Bring in posts from files (JSONL, CSV; `-` is standard input).
+    Import(commands::import::Args),
+    /// Say what the model understands of texts, without storing them.
+    Analyze(commands::analyze::Args),
+    /// Ask the lake in SQL (read-only).
+    Sql(commands::sql::Args),
+    /// What you listen for: named queries.
+    Topics(commands::topics::Args),
+    /// Posts that could not be kept or understood, with the reason; look at them, replay them.
+    DeadLetters(commands::dead_letters::Args),
+    /// Understand posts again that are in the lake already (a new model, new categories, new topics).
+    Reprocess(commands::reprocess::Args),
+    /// Turn place names into coordinates.
+    Geocode(commands::geocode::Args),
+    /// Run the detector over a series from a file or from the lake and show what it would have found.
+    Backtest(commands::backtest::Args),
+    /// Alert rules and channels: list them, send a sample.
+    Alerts(commands::alerts::Args),
+    /// Your own categories: check, train, evaluate.
+    Categories(commands::categories::Args),
+    /// Language models: what is loaded; bring in a Hugging Face classifier.
+    Models(commands::models::Args),
+    /// Check configuration, credentials, disk, clock, model and sources, and say how to mend what fails.
+    Doctor(commands::doctor::Args),
+    /// Settings: check, print, JSON schema.
+    Config(commands::config::Args),
+}
+
+fn main() -> ExitCode {
+    // One provider for every TLS client in the process, before any of them starts.
+    if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
+        eprintln!("overheard: a TLS provider was installed before main");
+    }
+    let cli = Cli::parse();
+    start_log(&cli);
+    match run(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("overheard: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Long-running commands tell their milestones; the others speak only of trouble.
+fn start_log(cli: &Cli) {
+    let default = match cli.command {
+        Command::Up(_) | Command::Demo(_) => "warn,overheard=info,sources=info,alerts=info,server=info,queue=info",
+        _ => "warn",
+    };
+    let filter = cli.global.log.clone().unwrap_or_else(|| default.to_owned());
+    let filter = EnvFilter::try_new(&filter).unwrap_or_else(|error| {
+        eprintln!("overheard: --log {filter:?}: {error}; using {default:?}");
+        EnvFilter::new(default)
+    });
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(true).init();
+}
+
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let global = &cli.global;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match cli.command {
+            Command::Up(args) => commands::up::run(global, args).await,
+            Command::Demo(args) => commands::demo::run(global, args).await,
+            Command::Import(args) => commands::import::run(global, args).await,
+            Command::Analyze(args) => commands::analyze::run(global, args),
+            Command::Sql(args) => commands::sql::run(global, args).await,
+            Command::Topics(args) => commands::topics::run(global, args).await,
+            Command::DeadLetters(args) => commands::dead_letters::run(global, args).await,
+            Command::Reprocess(args) => commands::reprocess::run(global, args).await,
+            Command::Geocode(args) => commands::geocode::run(args),
+            Command::Backtest(args) => commands::backtest::run(global, args).await,
+            Command::Alerts(args) => commands::alerts::run(global, args).await,
+            Command::Categories(args) => commands::categories::run(global, args),
+            Command::Models(args) => commands::models::run(global, args).await,
+            Command::Doctor(args) => commands::doctor::run(global, args).await,
+            Command::Config(args) => commands::config::run(global, args),
+        }
+    })
+}

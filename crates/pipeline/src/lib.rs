@@ -1,1 +1,9 @@
-//! The `pipeline` room; see ARCHITECTURE.md.
+//! The stages a post passes, in order: lease from the queue, understand, commit to the lake, acknowledge; and, beside
+//! them, the watch that turns the lake's counts into anomalies. It relies on the ports of `domain` alone for disks and
+//! models, and holds no business rule of its own.
+
+pub mod understand;
+pub mod carry;
+
+pub use carry::{Carry, CarryConfig, Committed};
+pub use understand::Understand;

@@ -1,0 +1,65 @@
+# `make help` lists what can be done here.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PORT ?= 8480
+DATA ?= overheard-data
+
+.PHONY: help setup setup-test web build demo dev fmt lint test unit e2e golden bench eval x-simulator clean-demo
+
+help: ## Say what can be done here
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+setup: ## Install what is missing (C compiler, Node packages of the dashboard)
+	@command -v cargo >/dev/null || { echo "Rust 1.95 or newer is needed: https://rustup.rs"; exit 1; }
+	@command -v cc >/dev/null || { apt-get update -qq && apt-get install -y -qq gcc libc6-dev; }
+	@command -v npm >/dev/null || { apt-get update -qq && apt-get install -y -qq nodejs npm; }
+	@cd web && { [ -d node_modules ] && [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --no-audit --no-fund --loglevel=error; }
+
+setup-test: setup ## ... and what tests need besides (Chromium)
+	@command -v chromium >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-noto-core; }
+
+web: setup ## Build the dashboard
+	@cd web && { [ dist/index.html -nt package.json ] && [ -z "$$(find src index.html vite.config.ts -newer dist/index.html 2>/dev/null | head -1)" ] || npm run --silent build; }
+
+build: web ## Build the program (the dashboard inside)
+	cargo build -p overheard
+
+demo: build ## Run on the bundled sample and open the dashboard on localhost
+	./target/debug/overheard demo
+
+dev: build ## Run on the bundled sample with the dashboard's development server beside it
+	(./target/debug/overheard demo --no-open & cd web && npm run dev)
+
+fmt: ## Format everything
+	cargo fmt --all
+	cd web && npm run --silent format
+
+lint: ## Format check and lints, warnings are errors
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+
+test: setup-test web ## Everything that must pass; what CI runs
+	cargo fmt --all --check
+	cargo build -p overheard
+	cargo test --workspace
+	cd web && npm test
+	$(MAKE) e2e
+
+e2e: build ## Browser tests over the real program
+	cd web && npm run --silent e2e
+
+golden: ## Write the golden files anew; read the diff
+	UPDATE_GOLDEN=1 cargo test --workspace golden
+
+bench: build ## Speed against peers (installs Python peers into target/bench-venv)
+	bench/run.sh
+
+eval: build ## Quality of language and detection on the data of OVERHEARD_DATA
+	bench/eval.sh
+
+x-simulator: ## A stand-in for X's API on this machine, to see the real connector work
+	cargo run -q -p testkit --bin x-simulator -- --help
+	cargo run -q -p testkit --bin x-simulator
+
+clean-demo: ## Forget the demo's data
+	rm -rf overheard-demo

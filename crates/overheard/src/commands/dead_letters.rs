@@ -1,0 +1,65 @@
+//! `overheard dead-letters`: what could not be kept or understood, with the reason.
+
+use crate::Global;
+use crate::config::Config;
+use crate::house;
+use crate::output::{self, Format, say};
+use anyhow::{Result, bail};
+use clap::Subcommand;
+use domain::PostQueue;
+use serde_json::json;
+use std::process::ExitCode;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// The newest first, with the reason.
+    List {
+        #[arg(long, value_enum, default_value = "table")]
+        format: Format,
+        #[arg(long, default_value_t = 100)]
+        limit: usize,
+    },
+    /// One of them, with what came in.
+    Show { id: u64 },
+    /// Put them through again: all, or the ids given. What fails again comes back with its reason.
+    Replay { ids: Vec<u64> },
+}
+
+pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
+    let config = Config::load(global.config.as_deref(), global.data.as_deref())?;
+    let queue = house::open_queue(&config)?;
+    match args.action {
+        Action::List { format, limit } => {
+            let letters = queue.dead_letters(limit).await?;
+            if letters.is_empty() && format == Format::Table {
+                say("no dead letters")?;
+                return Ok(ExitCode::SUCCESS);
+            }
+            let rows = letters
+                .into_iter()
+                .map(|letter| vec![json!(letter.id), json!(letter.occurred_at), json!(letter.source), json!(letter.reason)])
+                .collect();
+            output::print(&output::rows(&["id", "at", "source", "reason"], rows), format)?;
+        }
+        Action::Show { id } => {
+            let Some(letter) = queue.dead_letters(usize::MAX).await?.into_iter().find(|letter| letter.id == id) else {
+                bail!("there is no dead letter {id}; `overheard dead-letters list` shows them");
+            };
+            say(serde_json::to_string_pretty(&letter)?)?;
+        }
+        Action::Replay { ids } => {
+            let (kept, failed) = house::replay_dead_letters(&queue, &ids).await?;
+            say(format_args!("{kept} kept, {failed} failed again"))?;
+            if failed > 0 {
+                return Ok(ExitCode::from(3));
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

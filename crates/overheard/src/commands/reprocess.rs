@@ -1,0 +1,87 @@
+//! `overheard reprocess`: understand again what is in the lake, from the original payloads in `raw`.
+
+use crate::Global;
+use crate::config::Config;
+use crate::house;
+use crate::output::say;
+use anyhow::{Context, Result, bail};
+use chrono::{DateTime, NaiveDate, Utc};
+use domain::{Analytics, Clock, PostTable, QueryLimits, SystemClock};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Understand posts again that are in the lake already: after a new model, new categories or a new topic.
+///
+/// overheard reprocess --since 2026-03-01
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Args {
+    /// First day (UTC, YYYY-MM-DD) of the posts, or a moment (RFC 3339).
+    #[arg(long)]
+    since: String,
+    /// Last day (UTC), included.
+    #[arg(long)]
+    until: Option<String>,
+}
+
+/// Posts read, understood and rewritten at once: bounds memory.
+const CHUNK: usize = 5_000;
+
+pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
+    let config = Config::load(global.config.as_deref(), global.data.as_deref())?;
+    let since = moment(&args.since)?;
+    let until = match &args.until {
+        Some(day) => moment(day)? + chrono::Duration::days(1),
+        None => SystemClock.now() + chrono::Duration::days(1),
+    };
+    let lake = house::open_lake(&config).await?;
+    let state = house::open_state(&config)?;
+    let understand = house::understand(&config, house::topics(&state).await?)?;
+    let range = format!(
+        "event_date BETWEEN DATE '{}' AND DATE '{}' AND occurred_at >= TIMESTAMP '{}' AND occurred_at < TIMESTAMP '{}'",
+        since.date_naive(),
+        until.date_naive(),
+        since.format("%Y-%m-%dT%H:%M:%SZ"),
+        until.format("%Y-%m-%dT%H:%M:%SZ"),
+    );
+    let limits = QueryLimits { rows_max: CHUNK, timeout: Duration::from_secs(600) };
+    let counted = lake.query(&format!("SELECT count(*) FROM raw WHERE {range}"), limits).await?;
+    let total = counted.rows.first().and_then(|row| row.first()?.as_u64()).unwrap_or(0);
+    let bar = ProgressBar::new(total).with_style(
+        ProgressStyle::with_template("{bar:30} {pos}/{len} posts, {per_sec}, {eta} left").context("progress style")?,
+    );
+    let (mut after, mut failed) = (String::new(), 0);
+    loop {
+        let sql = format!(
+            "SELECT post_id, source, platform, provenance, received_at, payload FROM raw \
+             WHERE {range} AND post_id > '{}' ORDER BY post_id LIMIT {CHUNK}",
+            after.replace('\'', "''"),
+        );
+        let rows = lake.query(&sql, limits).await?.rows;
+        let Some(last) = rows.last() else { break };
+        after = last[0].as_str().unwrap_or_default().to_owned();
+        let count = rows.len();
+        let posts: Vec<_> = rows.iter().filter_map(|row| house::post_from_raw(row).inspect_err(|_| failed += 1).ok()).collect();
+        let worker = understand.clone();
+        let now = SystemClock.now();
+        let answers = tokio::task::spawn_blocking(move || worker.posts(posts, now)).await?;
+        let (good, bad): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
+        failed += bad.len();
+        lake.rewrite(good.into_iter().flatten().collect()).await?;
+        bar.inc(count as u64);
+    }
+    bar.finish_and_clear();
+    say(format_args!("{} posts understood again, {failed} left as they were", total - failed as u64))?;
+    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::from(3) })
+}
+
+fn moment(text: &str) -> Result<DateTime<Utc>> {
+    if let Ok(day) = text.parse::<NaiveDate>() {
+        return Ok(day.and_time(chrono::NaiveTime::MIN).and_utc());
+    }
+    match DateTime::parse_from_rfc3339(text) {
+        Ok(moment) => Ok(moment.to_utc()),
+        Err(_) => bail!("{text:?} is neither a day (2026-03-01) nor a moment (2026-03-01T12:00:00Z)"),
+    }
+}

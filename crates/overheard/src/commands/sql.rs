@@ -1,0 +1,46 @@
+//! `overheard sql`: read-only questions to the lake.
+
+use crate::Global;
+use crate::config::Config;
+use crate::house;
+use crate::output::{self, Format};
+use anyhow::Result;
+use domain::{Analytics, QueryLimits};
+use std::io::Read;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Ask the lake in SQL. Tables: raw, sentiment, entities, key_phrases, anomalies, alerts; view: posts.
+///
+/// overheard sql "SELECT sentiment, count(*) FROM posts GROUP BY 1"
+/// overheard sql "SELECT entity, count(*) n FROM entities WHERE array_has(topics, 'storm') GROUP BY 1 ORDER BY n DESC"
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Args {
+    /// The question; `-` reads it from standard input.
+    query: String,
+    #[arg(long, value_enum, default_value = "table")]
+    format: Format,
+    /// Most rows to print.
+    #[arg(long, default_value_t = 10_000)]
+    limit: usize,
+    /// Seconds after which the question is given up.
+    #[arg(long, default_value_t = 60)]
+    timeout: u64,
+}
+
+pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
+    let config = Config::load(global.config.as_deref(), global.data.as_deref())?;
+    let query = match args.query.as_str() {
+        "-" => {
+            let mut text = String::new();
+            std::io::stdin().read_to_string(&mut text)?;
+            text
+        }
+        _ => args.query,
+    };
+    let lake = house::open_lake_read_only(&config).await?;
+    let limits = QueryLimits { rows_max: args.limit, timeout: Duration::from_secs(args.timeout) };
+    output::print(&lake.query(&query, limits).await?, args.format)?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,125 @@
+//! `overheard topics`: what we listen for.
+
+use crate::Global;
+use crate::config::Config;
+use crate::house;
+use crate::output::{self, Format, say};
+use anyhow::{Result, bail};
+use clap::Subcommand;
+use domain::topic::{Query, Topic, TopicMatcher};
+use domain::{Analytics, Clock, QueryLimits, StateStore, SystemClock};
+use serde_json::{Value, json};
+use std::process::ExitCode;
+
+/// Named boolean queries; a post that matches one is a mention of it.
+///
+/// Queries: words and "phrases", AND OR NOT, parentheses, #tag, @user, $cashtag, from:author, lang:de, wild*
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Add a topic, or change its query: overheard topics add storm 'snow* OR cancel* "flight delay"'
+    Add { name: String, query: String },
+    /// List the topics.
+    List {
+        #[arg(long, value_enum, default_value = "table")]
+        format: Format,
+    },
+    /// Forget a topic; posts already matched keep its name.
+    Remove { name: String },
+    /// Try a query on texts, or on the newest posts of the lake, without saving it.
+    Test {
+        query: String,
+        /// Texts to try; none: the newest posts of the lake.
+        texts: Vec<String>,
+        #[arg(long, value_enum, default_value = "table")]
+        format: Format,
+        /// How many of the newest posts to try.
+        #[arg(long, default_value_t = 10_000)]
+        newest: usize,
+    },
+}
+
+pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
+    let config = Config::load(global.config.as_deref(), global.data.as_deref())?;
+    match args.action {
+        Action::Add { name, query } => add(&config, name, query).await,
+        Action::List { format } => list(&config, format).await,
+        Action::Remove { name } => remove(&config, &name).await,
+        Action::Test { query, texts, format, newest } => test(&config, &query, texts, format, newest).await,
+    }
+}
+
+async fn add(config: &Config, name: String, query: String) -> Result<ExitCode> {
+    check(&query)?;
+    let state = house::open_state(config)?;
+    let topic = Topic { name: name.clone(), query, created_at: SystemClock.now() };
+    topic.validate()?;
+    state.put("topic", &name, serde_json::to_value(&topic)?).await?;
+    say(format_args!(
+        "topic {name:?} is saved; a running `overheard up` takes it over within seconds, \
+         `overheard reprocess` finds it in posts that are here already"
+    ))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn list(config: &Config, format: Format) -> Result<ExitCode> {
+    let topics = house::topics(&house::open_state(config)?).await?;
+    if topics.is_empty() && format == Format::Table {
+        say("no topics yet; add one: overheard topics add NAME 'QUERY'")?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let rows = topics
+        .into_iter()
+        .map(|topic| vec![json!(topic.name), json!(topic.query), json!(topic.created_at)])
+        .collect();
+    output::print(&output::rows(&["name", "query", "created_at"], rows), format)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn remove(config: &Config, name: &str) -> Result<ExitCode> {
+    if !house::open_state(config)?.delete("topic", name).await? {
+        bail!("there is no topic {name:?}; `overheard topics list` shows them");
+    }
+    say(format_args!("topic {name:?} is removed"))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn test(config: &Config, query: &str, texts: Vec<String>, format: Format, newest: usize) -> Result<ExitCode> {
+    check(query)?;
+    let topic = Topic { name: "test".into(), query: query.into(), created_at: SystemClock.now() };
+    let matcher = TopicMatcher::new(vec![topic])?;
+    let candidates: Vec<Vec<Value>> = if texts.is_empty() {
+        let sql = format!(
+            "SELECT post_id, author, language, text FROM sentiment ORDER BY occurred_at DESC LIMIT {newest}"
+        );
+        let limits = QueryLimits { rows_max: newest, ..QueryLimits::default() };
+        house::open_lake_read_only(config).await?.query(&sql, limits).await?.rows
+    } else {
+        texts.into_iter().map(|text| vec![Value::Null, Value::Null, Value::Null, json!(text)]).collect()
+    };
+    let tried = candidates.len();
+    let matched: Vec<Vec<Value>> = candidates
+        .into_iter()
+        .filter(|row| {
+            let (text, author) = (row[3].as_str().unwrap_or_default(), row[1].as_str());
+            !matcher.matches_text(text, author, row[2].as_str()).is_empty()
+        })
+        .collect();
+    let count = matched.len();
+    output::print(&output::rows(&["post_id", "author", "language", "text"], matched), format)?;
+    if format == Format::Table {
+        say(format_args!("{count} of {tried} posts match"))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A query's error with a caret under the place.
+fn check(query: &str) -> Result<Query> {
+    Query::parse(query).map_err(|error| anyhow::anyhow!("{error}"))
+}

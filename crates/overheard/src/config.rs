@@ -1,0 +1,290 @@
+//! Settings: `config/default.toml` < file < environment < flags, read once and checked into typed values. Unknown keys
+//! are errors that name the key.
+
+use anyhow::{Context, Result, bail};
+use schemars::JsonSchema;
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// The defaults, commented: what `overheard config print --default` shows.
+pub const DEFAULT_TOML: &str = include_str!("../../../config/default.toml");
+
+/// All settings.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The one folder of the installation.
+    pub data: PathBuf,
+    /// IANA name, for words to people.
+    pub time_zone: String,
+    pub server: ServerConfig,
+    pub queue: QueueConfig,
+    pub understand: UnderstandConfig,
+    pub lake: LakeConfig,
+    pub watch: WatchConfig,
+    pub alerts: AlertsConfig,
+    pub sources: SourcesConfig,
+}
+
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ServerConfig {
+    /// Address and port to listen on.
+    pub bind: String,
+}
+
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct QueueConfig {
+    /// Posts that may wait on disk.
+    pub waiting_max: u64,
+}
+
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UnderstandConfig {
+    pub enabled: bool,
+    pub model: String,
+    pub threads: usize,
+    pub categories: String,
+    pub sentiment_model: String,
+}
+
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LakeConfig {
+    pub retention_days: u32,
+}
+
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WatchConfig {
+    pub enabled: bool,
+    pub intervals_s: Vec<u32>,
+    pub false_alarms_per_week: f64,
+    pub lateness_s: u64,
+}
+
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AlertsConfig {
+    pub allow_internal: bool,
+    #[serde(default)]
+    pub channels: Vec<ChannelConfig>,
+    #[serde(default)]
+    pub rules: Vec<RuleConfig>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ChannelKind {
+    Webhook,
+    Slack,
+    Teams,
+    Email,
+}
+
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChannelConfig {
+    pub name: String,
+    pub kind: ChannelKind,
+    /// Address, where it is no secret.
+    #[serde(default)]
+    pub url: String,
+    /// Environment variable that holds the address.
+    #[serde(default)]
+    pub url_env: String,
+    /// Webhook: environment variable that holds the signing key. Email: the SMTP password.
+    #[serde(default)]
+    pub secret_env: String,
+    /// Email only.
+    #[serde(default)]
+    pub username: String,
+    #[serde(default)]
+    pub from: String,
+    #[serde(default)]
+    pub to: Vec<String>,
+}
+
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RuleConfig {
+    pub name: String,
+    #[serde(default)]
+    pub topic: Option<String>,
+    /// `low`, `medium`, `high` or `critical`.
+    pub severity_min: String,
+    pub channels: Vec<String>,
+    #[serde(default = "an_hour")]
+    pub cooldown_s: u64,
+    #[serde(default)]
+    pub quiet_hours: Option<String>,
+}
+
+fn an_hour() -> u64 {
+    3600
+}
+
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SourcesConfig {
+    pub x: XConfig,
+    #[serde(default)]
+    pub push: Vec<PushConfig>,
+}
+
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct XConfig {
+    pub enabled: bool,
+    pub token_env: String,
+    pub token_file: String,
+    pub base_url: String,
+    pub cost_per_post: f64,
+}
+
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PushConfig {
+    pub name: String,
+    pub platform: String,
+    pub token_env: String,
+}
+
+impl Config {
+    /// Reads all layers. `data` is the flag of the same name.
+    pub fn load(file: Option<&Path>, data: Option<&Path>) -> Result<Self> {
+        let mut layers =
+            config::Config::builder().add_source(config::File::from_str(DEFAULT_TOML, config::FileFormat::Toml));
+        if let Some(file) = file {
+            if !file.is_file() {
+                bail!("there is no configuration file {}; `overheard config print --default` shows one", file.display());
+            }
+            layers = layers.add_source(config::File::from(file).format(config::FileFormat::Toml));
+        }
+        layers = layers.add_source(
+            config::Environment::with_prefix("OVERHEARD").prefix_separator("__").separator("__").try_parsing(true),
+        );
+        if let Some(data) = data {
+            layers = layers.set_override("data", data.to_string_lossy().as_ref())?;
+        }
+        let config: Self = layers
+            .build()
+            .context("read configuration")?
+            .try_deserialize()
+            .context("check configuration")?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// What types can't say.
+    fn check(&self) -> Result<()> {
+        self.server.bind.parse::<std::net::SocketAddr>().with_context(|| {
+            format!("server.bind = {:?} is not an address with a port, like 127.0.0.1:8480", self.server.bind)
+        })?;
+        self.time_zone.parse::<chrono_tz::Tz>().map_err(|_| {
+            anyhow::anyhow!("time_zone = {:?} is no IANA time zone, like Europe/Berlin", self.time_zone)
+        })?;
+        if self.watch.intervals_s.iter().any(|s| *s < 60 || 86_400 % s != 0) {
+            bail!("watch.intervals_s: each interval is at least 60 and divides a day (86,400) evenly");
+        }
+        if !(self.watch.false_alarms_per_week > 0.0) {
+            bail!("watch.false_alarms_per_week must be more than 0; a small one, like 0.1, alarms seldom");
+        }
+        for rule in &self.alerts.rules {
+            for channel in &rule.channels {
+                if !self.alerts.channels.iter().any(|known| &known.name == channel) && channel != "log" {
+                    bail!("alerts.rules: rule {:?} names the channel {channel:?}, which is not configured", rule.name);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The configuration's JSON Schema.
+    pub fn schema() -> serde_json::Value {
+        schemars::schema_for!(Self).to_value()
+    }
+}
+
+impl XConfig {
+    /// The bearer token from the environment or the file.
+    pub fn token(&self) -> Result<SecretString> {
+        secret(&self.token_env, &self.token_file)
+            .with_context(|| format!("sources.x: put the bearer token into the environment variable {} or name a file in sources.x.token_file", self.token_env))
+    }
+}
+
+/// Reads a secret from an environment variable or a file.
+pub fn secret(variable: &str, file: &str) -> Result<SecretString> {
+    if !variable.is_empty()
+        && let Ok(value) = std::env::var(variable)
+        && !value.trim().is_empty()
+    {
+        return Ok(SecretString::from(value.trim().to_owned()));
+    }
+    if !file.is_empty() {
+        let value = std::fs::read_to_string(file).with_context(|| format!("read secret file {file}"))?;
+        return Ok(SecretString::from(value.trim().to_owned()));
+    }
+    bail!("the environment variable {variable} is not set")
+}
+
+/// The folder of the shipped models: as configured, else beside the program, else the checkout it was built in.
+pub fn model_folder(configured: &str) -> Option<PathBuf> {
+    if !configured.is_empty() {
+        return Some(PathBuf::from(configured));
+    }
+    let program = std::env::current_exe().ok();
+    let beside = program.iter().flat_map(|path| path.ancestors().skip(1).take(4).map(Path::to_owned).collect::<Vec<_>>());
+    beside
+        .flat_map(|folder| [folder.join("models"), folder.join("share/overheard/models")])
+        .map(|models| models.join("overheard-small"))
+        .find(|folder| folder.join("config.json").is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str) -> Result<Config> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("test.toml");
+        std::fs::write(&file, text).unwrap();
+        Config::load(Some(&file), None)
+    }
+
+    #[test]
+    fn the_defaults_are_valid() {
+        assert_eq!(Config::load(None, None).unwrap().server.bind, "127.0.0.1:8480");
+    }
+
+    #[test]
+    fn an_unknown_key_is_an_error_that_names_it() {
+        let error = format!("{:#}", load("[server]\nbnid = \"127.0.0.1:1\"\n").unwrap_err());
+        assert!(error.contains("bnid"), "{error}");
+    }
+
+    #[test]
+    fn values_are_checked_in_words() {
+        for (text, word) in [
+            ("[server]\nbind = \"localhost\"", "server.bind"),
+            ("time_zone = \"Mars\"", "time_zone"),
+            ("[watch]\nintervals_s = [7]", "intervals_s"),
+            ("[[alerts.rules]]\nname=\"r\"\nseverity_min=\"high\"\nchannels=[\"nowhere\"]", "nowhere"),
+        ] {
+            let error = format!("{:#}", load(text).unwrap_err());
+            assert!(error.contains(word), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_schema_knows_every_section() {
+        let schema = Config::schema();
+        for section in ["server", "queue", "understand", "lake", "watch", "alerts", "sources"] {
+            assert!(schema["properties"].get(section).is_some(), "{section}");
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Carries posts from the queue to the lake: lease, understand, commit, acknowledge. While one batch is committed the
+//! next is understood; batches are committed in the order of their offsets. A crash anywhere replays the lease, and the
+//! lake skips what it has.
+
+use crate::understand::{Understand, Understood};
+use domain::{Clock, EnrichedBatch, EnrichedPost, Error, ErrorKind, Lease, PostQueue, PostTable, Result, Timestamp};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::broadcast;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+/// How posts are carried.
+#[derive(Debug, Clone)]
+pub struct CarryConfig {
+    /// Most posts in a batch: bounds memory.
+    pub batch_max: usize,
+    /// How long a batch may take to understand: the batch size follows the measured speed.
+    pub batch_target: Duration,
+    /// How long a lone post waits for company; bounds the number of commits.
+    pub linger: Duration,
+    /// After this a lease that was not acked is lent again.
+    pub lease: Duration,
+    /// How often the lake is tidied.
+    pub maintain_every: Duration,
+}
+
+impl Default for CarryConfig {
+    fn default() -> Self {
+        Self {
+            batch_max: 10_000,
+            batch_target: Duration::from_millis(1_500),
+            linger: Duration::from_millis(700),
+            lease: Duration::from_secs(300),
+            maintain_every: Duration::from_secs(300),
+        }
+    }
+}
+
+/// Told to whoever listens (live page, watch) after each commit.
+#[derive(Debug, Clone)]
+pub struct Committed {
+    pub posts: Arc<Vec<EnrichedPost>>,
+    /// When the batch became visible.
+    pub at: Timestamp,
+}
+
+/// The service.
+pub struct Carry {
+    pub config: CarryConfig,
+    pub queue: Arc<dyn PostQueue>,
+    pub understand: Arc<Understand>,
+    pub lake: Arc<dyn PostTable>,
+    pub clock: Arc<dyn Clock>,
+    pub committed: broadcast::Sender<Committed>,
+}
+
+/// Smallest batch that is worth a commit when the engine is slow.
+const BATCH_MIN: usize = 64;
+
+impl Carry {
+    /// Runs until shutdown, then finishes the batch in hand.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<()> {
+        let mut size = 256.min(self.config.batch_max);
+        let mut committing: Option<JoinHandle<Result<()>>> = None;
+        let service = Arc::new(self);
+        while !shutdown.is_cancelled() {
+            let Some(lease) = service.next_lease(size, &shutdown).await? else {
+                finish(committing.take()).await?;
+                continue;
+            };
+            let count = lease.records.len();
+            let began = Instant::now();
+            let (lease, understood) = service.understand(lease).await?;
+            size = service.next_size(size, count, began.elapsed());
+            finish(committing.take()).await?;
+            let carrier = service.clone();
+            committing = Some(tokio::spawn(async move { carrier.commit(lease, understood).await }));
+        }
+        finish(committing.take()).await
+    }
+
+    /// Carries until nothing is waiting: for imports that run by themselves.
+    pub async fn drain(self: Arc<Self>) -> Result<()> {
+        while let Some(lease) = self.queue.lease(self.config.batch_max.min(2_000), self.config.lease).await? {
+            let (lease, understood) = self.understand(lease).await?;
+            self.commit(lease, understood).await?;
+        }
+        Ok(())
+    }
+
+    async fn next_lease(&self, size: usize, shutdown: &CancellationToken) -> Result<Option<Lease>> {
+        let waiting = self.queue.depth().await?.waiting;
+        if waiting == 0 {
+            tokio::select! {
+                () = self.queue.wait(Duration::from_secs(1)) => {}
+                () = shutdown.cancelled() => {}
+            }
+            return Ok(None);
+        }
+        if (waiting as usize) < size {
+            tokio::select! {
+                () = tokio::time::sleep(self.config.linger) => {}
+                () = shutdown.cancelled() => {}
+            }
+        }
+        self.queue.lease(size, self.config.lease).await
+    }
+
+    async fn understand(&self, lease: Lease) -> Result<(Lease, Understood)> {
+        let understand = self.understand.clone();
+        let now = self.clock.now();
+        tokio::task::spawn_blocking(move || {
+            let understood = understand.lease(&lease, now);
+            (lease, understood)
+        })
+        .await
+        .map_err(|error| Error::caused(ErrorKind::Stop, "the understanding stage failed", error))
+    }
+
+    /// The size that would have taken the target time, changed by at most a factor of two at once.
+    fn next_size(&self, size: usize, count: usize, took: Duration) -> usize {
+        let per_second = count as f64 / took.as_secs_f64().max(1e-6);
+        let fitting = (per_second * self.config.batch_target.as_secs_f64()) as usize;
+        fitting.clamp(size / 2, size * 2).clamp(BATCH_MIN.min(self.config.batch_max), self.config.batch_max)
+    }
+
+    async fn commit(&self, lease: Lease, understood: Understood) -> Result<()> {
+        let Some(last) = lease.records.last() else { return Ok(()) };
+        let counted = (understood.posts.len(), understood.deletions.len(), understood.rejected.len());
+        let shown = Arc::new(understood.posts.clone());
+        let batch = EnrichedBatch {
+            partition: lease.partition.clone(),
+            last_offset: last.offset,
+            posts: understood.posts,
+            deletions: understood.deletions,
+        };
+        if !understood.rejected.is_empty() {
+            self.queue.dead_letter(understood.rejected).await?;
+        }
+        self.commit_patiently(batch).await?;
+        self.queue.ack(lease.id).await?;
+        let (posts, deletions, rejected) = counted;
+        metrics::counter!("overheard_committed_posts_total").increment(posts as u64);
+        metrics::counter!("overheard_deleted_posts_total").increment(deletions as u64);
+        metrics::counter!("overheard_rejected_posts_total").increment(rejected as u64);
+        info!(posts, deletions, rejected, last_offset = last.offset, "batch committed");
+        // Nobody listening is fine: the lake has the posts.
+        if self.committed.receiver_count() > 0 {
+            drop(self.committed.send(Committed { posts: shown, at: self.clock.now() }));
+        }
+        Ok(())
+    }
+
+    /// A lake that can't be written for a while holds the stream up and loses nothing.
+    async fn commit_patiently(&self, batch: EnrichedBatch) -> Result<()> {
+        let mut wait = Duration::from_millis(250);
+        loop {
+            match self.lake.commit(batch.clone()).await {
+                Err(error) if error.kind() == ErrorKind::Retry && wait < self.config.lease / 4 => {
+                    warn!(%error, wait_ms = wait.as_millis() as u64, "lake commit failed, trying again");
+                    tokio::time::sleep(wait).await;
+                    wait *= 2;
+                }
+                other => return other,
+            }
+        }
+    }
+}
+
+/// Waits for the commit under way; its failure is the service's.
+async fn finish(committing: Option<JoinHandle<Result<()>>>) -> Result<()> {
+    match committing {
+        Some(handle) => {
+            handle.await.map_err(|error| Error::caused(ErrorKind::Stop, "the commit stage failed", error))?
+        }
+        None => Ok(()),
+    }
+}

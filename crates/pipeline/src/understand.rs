@@ -1,0 +1,130 @@
+//! The understanding stage: records on loan become enriched posts, or dead letters with a reason. Synchronous; it runs
+//! on a blocking thread, and one bad post never spoils its batch.
+
+use domain::{
+    DeadLetter, Enricher, EnrichedPost, Enrichment, EntityKind, Error, Lease, Post, PostId, Record, Result, Timestamp,
+};
+use domain::topic::TopicMatcher;
+use places::Gazetteer;
+use std::collections::HashSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, RwLock};
+
+/// What one lease became.
+#[derive(Debug, Default)]
+pub struct Understood {
+    pub posts: Vec<EnrichedPost>,
+    pub deletions: Vec<PostId>,
+    pub rejected: Vec<DeadLetter>,
+}
+
+/// The engines of the stage. Topics can be replaced while it runs.
+pub struct Understand {
+    enricher: Arc<dyn Enricher>,
+    gazetteer: Arc<Gazetteer>,
+    topics: RwLock<Arc<TopicMatcher>>,
+}
+
+impl Understand {
+    pub fn new(enricher: Arc<dyn Enricher>, gazetteer: Arc<Gazetteer>, topics: TopicMatcher) -> Self {
+        Self { enricher, gazetteer, topics: RwLock::new(Arc::new(topics)) }
+    }
+
+    /// From now on posts are matched against these topics.
+    pub fn set_topics(&self, topics: TopicMatcher) {
+        *self.topics.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = Arc::new(topics);
+    }
+
+    /// Understands everything in a lease. Posts that the same lease deletes or replaces are left out.
+    pub fn lease(&self, lease: &Lease, now: Timestamp) -> Understood {
+        let mut understood = Understood::default();
+        let mut gone = HashSet::new();
+        for leased in &lease.records {
+            match &leased.record {
+                Record::Deletion(deletion) => understood.deletions.push(deletion.id.clone()),
+                Record::Post(post) => understood.deletions.extend(post.replaces.iter().cloned()),
+            }
+        }
+        gone.extend(understood.deletions.iter());
+        let kept: Vec<(u64, &Post)> = lease
+            .records
+            .iter()
+            .filter_map(|leased| match &leased.record {
+                Record::Post(post) if !gone.contains(&post.id) => Some((leased.offset, post.as_ref())),
+                _ => None,
+            })
+            .collect();
+        let posts: Vec<Post> = kept.iter().map(|(_, post)| (*post).clone()).collect();
+        for ((offset, _), (post, enrichment)) in kept.iter().zip(posts.iter().zip(self.enrich(&posts))) {
+            match enrichment {
+                Ok(enrichment) => understood.posts.push(self.place_and_match(*offset, post.clone(), enrichment, now)),
+                Err(error) => understood.rejected.push(DeadLetter {
+                    id: 0,
+                    source: post.source.0.clone(),
+                    reason: format!("could not be understood: {error}"),
+                    payload: post.payload.clone(),
+                    occurred_at: now,
+                }),
+            }
+        }
+        understood
+    }
+
+    /// Understands posts outside the queue (`reprocess`, `analyze`); offsets are 0.
+    pub fn posts(&self, posts: Vec<Post>, now: Timestamp) -> Vec<Result<EnrichedPost>> {
+        let enrichments = self.enrich(&posts);
+        posts
+            .into_iter()
+            .zip(enrichments)
+            .map(|(post, enrichment)| Ok(self.place_and_match(0, post, enrichment?, now)))
+            .collect()
+    }
+
+    /// Name and version of the model that speaks.
+    pub fn model(&self) -> &str {
+        self.enricher.model()
+    }
+
+    /// A panic in the engine costs the post that caused it, not its batch: then each is tried alone.
+    fn enrich(&self, posts: &[Post]) -> Vec<Result<Enrichment>> {
+        match catch_unwind(AssertUnwindSafe(|| self.enricher.enrich(posts))) {
+            Ok(answers) if answers.len() == posts.len() => answers,
+            _ => posts.iter().map(|post| self.enrich_alone(post)).collect(),
+        }
+    }
+
+    fn enrich_alone(&self, post: &Post) -> Result<Enrichment> {
+        catch_unwind(AssertUnwindSafe(|| self.enricher.enrich(std::slice::from_ref(post))))
+            .ok()
+            .and_then(|mut answers| answers.pop())
+            .unwrap_or_else(|| Err(Error::reject("the language engine failed on this text")))
+    }
+
+    fn place_and_match(&self, offset: u64, post: Post, enrichment: Enrichment, now: Timestamp) -> EnrichedPost {
+        let named: Vec<&str> = enrichment
+            .entities
+            .iter()
+            .filter(|entity| entity.kind == EntityKind::Location)
+            .map(|entity| entity.text.as_str())
+            .collect();
+        let profile = post.author.as_ref().and_then(|author| author.location.as_deref());
+        let found = self.gazetteer.place_of_post(
+            post.coordinates,
+            post.place_name.as_deref(),
+            &named,
+            profile,
+            Some(&enrichment.language.code),
+        );
+        let matcher = self.topics.read().unwrap_or_else(|poisoned| poisoned.into_inner()).clone();
+        let topics = matcher.matches(&post, Some(&enrichment.language.code));
+        EnrichedPost {
+            offset,
+            topics,
+            place: found.place,
+            author_place: found.author_place,
+            enrichment,
+            post,
+            enriched_at: now,
+        }
+    }
+}
