@@ -18,6 +18,8 @@ pub struct Enrichment {
     pub category: Option<Category>,
     /// Unit-length sentence embedding; empty when no model is loaded.
     pub embedding: Vec<f32>,
+    /// Equal for texts that say nearly the same (`nlp::text::fingerprint`); none when the text is too short to tell.
+    pub fingerprint: Option<i64>,
     /// Name and version of the model that spoke, for example `overheard-small 1.0`.
     pub model: String,
     /// What could not be done, and why, in words (`translation: engine not reachable`).
