@@ -1,0 +1,183 @@
+//! Text to pieces and back: `tokenizer.json`, or the older files of a repository, from which the same description is
+//! made (`vocab.txt` of BERT, `vocab.json` and `merges.txt` of RoBERTa). The work is done by the crate `tokenizers`.
+
+use crate::error::{Error, Result};
+use serde_json::{Value, json};
+use std::path::Path;
+use tokenizers::Tokenizer;
+
+/// A tokenizer with the special tokens that stand around every sequence.
+pub(crate) struct Pieces {
+    tokenizer: Tokenizer,
+    pub(crate) prefix: Vec<u32>,
+    pub(crate) suffix: Vec<u32>,
+}
+
+/// A text in pieces, without special tokens.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tokens {
+    pub ids: Vec<u32>,
+    /// Bytes of the text that each piece stands for.
+    pub offsets: Vec<(usize, usize)>,
+}
+
+impl Pieces {
+    /// Loads what a folder has.
+    pub(crate) fn load(dir: &Path) -> Result<Self> {
+        let own = dir.join("tokenizer.json");
+        let mut tokenizer = if own.exists() {
+            Tokenizer::from_file(&own).map_err(|e| Error::malformed(&own, e.to_string()))?
+        } else {
+            let description = describe(dir)?;
+            let bytes = serde_json::to_vec(&description).map_err(|e| Error::malformed(dir, e.to_string()))?;
+            Tokenizer::from_bytes(bytes).map_err(|e| Error::malformed(dir, e.to_string()))?
+        };
+        // Lengths are ours to handle: in windows, not by cutting.
+        tokenizer.with_truncation(None).map_err(|e| Error::malformed(&own, e.to_string()))?;
+        tokenizer.with_padding(None);
+        let (prefix, suffix) = around(&tokenizer)?;
+        Ok(Self { tokenizer, prefix, suffix })
+    }
+
+    /// Cuts a text into pieces.
+    pub(crate) fn cut(&self, text: &str) -> Result<Tokens> {
+        let encoding = self.tokenizer.encode(text, false).map_err(|e| Error::Text(format!("tokenizer: {e}")))?;
+        Ok(Tokens { ids: encoding.get_ids().to_vec(), offsets: encoding.get_offsets().to_vec() })
+    }
+}
+
+/// Special tokens before and after a sequence, told from what they add to a word.
+fn around(tokenizer: &Tokenizer) -> Result<(Vec<u32>, Vec<u32>)> {
+    let encode = |special| {
+        let encoding = tokenizer.encode("a", special).map_err(|e| Error::Invalid(format!("tokenizer: {e}")))?;
+        Ok::<_, Error>(encoding.get_ids().to_vec())
+    };
+    let (bare, dressed) = (encode(false)?, encode(true)?);
+    let at = dressed.windows(bare.len().max(1)).position(|window| window == bare);
+    match at {
+        Some(at) => Ok((dressed[..at].to_vec(), dressed[at + bare.len()..].to_vec())),
+        None => Err(Error::Invalid("the tokenizer's special tokens do not stand around the text".into())),
+    }
+}
+
+/// A description like `tokenizer.json` from the older files.
+fn describe(dir: &Path) -> Result<Value> {
+    let settings = read_json(&dir.join("tokenizer_config.json")).unwrap_or_else(|_| json!({}));
+    if dir.join("vocab.txt").exists() {
+        return wordpiece(dir, &settings);
+    }
+    if dir.join("vocab.json").exists() && dir.join("merges.txt").exists() {
+        return byte_level(dir, &settings);
+    }
+    Err(Error::Unsupported(format!(
+        "{} holds no tokenizer.json, vocab.txt or vocab.json with merges.txt",
+        dir.display()
+    )))
+}
+
+fn read_text(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })
+}
+
+fn read_json(path: &Path) -> Result<Value> {
+    serde_json::from_str(&read_text(path)?).map_err(|e| Error::malformed(path, e.to_string()))
+}
+
+/// BERT and DistilBERT: words cut by a vocabulary, one piece a line.
+fn wordpiece(dir: &Path, settings: &Value) -> Result<Value> {
+    let text = read_text(&dir.join("vocab.txt"))?;
+    let vocab: serde_json::Map<String, Value> =
+        text.lines().enumerate().map(|(id, piece)| (piece.trim_end_matches('\r').to_owned(), json!(id))).collect();
+    let token = |field: &str, default: &str| special(settings, field, default);
+    let [cls, sep] = [token("cls_token", "[CLS]"), token("sep_token", "[SEP]")];
+    let names = [token("pad_token", "[PAD]"), token("unk_token", "[UNK]"), cls.clone(), sep.clone(), token("mask_token", "[MASK]")];
+    let added = added_tokens(&vocab, &names, |_| false)?;
+    Ok(json!({
+        "version": "1.0",
+        "added_tokens": added,
+        "normalizer": {
+            "type": "BertNormalizer", "clean_text": true,
+            "handle_chinese_chars": settings["tokenize_chinese_chars"].as_bool().unwrap_or(true),
+            "strip_accents": settings["strip_accents"].as_bool(),
+            "lowercase": settings["do_lower_case"].as_bool().unwrap_or(true),
+        },
+        "pre_tokenizer": {"type": "BertPreTokenizer"},
+        "post_processor": template(&vocab, &cls, &sep)?,
+        "model": {
+            "type": "WordPiece", "unk_token": names[1], "continuing_subword_prefix": "##",
+            "max_input_chars_per_word": 100, "vocab": vocab,
+        },
+    }))
+}
+
+/// RoBERTa: bytes merged by rank.
+fn byte_level(dir: &Path, settings: &Value) -> Result<Value> {
+    let path = dir.join("vocab.json");
+    let Value::Object(vocab) = read_json(&path)? else {
+        return Err(Error::malformed(path, "not an object"));
+    };
+    let text = read_text(&dir.join("merges.txt"))?;
+    let merges: Vec<Vec<&str>> = text
+        .lines()
+        .filter(|line| !line.starts_with("#version") && !line.trim().is_empty())
+        .map(|line| line.split(' ').collect())
+        .collect();
+    let token = |field: &str, default: &str| special(settings, field, default);
+    let [bos, eos] = [token("cls_token", "<s>"), token("sep_token", "</s>")];
+    let names = [bos.clone(), token("pad_token", "<pad>"), eos.clone(), token("unk_token", "<unk>"), token("mask_token", "<mask>")];
+    let mask = names[4].clone();
+    let added = added_tokens(&vocab, &names, |name| name == mask)?;
+    let prefixed = settings["add_prefix_space"].as_bool().unwrap_or(false);
+    let id = |name: &str| vocab.get(name).cloned().ok_or_else(|| Error::malformed(dir, format!("no piece {name:?}")));
+    Ok(json!({
+        "version": "1.0",
+        "added_tokens": added,
+        "normalizer": null,
+        "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": prefixed, "trim_offsets": true, "use_regex": true},
+        "post_processor": {
+            "type": "RobertaProcessing", "sep": [eos, id(&eos)?], "cls": [bos, id(&bos)?],
+            "trim_offsets": true, "add_prefix_space": prefixed,
+        },
+        "model": {
+            "type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": "",
+            "end_of_word_suffix": "", "fuse_unk": false, "byte_fallback": false, "vocab": vocab, "merges": merges,
+        },
+    }))
+}
+
+/// Name of a special token; it may be written as a word or as an object with its content.
+fn special(settings: &Value, field: &str, default: &str) -> String {
+    let value = &settings[field];
+    value.as_str().or_else(|| value["content"].as_str()).unwrap_or(default).to_owned()
+}
+
+/// Special tokens with their ids; those not in the vocabulary are left out.
+fn added_tokens(vocab: &serde_json::Map<String, Value>, names: &[String], left_strip: impl Fn(&str) -> bool) -> Result<Vec<Value>> {
+    let mut found: Vec<(u64, &String)> =
+        names.iter().filter_map(|name| Some((vocab.get(name)?.as_u64()?, name))).collect();
+    found.sort_unstable();
+    found.dedup();
+    Ok(found
+        .into_iter()
+        .map(|(id, name)| {
+            json!({"id": id, "content": name, "single_word": false, "lstrip": left_strip(name), "rstrip": false,
+                   "normalized": false, "special": true})
+        })
+        .collect())
+}
+
+/// `[CLS] text [SEP]`.
+fn template(vocab: &serde_json::Map<String, Value>, cls: &str, sep: &str) -> Result<Value> {
+    let id = |name: &str| vocab.get(name).cloned().ok_or_else(|| Error::Invalid(format!("vocab.txt has no piece {name:?}")));
+    let token = |name: &str| json!({"SpecialToken": {"id": name, "type_id": 0}});
+    let text = json!({"Sequence": {"id": "A", "type_id": 0}});
+    Ok(json!({
+        "type": "TemplateProcessing",
+        "single": [token(cls), text, token(sep)],
+        "pair": [token(cls), text, token(sep), {"Sequence": {"id": "B", "type_id": 1}}, token(sep)],
+        "special_tokens": {
+            cls: {"id": cls, "ids": [id(cls)?], "tokens": [cls]},
+            sep: {"id": sep, "ids": [id(sep)?], "tokens": [sep]},
+        },
+    }))
+}
