@@ -1,1 +1,29 @@
-//! The `server` room; see ARCHITECTURE.md.
+//! The server: HTTP API with its OpenAPI document, live stream (SSE), sign-in, and the embedded dashboard. It relies on
+//! the ports of `domain` (`Analytics`, `StateStore`, `PostQueue`, `Clock`) and on [`Operations`], through which the
+//! binary lends it the rest of the running house. Invariant: it answers no read and no write without knowing who asks
+//! (only the sign-in, the health pages, the metrics and the dashboard's own files are open).
+
+mod answers;
+mod api;
+mod app;
+pub mod auth;
+mod config;
+mod dashboard;
+mod error;
+mod filter;
+mod guard;
+mod health;
+mod operations;
+mod query;
+mod service;
+
+pub use api::document;
+pub use config::Config;
+pub use error::Error;
+pub use operations::{
+    Operations, PushError, PushOutcome, PushStatus, Replayed, SourceStatus, SystemReport, TableReport,
+};
+pub use service::{LivePosts, Server};
+
+#[cfg(test)]
+mod tests;

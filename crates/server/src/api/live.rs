@@ -1,0 +1,159 @@
+//! The live stream: posts in view as they are committed, by server-sent events. A reader who is too slow, or a source
+//! that is too fast, is told how many posts were left out: a page can show only so many a second.
+
+use super::post::PostView;
+use crate::app::App;
+use crate::auth::Viewer;
+use crate::error::Error;
+use crate::filter::{Dimension, Filter, FilterParams};
+use crate::service::LivePosts;
+use axum::extract::State;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use domain::EnrichedPost;
+use futures::Stream;
+use serde::Serialize;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::sync::broadcast::{Receiver, error::RecvError};
+use tokio::time::{Instant, sleep_until};
+use utoipa::ToSchema;
+
+/// Events go out at most this often.
+const PAUSE: Duration = Duration::from_millis(500);
+/// Posts in one event.
+const POSTS_MAX: usize = 20;
+/// A stream ends after this long, so that a session that ended does not read on; browsers connect again.
+const LENGTH_MAX: Duration = Duration::from_secs(1800);
+
+/// Data of each `posts` event.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct LiveEvent {
+    /// The newest first, at most twenty.
+    posts: Vec<PostView>,
+    /// Posts in view that came since the last event, those left out included.
+    matched: u64,
+    /// Posts that came since the last event, in view or not.
+    received: u64,
+    /// Version of the lake: numbers asked for now include these posts.
+    version: u64,
+}
+
+/// Posts in view as they arrive: events named `posts`.
+#[utoipa::path(get, path = "/api/live", tag = "posts", params(FilterParams),
+    responses((status = 200, content_type = "text/event-stream", body = String)))]
+pub(crate) async fn live(
+    State(app): State<Arc<App>>,
+    _: Viewer,
+    filter: Filter,
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Error> {
+    let place = Place::take(&app)?;
+    let reader = Reader {
+        posts: app.live.subscribe(),
+        ends_at: Instant::now() + LENGTH_MAX,
+        next_at: Instant::now(),
+        app,
+        filter,
+        _place: place,
+    };
+    let stream = futures::stream::unfold(reader, |mut reader| async move {
+        let event = reader.next().await?;
+        Some((Ok(event), reader))
+    });
+    Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))))
+}
+
+/// One of the limited number of open streams, given back when the stream ends.
+struct Place(Arc<App>);
+
+impl Place {
+    fn take(app: &Arc<App>) -> Result<Self, Error> {
+        let place = Self(Arc::clone(app));
+        match app.streams.fetch_add(1, Ordering::Relaxed) < app.config.streams_max {
+            true => Ok(place),
+            false => Err(Error::too_many("Too many live streams are open.", 30)),
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.streams.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+struct Reader {
+    app: Arc<App>,
+    filter: Filter,
+    posts: Receiver<LivePosts>,
+    next_at: Instant,
+    ends_at: Instant,
+    _place: Place,
+}
+
+impl Reader {
+    /// The next event; none when the stream ends.
+    async fn next(&mut self) -> Option<Event> {
+        let mut event = LiveEvent { posts: Vec::new(), matched: 0, received: 0, version: 0 };
+        loop {
+            let shutdown = self.app.shutdown.clone();
+            tokio::select! {
+                () = shutdown.cancelled() => return None,
+                () = sleep_until(self.ends_at) => return None,
+                () = sleep_until(self.next_at), if event.received > 0 => break,
+                received = self.posts.recv() => match received {
+                    Ok(posts) => event.take(&posts, &self.filter),
+                    Err(RecvError::Lagged(batches)) => tracing::debug!(batches, "live reader is too slow"),
+                    Err(RecvError::Closed) => return None,
+                },
+            }
+        }
+        self.next_at = Instant::now() + PAUSE;
+        event.version = self.app.answers.version();
+        Event::default().event("posts").json_data(&event).ok()
+    }
+}
+
+impl LiveEvent {
+    fn take(&mut self, posts: &[EnrichedPost], filter: &Filter) {
+        self.received += posts.len() as u64;
+        for post in posts.iter().filter(|post| in_view(post, filter)) {
+            self.matched += 1;
+            self.posts.insert(0, PostView::of_enriched(post));
+        }
+        self.posts.truncate(POSTS_MAX);
+    }
+}
+
+/// The filter's conditions, but for its time range: what is committed now is now.
+fn in_view(post: &EnrichedPost, filter: &Filter) -> bool {
+    let dimensions =
+        filter.values.iter().all(|(dimension, values)| values.iter().any(|value| has(post, *dimension, value)));
+    let text_en = post.enrichment.text_en.as_deref().unwrap_or("").to_lowercase();
+    let text = post.post.text.to_lowercase();
+    let has_word = |word: &String| text.contains(&word.to_lowercase()) || text_en.contains(&word.to_lowercase());
+    dimensions && filter.words.iter().all(has_word) && !(filter.originals_only && post.post.repost_of.is_some())
+}
+
+fn has(enriched: &EnrichedPost, dimension: Dimension, value: &str) -> bool {
+    let EnrichedPost { post, enrichment, topics, place, .. } = enriched;
+    let same = |text: &str| text.to_lowercase() == value.to_lowercase();
+    match dimension {
+        Dimension::Topic => topics.iter().any(|topic| topic == value),
+        Dimension::Sentiment => enrichment.sentiment.is_some_and(|sentiment| sentiment.label.as_str() == value),
+        Dimension::Category => enrichment.category.as_ref().is_some_and(|category| category.label == value),
+        Dimension::Language => enrichment.language.code == value,
+        Dimension::Platform => post.platform == value,
+        Dimension::Country => place.as_ref().is_some_and(|(place, _)| place.country == value),
+        Dimension::Source => post.source.0 == value,
+        Dimension::Author => post.author.as_ref().and_then(|author| author.username.as_deref()).is_some_and(same),
+        Dimension::Place => place.as_ref().is_some_and(|(place, _)| place.name == value),
+        Dimension::Hashtag => {
+            let tags = enrichment.entities.iter().filter(|entity| entity.kind == domain::EntityKind::Hashtag);
+            tags.map(|entity| entity.text.trim_start_matches(['#', '＃'])).any(same)
+        }
+        Dimension::Entity => enrichment.entities.iter().any(|entity| same(&entity.text)),
+        Dimension::Phrase => enrichment.key_phrases.iter().any(|phrase| same(&phrase.text)),
+    }
+}

@@ -1,0 +1,121 @@
+//! The endpoints under `/api` and `/v1`, one file a subject, and the OpenAPI document that describes them.
+
+mod alerts;
+mod anomalies;
+mod breakdown;
+mod categories;
+mod export;
+mod extract;
+mod labels;
+mod live;
+mod map;
+mod overview;
+mod post;
+mod posts;
+mod push;
+mod rules;
+mod session;
+mod sql;
+mod system;
+mod topics;
+mod users;
+
+pub(crate) use extract::{Body, Params};
+pub(crate) use live::LiveEvent;
+
+use crate::app::App;
+use crate::error::Problem;
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use std::sync::Arc;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{ComponentsBuilder, Content, OpenApi, Ref, ResponseBuilder};
+use utoipa::{OpenApi as _, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(
+        title = "Overheard",
+        description = "What people say in public about what you care about: posts, what was understood of them, \
+                       what changed, and who was told.",
+        license(name = "Apache-2.0")
+    ),
+    components(schemas(Problem, LiveEvent))
+)]
+struct Document;
+
+fn open_api_router() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(session::sign_in, session::who_am_i, session::sign_out))
+        .routes(routes!(session::change_password))
+        .routes(routes!(users::list, users::add))
+        .routes(routes!(users::change, users::remove))
+        .routes(routes!(users::tokens, users::issue_token))
+        .routes(routes!(users::revoke_token))
+        .routes(routes!(overview::overview))
+        .routes(routes!(overview::series))
+        .routes(routes!(breakdown::breakdown))
+        .routes(routes!(posts::posts))
+        .routes(routes!(posts::post))
+        .routes(routes!(export::export))
+        .routes(routes!(labels::list, labels::correct))
+        .routes(routes!(map::map))
+        .routes(routes!(anomalies::anomalies))
+        .routes(routes!(alerts::alerts))
+        .routes(routes!(alerts::acknowledge))
+        .routes(routes!(alerts::silence))
+        .routes(routes!(rules::list))
+        .routes(routes!(rules::put, rules::remove))
+        .routes(routes!(rules::back_test))
+        .routes(routes!(topics::list))
+        .routes(routes!(topics::put, topics::remove))
+        .routes(routes!(topics::check))
+        .routes(routes!(categories::get, categories::put))
+        .routes(routes!(sql::run))
+        .routes(routes!(sql::tables))
+        .routes(routes!(sql::saved))
+        .routes(routes!(sql::save, sql::forget))
+        .routes(routes!(system::system))
+        .routes(routes!(system::sources))
+        .routes(routes!(system::dead_letters, system::drop_letter))
+        .routes(routes!(system::replay))
+        .routes(routes!(live::live))
+}
+
+/// The routes with their document. Only a push carries many posts; every other body is small.
+pub(crate) fn parts(body_max_bytes: usize, push_max_bytes: usize) -> (Router<Arc<App>>, OpenApi) {
+    let push = OpenApiRouter::new().routes(routes!(push::push)).layer(DefaultBodyLimit::max(push_max_bytes));
+    let api = open_api_router().layer(DefaultBodyLimit::max(body_max_bytes));
+    let (router, mut document) = api.merge(push).split_for_parts();
+    complete(&mut document);
+    (router, document)
+}
+
+/// The OpenAPI document of the API.
+pub fn document() -> OpenApi {
+    parts(0, 0).1
+}
+
+/// What holds for every operation: how one is known, and what a refusal looks like.
+fn complete(document: &mut OpenApi) {
+    let cookie = SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new(crate::auth::SESSION_COOKIE)));
+    let bearer = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
+    let components = document.components.get_or_insert_with(|| ComponentsBuilder::new().build());
+    components.add_security_scheme("session", cookie);
+    components.add_security_scheme("token", bearer);
+    let refusal = || {
+        ResponseBuilder::new()
+            .description("Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503")
+            .content("application/json", Content::new(Some(Ref::from_schema_name(Problem::name()))))
+            .build()
+    };
+    for item in document.paths.paths.values_mut() {
+        let operations =
+            [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete].into_iter().flatten();
+        for operation in operations {
+            operation.responses.responses.insert("default".into(), refusal().into());
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Posts pushed to us: `POST /v1/posts` with a token of the source.
+
+use crate::app::App;
+use crate::auth::{TokenScope, bearer};
+use crate::error::Error;
+use crate::operations::{PushError, PushOutcome, PushStatus};
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
+use axum::http::{HeaderMap, StatusCode, header};
+use serde::Serialize;
+use std::sync::Arc;
+use utoipa::ToSchema;
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Pushed {
+    accepted: usize,
+    duplicates: usize,
+    rejected: usize,
+    /// One for each item, in order.
+    items: Vec<PushOutcome>,
+}
+
+/// Takes up to 1,000 posts: a JSON array or object, or one JSON object a line (`application/x-ndjson`). Answered item
+/// by item once they are on disk. Needs a push token.
+#[utoipa::path(post, path = "/v1/posts", tag = "push",
+    request_body(content = String, content_type = "application/json"),
+    responses((status = 200, body = Pushed)))]
+pub(crate) async fn push(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Json<Pushed>, Error> {
+    let source = source_of(&app, &headers).await?;
+    let body = body.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => Error::too_large("The body is too large; send fewer posts a call."),
+        _ => Error::bad_field("body", "The body could not be read to its end."),
+    })?;
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let items = app.operations.push(&source, content_type, body).await.map_err(refused)?;
+    let count = |status| items.iter().filter(|item| item.status == status).count();
+    Ok(Json(Pushed {
+        accepted: count(PushStatus::Accepted),
+        duplicates: count(PushStatus::Duplicate),
+        rejected: count(PushStatus::Rejected),
+        items,
+    }))
+}
+
+async fn source_of(app: &App, headers: &HeaderMap) -> Result<String, Error> {
+    let secret = bearer(headers).ok_or_else(|| Error::unauthorized("Send a push token: Authorization: Bearer ..."))?;
+    match app.accounts.token(secret).await?.map(|token| token.scope) {
+        Some(TokenScope::Push { source }) => Ok(source),
+        Some(TokenScope::Api { .. }) => Err(Error::forbidden("This token is for the API; pushing needs a push token.")),
+        None => Err(Error::unauthorized("This token is not known.")),
+    }
+}
+
+fn refused(error: PushError) -> Error {
+    match error {
+        PushError::Malformed(message) => Error::bad_field("body", message),
+        PushError::TooManyItems { items_max } => {
+            Error::too_large(format!("One call carries at most {items_max} posts."))
+        }
+        PushError::Full { retry_after_s } => Error::too_many("The queue is full; send it again later.", retry_after_s),
+        PushError::Failed(cause) => Error::unavailable("The posts could not be kept; send them again.", cause),
+    }
+}

@@ -1,0 +1,263 @@
+//! Alert rules: listed, edited, and tried on history before they are kept.
+
+use super::Body;
+use crate::app::App;
+use crate::auth::{Analyst, Viewer};
+use crate::error::Error;
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use chrono::Duration;
+use domain::{AlertRule, Clock, Condition, Severity, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use utoipa::ToSchema;
+
+const RULE: &str = "rule";
+const RULES_MAX: usize = 500;
+
+/// How much attention an anomaly deserves.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum SeverityView {
+    Low,
+    Medium,
+    High,
+    Critical,
+}
+
+/// What makes a rule fire.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "when", rename_all = "snake_case")]
+pub(crate) enum ConditionView {
+    /// An anomaly of at least this severity.
+    Anomaly { severity_min: SeverityView },
+    /// At least so many mentions within the window.
+    Threshold { mentions_min: u64, window_s: u64 },
+    /// Up or down by so many percent against the window before.
+    Change { percent_min: f64, window_s: u64, mentions_min: u64 },
+    /// Share of negative mentions within the window, 0 to 1.
+    NegativeShare { share_min: f64, window_s: u64, mentions_min: u64 },
+    /// A phrase is mentioned for the first time.
+    FirstMention { phrase: String },
+    /// A source has brought nothing for so long.
+    Silence { source: String, silent_s: u64 },
+}
+
+/// A rule without its name, which is in the address.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RuleBody {
+    /// None: every topic.
+    topic: Option<String>,
+    condition: ConditionView,
+    /// Names of configured channels.
+    channels: Vec<String>,
+    /// No second notification of the rule for one topic within this time.
+    cooldown_s: u64,
+    /// Local hours in which only critical alerts go out: `22:00-07:00 Europe/Berlin`.
+    quiet_hours: Option<String>,
+    enabled: bool,
+}
+
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(crate) struct RuleView {
+    name: String,
+    #[serde(flatten)]
+    rule: RuleBody,
+}
+
+impl From<SeverityView> for Severity {
+    fn from(view: SeverityView) -> Self {
+        match view {
+            SeverityView::Low => Self::Low,
+            SeverityView::Medium => Self::Medium,
+            SeverityView::High => Self::High,
+            SeverityView::Critical => Self::Critical,
+        }
+    }
+}
+
+impl From<Severity> for SeverityView {
+    fn from(severity: Severity) -> Self {
+        match severity {
+            Severity::Low => Self::Low,
+            Severity::Medium => Self::Medium,
+            Severity::High => Self::High,
+            Severity::Critical => Self::Critical,
+        }
+    }
+}
+
+impl From<ConditionView> for Condition {
+    fn from(view: ConditionView) -> Self {
+        use ConditionView as V;
+        match view {
+            V::Anomaly { severity_min } => Self::Anomaly { severity_min: severity_min.into() },
+            V::Threshold { mentions_min, window_s } => Self::Threshold { mentions_min, window_s },
+            V::Change { percent_min, window_s, mentions_min } => Self::Change { percent_min, window_s, mentions_min },
+            V::NegativeShare { share_min, window_s, mentions_min } => {
+                Self::NegativeShare { share_min, window_s, mentions_min }
+            }
+            V::FirstMention { phrase } => Self::FirstMention { phrase },
+            V::Silence { source, silent_s } => Self::Silence { source, silent_s },
+        }
+    }
+}
+
+impl From<Condition> for ConditionView {
+    fn from(condition: Condition) -> Self {
+        use Condition as C;
+        match condition {
+            C::Anomaly { severity_min } => Self::Anomaly { severity_min: severity_min.into() },
+            C::Threshold { mentions_min, window_s } => Self::Threshold { mentions_min, window_s },
+            C::Change { percent_min, window_s, mentions_min } => Self::Change { percent_min, window_s, mentions_min },
+            C::NegativeShare { share_min, window_s, mentions_min } => {
+                Self::NegativeShare { share_min, window_s, mentions_min }
+            }
+            C::FirstMention { phrase } => Self::FirstMention { phrase },
+            C::Silence { source, silent_s } => Self::Silence { source, silent_s },
+        }
+    }
+}
+
+impl RuleBody {
+    fn named(self, name: String) -> AlertRule {
+        AlertRule {
+            name,
+            topic: self.topic,
+            condition: self.condition.into(),
+            channels: self.channels,
+            cooldown_s: self.cooldown_s,
+            quiet_hours: self.quiet_hours,
+            enabled: self.enabled,
+        }
+    }
+
+    fn checked(self) -> Result<Self, Error> {
+        let bad = |field: &str, message: &str| Err(Error::bad_field(field, message));
+        let window = |seconds: u64| (60..=30 * 86_400).contains(&seconds);
+        match &self.condition {
+            ConditionView::Threshold { window_s, .. }
+            | ConditionView::Change { window_s, .. }
+            | ConditionView::NegativeShare { window_s, .. }
+                if !window(*window_s) =>
+            {
+                return bad("condition.window_s", "A window lasts from one minute to thirty days.");
+            }
+            ConditionView::Threshold { mentions_min: 0, .. } => {
+                return bad("condition.mentions_min", "A threshold is at least one mention.");
+            }
+            ConditionView::Change { percent_min, .. } if !(*percent_min > 0.0 && percent_min.is_finite()) => {
+                return bad("condition.percent_min", "A change is more than zero percent.");
+            }
+            ConditionView::NegativeShare { share_min, .. } if !(*share_min > 0.0 && *share_min <= 1.0) => {
+                return bad("condition.share_min", "A share lies above 0 and at most at 1.");
+            }
+            ConditionView::FirstMention { phrase } if phrase.trim().is_empty() => {
+                return bad("condition.phrase", "Name the phrase to wait for.");
+            }
+            ConditionView::Silence { source, .. } if source.trim().is_empty() => {
+                return bad("condition.source", "Name the source that must not fall silent.");
+            }
+            _ => {}
+        }
+        match self.cooldown_s > 30 * 86_400 {
+            true => bad("cooldown_s", "A cooldown lasts at most thirty days."),
+            false => Ok(self),
+        }
+    }
+}
+
+/// All rules.
+#[utoipa::path(get, path = "/api/rules", tag = "alerts", responses((status = 200, body = Vec<RuleView>)))]
+pub(crate) async fn list(State(app): State<Arc<App>>, _: Viewer) -> Result<Json<Vec<RuleView>>, Error> {
+    let kept = app.state.list(RULE).await.map_err(Error::of_port)?;
+    let views = kept.into_iter().map(|(_, value)| {
+        let rule: AlertRule = serde_json::from_value(value).map_err(Error::internal)?;
+        let AlertRule { name, topic, condition, channels, cooldown_s, quiet_hours, enabled } = rule;
+        let rule = RuleBody { topic, condition: condition.into(), channels, cooldown_s, quiet_hours, enabled };
+        Ok(RuleView { name, rule })
+    });
+    views.collect::<Result<Vec<_>, Error>>().map(Json)
+}
+
+/// Adds or replaces a rule.
+#[utoipa::path(put, path = "/api/rules/{name}", tag = "alerts", params(("name" = String, Path)),
+    request_body = RuleBody, responses((status = 204)))]
+pub(crate) async fn put(
+    State(app): State<Arc<App>>,
+    Analyst(who): Analyst,
+    Path(name): Path<String>,
+    Body(body): Body<RuleBody>,
+) -> Result<StatusCode, Error> {
+    let name = super::topics::checked_name("name", &name)?;
+    let rule = body.checked()?.named(name.clone());
+    let known = app.state.list(RULE).await.map_err(Error::of_port)?;
+    if known.len() >= RULES_MAX && known.iter().all(|(key, _)| *key != name) {
+        return Err(Error::conflict("name", format!("There are {RULES_MAX} rules already; remove one first.")));
+    }
+    let value = serde_json::to_value(&rule).map_err(Error::internal)?;
+    app.state.put(RULE, &name, value).await.map_err(Error::of_port)?;
+    app.operations.rules_changed().await.map_err(Error::of_port)?;
+    tracing::info!(rule = name, by = who.name, "rule saved");
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Removes a rule; its open alerts stay.
+#[utoipa::path(delete, path = "/api/rules/{name}", tag = "alerts", params(("name" = String, Path)),
+    responses((status = 204)))]
+pub(crate) async fn remove(
+    State(app): State<Arc<App>>,
+    Analyst(who): Analyst,
+    Path(name): Path<String>,
+) -> Result<StatusCode, Error> {
+    if !app.state.delete(RULE, &name).await.map_err(Error::of_port)? {
+        return Err(Error::not_found("There is no rule of this name."));
+    }
+    app.operations.rules_changed().await.map_err(Error::of_port)?;
+    tracing::info!(rule = name, by = who.name, "rule removed");
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BackTest {
+    rule: RuleBody,
+    /// Days of history, 1 to 90.
+    days: i64,
+}
+
+/// An alert that the rule would have opened.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct WouldBeAlert {
+    topic: Option<String>,
+    severity: String,
+    title: String,
+    opened_at: Timestamp,
+    resolved_at: Option<Timestamp>,
+}
+
+/// The alerts that a rule would have opened in the last days.
+#[utoipa::path(post, path = "/api/rules/back-test", tag = "alerts", request_body = BackTest,
+    responses((status = 200, body = Vec<WouldBeAlert>)))]
+pub(crate) async fn back_test(
+    State(app): State<Arc<App>>,
+    _: Analyst,
+    Body(body): Body<BackTest>,
+) -> Result<Json<Vec<WouldBeAlert>>, Error> {
+    if !(1..=90).contains(&body.days) {
+        return Err(Error::bad_field("days", "A rule is tried on 1 to 90 days of history."));
+    }
+    let rule = body.rule.checked()?.named("back-test".into());
+    let to = app.clock.now();
+    let alerts = app.operations.back_test(&rule, to - Duration::days(body.days), to).await;
+    let views = alerts.map_err(|error| Error::of_input("rule", error))?.into_iter().map(|alert| WouldBeAlert {
+        topic: alert.topic,
+        severity: alert.severity.as_str().to_owned(),
+        title: alert.title,
+        opened_at: alert.opened_at,
+        resolved_at: alert.resolved_at,
+    });
+    Ok(Json(views.collect()))
+}

@@ -1,0 +1,160 @@
+//! A person's own SQL over the tables of the lake, read-only, within limits; and the questions he saves.
+
+use super::Body;
+use crate::app::App;
+use crate::auth::{Analyst, Viewer};
+use crate::error::Error;
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use domain::{Clock, ErrorKind, QueryLimits, Timestamp};
+use futures::future::try_join_all;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use utoipa::ToSchema;
+
+const SAVED: &str = "query";
+const TABLES: [&str; 7] = ["posts", "sentiment", "entities", "key_phrases", "anomalies", "alerts", "raw"];
+const STATEMENT_LENGTH_MAX: usize = 20_000;
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Statement {
+    sql: String,
+    /// Rows of the answer; at most (and when left out) the server's limit.
+    rows_max: Option<usize>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ColumnView {
+    name: String,
+    /// SQL name of the type.
+    data_type: String,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Answer {
+    columns: Vec<ColumnView>,
+    #[schema(value_type = Vec<Vec<Object>>)]
+    rows: Vec<Vec<serde_json::Value>>,
+    /// More rows were there than the limit let through.
+    truncated: bool,
+    elapsed_ms: u64,
+}
+
+fn columns(rows: &domain::Rows) -> Vec<ColumnView> {
+    let view = |column: &domain::Column| ColumnView { name: column.name.clone(), data_type: column.data_type.clone() };
+    rows.columns.iter().map(view).collect()
+}
+
+/// Runs one read-only statement.
+#[utoipa::path(post, path = "/api/sql", tag = "sql", request_body = Statement,
+    responses((status = 200, body = Answer)))]
+pub(crate) async fn run(
+    State(app): State<Arc<App>>,
+    _: Analyst,
+    Body(statement): Body<Statement>,
+) -> Result<Json<Answer>, Error> {
+    check(&statement.sql)?;
+    let rows_max = statement.rows_max.unwrap_or(app.config.sql_rows_max).clamp(1, app.config.sql_rows_max);
+    let limits = QueryLimits { rows_max, timeout: app.config.sql_timeout };
+    let started = app.clock.now();
+    let rows = app.answers.ask_fresh(&statement.sql, limits).await.map_err(|error| match error.kind() {
+        ErrorKind::Stop => Error::internal(error),
+        ErrorKind::Reject | ErrorKind::Retry => Error::bad_field("sql", error.to_string()),
+    })?;
+    let elapsed_ms = u64::try_from((app.clock.now() - started).num_milliseconds()).unwrap_or(0);
+    Ok(Json(Answer { columns: columns(&rows), rows: rows.rows, truncated: rows.truncated, elapsed_ms }))
+}
+
+fn check(sql: &str) -> Result<(), Error> {
+    if sql.trim().is_empty() {
+        return Err(Error::bad_field("sql", "Write a statement first, for example SELECT count(*) FROM posts."));
+    }
+    match sql.len() > STATEMENT_LENGTH_MAX {
+        true => Err(Error::bad_field("sql", format!("A statement has at most {STATEMENT_LENGTH_MAX} bytes."))),
+        false => Ok(()),
+    }
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct TableView {
+    name: String,
+    columns: Vec<ColumnView>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Tables {
+    tables: Vec<TableView>,
+    rows_max: usize,
+    timeout_s: u64,
+}
+
+/// The tables with their columns, and the limits.
+#[utoipa::path(get, path = "/api/sql/tables", tag = "sql", responses((status = 200, body = Tables)))]
+pub(crate) async fn tables(State(app): State<Arc<App>>, _: Viewer) -> Result<Json<Tables>, Error> {
+    let now = app.clock.now();
+    let questions = TABLES.map(|table| app.answers.ask(format!("SELECT * FROM {table} LIMIT 0"), 1, now));
+    let answers = try_join_all(questions).await?;
+    let tables = TABLES
+        .iter()
+        .zip(answers)
+        .map(|(name, rows)| TableView { name: (*name).into(), columns: columns(&rows) })
+        .collect();
+    let (rows_max, timeout_s) = (app.config.sql_rows_max, app.config.sql_timeout.as_secs());
+    Ok(Json(Tables { tables, rows_max, timeout_s }))
+}
+
+/// A saved question.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub(crate) struct SavedQuery {
+    name: String,
+    sql: String,
+    saved_by: String,
+    saved_at: Timestamp,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewQuery {
+    sql: String,
+}
+
+/// All saved questions.
+#[utoipa::path(get, path = "/api/queries", tag = "sql", responses((status = 200, body = Vec<SavedQuery>)))]
+pub(crate) async fn saved(State(app): State<Arc<App>>, _: Viewer) -> Result<Json<Vec<SavedQuery>>, Error> {
+    let kept = app.state.list(SAVED).await.map_err(Error::of_port)?;
+    let queries = kept.into_iter().map(|(_, value)| serde_json::from_value(value).map_err(Error::internal));
+    queries.collect::<Result<Vec<_>, Error>>().map(Json)
+}
+
+/// Saves a question under a name.
+#[utoipa::path(put, path = "/api/queries/{name}", tag = "sql", params(("name" = String, Path)),
+    request_body = NewQuery, responses((status = 204)))]
+pub(crate) async fn save(
+    State(app): State<Arc<App>>,
+    Analyst(who): Analyst,
+    Path(name): Path<String>,
+    Body(body): Body<NewQuery>,
+) -> Result<StatusCode, Error> {
+    check(&body.sql)?;
+    let name = super::topics::checked_name("name", &name)?;
+    let query = SavedQuery { name: name.clone(), sql: body.sql, saved_by: who.name, saved_at: app.clock.now() };
+    let value = serde_json::to_value(&query).map_err(Error::internal)?;
+    app.state.put(SAVED, &name, value).await.map_err(Error::of_port)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Forgets a saved question.
+#[utoipa::path(delete, path = "/api/queries/{name}", tag = "sql", params(("name" = String, Path)),
+    responses((status = 204)))]
+pub(crate) async fn forget(
+    State(app): State<Arc<App>>,
+    _: Analyst,
+    Path(name): Path<String>,
+) -> Result<StatusCode, Error> {
+    match app.state.delete(SAVED, &name).await.map_err(Error::of_port)? {
+        true => Ok(StatusCode::NO_CONTENT),
+        false => Err(Error::not_found("There is no saved query of this name.")),
+    }
+}

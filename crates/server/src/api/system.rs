@@ -1,0 +1,145 @@
+//! How the house does: queue, lag, sources, disk; and the dead letters, to look at, replay or give up.
+
+use super::{Body, Params};
+use crate::app::App;
+use crate::auth::{Admin, Viewer};
+use crate::error::Error;
+use crate::operations::{Replayed, SourceStatus, SystemReport};
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use domain::{DeadLetter, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use utoipa::{IntoParams, ToSchema};
+
+/// How full the queue is.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct QueueView {
+    waiting: u64,
+    in_flight: u64,
+    dead_letters: u64,
+    /// Records ever appended.
+    appended: u64,
+    /// Appends refused because the post was kept already.
+    duplicates: u64,
+    /// Age of the oldest record not yet committed, milliseconds.
+    oldest_ms: u64,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct System {
+    report: SystemReport,
+    queue: QueueView,
+    /// Version of the lake.
+    lake_version: u64,
+    /// Open live streams.
+    streams: usize,
+}
+
+/// How the house does.
+#[utoipa::path(get, path = "/api/system", tag = "system", responses((status = 200, body = System)))]
+pub(crate) async fn system(State(app): State<Arc<App>>, _: Viewer) -> Result<Json<System>, Error> {
+    let (report, depth) = tokio::join!(app.operations.system(), app.queue.depth());
+    let depth = depth.map_err(Error::of_port)?;
+    let queue = QueueView {
+        waiting: depth.waiting,
+        in_flight: depth.in_flight,
+        dead_letters: depth.dead_letters,
+        appended: depth.appended,
+        duplicates: depth.duplicates,
+        oldest_ms: depth.oldest_ms,
+    };
+    let streams = app.streams.load(std::sync::atomic::Ordering::Relaxed);
+    Ok(Json(System { report, queue, lake_version: app.answers.version(), streams }))
+}
+
+/// Every configured source and how it does.
+#[utoipa::path(get, path = "/api/sources", tag = "system", responses((status = 200, body = Vec<SourceStatus>)))]
+pub(crate) async fn sources(State(app): State<Arc<App>>, _: Viewer) -> Json<Vec<SourceStatus>> {
+    Json(app.operations.sources().await)
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LettersParams {
+    /// 1 to 500; 100 when left out.
+    limit: Option<usize>,
+}
+
+/// Something that could not be kept or understood.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct DeadLetterView {
+    id: u64,
+    source: String,
+    /// In words: what is wrong and where.
+    reason: String,
+    /// What came in, as far as it is text.
+    payload: String,
+    occurred_at: Timestamp,
+}
+
+impl From<DeadLetter> for DeadLetterView {
+    fn from(letter: DeadLetter) -> Self {
+        let DeadLetter { id, source, reason, payload, occurred_at } = letter;
+        Self { id, source, reason, payload, occurred_at }
+    }
+}
+
+/// Dead letters, the newest first.
+#[utoipa::path(get, path = "/api/dead-letters", tag = "system", params(LettersParams),
+    responses((status = 200, body = Vec<DeadLetterView>)))]
+pub(crate) async fn dead_letters(
+    State(app): State<Arc<App>>,
+    _: Admin,
+    Params(params): Params<LettersParams>,
+) -> Result<Json<Vec<DeadLetterView>>, Error> {
+    let letters = app.queue.dead_letters(params.limit.unwrap_or(100).clamp(1, 500)).await.map_err(Error::of_port)?;
+    Ok(Json(letters.into_iter().map(DeadLetterView::from).collect()))
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LetterId {
+    id: u64,
+}
+
+async fn letter(app: &App, id: u64) -> Result<DeadLetter, Error> {
+    let letters = app.queue.dead_letters(10_000).await.map_err(Error::of_port)?;
+    letters.into_iter().find(|letter| letter.id == id).ok_or_else(gone)
+}
+
+fn gone() -> Error {
+    Error::not_found("There is no dead letter of this id; it may have been replayed already.")
+}
+
+/// Sends a dead letter through its source once more; it is taken out only when that worked.
+#[utoipa::path(post, path = "/api/dead-letters/replay", tag = "system", request_body = LetterId,
+    responses((status = 200, body = Replayed)))]
+pub(crate) async fn replay(
+    State(app): State<Arc<App>>,
+    Admin(who): Admin,
+    Body(body): Body<LetterId>,
+) -> Result<Json<Replayed>, Error> {
+    let letter = letter(&app, body.id).await?;
+    let replayed = app.operations.replay(&letter).await.map_err(|error| Error::of_input("id", error))?;
+    if replayed.reason.is_none() {
+        app.queue.remove_dead_letter(body.id).await.map_err(Error::of_port)?;
+    }
+    tracing::info!(letter = body.id, accepted = replayed.accepted, by = who.name, "dead letter replayed");
+    Ok(Json(replayed))
+}
+
+/// Gives a dead letter up.
+#[utoipa::path(delete, path = "/api/dead-letters", tag = "system", request_body = LetterId,
+    responses((status = 204)))]
+pub(crate) async fn drop_letter(
+    State(app): State<Arc<App>>,
+    Admin(who): Admin,
+    Body(body): Body<LetterId>,
+) -> Result<StatusCode, Error> {
+    let removed = app.queue.remove_dead_letter(body.id).await.map_err(Error::of_port)?.ok_or_else(gone)?;
+    tracing::info!(letter = removed.id, by = who.name, "dead letter given up");
+    Ok(StatusCode::NO_CONTENT)
+}

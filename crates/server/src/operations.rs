@@ -1,0 +1,187 @@
+//! What the server asks of the running house beyond the ports of `domain`. The binary implements it where it wires the
+//! rooms together; every method has a default, so that a process that only serves (`--role serve`) needs few of them.
+
+use async_trait::async_trait;
+use axum::body::Bytes;
+use domain::{Alert, AlertRule, DeadLetter, Error, Result, Timestamp};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// One configured source and how it does.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SourceStatus {
+    /// Name of the source, as in the configuration.
+    pub id: String,
+    /// Connector: `x`, `push`, `file`, `bluesky`, ...
+    pub connector: String,
+    /// `connected`, `connecting`, `waiting`, `stopped`, `failed`.
+    pub state: String,
+    /// Since when it is in this state.
+    pub since: Option<Timestamp>,
+    /// Posts received since the process started.
+    pub posts: u64,
+    /// Posts received in the last minute.
+    pub posts_per_minute: f64,
+    /// When the newest post came.
+    pub last_post_at: Option<Timestamp>,
+    /// The last error in words, with what to do about it.
+    pub last_error: Option<String>,
+    /// What the posts read so far cost, in US dollars, where the platform charges.
+    pub cost_usd: Option<f64>,
+}
+
+/// One table of the lake.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TableReport {
+    pub name: String,
+    pub rows: u64,
+    pub files: u64,
+    pub size_bytes: u64,
+    /// Version of the Delta table.
+    pub version: u64,
+}
+
+/// How the house does, beside what the queue says of itself.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SystemReport {
+    /// Version of the program.
+    pub version: String,
+    pub started_at: Option<Timestamp>,
+    /// Roles that this process plays: `listen`, `understand`, `detect`, `serve`.
+    pub roles: Vec<String>,
+    /// Name and version of the language model; none when posts are kept without being understood.
+    pub model: Option<String>,
+    /// Posts committed per second, mean of the last minute.
+    pub posts_per_second: f64,
+    /// From a post's arrival to its commit, median of the last minute, milliseconds.
+    pub lag_p50_ms: Option<u64>,
+    /// The same, 99th percentile.
+    pub lag_p99_ms: Option<u64>,
+    /// Memory in use by the process, bytes.
+    pub memory_bytes: Option<u64>,
+    /// Bytes that the data folder takes.
+    pub disk_used_bytes: Option<u64>,
+    /// Bytes free on its disk.
+    pub disk_free_bytes: Option<u64>,
+    /// Days that posts are kept; none: for ever.
+    pub retention_days: Option<u32>,
+    pub tables: Vec<TableReport>,
+    /// Names of the channels that rules can tell.
+    pub channels: Vec<String>,
+    /// What an operator should know, in words.
+    pub notices: Vec<String>,
+}
+
+/// What became of one pushed post.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PushStatus {
+    /// On disk.
+    Accepted,
+    /// Kept already.
+    Duplicate,
+    /// Bad; see the reason. It lies with the dead letters.
+    Rejected,
+}
+
+/// The answer for one item of a push, in the order of the items.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PushOutcome {
+    pub status: PushStatus,
+    /// Id under which the post is kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub post_id: Option<String>,
+    /// Why it was rejected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// Why a push as a whole was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PushError {
+    /// The body is not what the content type says; the sentence is for the sender.
+    Malformed(String),
+    /// More items than one call may carry.
+    TooManyItems { items_max: usize },
+    /// The queue is full.
+    Full { retry_after_s: u32 },
+    /// Something failed inside; nothing was kept.
+    Failed(String),
+}
+
+/// What became of a replayed dead letter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Replayed {
+    /// Posts that are in the queue now.
+    pub accepted: u64,
+    /// Why it failed again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+fn not_here(what: &str) -> Error {
+    Error::reject(format!("{what} is not available in this process"))
+}
+
+/// What the server asks of the running house.
+#[async_trait]
+pub trait Operations: Send + Sync {
+    /// Every configured source.
+    async fn sources(&self) -> Vec<SourceStatus> {
+        Vec::new()
+    }
+
+    async fn system(&self) -> SystemReport {
+        SystemReport::default()
+    }
+
+    /// Words why no work can be done now (503 on `/readyz`); none when all is well.
+    async fn not_ready(&self) -> Option<String> {
+        None
+    }
+
+    /// Prometheus text of all metrics.
+    fn metrics(&self) -> String {
+        String::new()
+    }
+
+    /// Topics were added, edited or removed in the state store: load them again.
+    async fn topics_changed(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Alert rules were added, edited or removed in the state store: load them again.
+    async fn rules_changed(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Someone takes an alert in hand: no more notifications of it. `None`: no such alert.
+    async fn acknowledge(&self, _alert_id: &str, _who: &str) -> Result<Option<Alert>> {
+        Err(not_here("acknowledging alerts"))
+    }
+
+    /// No notifications of this alert until then. `None`: no such alert.
+    async fn silence(&self, _alert_id: &str, _until: Timestamp, _who: &str) -> Result<Option<Alert>> {
+        Err(not_here("silencing alerts"))
+    }
+
+    /// The alerts that a rule would have opened in a stretch of history.
+    async fn back_test(&self, _rule: &AlertRule, _from: Timestamp, _to: Timestamp) -> Result<Vec<Alert>> {
+        Err(not_here("back-testing"))
+    }
+
+    /// Takes the body of a push for a source: JSON or NDJSON by its content type.
+    async fn push(
+        &self,
+        _source: &str,
+        _content_type: Option<&str>,
+        _body: Bytes,
+    ) -> Result<Vec<PushOutcome>, PushError> {
+        Err(PushError::Failed("push is not available in this process".into()))
+    }
+
+    /// Sends a dead letter through its source once more.
+    async fn replay(&self, _letter: &DeadLetter) -> Result<Replayed> {
+        Err(not_here("replaying dead letters"))
+    }
+}

@@ -1,0 +1,104 @@
+//! The server as a part of the process: it listens, answers, and stops when told, letting answers in flight finish.
+
+use crate::answers::Answers;
+use crate::app::App;
+use crate::auth::{Accounts, Attempts};
+use crate::config::Config;
+use crate::operations::Operations;
+use crate::{api, dashboard, error::Error, guard, health};
+use axum::Router;
+use axum::http::{HeaderValue, header};
+use axum::middleware;
+use axum::response::IntoResponse;
+use axum::routing::get;
+use domain::{Analytics, Clock, EnrichedPost, PostQueue, StateStore};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+
+/// One commit's posts, as they go to live streams.
+pub type LivePosts = Arc<Vec<EnrichedPost>>;
+
+/// Answers in flight get this long when the process stops.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// The server with all that it stands on.
+pub struct Server {
+    pub config: Config,
+    pub analytics: Arc<dyn Analytics>,
+    pub state: Arc<dyn StateStore>,
+    pub queue: Arc<dyn PostQueue>,
+    pub operations: Arc<dyn Operations>,
+    /// Committed posts; the pipeline sends, every live stream subscribes.
+    pub live: broadcast::Sender<LivePosts>,
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Server {
+    /// Listens at `config.bind` and answers until `shutdown`.
+    pub async fn run(self, shutdown: CancellationToken) -> domain::Result<()> {
+        let bind = self.config.bind;
+        let listener = TcpListener::bind(bind).await.map_err(|error| {
+            let message = format!("can't listen at {bind}: {error}; is another Overheard running there?");
+            domain::Error::caused(domain::ErrorKind::Stop, message, error)
+        })?;
+        self.serve(listener, shutdown).await
+    }
+
+    /// Answers on a listener that is open already, until `shutdown`.
+    pub async fn serve(self, listener: TcpListener, shutdown: CancellationToken) -> domain::Result<()> {
+        if let Ok(address) = listener.local_addr() {
+            tracing::info!(%address, "server listens");
+        }
+        let service = self.router(shutdown.clone()).into_make_service_with_connect_info::<SocketAddr>();
+        let stopped = shutdown.clone().cancelled_owned();
+        let serving = axum::serve(listener, service).with_graceful_shutdown(stopped);
+        let too_late = async {
+            shutdown.cancelled().await;
+            tokio::time::sleep(GRACE).await;
+        };
+        tokio::select! {
+            served = serving => served.map_err(|error| {
+                domain::Error::caused(domain::ErrorKind::Stop, "the server can't go on listening", error)
+            }),
+            () = too_late => Ok(()),
+        }
+    }
+
+    pub(crate) fn router(self, shutdown: CancellationToken) -> Router {
+        let config = self.config;
+        let (body_max_bytes, push_max_bytes) = (config.body_max_bytes, config.push_max_bytes);
+        let app = Arc::new(App {
+            answers: Answers::new(self.analytics, config.questions_at_once, config.answer_age_max),
+            accounts: Accounts(Arc::clone(&self.state)),
+            attempts: Attempts::default(),
+            state: self.state,
+            queue: self.queue,
+            operations: self.operations,
+            live: self.live,
+            clock: self.clock,
+            streams: AtomicUsize::new(0),
+            shutdown,
+            config,
+        });
+        let (api, document) = api::parts(body_max_bytes, push_max_bytes);
+        let document = document.to_json().unwrap_or_default();
+        let json = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+        api.layer(middleware::from_fn_with_state(Arc::clone(&app), guard::own_origin))
+            .route("/openapi.json", get(move || async move { (json, document) }))
+            .route("/metrics", get(health::metrics))
+            .route("/healthz", get(health::healthz))
+            .route("/readyz", get(health::readyz))
+            .fallback(dashboard::serve)
+            .with_state(app)
+            .layer(CompressionLayer::new())
+            .layer(middleware::from_fn(guard::headers))
+            .layer(CatchPanicLayer::custom(|_| Error::internal("a handler panicked").into_response()))
+    }
+}

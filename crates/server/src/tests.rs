@@ -1,0 +1,355 @@
+//! The server as a client sees it: who is let in, what is refused and how, and what it asks the lake.
+
+mod fakes;
+
+use crate::auth::{Role, create_first_admin};
+use crate::{Config, Server};
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::ConnectInfo;
+use axum::http::{HeaderMap, Request, StatusCode, header};
+use domain::{ManualClock, StateStore, Timestamp};
+use fakes::{Documents, House, Lake, Letters, rows};
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+const NOW: &str = "2026-11-23T07:00:00Z";
+
+struct Client {
+    router: Router,
+    lake: Arc<Lake>,
+    letters: Arc<Letters>,
+    house: Arc<House>,
+    clock: Arc<ManualClock>,
+    password: String,
+}
+
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    text: String,
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("no JSON: {}", self.text))
+    }
+
+    #[track_caller]
+    fn refused(&self, status: u16, field: Option<&str>) {
+        assert_eq!(self.status.as_u16(), status, "{}", self.text);
+        assert_eq!(self.json()["field"].as_str(), field, "{}", self.text);
+    }
+
+    fn cookie(&self) -> String {
+        let cookie = self.headers[header::SET_COOKIE].to_str().unwrap();
+        cookie.split(';').next().unwrap().to_owned()
+    }
+}
+
+async fn client() -> Client {
+    let now: Timestamp = NOW.parse().unwrap();
+    let state: Arc<dyn StateStore> = Arc::new(Documents::default());
+    let password = create_first_admin(&state, now).await.unwrap().unwrap();
+    assert_eq!(create_first_admin(&state, now).await.unwrap(), None, "only the first start makes an admin");
+    let (lake, letters, house) = (Arc::<Lake>::default(), Arc::<Letters>::default(), Arc::<House>::default());
+    let clock = Arc::new(ManualClock::at(now));
+    let server = Server {
+        config: Config { body_max_bytes: 2000, push_max_bytes: 4000, ..Config::default() },
+        analytics: lake.clone(),
+        state,
+        queue: letters.clone(),
+        operations: house.clone(),
+        live: broadcast::channel(16).0,
+        clock: clock.clone(),
+    };
+    let router = server.router(CancellationToken::new());
+    Client { router, lake, letters, house, clock, password }
+}
+
+impl Client {
+    async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Answer {
+        let mut request = Request::builder().method(method).uri(path).header("host", "localhost:8080");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut request = request.body(body.into()).unwrap();
+        request.extensions_mut().insert(ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 5000))));
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        let bytes = to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        Answer { status, headers, text: String::from_utf8(bytes.to_vec()).unwrap() }
+    }
+
+    async fn get(&self, cookie: &str, path: &str) -> Answer {
+        self.send("GET", path, &[("cookie", cookie)], Body::empty()).await
+    }
+
+    async fn write(&self, cookie: &str, method: &str, path: &str, body: Value) -> Answer {
+        let headers = [("cookie", cookie), ("origin", "http://localhost:8080"), ("content-type", "application/json")];
+        self.send(method, path, &headers, body.to_string()).await
+    }
+
+    async fn sign_in(&self, name: &str, password: &str) -> Answer {
+        self.write("", "POST", "/api/session", json!({ "name": name, "password": password })).await
+    }
+
+    async fn admin(&self) -> String {
+        self.sign_in("admin", &self.password).await.cookie()
+    }
+
+    /// Cookie of a new user with the role.
+    async fn user(&self, role: Role) -> String {
+        let admin = self.admin().await;
+        let name = serde_json::to_value(role).unwrap().as_str().unwrap().to_owned();
+        let user = json!({ "name": name, "password": "a long password", "role": role });
+        assert_eq!(self.write(&admin, "POST", "/api/users", user).await.status, StatusCode::CREATED);
+        self.sign_in(&name, "a long password").await.cookie()
+    }
+}
+
+#[tokio::test]
+async fn nothing_of_the_api_answers_a_stranger() {
+    let client = client().await;
+    let document: Value = serde_json::from_str(&crate::document().to_json().unwrap()).unwrap();
+    let mut tried = 0;
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for method in item.as_object().unwrap().keys().filter(|key| *key != "parameters") {
+            if path == "/api/session" && method != "get" {
+                continue;
+            }
+            let path = path.replace("{name}", "x").replace("{id}", "x");
+            let answer = client.send(&method.to_uppercase(), &path, &[], Body::empty()).await;
+            assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{method} {path}: {}", answer.text);
+            tried += 1;
+        }
+    }
+    assert!(tried > 30, "{tried}");
+    assert!(client.lake.asked.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_person_signs_in_and_out() {
+    let client = client().await;
+    client.sign_in("admin", "wrong password!").await.refused(401, None);
+    let answer = client.sign_in("admin", &client.password).await;
+    assert_eq!(answer.json(), json!({ "name": "admin", "role": "admin" }));
+    let cookie = answer.headers[header::SET_COOKIE].to_str().unwrap();
+    assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict"), "{cookie}");
+    let cookie = answer.cookie();
+    assert_eq!(client.get(&cookie, "/api/session").await.status, StatusCode::OK);
+    assert_eq!(client.write(&cookie, "DELETE", "/api/session", Value::Null).await.status, StatusCode::NO_CONTENT);
+    client.get(&cookie, "/api/session").await.refused(401, None);
+}
+
+#[tokio::test]
+async fn a_session_ends_by_time_and_by_a_new_password() {
+    let client = client().await;
+    let (first, second) = (client.admin().await, client.admin().await);
+    let body = json!({ "current": client.password, "password": "another long one" });
+    assert_eq!(client.write(&first, "POST", "/api/session/password", body).await.status, StatusCode::NO_CONTENT);
+    client.get(&second, "/api/session").await.refused(401, None);
+    let third = client.sign_in("admin", "another long one").await.cookie();
+    client.clock.set("2026-12-01T07:00:00Z".parse().unwrap());
+    client.get(&third, "/api/session").await.refused(401, None);
+}
+
+#[tokio::test]
+async fn guessing_is_slowed_down_even_with_the_right_password_at_last() {
+    let client = client().await;
+    for _ in 0..5 {
+        client.sign_in("admin", "wrong password!").await.refused(401, None);
+    }
+    let answer = client.sign_in("admin", &client.password).await;
+    answer.refused(429, None);
+    assert_eq!(answer.headers[header::RETRY_AFTER], "300");
+}
+
+#[tokio::test]
+async fn roles_bound_what_one_may_do() {
+    let client = client().await;
+    let viewer = client.user(Role::Viewer).await;
+    assert_eq!(client.get(&viewer, "/api/overview").await.status, StatusCode::OK);
+    let statement = json!({ "sql": "SELECT 1" });
+    client.write(&viewer, "POST", "/api/sql", statement.clone()).await.refused(403, None);
+    client.write(&viewer, "PUT", "/api/topics/a", json!({ "query": "a" })).await.refused(403, None);
+    client.get(&viewer, "/api/users").await.refused(403, None);
+    let analyst = client.user(Role::Analyst).await;
+    assert_eq!(client.write(&analyst, "POST", "/api/sql", statement).await.status, StatusCode::OK);
+    client.get(&analyst, "/api/dead-letters").await.refused(403, None);
+}
+
+#[tokio::test]
+async fn a_write_from_elsewhere_is_refused() {
+    let client = client().await;
+    let admin = client.admin().await;
+    let body = json!({ "query": "a" }).to_string();
+    let json_type = ("content-type", "application/json");
+    for origin in ["http://evil.example", "http://localhost:9999", "null"] {
+        let headers = [("cookie", admin.as_str()), ("origin", origin), json_type];
+        client.send("PUT", "/api/topics/a", &headers, body.clone()).await.refused(403, None);
+    }
+    let headers = [("cookie", admin.as_str()), json_type];
+    client.send("PUT", "/api/topics/a", &headers, body).await.refused(403, None);
+    assert!(client.house.called.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_request_is_named() {
+    let client = client().await;
+    let admin = client.admin().await;
+    client.get(&admin, "/api/overview?sentiment=angry").await.refused(400, Some("sentiment"));
+    client.get(&admin, "/api/overview?colour=red").await.refused(400, Some("colour"));
+    client.get(&admin, "/api/series?granularity=5").await.refused(400, Some("granularity"));
+    client.get(&admin, "/api/breakdown?by=mood").await.refused(400, Some("by"));
+    client.get(&admin, "/api/posts?limit=lots").await.refused(400, Some("limit"));
+    client.get(&admin, "/api/posts?cursor=x").await.refused(400, Some("cursor"));
+    client.write(&admin, "POST", "/api/sql", json!({ "sql": "DROP TABLE raw" })).await.refused(400, Some("sql"));
+    client.write(&admin, "POST", "/api/sql", json!({ "sql": 7 })).await.refused(400, Some("sql"));
+    client.write(&admin, "POST", "/api/sql", json!({ "sql": "x".repeat(3000) })).await.refused(413, None);
+    let rule = json!({ "topic": null, "condition": { "when": "threshold", "mentions_min": 0, "window_s": 60 },
+        "channels": [], "cooldown_s": 0, "quiet_hours": null, "enabled": true });
+    client.write(&admin, "PUT", "/api/rules/r", rule).await.refused(400, Some("condition.mentions_min"));
+}
+
+#[tokio::test]
+async fn numbers_stand_beside_those_of_the_stretch_before() {
+    let client = client().await;
+    let columns = ["current", "mentions", "positive", "negative", "neutral", "mixed", "authors", "reach"];
+    let counted = rows(
+        &columns,
+        vec![
+            vec![json!(true), json!(10), json!(1), json!(6), json!(1), json!(0), json!(9), json!(1000)],
+            vec![json!(false), json!(5), json!(5), json!(0), json!(0), json!(0), json!(4), Value::Null],
+        ],
+    );
+    client.lake.answers.lock().unwrap().push(("AS current", counted));
+    let admin = client.admin().await;
+    let answer = client.get(&admin, "/api/overview?topic=O%27Hare").await.json();
+    assert_eq!(answer["totals"]["mentions"], 10);
+    assert_eq!(answer["totals"]["share_negative"], 0.75);
+    assert_eq!((&answer["previous"]["reach"], &answer["previous"]["share_negative"]), (&json!(0), &json!(0.0)));
+    let asked = client.lake.asked.lock().unwrap().join("\n");
+    assert!(asked.contains("array_has(topics, 'O''Hare')"), "{asked}");
+}
+
+#[tokio::test]
+async fn the_same_question_is_asked_once_for_each_version_of_the_lake() {
+    let client = client().await;
+    let admin = client.admin().await;
+    let path = "/api/breakdown?by=category&from=2026-11-22T00:00:00Z&to=2026-11-23T00:00:00Z";
+    let asked = || client.lake.asked.lock().unwrap().len();
+    client.get(&admin, path).await;
+    client.get(&admin, path).await;
+    assert_eq!(asked(), 1);
+    client.lake.version.store(2, std::sync::atomic::Ordering::Relaxed);
+    client.get(&admin, path).await;
+    assert_eq!(asked(), 1, "an answer may be a second old");
+    client.clock.set("2026-11-23T07:00:02Z".parse().unwrap());
+    client.get(&admin, path).await;
+    assert_eq!(asked(), 2);
+}
+
+#[tokio::test]
+async fn a_correction_is_kept_with_its_history_and_shown_on_the_post() {
+    let client = client().await;
+    let admin = client.admin().await;
+    let at = json!(1_763_880_000_000_000_i64);
+    let post = rows(
+        &["post_id", "occurred_at_us", "text", "sentiment"],
+        vec![vec![json!("x:1"), at, json!("<b>late</b>"), json!("positive")]],
+    );
+    client.lake.answers.lock().unwrap().push(("FROM sentiment", post));
+    client
+        .write(&admin, "POST", "/api/labels", json!({ "post_id": "x 1", "sentiment": "negative" }))
+        .await
+        .refused(400, Some("post_id"));
+    client.write(&admin, "POST", "/api/labels", json!({ "post_id": "x:1", "sentiment": "negative" })).await;
+    let history = client.write(&admin, "POST", "/api/labels", json!({ "post_id": "x:1", "category": "delay" })).await;
+    assert_eq!(history.json().as_array().unwrap().len(), 2);
+    let posts = client.get(&admin, "/api/posts").await.json();
+    assert_eq!(posts["posts"][0]["correction"]["category"], "delay");
+    assert_eq!(posts["posts"][0]["sentiment"], "positive", "what the model said stays");
+    assert_eq!(posts["posts"][0]["text"], "<b>late</b>");
+    let labels = client.get(&admin, "/api/labels").await.json();
+    assert_eq!(labels[0]["correction"]["by"], "admin");
+}
+
+#[tokio::test]
+async fn a_token_does_what_it_is_for_and_nothing_after_it_is_revoked() {
+    let client = client().await;
+    let admin = client.admin().await;
+    let push = json!({ "name": "reviews", "scope": { "for": "push", "source": "push:reviews" } });
+    let issued = client.write(&admin, "POST", "/api/tokens", push).await.json();
+    let secret = format!("Bearer {}", issued["secret"].as_str().unwrap());
+    let headers = [("authorization", secret.as_str())];
+    let pushed = client.send("POST", "/v1/posts", &headers, "[]").await.json();
+    assert_eq!(pushed["items"][0]["reason"], "2 bytes of push:reviews");
+    let full = client.send("POST", "/v1/posts", &headers, "full").await;
+    full.refused(429, None);
+    assert_eq!(full.headers[header::RETRY_AFTER], "7");
+    client.send("POST", "/v1/posts", &headers, "x".repeat(5000)).await.refused(413, None);
+    client.send("GET", "/api/overview", &headers, Body::empty()).await.refused(403, None);
+    let listed = client.get(&admin, "/api/tokens").await;
+    assert!(!listed.text.contains(issued["secret"].as_str().unwrap()));
+    let path = format!("/api/tokens/{}", issued["token"]["id"].as_str().unwrap());
+    assert_eq!(client.write(&admin, "DELETE", &path, Value::Null).await.status, StatusCode::NO_CONTENT);
+    client.send("POST", "/v1/posts", &headers, "[]").await.refused(401, None);
+}
+
+#[tokio::test]
+async fn a_dead_letter_leaves_only_when_its_replay_worked() {
+    let client = client().await;
+    let admin = client.admin().await;
+    let letter = |id, payload: &str| domain::DeadLetter {
+        id,
+        source: "push:a".into(),
+        reason: "no text".into(),
+        payload: payload.into(),
+        occurred_at: NOW.parse().unwrap(),
+    };
+    client.letters.0.lock().unwrap().extend([letter(1, "bad"), letter(2, "good")]);
+    let replay = |id: u64| client.write(&admin, "POST", "/api/dead-letters/replay", json!({ "id": id }));
+    assert_eq!(replay(1).await.json()["reason"], "still bad");
+    assert_eq!(replay(2).await.json(), json!({ "accepted": 1 }));
+    replay(2).await.refused(404, None);
+    let left = client.get(&admin, "/api/dead-letters").await.json();
+    assert_eq!((left.as_array().unwrap().len(), &left[0]["id"]), (1, &json!(1)));
+}
+
+#[tokio::test]
+async fn the_last_admin_stays() {
+    let client = client().await;
+    let admin = client.admin().await;
+    client.write(&admin, "DELETE", "/api/users/admin", Value::Null).await.refused(409, Some("name"));
+    client.write(&admin, "PATCH", "/api/users/admin", json!({ "role": "viewer" })).await.refused(409, Some("role"));
+}
+
+#[tokio::test]
+async fn every_answer_carries_the_headers_that_keep_posts_from_becoming_markup() {
+    let client = client().await;
+    for path in ["/", "/api/overview", "/healthz", "/metrics", "/openapi.json"] {
+        let answer = client.send("GET", path, &[], Body::empty()).await;
+        let policy = answer.headers[header::CONTENT_SECURITY_POLICY].to_str().unwrap();
+        assert!(policy.contains("script-src 'self'") && !policy.contains("unsafe"), "{path}: {policy}");
+        assert_eq!(answer.headers[header::X_CONTENT_TYPE_OPTIONS], "nosniff");
+    }
+    assert_eq!(client.send("GET", "/metrics", &[], Body::empty()).await.text, "overheard_posts_total 7\n");
+    assert_eq!(client.send("GET", "/readyz", &[], Body::empty()).await.status, StatusCode::OK);
+}
+
+/// The document is what the dashboard's types are made from; a change of it is meant or it is a mistake.
+#[test]
+fn the_open_api_document_is_the_one_agreed_on() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi.json");
+    let document = crate::document().to_pretty_json().unwrap() + "\n";
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(path, &document).unwrap();
+    }
+    let agreed = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(document == agreed, "openapi.json differs; UPDATE_GOLDEN=1 cargo test -p server writes it anew");
+}

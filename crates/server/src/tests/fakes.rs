@@ -1,0 +1,168 @@
+//! In-memory ports: documents in a map, a lake that answers by what a statement contains and remembers what it was
+//! asked, a queue with dead letters alone, and operations that note what was called.
+
+use crate::operations::{Operations, PushError, PushOutcome, PushStatus, Replayed};
+use async_trait::async_trait;
+use axum::body::Bytes;
+use domain::{
+    Alert, Analytics, Appended, Column, DeadLetter, Error, Lease, PostQueue, QueryLimits, QueueDepth, Record, Result,
+    Rows, StateStore, Timestamp,
+};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+#[derive(Default)]
+pub(super) struct Documents(Mutex<BTreeMap<(String, String), Value>>);
+
+#[async_trait]
+impl StateStore for Documents {
+    async fn get(&self, kind: &str, key: &str) -> Result<Option<Value>> {
+        Ok(self.0.lock().unwrap().get(&(kind.to_owned(), key.to_owned())).cloned())
+    }
+
+    async fn put(&self, kind: &str, key: &str, value: Value) -> Result<()> {
+        self.0.lock().unwrap().insert((kind.to_owned(), key.to_owned()), value);
+        Ok(())
+    }
+
+    async fn put_new(&self, kind: &str, key: &str, value: Value) -> Result<bool> {
+        let mut kept = self.0.lock().unwrap();
+        let key = (kind.to_owned(), key.to_owned());
+        let new = !kept.contains_key(&key);
+        if new {
+            kept.insert(key, value);
+        }
+        Ok(new)
+    }
+
+    async fn delete(&self, kind: &str, key: &str) -> Result<bool> {
+        Ok(self.0.lock().unwrap().remove(&(kind.to_owned(), key.to_owned())).is_some())
+    }
+
+    async fn list(&self, kind: &str) -> Result<Vec<(String, Value)>> {
+        let kept = self.0.lock().unwrap();
+        let of_kind = kept.iter().filter(|((k, _), _)| k == kind);
+        Ok(of_kind.map(|((_, key), value)| (key.clone(), value.clone())).collect())
+    }
+}
+
+/// Answers with the rows of the first part that the statement contains.
+#[derive(Default)]
+pub(super) struct Lake {
+    pub(super) answers: Mutex<Vec<(&'static str, Rows)>>,
+    pub(super) asked: Mutex<Vec<String>>,
+    pub(super) version: AtomicU64,
+}
+
+pub(super) fn rows(columns: &[&str], values: Vec<Vec<Value>>) -> Rows {
+    let column = |name: &&str| Column { name: (*name).to_owned(), data_type: "VARCHAR".into() };
+    Rows { columns: columns.iter().map(column).collect(), rows: values, truncated: false }
+}
+
+#[async_trait]
+impl Analytics for Lake {
+    async fn query(&self, sql: &str, _limits: QueryLimits) -> Result<Rows> {
+        self.asked.lock().unwrap().push(sql.to_owned());
+        if sql.starts_with("DROP") {
+            return Err(Error::reject("only SELECT is allowed here"));
+        }
+        let answers = self.answers.lock().unwrap();
+        Ok(answers.iter().find(|(part, _)| sql.contains(part)).map(|(_, rows)| rows.clone()).unwrap_or_default())
+    }
+
+    fn version(&self) -> u64 {
+        self.version.load(Ordering::Relaxed)
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Letters(pub(super) Mutex<Vec<DeadLetter>>);
+
+#[async_trait]
+impl PostQueue for Letters {
+    async fn append(&self, records: Vec<Record>) -> Result<Vec<Appended>> {
+        Ok(records.iter().map(|_| Appended::Duplicate).collect())
+    }
+
+    async fn lease(&self, _limit: usize, _duration: Duration) -> Result<Option<Lease>> {
+        Ok(None)
+    }
+
+    async fn ack(&self, _lease_id: u64) -> Result<()> {
+        Ok(())
+    }
+
+    async fn release(&self, _lease_id: u64) -> Result<()> {
+        Ok(())
+    }
+
+    async fn dead_letter(&self, letters: Vec<DeadLetter>) -> Result<()> {
+        self.0.lock().unwrap().extend(letters);
+        Ok(())
+    }
+
+    async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>> {
+        Ok(self.0.lock().unwrap().iter().take(limit).cloned().collect())
+    }
+
+    async fn remove_dead_letter(&self, id: u64) -> Result<Option<DeadLetter>> {
+        let mut letters = self.0.lock().unwrap();
+        let at = letters.iter().position(|letter| letter.id == id);
+        Ok(at.map(|at| letters.remove(at)))
+    }
+
+    async fn depth(&self) -> Result<QueueDepth> {
+        let dead_letters = self.0.lock().unwrap().len() as u64;
+        Ok(QueueDepth { waiting: 3, dead_letters, ..QueueDepth::default() })
+    }
+
+    async fn wait(&self, _timeout: Duration) {}
+}
+
+#[derive(Default)]
+pub(super) struct House {
+    pub(super) called: Mutex<Vec<String>>,
+}
+
+#[async_trait]
+impl Operations for House {
+    async fn topics_changed(&self) -> Result<()> {
+        self.called.lock().unwrap().push("topics changed".into());
+        Ok(())
+    }
+
+    async fn acknowledge(&self, alert_id: &str, who: &str) -> Result<Option<Alert>> {
+        self.called.lock().unwrap().push(format!("{who} acknowledges {alert_id}"));
+        Ok(None)
+    }
+
+    async fn silence(&self, alert_id: &str, until: Timestamp, who: &str) -> Result<Option<Alert>> {
+        self.called.lock().unwrap().push(format!("{who} silences {alert_id} until {until}"));
+        Ok(None)
+    }
+
+    fn metrics(&self) -> String {
+        "overheard_posts_total 7\n".into()
+    }
+
+    async fn push(
+        &self,
+        source: &str,
+        _content_type: Option<&str>,
+        body: Bytes,
+    ) -> std::result::Result<Vec<PushOutcome>, PushError> {
+        if body.starts_with(b"full") {
+            return Err(PushError::Full { retry_after_s: 7 });
+        }
+        let reason = Some(format!("{} bytes of {source}", body.len()));
+        Ok(vec![PushOutcome { status: PushStatus::Rejected, post_id: None, reason }])
+    }
+
+    async fn replay(&self, letter: &DeadLetter) -> Result<Replayed> {
+        let reason = (letter.payload == "bad").then(|| "still bad".to_owned());
+        Ok(Replayed { accepted: u64::from(reason.is_none()), reason })
+    }
+}

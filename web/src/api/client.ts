@@ -1,0 +1,58 @@
+/** Calls to the server. Refusals come as `Refused` with the server's own sentence and the field it is about. */
+
+export class Refused extends Error {
+  constructor(
+    readonly status: number,
+    message: string,
+    readonly field?: string,
+    readonly begin?: number,
+    readonly end?: number,
+  ) {
+    super(message);
+  }
+}
+
+type Listener = () => void;
+const onSignedOut: Listener[] = [];
+
+/** Called when the server no longer knows who we are. */
+export function whenSignedOut(listener: Listener): void {
+  onSignedOut.push(listener);
+}
+
+async function refusal(response: Response): Promise<Refused> {
+  const problem = await response.json().catch(() => ({}));
+  const message = problem.message ?? `The server answered ${response.status}.`;
+  return new Refused(response.status, message, problem.field, problem.begin, problem.end);
+}
+
+async function send(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<Response> {
+  let response: Response;
+  try {
+    response = await fetch(path, {
+      method,
+      signal: signal ?? null,
+      headers: body === undefined ? {} : { 'content-type': 'application/json' },
+      body: body === undefined ? null : JSON.stringify(body),
+    });
+  } catch (error) {
+    if (error instanceof DOMException && error.name === 'AbortError') throw error;
+    throw new Refused(0, 'The server can’t be reached. Is Overheard still running?');
+  }
+  if (response.ok) return response;
+  const refused = await refusal(response);
+  if (response.status === 401 && !path.startsWith('/api/session')) for (const listener of onSignedOut) listener();
+  throw refused;
+}
+
+/** Reads. */
+export async function get<T>(path: string, signal?: AbortSignal): Promise<T> {
+  return (await send('GET', path, undefined, signal)).json() as Promise<T>;
+}
+
+/** Writes; gives the answer where there is one. */
+export async function write<T = void>(method: 'POST' | 'PUT' | 'PATCH' | 'DELETE', path: string, body?: unknown): Promise<T> {
+  const response = await send(method, path, body);
+  const text = await response.text();
+  return (text ? JSON.parse(text) : undefined) as T;
+}

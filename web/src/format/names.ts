@@ -1,0 +1,82 @@
+/** Codes as words: languages, countries, platforms, dimensions. Pure. */
+import type { Dimension } from '../filters/filters';
+
+const languages = new Intl.DisplayNames('en', { type: 'language', fallback: 'code' });
+const countries = new Intl.DisplayNames('en', { type: 'region', fallback: 'code' });
+
+const PLATFORMS: Record<string, string> = {
+  x: 'X',
+  bluesky: 'Bluesky',
+  mastodon: 'Mastodon',
+  news: 'News',
+  reviews: 'Reviews',
+  reddit: 'Reddit',
+  youtube: 'YouTube',
+  file: 'File',
+};
+
+const DIMENSION_WORDS: Record<Dimension, { one: string; many: string }> = {
+  topic: { one: 'Topic', many: 'Topics' },
+  sentiment: { one: 'Sentiment', many: 'Sentiments' },
+  category: { one: 'Category', many: 'Categories' },
+  language: { one: 'Language', many: 'Languages' },
+  platform: { one: 'Platform', many: 'Platforms' },
+  country: { one: 'Country', many: 'Countries' },
+  source: { one: 'Source', many: 'Sources' },
+  author: { one: 'Author', many: 'Authors' },
+  place: { one: 'Place', many: 'Places' },
+  hashtag: { one: 'Hashtag', many: 'Hashtags' },
+  entity: { one: 'Entity', many: 'Entities' },
+  phrase: { one: 'Phrase', many: 'Phrases' },
+};
+
+function orCode(name: () => string | undefined, code: string): string {
+  try {
+    return name() ?? code;
+  } catch {
+    return code;
+  }
+}
+
+export function language(code: string): string {
+  if (code === 'und') return 'Unknown language';
+  return orCode(() => languages.of(code), code);
+}
+
+export function country(code: string): string {
+  return /^[A-Za-z]{2}$/.test(code) ? orCode(() => countries.of(code.toUpperCase()), code) : code;
+}
+
+export function platform(code: string): string {
+  return PLATFORMS[code] ?? capital(code);
+}
+
+export function capital(word: string): string {
+  return word.charAt(0).toUpperCase() + word.slice(1);
+}
+
+export function dimension(name: Dimension, many = false): string {
+  return DIMENSION_WORDS[name][many ? 'many' : 'one'];
+}
+
+/** A value of a dimension in words. */
+export function value(name: Dimension, code: string): string {
+  switch (name) {
+    case 'language':
+      return language(code);
+    case 'country':
+      return country(code);
+    case 'platform':
+      return platform(code);
+    case 'sentiment':
+      return capital(code);
+    case 'category':
+      return capital(code.replaceAll('_', ' '));
+    case 'hashtag':
+      return `#${code.replace(/^#/, '')}`;
+    case 'author':
+      return `@${code}`;
+    default:
+      return code;
+  }
+}

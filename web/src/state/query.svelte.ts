@@ -1,0 +1,72 @@
+/** Server data: loaded when its address changes, the last answer shown (and marked stale) meanwhile. */
+import { get, Refused } from '../api/client';
+
+const KEPT_MAX = 100;
+const kept = new Map<string, unknown>();
+
+function keep(path: string, data: unknown): void {
+  kept.delete(path);
+  kept.set(path, data);
+  if (kept.size > KEPT_MAX) kept.delete(kept.keys().next().value!);
+}
+
+/** Forgets all answers: after a write, or when someone else signs in. */
+export function forgetAll(): void {
+  kept.clear();
+}
+
+export class Query<T> {
+  data = $state.raw<T>();
+  error = $state.raw<Refused>();
+  loading = $state(false);
+  #again = $state(0);
+
+  /** Nothing to show yet. */
+  get pending(): boolean {
+    return this.loading && this.data === undefined;
+  }
+
+  /** What is shown belongs to an earlier question, or could not be read again. */
+  get stale(): boolean {
+    return this.data !== undefined && (this.loading || this.error !== undefined);
+  }
+
+  /** Asks once more. */
+  reload = (): void => {
+    this.#again += 1;
+  };
+
+  get asked(): number {
+    return this.#again;
+  }
+
+  async load(path: string, signal: AbortSignal): Promise<void> {
+    const known = kept.get(path) as T | undefined;
+    if (known !== undefined) this.data = known;
+    this.loading = true;
+    try {
+      const data = await get<T>(path, signal);
+      keep(path, data);
+      this.data = data;
+      this.error = undefined;
+    } catch (error) {
+      if (signal.aborted) return;
+      this.error = error instanceof Refused ? error : new Refused(0, String(error));
+    }
+    this.loading = false;
+  }
+}
+
+/** Loads `path()` now and whenever it changes. */
+export function query<T>(path: () => string | undefined): Query<T> {
+  const state = new Query<T>();
+  $effect(() => {
+    const asked = path();
+    void state.asked;
+    if (asked === undefined) return;
+    const controller = new AbortController();
+    void state.load(asked, controller.signal);
+    return () => controller.abort();
+  });
+  return state;
+}
