@@ -1,0 +1,152 @@
+//! `overheard doctor`: looks at everything that can be wrong before it goes wrong, and says how to mend it.
+
+use crate::Global;
+use crate::config::{self, Config};
+use crate::house;
+use crate::output::say;
+use anyhow::Result;
+use clap::ValueEnum;
+use domain::{Analytics, Clock, PostQueue, QueryLimits, SystemClock};
+use serde_json::json;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// Check configuration, credentials, disk, clock, model files and sources. Exit code 3 when something needs mending.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[arg(long, value_enum, default_value = "table")]
+    format: Form,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Form {
+    Table,
+    Jsonl,
+}
+
+/// What one check found: fine with a word about it, or wrong with how to mend it.
+type Finding = std::result::Result<String, String>;
+
+pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
+    let mut findings: Vec<(&str, Finding)> = Vec::new();
+    let config = Config::load(global.config.as_deref(), global.data.as_deref());
+    findings.push((
+        "configuration",
+        match &config {
+            Ok(config) => Ok(format!("good; data folder {}", config.data.display())),
+            Err(error) => Err(format!("{error:#}")),
+        },
+    ));
+    if let Ok(config) = &config {
+        findings.push(("clock", clock()));
+        findings.push(("disk", disk(&config.data)));
+        findings.push(("model", model(config)));
+        findings.push(("categories", categories(config)));
+        findings.push(("places", places()));
+        findings.push(("queue", queue(config).await));
+        findings.push(("lake", lake(config).await));
+        findings.push(("server", server(config)));
+        findings.push(("source x", source_x(config).await));
+        for push in &config.sources.push {
+            findings.push(("source push", config::secret(&push.token_env, "").map(|_| format!("{}: token is set", push.name)).map_err(|e| format!("{}: {e:#}", push.name))));
+        }
+    }
+    let wrong = findings.iter().filter(|(_, finding)| finding.is_err()).count();
+    for (name, finding) in &findings {
+        let (mark, words) = match finding {
+            Ok(words) => ("ok", words),
+            Err(words) => ("mend", words),
+        };
+        match args.format {
+            Form::Table => say(format_args!("{mark:<5} {name:<14} {words}"))?,
+            Form::Jsonl => say(json!({"check": name, "ok": finding.is_ok(), "words": words}))?,
+        }
+    }
+    Ok(if wrong == 0 { ExitCode::SUCCESS } else { ExitCode::from(3) })
+}
+
+fn clock() -> Finding {
+    let now = SystemClock.now();
+    // The year this program was written: a clock before it was never set.
+    if now.timestamp() < 1_790_000_000 {
+        return Err(format!("the clock says {now}: set it (timedatectl set-ntp true); event times would be wrong"));
+    }
+    Ok(format!("{}", now.format("%Y-%m-%d %H:%M:%S UTC")))
+}
+
+fn disk(data: &Path) -> Finding {
+    let existing = data.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("."));
+    let probe = existing.join(".overheard-doctor");
+    std::fs::write(&probe, b"probe").and_then(|()| std::fs::remove_file(&probe)).map_err(|error| {
+        format!("{} can't be written: {error}; choose another folder with --data", existing.display())
+    })?;
+    let free = fs4::available_space(existing).map_err(|error| error.to_string())?;
+    let gigabytes = free as f64 / 1e9;
+    if free < 1_000_000_000 {
+        return Err(format!("only {gigabytes:.1} GB free in {}; posts would soon have to wait", existing.display()));
+    }
+    Ok(format!("{gigabytes:.1} GB free in {}", existing.display()))
+}
+
+fn model(config: &Config) -> Finding {
+    if !config.understand.enabled {
+        return Ok("off (understand.enabled = false): posts are kept without being understood".into());
+    }
+    match house::understand(config, Vec::new()) {
+        Ok(understand) => Ok(understand.model().to_owned()),
+        Err(error) => Err(format!("{error:#}")),
+    }
+}
+
+fn categories(config: &Config) -> Finding {
+    if config.understand.categories.is_empty() {
+        return Ok("none of your own (understand.categories)".into());
+    }
+    std::fs::metadata(&config.understand.categories)
+        .map(|_| config.understand.categories.clone())
+        .map_err(|error| format!("{}: {error}", config.understand.categories))
+}
+
+fn places() -> Finding {
+    ::places::Gazetteer::embedded().map(|_| "gazetteer is readable".into()).map_err(|error| error.to_string())
+}
+
+async fn queue(config: &Config) -> Finding {
+    if !config.data.join("overheard.db").exists() {
+        return Ok("not there yet; `overheard up` makes it".into());
+    }
+    let queue = house::open_queue(config).map_err(|error| format!("{error:#}"))?;
+    let depth = queue.depth().await.map_err(|error| error.to_string())?;
+    let words = format!("{} waiting, {} dead letters", depth.waiting, depth.dead_letters);
+    if depth.waiting > config.queue.waiting_max / 10 * 9 {
+        return Err(format!("{words}: nearly full; is `overheard up` running?"));
+    }
+    Ok(words)
+}
+
+async fn lake(config: &Config) -> Finding {
+    if !config.data.join("lake").exists() {
+        return Ok("not there yet; `overheard up` makes it".into());
+    }
+    let lake = house::open_lake_read_only(config).await.map_err(|error| format!("{error:#}"))?;
+    let rows = lake.query("SELECT count(*) FROM sentiment", QueryLimits::default()).await.map_err(|e| e.to_string())?;
+    let count = rows.rows.first().and_then(|row| row.first()).cloned().unwrap_or_default();
+    Ok(format!("{count} posts"))
+}
+
+fn server(config: &Config) -> Finding {
+    match std::net::TcpListener::bind(&config.server.bind) {
+        Ok(_) => Ok(format!("{} is free", config.server.bind)),
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+            Ok(format!("{} is in use: by `overheard up`, or choose another server.bind", config.server.bind))
+        }
+        Err(error) => Err(format!("{} can't be listened on: {error}", config.server.bind)),
+    }
+}
+
+async fn source_x(config: &Config) -> Finding {
+    if !config.sources.x.enabled {
+        return Ok("off (sources.x.enabled = false)".into());
+    }
+    house::check_x(config).await.map_err(|error| format!("{error:#}"))
+}

@@ -1,0 +1,164 @@
+//! `overheard import`: posts from files into the queue, and on into the lake when no other process carries them.
+
+use crate::Global;
+use crate::config::Config;
+use crate::house;
+use crate::output::say;
+use anyhow::{Context, Result, bail};
+use domain::PostQueue;
+use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+use pipeline::{Carry, CarryConfig};
+use queue::Embedded;
+use sources::file::{FileConfig, FileSource, Format, Pace, Progress, Summary};
+use sources::record::table::ColumnMapping;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
+
+/// Bring in posts from files: JSON lines (X API v2 payloads or our simple form), JSON, CSV; gzipped or not.
+///
+/// Simple form, one object a line: {"id": "1", "text": "...", "created_at": "2026-03-01T12:00:00Z"}, and, where known,
+/// username, user_location, followers, lang, lat, lon, place, url, platform, repost_of, reach.
+/// The same file again adds nothing. What can't be read goes to the dead letters with its reason (exit code 3).
+///
+/// overheard import posts.jsonl
+/// overheard import reviews.csv --columns text=Review,created_at=Posted,username=User --platform reviews
+/// overheard import posts.jsonl --speed 60x --shift-to-now      replays in event time, an hour in a minute
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Args {
+    /// Files to read; `-` is standard input.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Form of the files: by name and first byte where not said.
+    #[arg(long, value_name = "jsonl|json|csv")]
+    input: Option<String>,
+    /// Platform of posts that name none.
+    #[arg(long, default_value = "x")]
+    platform: String,
+    /// For CSV: which column is which field, `text=Review,created_at=Posted on`.
+    #[arg(long, default_value = "", value_name = "FIELD=COLUMN,...")]
+    columns: String,
+    /// For CSV: the separator, where it is not found by itself.
+    #[arg(long, value_name = "CHAR")]
+    delimiter: Option<char>,
+    /// Replay in event time, so many times faster [default: as fast as it goes].
+    #[arg(long, value_name = "60x")]
+    speed: Option<Pace>,
+    /// Move the dates so that the posts seem to be written now.
+    #[arg(long)]
+    shift_to_now: bool,
+}
+
+pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
+    let config = Config::load(global.config.as_deref(), global.data.as_deref())?;
+    let files: Vec<FileConfig> = args.files.iter().map(|file| file_config(&args, file)).collect::<Result<_>>()?;
+    let queue = house::open_queue(&config)?;
+    let shutdown = CancellationToken::new();
+    let carrying = match queue.is_lender().await? {
+        true => Some(tokio::spawn(carry(&config, queue.clone()).await?.run(shutdown.clone()))),
+        false => None,
+    };
+    let mut total = Summary::default();
+    for file in files {
+        let read = read(file, queue.clone()).await?;
+        total.read += read.read;
+        total.stored += read.stored;
+        total.duplicates += read.duplicates;
+        total.deleted += read.deleted;
+        total.rejected += read.rejected;
+    }
+    wait_until_carried(queue.as_ref(), carrying.as_ref()).await?;
+    shutdown.cancel();
+    if let Some(carrying) = carrying {
+        carrying.await.context("carry posts to the lake")??;
+    }
+    report(&total)
+}
+
+fn file_config(args: &Args, path: &PathBuf) -> Result<FileConfig> {
+    if path.as_os_str() != "-" && !path.is_file() {
+        bail!("there is no file {}", path.display());
+    }
+    let mut file = FileConfig::new(path);
+    file.format = match args.input.as_deref() {
+        None => None,
+        Some("jsonl") => Some(Format::JsonLines),
+        Some("json") => Some(Format::Json),
+        Some("csv") => Some(Format::Csv),
+        Some(other) => bail!("--input {other:?} is not known: jsonl, json or csv"),
+    };
+    file.delimiter = match args.delimiter {
+        Some(character) => Some(u8::try_from(character).context("--delimiter must be an ASCII character")?),
+        None => None,
+    };
+    file.platform = args.platform.clone();
+    file.columns = ColumnMapping::parse(&args.columns)?;
+    file.pace = args.speed.unwrap_or(Pace::AsFastAsPossible);
+    file.shift_to_now = args.shift_to_now;
+    Ok(file)
+}
+
+/// The carrying stage, for an import that runs by itself.
+async fn carry(config: &Config, queue: Arc<Embedded>) -> Result<Carry> {
+    let understand = house::understand(config, house::topics(queue.as_ref()).await?)?;
+    let (committed, _) = broadcast::channel(1);
+    let lake = house::open_lake(config).await?;
+    Ok(Carry { config: CarryConfig::default(), queue, understand, lake, clock: house::clock(), committed })
+}
+
+async fn read(file: FileConfig, queue: Arc<Embedded>) -> Result<Summary> {
+    let name = file.path.display().to_string();
+    let bar = bar("{prefix} {bar:30} {bytes}/{total_bytes} {msg}")?.with_prefix(name.clone());
+    let show = |progress: &Progress| {
+        bar.set_length(progress.bytes_total.unwrap_or(progress.bytes));
+        bar.set_position(progress.bytes);
+        bar.set_message(format!("{} posts, {} rejected", HumanCount(progress.summary.read), progress.summary.rejected));
+    };
+    let source = FileSource::new(file, queue, house::clock());
+    let read = source.run(show, CancellationToken::new()).await.with_context(|| format!("import {name}"))?;
+    bar.finish_and_clear();
+    Ok(read)
+}
+
+fn bar(template: &str) -> Result<ProgressBar> {
+    Ok(ProgressBar::new(0).with_style(ProgressStyle::with_template(template).context("progress style")?))
+}
+
+/// What was read is safe in the queue; this waits until it can be asked for.
+async fn wait_until_carried(
+    queue: &Embedded,
+    carrying: Option<&tokio::task::JoinHandle<domain::Result<()>>>,
+) -> Result<()> {
+    let bar = bar("understanding {bar:30} {pos}/{len} posts, {per_sec}, {eta} left")?;
+    loop {
+        let depth = queue.depth().await?;
+        let left = depth.waiting + depth.in_flight;
+        if left == 0 || carrying.is_some_and(|task| task.is_finished()) {
+            bar.finish_and_clear();
+            return Ok(());
+        }
+        bar.set_length(bar.length().unwrap_or(0).max(left));
+        bar.set_position(bar.length().unwrap_or(left) - left);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+fn report(total: &Summary) -> Result<ExitCode> {
+    say(format_args!(
+        "{} read: {} new, {} were here already, {} deleted by their platform, {} rejected",
+        HumanCount(total.read),
+        HumanCount(total.stored),
+        HumanCount(total.duplicates),
+        HumanCount(total.deleted),
+        HumanCount(total.rejected),
+    ))?;
+    if total.rejected > 0 {
+        say("the rejected ones, with their reasons: overheard dead-letters list")?;
+        return Ok(ExitCode::from(3));
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,287 @@
+//! `overheard up`: the whole house, or the parts named by `--role`, as services under one supervisor.
+
+use crate::Global;
+use crate::alerting;
+use crate::commands::demo::Feed;
+use crate::config::{Config, model_folder};
+use crate::house;
+use crate::operations::House;
+use crate::output::say;
+use crate::supervisor::Supervisor;
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+use domain::{Analytics, Clock, PostQueue, PostTable, StateStore, Topic};
+use pipeline::{Carry, CarryConfig, Watch, WatchConfig};
+use queue::Embedded;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+/// Run everything in one process: listen, understand, detect (and alert), serve the dashboard.
+///
+/// The first start makes the data folder and an administrator, whose password is printed once. Nothing is called on the
+/// network but what you configured. Stop with Ctrl-C: what is under way is finished.
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Args {
+    /// Run only these parts (repeat or separate by commas), several processes on one folder.
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "ROLE")]
+    role: Vec<Role>,
+    /// Open the dashboard in a browser.
+    #[arg(long)]
+    open: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Role {
+    /// Hold the connections to the sources and fill the queue.
+    Listen,
+    /// Carry posts from the queue through the language model into the lake.
+    Understand,
+    /// Watch the volume of mentions and alert.
+    Detect,
+    /// HTTP API, dashboard, push.
+    Serve,
+}
+
+/// The parts that this process plays.
+#[derive(Debug, Clone)]
+pub(crate) struct Roles(Vec<Role>);
+
+impl Roles {
+    pub(crate) fn all() -> Self {
+        Self(Role::value_variants().to_vec())
+    }
+
+    fn has(&self, role: Role) -> bool {
+        self.0.contains(&role)
+    }
+
+    fn names(&self) -> Vec<String> {
+        let name = |role: &Role| role.to_possible_value().map(|value| value.get_name().to_owned());
+        self.0.iter().filter_map(name).collect()
+    }
+}
+
+pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
+    let config = Config::load(global.config.as_deref(), global.data.as_deref())?;
+    let roles = if args.role.is_empty() { Roles::all() } else { Roles(args.role) };
+    let queue = house::open_queue(&config)?;
+    run_house(config, roles, queue, None, args.open).await
+}
+
+/// Committed batches that a slow listener may lag behind before it misses some.
+const LIVE_BATCHES: usize = 64;
+
+/// Starts the services of the roles and runs until a signal.
+pub(crate) async fn run_house(
+    config: Config,
+    roles: Roles,
+    queue: Arc<Embedded>,
+    feed: Option<Feed>,
+    open: bool,
+) -> Result<ExitCode> {
+    let state: Arc<dyn StateStore> = queue.clone();
+    let writes = roles.has(Role::Understand) || roles.has(Role::Detect);
+    let lake = if writes { house::open_lake(&config).await? } else { house::open_lake_read_only(&config).await? };
+    let (committed, _) = broadcast::channel(LIVE_BATCHES);
+    let topics = house::topics(state.as_ref()).await?;
+    let understand = if roles.has(Role::Understand) { Some(house::understand(&config, topics.clone())?) } else { None };
+    let book = alerting::book(&config, state.clone()).await?;
+    let house = House::new(&config, roles.names(), queue.clone(), lake.clone(), understand.clone(), book.clone())?;
+
+    let mut supervisor = Supervisor::default();
+    if let Some(feed) = feed {
+        supervisor.start("sample", |shutdown| feed.run(shutdown));
+    }
+    if roles.has(Role::Listen) && config.sources.x.enabled {
+        let source = house::x_source(&config, queue.clone(), house.x_status())?;
+        supervisor.start("source x", |shutdown| source.run(shutdown));
+    }
+    if let Some(understand) = understand {
+        let carry = Carry {
+            config: CarryConfig::default(),
+            queue: queue.clone(),
+            understand: understand.clone(),
+            lake: lake.clone(),
+            clock: house::clock(),
+            committed: committed.clone(),
+        };
+        supervisor.start("understand", |shutdown| carry.run(shutdown));
+        let state = state.clone();
+        supervisor.start("topics", |shutdown| follow_topics(state, understand, topics, shutdown));
+        let lake = lake.clone();
+        supervisor.start("lake upkeep", |shutdown| keep_up(lake, shutdown));
+    }
+    if roles.has(Role::Detect) {
+        if config.watch.enabled {
+            let watch = Watch {
+                config: watch_config(&config)?,
+                analytics: lake.clone(),
+                lake: lake.clone(),
+                clock: house::clock(),
+                listener: Arc::new(alerting::Listener::new(book.clone(), lake.clone(), house::clock())),
+            };
+            supervisor.start("watch", |shutdown| watch.run(shutdown));
+        }
+        let service = alerting::outbox(&config, book.clone(), state.clone())?;
+        supervisor.start("alerts", |shutdown| service.run(shutdown));
+    }
+    if roles.has(Role::Serve) {
+        serve(&config, &mut supervisor, &house, &queue, &lake, &committed).await?;
+    }
+    greet(&config, &roles, state.as_ref()).await?;
+    if open {
+        open_browser(&config.server.bind);
+    }
+    supervisor.run().await?;
+    info!("stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn serve(
+    config: &Config,
+    supervisor: &mut Supervisor,
+    house: &Arc<House>,
+    queue: &Arc<Embedded>,
+    lake: &Arc<lake::Lake>,
+    committed: &broadcast::Sender<pipeline::Committed>,
+) -> Result<()> {
+    let state: Arc<dyn StateStore> = queue.clone();
+    if let Some(password) = server::auth::create_first_admin(&state, house::clock().now()).await? {
+        say("")?;
+        say("  First start. Sign in with:")?;
+        say(format_args!("    user      admin\n    password  {password}"))?;
+        say("  It is shown only this once.")?;
+    }
+    house::push_tokens(config, &state).await?;
+    let (live, _) = broadcast::channel(LIVE_BATCHES);
+    let server = server::Server {
+        config: server::Config { bind: bind(config)?, ..server::Config::default() },
+        analytics: lake.clone(),
+        state,
+        queue: queue.clone(),
+        operations: house.clone(),
+        live: live.clone(),
+        clock: house::clock(),
+    };
+    let mut batches = committed.subscribe();
+    let house = house.clone();
+    supervisor.start("live", |shutdown| async move {
+        loop {
+            tokio::select! {
+                batch = batches.recv() => match batch {
+                    Ok(batch) => {
+                        house.observe(&batch);
+                        // Nobody looking at the page is fine.
+                        drop(live.send(batch.posts));
+                    }
+                    Err(broadcast::error::RecvError::Lagged(_)) => {}
+                    Err(broadcast::error::RecvError::Closed) => { shutdown.cancelled().await; return Ok(()) }
+                },
+                () = shutdown.cancelled() => return Ok(()),
+            }
+        }
+    });
+    supervisor.start("server", |shutdown| server.run(shutdown));
+    Ok(())
+}
+
+fn bind(config: &Config) -> Result<SocketAddr> {
+    config.server.bind.parse().context("read server.bind")
+}
+
+fn watch_config(config: &Config) -> Result<WatchConfig> {
+    Ok(WatchConfig {
+        intervals_s: config.watch.intervals_s.clone(),
+        lateness: Duration::from_secs(config.watch.lateness_s),
+        false_alarms_per_week: config.watch.false_alarms_per_week,
+        time_zone: config.time_zone.parse().map_err(|_| anyhow::anyhow!("time_zone is no IANA time zone"))?,
+        ..WatchConfig::default()
+    })
+}
+
+/// Takes over topics that were added, changed or removed, here or by another process.
+async fn follow_topics(
+    state: Arc<dyn StateStore>,
+    understand: Arc<pipeline::Understand>,
+    mut known: Vec<Topic>,
+    shutdown: CancellationToken,
+) -> domain::Result<()> {
+    while !shutdown.is_cancelled() {
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(2)) => {}
+            () = shutdown.cancelled() => break,
+        }
+        let topics = match house::topics(state.as_ref()).await {
+            Ok(topics) if topics != known => topics,
+            Ok(_) => continue,
+            Err(error) => {
+                warn!(error = format!("{error:#}"), "topics can't be read; the former ones stay");
+                continue;
+            }
+        };
+        match domain::topic::TopicMatcher::new(topics.clone()) {
+            Ok(matcher) => {
+                understand.set_topics(matcher);
+                info!(topics = topics.len(), "topics taken over");
+            }
+            Err(error) => warn!(%error, "a topic can't be read; the former ones stay"),
+        }
+        known = topics;
+    }
+    Ok(())
+}
+
+/// Compaction, retention and vacuum, every five minutes.
+async fn keep_up(lake: Arc<lake::Lake>, shutdown: CancellationToken) -> domain::Result<()> {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(300)) => {}
+            () = shutdown.cancelled() => return Ok(()),
+        }
+        if let Err(error) = lake.maintain(house::clock().now()).await {
+            warn!(%error, "the lake could not be tidied; trying again later");
+        }
+    }
+}
+
+/// Says where to look and what to do next.
+async fn greet(config: &Config, roles: &Roles, state: &dyn StateStore) -> Result<()> {
+    say("")?;
+    say(format_args!("  data      {}", config.data.display()))?;
+    if roles.has(Role::Serve) {
+        say(format_args!("  dashboard http://{}", config.server.bind))?;
+    }
+    let model = if config.understand.enabled { model_folder(&config.understand.model) } else { None };
+    match model {
+        Some(folder) => say(format_args!("  model     {}", folder.display()))?,
+        None => say("  model     off: posts are kept and counted without being understood")?,
+    }
+    if state.list("topic").await?.is_empty() {
+        say("  next      say what to listen for:   overheard topics add NAME 'QUERY'")?;
+        say("            bring posts in:           overheard import FILE, POST /v1/posts, or sources.x")?;
+    }
+    say("  stop      Ctrl-C (what is under way is finished)\n")?;
+    if config.server.bind.starts_with("0.0.0.0") {
+        warn!("the dashboard listens on every address of this machine; put TLS in front of it");
+    }
+    Ok(())
+}
+
+/// Opens the page where there is a desktop; elsewhere the address was printed.
+fn open_browser(bind: &str) {
+    let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
+    let opened = std::process::Command::new(opener)
+        .arg(format!("http://{bind}"))
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn();
+    if opened.is_err() {
+        info!("no browser was found to open; the address is printed above");
+    }
+}
