@@ -1,1 +1,15 @@
-//! The `detect` room; see ARCHITECTURE.md.
+//! Series in, anomalies out: a streaming detector of changes in counts (`Detector`), why they happened (`explain`), the
+//! sentence people read, and the back-test with its pictures. Pure: no I/O, no clock, no randomness.
+
+mod config;
+mod detector;
+mod incident;
+mod backtest;
+mod season;
+mod tail;
+mod count;
+
+pub use backtest::{Backtest, BacktestRow, backtest, interval_of, read_csv, write_csv};
+pub use config::{Config, FalseAlarms};
+pub use detector::{Detector, Point, score_of_nats};
+pub use incident::{Change, Incident, Kind};

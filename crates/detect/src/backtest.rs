@@ -1,0 +1,112 @@
+//! A series through the very detector that watches live: rows in, rows out, nothing looked up ahead.
+
+use crate::config::Config;
+use crate::detector::Detector;
+use crate::incident::{Change, Incident};
+use domain::Timestamp;
+use std::fmt::Write;
+
+/// One interval as it was judged when it came.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct BacktestRow {
+    pub at: Timestamp,
+    pub value: f64,
+    pub expected: f64,
+    pub lower: f64,
+    pub upper: f64,
+    /// Score of a new incident beginning here, 0 to 1.
+    pub anomaly_score: f64,
+    /// An anomaly was raised here: its onset, once per incident.
+    pub anomaly: bool,
+    /// An incident was going on.
+    pub in_incident: bool,
+}
+
+/// The judged rows and the incidents found.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Backtest {
+    pub rows: Vec<BacktestRow>,
+    pub incidents: Vec<Incident>,
+}
+
+/// Streams `rows` (in order of time) through a fresh detector.
+pub fn backtest(config: Config, rows: impl IntoIterator<Item = (Timestamp, f64)>) -> Backtest {
+    let mut detector = Detector::new(config);
+    let mut result = Backtest::default();
+    for (at, value) in rows {
+        let point = detector.push(at, value);
+        let anomaly = matches!(point.change, Some(Change::Opened(_)));
+        if let Some(Change::Ended(incident) | Change::Adopted(incident)) = point.change {
+            result.incidents.push(incident);
+        }
+        result.rows.push(BacktestRow {
+            at,
+            value,
+            expected: point.expected,
+            lower: point.lower,
+            upper: point.upper,
+            anomaly_score: point.onset_score,
+            anomaly,
+            in_incident: point.in_incident,
+        });
+    }
+    result.incidents.extend(detector.incident().copied());
+    result
+}
+
+/// Length of the counting interval, seconds: the median distance of the first thousand rows. None below two rows.
+pub fn interval_of(rows: &[(Timestamp, f64)]) -> Option<u32> {
+    let mut distances: Vec<i64> =
+        rows.windows(2).take(1000).map(|pair| (pair[1].0 - pair[0].0).num_seconds()).filter(|s| *s > 0).collect();
+    distances.sort_unstable();
+    distances.get(distances.len() / 2).and_then(|s| u32::try_from(*s).ok())
+}
+
+/// Reads `timestamp,value` with a header; times as `2015-02-26 21:42:53`, with `T`, fractions or an offset, UTC unless
+/// said. Errors name the line.
+pub fn read_csv(text: &str) -> Result<Vec<(Timestamp, f64)>, String> {
+    let mut rows = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        let line = line.trim().trim_start_matches('\u{feff}');
+        if line.is_empty() || (index == 0 && !line.starts_with(|c: char| c.is_ascii_digit())) {
+            continue;
+        }
+        let mut fields = line.split(',');
+        let (Some(at), Some(value)) = (fields.next(), fields.next()) else {
+            return Err(format!("line {}: timestamp,value expected", index + 1));
+        };
+        let at = parse_time(at).ok_or_else(|| format!("line {}: {at:?} is not a time", index + 1))?;
+        let value = value.trim().parse().map_err(|_| format!("line {}: {value:?} is not a number", index + 1))?;
+        rows.push((at, value));
+    }
+    Ok(rows)
+}
+
+fn parse_time(text: &str) -> Option<Timestamp> {
+    let text = text.trim().trim_matches('"');
+    if let Ok(at) = chrono::DateTime::parse_from_rfc3339(text) {
+        return Some(at.to_utc());
+    }
+    ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M"]
+        .iter()
+        .find_map(|format| chrono::NaiveDateTime::parse_from_str(text, format).ok())
+        .map(|at| at.and_utc())
+}
+
+/// Writes `timestamp,value,expected,lower,upper,anomaly_score,anomaly`.
+pub fn write_csv(backtest: &Backtest) -> String {
+    let mut out = String::with_capacity(backtest.rows.len() * 72);
+    out.push_str("timestamp,value,expected,lower,upper,anomaly_score,anomaly\n");
+    for row in &backtest.rows {
+        let at = row.at.format("%Y-%m-%d %H:%M:%S");
+        let anomaly = u8::from(row.anomaly);
+        // Writing to a String cannot fail.
+        writeln!(
+            out,
+            "{at},{},{:.3},{:.3},{:.3},{:.6},{anomaly}",
+            row.value, row.expected, row.lower, row.upper, row.anomaly_score
+        )
+        .unwrap_or_default();
+    }
+    out
+}

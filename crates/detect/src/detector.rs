@@ -1,0 +1,390 @@
+//! One series, one value at a time: `push` says what was expected, how surprising the value is, and whether an incident
+//! begins, goes on or ends. State is of constant size (about 2 kB) and every judgement is made before the value is learned,
+//! so that nothing looks ahead.
+//!
+//! The mean is level times season (`season`); the spread is negative binomial with variance `mean + phi * mean * level`,
+//! which gives quiet hours relatively more room, as real series need. Two statistics are judged, the interval alone and a
+//! fading sum over six hours, each upwards and downwards; `tail` turns their surprise into probabilities that the series'
+//! own history bears out. Four one-sided tests share one false-alarm budget.
+
+use crate::config::Config;
+use crate::count;
+use crate::incident::{Change, Incident, Kind, severity};
+use crate::season::{Factor, Priors, Season};
+use crate::tail::{Learning, Tail};
+use domain::Timestamp;
+
+/// Time constant of the level, days and at least so many intervals.
+const LEVEL_DAYS: f64 = 7.0;
+const LEVEL_POINTS: f64 = 30.0;
+/// Over-dispersion before data, worth so many points, remembered over so many.
+const PHI_PRIOR: f64 = 0.1;
+const PHI_PRIOR_POINTS: f64 = 50.0;
+const PHI_POINTS: f64 = 5000.0;
+/// Values are learned clipped to so many standard deviations: a storm teaches little.
+const CLIP: f64 = 3.0;
+/// Time constant of the fading sum, seconds and at least so many intervals.
+const SUSTAINED_S: f64 = 6.0 * 3600.0;
+const SUSTAINED_POINTS: f64 = 3.0;
+const LEARNING: Learning = Learning { prior_points: 300.0, keep: 1.0 - 1.0 / 10_000.0, cap: 5.0 };
+const PRIORS: Priors = Priors { day: 4.0, week: 40.0, keep_day: 0.97, keep_week: 0.9 };
+/// Shares of the budget: interval up, interval down, sustained up, sustained down.
+const SHARES: [f64; 4] = [0.6, 0.1, 0.2, 0.1];
+/// A spike within a raised stretch counts for more than a lone one, by this much of the stretch's own evidence.
+const CORROBORATION: f64 = 0.5;
+/// After an incident a new one must be so much more surprising than what is left of the last one's memory.
+const RISE: f64 = 1.3;
+/// Time constant of that memory, seconds.
+const MEMORY_S: f64 = 86_400.0;
+/// Normal score of the interval shown to people: 99.7 % of ordinary intervals lie within.
+const SHOWN: f64 = 3.0;
+/// Smallest level that is told from nothing, mentions an interval.
+const LEVEL_MIN: f64 = 0.01;
+
+/// What the detector thinks of one value.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Point {
+    pub expected: f64,
+    /// Interval that holds 99.7 % of ordinary values.
+    pub lower: f64,
+    pub upper: f64,
+    /// How surprising the value is, 0 to 1, whatever the size of the series: 0.5 is once in ten thousand intervals,
+    /// 0.6 once in a million.
+    pub score: f64,
+    /// The score of a new incident beginning here: 0 while the value adds nothing to an incident already known.
+    pub onset_score: f64,
+    /// What became of the incident of the series, if anything.
+    pub change: Option<Change>,
+    /// An incident is going on.
+    pub in_incident: bool,
+    /// Too little was seen for an opinion: no anomaly is raised.
+    pub warming_up: bool,
+    /// Late, repeated or not a count: nothing was learned.
+    pub ignored: bool,
+}
+
+/// Fading sums over the sustained window.
+#[derive(Debug, Clone, Copy, Default)]
+struct Window {
+    observed: f64,
+    expected: f64,
+    variance: f64,
+}
+
+/// Watches one series.
+#[derive(Debug, Clone)]
+pub struct Detector {
+    config: Config,
+    season: Season,
+    utc_offset_s: i32,
+    /// Unix seconds of the last interval learned.
+    last: Option<i64>,
+    seen: u32,
+    /// Level as a ratio of information: observed over seasonal exposure.
+    level_observed: f64,
+    level_exposure: f64,
+    phi_excess: f64,
+    phi_weight: f64,
+    window: Window,
+    /// How much more the window varies than its parts would (autocorrelation), as a ratio.
+    inflation: f64,
+    inflation_weight: f64,
+    tails: [Tail; 4],
+    /// What is left of the last surprises, in nats.
+    memory: f64,
+    incident: Option<Incident>,
+    incident_calm: u32,
+}
+
+/// The prediction for one interval.
+#[derive(Debug, Clone, Copy)]
+struct Prediction {
+    level: f64,
+    mean: f64,
+    /// Over-dispersion of the interval.
+    phi: f64,
+    /// Relative variance of the mean itself.
+    doubt: f64,
+    season: f64,
+}
+
+/// How far a score is from certainty, mapped to 0..1 without ever running full.
+pub fn score_of_nats(nats: f64) -> f64 {
+    let decades = nats.max(0.0) / std::f64::consts::LN_10;
+    decades / (decades + 4.0)
+}
+
+fn keep(points: f64) -> f64 {
+    (-1.0 / points).exp()
+}
+
+impl Detector {
+    pub fn new(config: Config) -> Self {
+        Self {
+            config,
+            season: Season::new(),
+            utc_offset_s: 0,
+            last: None,
+            seen: 0,
+            level_observed: 0.0,
+            level_exposure: 0.0,
+            phi_excess: PHI_PRIOR * PHI_PRIOR_POINTS,
+            phi_weight: PHI_PRIOR_POINTS,
+            window: Window::default(),
+            inflation: 10.0,
+            inflation_weight: 10.0,
+            tails: [Tail::new(&LEARNING); 4],
+            memory: 0.0,
+            incident: None,
+            incident_calm: 0,
+        }
+    }
+
+    /// Seconds east of UTC of the clock that the posts' authors live by; set again when it changes with summer time.
+    pub fn set_utc_offset(&mut self, seconds: i32) {
+        self.utc_offset_s = seconds;
+    }
+
+    /// The budget's share changes with the number of series watched.
+    pub fn set_series(&mut self, series: u32) {
+        self.config.series = series;
+    }
+
+    /// The incident that is going on.
+    pub fn incident(&self) -> Option<&Incident> {
+        self.incident.as_ref()
+    }
+
+    /// Judges and learns the count of the interval that begins at `at`. Missing intervals are bridged without opinion;
+    /// values that are late, repeated, negative or not finite are ignored.
+    pub fn push(&mut self, at: Timestamp, value: f64) -> Point {
+        let seconds = at.timestamp();
+        let interval = i64::from(self.config.interval_s.max(1));
+        let steps = self.last.map_or(1, |last| (seconds - last + interval / 2).div_euclid(interval));
+        let local = seconds + interval / 2 + i64::from(self.utc_offset_s);
+        let season = self.season.factor(local, &PRIORS);
+        let prediction = self.predict(season, value);
+        if steps < 1 || !value.is_finite() || value < 0.0 {
+            return self.point(&prediction, 0.0, 0.0, None, true);
+        }
+        self.bridge(steps - 1);
+        let clipped = clip(value, &prediction);
+        let surprises = self.surprises(value, clipped, &prediction);
+        let evidence = self.evidence(&surprises);
+        let onset = if evidence.nats > self.memory * RISE { evidence.nats } else { 0.0 };
+        let change = self.follow(at, value, &prediction, &evidence, onset);
+        self.memory = (self.memory * keep(MEMORY_S / interval as f64)).max(evidence.nats);
+        self.learn(local, value, clipped, &prediction, &surprises);
+        self.last = Some(seconds);
+        self.seen = self.seen.saturating_add(1);
+        self.point(&prediction, evidence.nats, onset, change, false)
+    }
+
+    fn predict(&self, season: Factor, value: f64) -> Prediction {
+        let level = if self.level_exposure > 0.0 {
+            (self.level_observed / self.level_exposure).max(LEVEL_MIN)
+        } else if value.is_finite() {
+            value.max(0.5)
+        } else {
+            0.5
+        };
+        let mean = level * season.value;
+        let phi = (self.phi_excess / self.phi_weight).clamp(1e-4, 1.0) * level / mean.max(LEVEL_MIN);
+        let doubt = 1.0 / (self.level_exposure * level).max(0.5) + season.variance;
+        Prediction { level, mean, phi, doubt, season: season.value }
+    }
+
+    /// Forgets what intervals without data let fade.
+    fn bridge(&mut self, missing: i64) {
+        if missing <= 0 {
+            return;
+        }
+        let missing = missing.min(100_000) as f64;
+        let fade = self.keep_window().powf(missing);
+        self.window.observed *= fade;
+        self.window.expected *= fade;
+        self.window.variance *= fade * fade;
+        let interval = f64::from(self.config.interval_s.max(1));
+        self.memory *= keep(MEMORY_S / interval).powf(missing);
+        let fade = self.keep_level().powf(missing).max(0.05);
+        self.level_observed *= fade;
+        self.level_exposure *= fade;
+    }
+
+    fn keep_window(&self) -> f64 {
+        keep((SUSTAINED_S / f64::from(self.config.interval_s.max(1))).max(SUSTAINED_POINTS))
+    }
+
+    fn keep_level(&self) -> f64 {
+        keep((LEVEL_DAYS * 86_400.0 / f64::from(self.config.interval_s.max(1))).max(LEVEL_POINTS))
+    }
+
+    /// Surprise in nats, as the model sees it: interval up, down, window up, down.
+    fn surprises(&mut self, value: f64, clipped: f64, prediction: &Prediction) -> [f64; 4] {
+        let (up, down) = count::surprise_scores(value, prediction.mean, prediction.phi + prediction.doubt);
+        let keep = self.keep_window();
+        let mean = prediction.mean;
+        self.window.observed = self.window.observed * keep + clipped;
+        self.window.expected = self.window.expected * keep + mean;
+        self.window.variance = self.window.variance * keep * keep + mean + prediction.phi * mean * mean;
+        let spread = self.window_variance(prediction) * (self.inflation / self.inflation_weight).max(1.0);
+        let expected = self.window.expected;
+        let phi = (spread - expected).max(0.0) / (expected * expected).max(1e-9);
+        let (window_up, window_down) = count::surprise_scores(self.window.observed, expected, phi);
+        [up, down, window_up, window_down].map(|z| if z < 0.0 { 0.0 } else { -count::ln_normal_upper_tail(z) })
+    }
+
+    fn window_variance(&self, prediction: &Prediction) -> f64 {
+        self.window.variance + self.window.expected * self.window.expected * prediction.doubt
+    }
+
+    fn evidence(&self, surprises: &[f64; 4]) -> Evidence {
+        let mut calibrated = [0.0; 4];
+        for (calibrated, (tail, surprise)) in calibrated.iter_mut().zip(self.tails.iter().zip(surprises)) {
+            *calibrated = tail.calibrated(*surprise);
+        }
+        let (mut nats, mut strongest) = (0.0, 0);
+        for (test, (calibrated, share)) in calibrated.iter().zip(SHARES).enumerate() {
+            let charged = calibrated + share.ln();
+            if charged > nats {
+                (nats, strongest) = (charged, test);
+            }
+        }
+        nats += CORROBORATION * calibrated[0].min(calibrated[2]);
+        Evidence { nats, upwards: strongest % 2 == 0 }
+    }
+
+    /// Opens, carries on and ends the incident of the series.
+    fn follow(&mut self, at: Timestamp, value: f64, prediction: &Prediction, evidence: &Evidence, onset: f64) -> Option<Change> {
+        let mark = self.config.alarm_level();
+        let mut now = self.incident_now(at, value, prediction, evidence, mark);
+        let Some(before) = self.incident else {
+            if onset < mark || self.seen < self.config.warm_up_intervals || !self.matters(value, evidence) {
+                return None;
+            }
+            (self.incident, self.incident_calm) = (Some(now), 0);
+            return Some(Change::Opened(now));
+        };
+        if evidence.nats < mark / 2.0 {
+            self.incident_calm += 1;
+            if self.incident_calm < self.calm_to_end() {
+                return None;
+            }
+            self.incident = None;
+            return Some(Change::Ended(before));
+        }
+        self.incident_calm = 0;
+        if before.score >= now.score {
+            now = Incident { last: at, ..before };
+        }
+        now.onset = before.onset;
+        now.severity = now.severity.max(before.severity);
+        now.observed_total = before.observed_total + value;
+        now.expected_total = before.expected_total + prediction.mean;
+        self.incident = Some(now);
+        if (at - now.onset).num_seconds() >= i64::from(self.config.adopt_after_s) {
+            return Some(self.adopt(now));
+        }
+        Some(Change::Updated(now))
+    }
+
+    fn incident_now(&self, at: Timestamp, value: f64, prediction: &Prediction, evidence: &Evidence, mark: f64) -> Incident {
+        let (lower, upper) = bounds(prediction);
+        let kind = match evidence.upwards {
+            true => Kind::Surge,
+            false if value <= 0.0 => Kind::Silence,
+            false => Kind::Drop,
+        };
+        Incident {
+            kind,
+            onset: at,
+            last: at,
+            observed: value,
+            expected: prediction.mean,
+            lower,
+            upper,
+            score: score_of_nats(evidence.nats),
+            severity: severity(evidence.nats / mark, value, prediction.mean),
+            observed_total: value,
+            expected_total: prediction.mean,
+        }
+    }
+
+    /// A handful of posts is no news, however rare.
+    fn matters(&self, value: f64, evidence: &Evidence) -> bool {
+        let mentions = if evidence.upwards { value.max(self.window.observed) } else { self.window.expected };
+        mentions >= self.config.mentions_min
+    }
+
+    /// Calm intervals that end an incident: an hour, at least three and at most twelve intervals.
+    fn calm_to_end(&self) -> u32 {
+        (3600 / self.config.interval_s.max(1)).clamp(3, 12)
+    }
+
+    /// Takes the level of a long incident for the new normal.
+    fn adopt(&mut self, incident: Incident) -> Change {
+        let ratio = (incident.observed_total / incident.expected_total.max(LEVEL_MIN)).clamp(1e-3, 1e3);
+        self.level_observed *= ratio;
+        self.window = Window::default();
+        self.incident = None;
+        Change::Adopted(incident)
+    }
+
+    fn learn(&mut self, local: i64, value: f64, clipped: f64, prediction: &Prediction, surprises: &[f64; 4]) {
+        if self.seen >= self.config.warm_up_intervals {
+            for (tail, surprise) in self.tails.iter_mut().zip(surprises) {
+                tail.learn(*surprise, &LEARNING);
+            }
+        }
+        // In the first hours nothing is known of the spread: the level follows the plain values.
+        let learned = if self.seen < 12 { value.min(10.0 * clipped.max(1.0)) } else { clipped };
+        let mean = prediction.mean;
+        let weight = 1.0 / (1.0 + prediction.phi * mean);
+        let memory = keep(PHI_POINTS);
+        let excess = (clipped - mean).powi(2) - mean - mean * mean * prediction.doubt;
+        self.phi_excess = (self.phi_excess * memory + excess * weight * weight).max(0.0);
+        self.phi_weight = self.phi_weight * memory + mean * prediction.level * weight * weight;
+        if self.seen > 20 {
+            let ratio = self.inflation / self.inflation_weight;
+            let seen = (self.window.observed - self.window.expected).powi(2) / self.window_variance(prediction).max(1e-9);
+            self.inflation = self.inflation * memory + seen.min(9.0 * ratio);
+            self.inflation_weight = self.inflation_weight * memory + 1.0;
+        }
+        let fade = self.keep_level();
+        self.level_observed = self.level_observed * fade + learned * weight;
+        self.level_exposure = self.level_exposure * fade + prediction.season * weight;
+        self.season.learn(local, clipped, prediction.level, weight, &PRIORS);
+    }
+
+    fn point(&self, prediction: &Prediction, nats: f64, onset: f64, change: Option<Change>, ignored: bool) -> Point {
+        let (lower, upper) = bounds(prediction);
+        Point {
+            expected: prediction.mean,
+            lower,
+            upper,
+            score: score_of_nats(nats),
+            onset_score: score_of_nats(onset),
+            change,
+            in_incident: self.incident.is_some(),
+            warming_up: self.seen <= self.config.warm_up_intervals,
+            ignored,
+        }
+    }
+}
+
+/// The charged evidence of one interval against "all is as usual".
+#[derive(Debug, Clone, Copy)]
+struct Evidence {
+    nats: f64,
+    upwards: bool,
+}
+
+fn clip(value: f64, prediction: &Prediction) -> f64 {
+    let phi = prediction.phi + prediction.doubt;
+    value.clamp(count::quantile(-CLIP, prediction.mean, phi).floor(), count::quantile(CLIP, prediction.mean, phi).ceil())
+}
+
+fn bounds(prediction: &Prediction) -> (f64, f64) {
+    let phi = prediction.phi + prediction.doubt;
+    (count::quantile(-SHOWN, prediction.mean, phi), count::quantile(SHOWN, prediction.mean, phi))
+}
