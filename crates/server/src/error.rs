@@ -115,6 +115,10 @@ impl Error {
     pub(crate) fn of_port(error: domain::Error) -> Self {
         match error.kind() {
             ErrorKind::Retry => Self::unavailable("The data can't be read at this moment. Try again shortly.", error),
+            // The lake stops questions that take too long or too much; a shorter range helps.
+            ErrorKind::Reject if error.to_string().contains("narrow the time range") => {
+                Self::bad_field("from", error.to_string())
+            }
             ErrorKind::Reject | ErrorKind::Stop => Self::internal(error),
         }
     }

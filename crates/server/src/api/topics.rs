@@ -1,7 +1,7 @@
 //! Topics: listed with their volume, edited, and their query checked while it is written, with what it would have caught.
 
 use super::Body;
-use crate::answers::{each, micros};
+use crate::answers::{Row, each, micros};
 use crate::app::App;
 use crate::auth::{Analyst, Viewer};
 use crate::error::Error;
@@ -11,7 +11,8 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use chrono::Duration;
-use domain::{Clock, Timestamp, Topic};
+use domain::topic::Query;
+use domain::{Author, Clock, Post, PostId, Provenance, Rows, SourceId, Timestamp, Topic};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -31,14 +32,17 @@ pub(super) fn checked_name(field: &str, name: &str) -> Result<String, Error> {
 }
 
 /// Refuses a query that can't be read, pointing at the place.
-fn checked_query(query: &str) -> Result<(), Error> {
+fn checked_query(query: &str) -> Result<Query, Error> {
     if query.len() > QUERY_LENGTH_MAX {
         return Err(Error::bad_field("query", format!("A query has at most {QUERY_LENGTH_MAX} bytes.")));
     }
     if query.trim().is_empty() {
         return Err(Error::bad_field("query", "Write what to listen for, for example: airline (delay OR cancelled)"));
     }
-    Ok(())
+    Query::parse(query).map_err(|error| {
+        let begin = u32::try_from(error.at).unwrap_or(0);
+        Error::bad_text("query", error.message, begin, begin + 1)
+    })
 }
 
 /// A topic with its volume.
@@ -156,6 +160,7 @@ pub(crate) struct Preview {
 
 /// Posts tried by a preview: enough to judge a query, few enough to answer while it is typed.
 const TRIED_MAX: usize = 5000;
+const EXAMPLES_MAX: usize = 10;
 
 /// Checks a query (400 points at the place that is wrong) and says what it would have caught among the newest posts that
 /// are here. What no topic has caught so far is not here, so a new subject may show nothing.
@@ -166,7 +171,7 @@ pub(crate) async fn check(
     _: Analyst,
     Body(body): Body<TopicBody>,
 ) -> Result<Json<Preview>, Error> {
-    checked_query(&body.query)?;
+    let query = checked_query(&body.query)?;
     let now = app.clock.now();
     let range = TimeRange { from: now - Duration::days(7), to: now };
     let sql = format!(
@@ -175,5 +180,82 @@ pub(crate) async fn check(
         in_range(range)
     );
     let rows = app.answers.ask(sql, TRIED_MAX, now).await?;
-    Ok(Json(Preview { tried: rows.rows.len() as u64, caught: 0, per_day: 0.0, examples: Vec::new() }))
+    // Thousands of texts take some milliseconds of a core: not on the threads that answer everybody.
+    tokio::task::spawn_blocking(move || preview(&query, &rows)).await.map(Json).map_err(Error::internal)
+}
+
+fn preview(query: &Query, rows: &Rows) -> Preview {
+    let (mut caught, mut examples, mut oldest, mut newest) = (0, Vec::new(), None, None);
+    for row in each(rows) {
+        let Some(post) = post_of(&row) else { continue };
+        oldest = Some(post.occurred_at);
+        newest = newest.or(oldest);
+        if query.matches(&post, row.text("language").as_deref()) {
+            caught += 1;
+            if examples.len() < EXAMPLES_MAX {
+                let author = post.author.and_then(|author| author.username);
+                let (post_id, occurred_at) = (post.id.to_string(), post.occurred_at);
+                examples.push(Caught { post_id, text: post.text, author, occurred_at });
+            }
+        }
+    }
+    let hours = newest.zip(oldest).map_or(0, |(newest, oldest)| (newest - oldest).num_hours());
+    // Less than a day of posts says nothing of a day: then what was caught is what a day brings, at least.
+    let days = (hours as f64 / 24.0).max(1.0);
+    Preview { tried: rows.rows.len() as u64, caught, per_day: caught as f64 / days, examples }
+}
+
+/// As much of a post as a query looks at.
+fn post_of(row: &Row<'_>) -> Option<Post> {
+    let at = row.time("occurred_at")?;
+    Some(Post {
+        id: PostId::parse(row.text("post_id")?).ok()?,
+        source: SourceId(String::new()),
+        platform: String::new(),
+        text: row.text("text")?,
+        author: Some(Author { username: row.text("author"), ..Author::default() }),
+        url: None,
+        occurred_at: at,
+        received_at: at,
+        language_hint: None,
+        coordinates: None,
+        place_name: None,
+        repost_of: None,
+        replaces: Vec::new(),
+        reach: None,
+        provenance: Provenance::Stream,
+        topics_hint: Vec::new(),
+        payload: String::new(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_mistake_is_pointed_at() {
+        let problem = checked_query("airline AND (delay").unwrap_err();
+        assert_eq!(problem.problem().field.as_deref(), Some("query"));
+        assert!(problem.problem().begin.is_some(), "{problem}");
+        assert!(checked_query("airline (delay OR \"late flight\")").is_ok());
+    }
+
+    #[test]
+    fn a_preview_counts_what_the_query_would_have_caught() {
+        let names = ["post_id", "text", "author", "language", "occurred_at_us"];
+        let column = |name: &&str| domain::Column { name: (*name).into(), data_type: String::new() };
+        let row = |id: u32, text: &str, hour: i64| {
+            vec![json!(format!("x:{id}")), json!(text), json!("ada"), json!("en"), json!(hour * 3_600_000_000)]
+        };
+        let rows = Rows {
+            columns: names.iter().map(column).collect(),
+            rows: vec![row(1, "my flight is late", 96), row(2, "sunny day", 60), row(3, "Late again", 48)],
+            truncated: false,
+        };
+        let preview = preview(&checked_query("late").unwrap(), &rows);
+        assert_eq!((preview.tried, preview.caught, preview.per_day), (3, 2, 1.0));
+        assert_eq!(preview.examples[1].text, "Late again");
+    }
 }

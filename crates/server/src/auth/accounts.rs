@@ -201,6 +201,22 @@ pub async fn set_password(state: &Arc<dyn StateStore>, name: &str) -> domain::Re
     Ok(changed.then_some(password))
 }
 
+/// Lets whoever holds `secret` push posts as `source`: for tokens that stand in the configuration. Said again it changes
+/// nothing.
+pub async fn allow_push(
+    state: &Arc<dyn StateStore>,
+    source: &str,
+    secret: &str,
+    now: Timestamp,
+) -> domain::Result<()> {
+    let digest = secret::digest(secret);
+    let scope = TokenScope::Push { source: source.to_owned() };
+    let (id, name) = (digest[..12].to_owned(), format!("configured for {source}"));
+    let token = Token { id, name, scope, created_by: "configuration".into(), created_at: now };
+    state.put_new(TOKEN, &digest, json(&token).map_err(out)?).await?;
+    Ok(())
+}
+
 fn out(error: Error) -> domain::Error {
     domain::Error::caused(domain::ErrorKind::Stop, "users can't be read or written", error)
 }

@@ -8,7 +8,7 @@ mod secret;
 mod who;
 
 pub(crate) use accounts::{Account, Accounts, Session, Token, TokenScope};
-pub use accounts::{create_first_admin, set_password};
+pub use accounts::{allow_push, create_first_admin, set_password};
 pub(crate) use attempts::Attempts;
 pub(crate) use password::PASSWORD_LENGTH_MIN;
 pub(crate) use who::{Admin, Analyst, SESSION_COOKIE, Via, Viewer, Who, bearer, cookie};
