@@ -1,1 +1,45 @@
-//! The `queue` room; see ARCHITECTURE.md.
+//! The durable queue between listening and understanding, and the store of small documents, in one SQLite file.
+//!
+//! # What is promised
+//!
+//! - An append that was answered is on disk (`synchronous=FULL`), survives `kill -9`, and is lent until it is acked.
+//! - A post id is taken once: `seen` is written in the append's own transaction, so a post is in `seen` exactly when it
+//!   was durably appended. A deletion leaves a tombstone; an edit leaves tombstones of the versions it replaces.
+//! - Offsets grow without gaps in the order of commits, are never used twice, and survive a restart.
+//! - Disk is bounded: above [`Config::waiting_max`] records or [`Config::waiting_bytes_max`] an append answers `Retry`.
+//!
+//! # Leases
+//!
+//! A lease is a range of offsets, held in memory, that nobody else is lent until it is acked, given back or runs out.
+//! Several may be out at once, so that one batch is understood while another is committed; acks are taken in any order.
+//! Whoever commits to the lake commits in order of offset, though: the lake skips rows at or below its transaction
+//! version, so a batch committed before an earlier one would hide the earlier one's rows. One consumer that finishes a
+//! lease before it commits the next is in order by itself, also when a lease runs out under it: the range is lent again
+//! from its first offset, and the lake skips what it has.
+//!
+//! # Several processes
+//!
+//! Any number of processes may append (`up`, `import`, `--role listen`) and read. Only one lends: it holds an advisory
+//! lock on `<file>.consumer`, which the kernel drops when the process dies, so there is no time-out to wait for.
+//!
+//! # Layout (format 1, `PRAGMA user_version`)
+//!
+//! ```text
+//! records(offset, appended_ms, body)     body: one byte format (1), then the record as JSON
+//! seen(post_key, state, event_day)       post_key: XXH3-128 of the id, big endian; state: 0 post, 1 deleted
+//! progress(last_offset, waiting, waiting_bytes, appended, duplicates)      one row
+//! dead_letters(id, body)                 body: JSON
+//! documents(kind, key, body)             body: JSON
+//! ```
+
+mod embedded;
+mod leases;
+mod record;
+mod append;
+mod writer;
+mod schema;
+mod documents;
+mod error;
+
+pub use embedded::{Config, Embedded};
+pub use error::{Error, Result};

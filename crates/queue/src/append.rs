@@ -1,0 +1,172 @@
+//! What an append, an ack and a dead letter do within the writer's transaction.
+
+use crate::record::Prepared;
+use domain::{Appended, DeadLetter};
+use rusqlite::{OptionalExtension, Transaction, params};
+
+const POST: i64 = 0;
+const DELETED: i64 = 1;
+
+/// The one row that says how far the queue has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Progress {
+    pub(crate) last_offset: u64,
+    /// Records appended and not yet acked.
+    pub(crate) waiting: u64,
+    pub(crate) waiting_bytes: u64,
+    pub(crate) appended: u64,
+    pub(crate) duplicates: u64,
+}
+
+impl Progress {
+    pub(crate) fn read(connection: &rusqlite::Connection) -> rusqlite::Result<Self> {
+        let sql = "SELECT last_offset, waiting, waiting_bytes, appended, duplicates FROM progress";
+        connection.prepare_cached(sql)?.query_row([], |row| {
+            Ok(Self {
+                last_offset: row.get(0)?,
+                waiting: row.get(1)?,
+                waiting_bytes: row.get(2)?,
+                appended: row.get(3)?,
+                duplicates: row.get(4)?,
+            })
+        })
+    }
+
+    fn write(&self, transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+        let sql = "UPDATE progress SET last_offset = ?, waiting = ?, waiting_bytes = ?, appended = ?, duplicates = ?";
+        transaction.prepare_cached(sql)?.execute(params![
+            self.last_offset,
+            self.waiting,
+            self.waiting_bytes,
+            self.appended,
+            self.duplicates
+        ])?;
+        Ok(())
+    }
+}
+
+/// How much may wait on disk.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Room {
+    pub(crate) records_max: u64,
+    pub(crate) bytes_max: u64,
+}
+
+/// Appends all or, when there is no room, none; then the error says how full it is. A batch is taken whole while there
+/// is any room, so the limits are passed by one batch at most.
+pub(crate) fn append(
+    transaction: &Transaction<'_>,
+    records: &[Prepared],
+    room: Room,
+    now_ms: i64,
+) -> rusqlite::Result<Result<Vec<Appended>, Progress>> {
+    let mut progress = Progress::read(transaction)?;
+    if progress.waiting >= room.records_max || progress.waiting_bytes >= room.bytes_max {
+        return Ok(Err(progress));
+    }
+    let mut answers = Vec::with_capacity(records.len());
+    let mut insert = transaction.prepare_cached("INSERT INTO records(offset, appended_ms, body) VALUES (?, ?, ?)")?;
+    for record in records {
+        let answer = match take_note(transaction, record)? {
+            None => {
+                progress.last_offset += 1;
+                progress.appended += 1;
+                progress.waiting += 1;
+                progress.waiting_bytes += record.body.len() as u64;
+                insert.execute(params![progress.last_offset, now_ms, record.body])?;
+                Appended::Stored(progress.last_offset)
+            }
+            Some(known) => {
+                progress.duplicates += 1;
+                known
+            }
+        };
+        answers.push(answer);
+    }
+    progress.write(transaction)?;
+    Ok(Ok(answers))
+}
+
+/// Writes the record's id down as seen; says what was known of it already when that keeps the record out.
+fn take_note(transaction: &Transaction<'_>, record: &Prepared) -> rusqlite::Result<Option<Appended>> {
+    if record.is_deletion {
+        return Ok((!bury(transaction, &record.post_key, record.event_day)?).then_some(Appended::Duplicate));
+    }
+    let sql = "INSERT INTO seen(post_key, state, event_day) VALUES (?, ?, ?) ON CONFLICT DO NOTHING";
+    if transaction.prepare_cached(sql)?.execute(params![record.post_key, POST, record.event_day])? == 0 {
+        let state = seen_state(transaction, &record.post_key)?;
+        return Ok(Some(if state == Some(DELETED) { Appended::Deleted } else { Appended::Duplicate }));
+    }
+    for replaced in &record.replaced {
+        bury(transaction, replaced, record.event_day)?;
+    }
+    Ok(None)
+}
+
+/// Leaves a tombstone that keeps the post out from now on; says whether there was none before.
+fn bury(transaction: &Transaction<'_>, post_key: &[u8; 16], day: i64) -> rusqlite::Result<bool> {
+    let sql = "INSERT INTO seen(post_key, state, event_day) VALUES (?, ?, ?)
+               ON CONFLICT DO UPDATE SET state = excluded.state WHERE state <> excluded.state";
+    Ok(transaction.prepare_cached(sql)?.execute(params![post_key, DELETED, day])? > 0)
+}
+
+fn seen_state(transaction: &Transaction<'_>, post_key: &[u8; 16]) -> rusqlite::Result<Option<i64>> {
+    let sql = "SELECT state FROM seen WHERE post_key = ?";
+    transaction.prepare_cached(sql)?.query_row(params![post_key], |row| row.get(0)).optional()
+}
+
+/// Forgets the records from `first` to `last`.
+pub(crate) fn ack(transaction: &Transaction<'_>, first: u64, last: u64) -> rusqlite::Result<()> {
+    let mut progress = Progress::read(transaction)?;
+    let sum = "SELECT coalesce(sum(length(body)), 0) FROM records WHERE offset BETWEEN ? AND ?";
+    let bytes: u64 = transaction.prepare_cached(sum)?.query_row(params![first, last], |row| row.get(0))?;
+    let delete = "DELETE FROM records WHERE offset BETWEEN ? AND ?";
+    let records = transaction.prepare_cached(delete)?.execute(params![first, last])?;
+    progress.waiting_bytes = progress.waiting_bytes.saturating_sub(bytes);
+    progress.waiting = progress.waiting.saturating_sub(records as u64);
+    progress.write(transaction)
+}
+
+/// Keeps letters; their ids are given here.
+pub(crate) fn keep_letters(transaction: &Transaction<'_>, bodies: &[String]) -> rusqlite::Result<()> {
+    let mut insert = transaction.prepare_cached("INSERT INTO dead_letters(body) VALUES (?)")?;
+    bodies.iter().try_for_each(|body| insert.execute(params![body]).map(drop))
+}
+
+/// Moves a record that can't be read to the dead letters, so that it holds up nothing.
+pub(crate) fn quarantine(transaction: &Transaction<'_>, offset: u64, body: &str) -> rusqlite::Result<()> {
+    let mut progress = Progress::read(transaction)?;
+    let sql = "DELETE FROM records WHERE offset = ? RETURNING length(body)";
+    let bytes: Option<u64> =
+        transaction.prepare_cached(sql)?.query_row(params![offset], |row| row.get(0)).optional()?;
+    let Some(bytes) = bytes else { return Ok(()) };
+    keep_letters(transaction, &[body.to_owned()])?;
+    progress.waiting_bytes = progress.waiting_bytes.saturating_sub(bytes);
+    progress.waiting = progress.waiting.saturating_sub(1);
+    progress.write(transaction)
+}
+
+/// Takes a letter out.
+pub(crate) fn take_letter(transaction: &Transaction<'_>, id: u64) -> rusqlite::Result<Option<String>> {
+    let sql = "DELETE FROM dead_letters WHERE id = ? RETURNING body";
+    transaction.prepare_cached(sql)?.query_row(params![id], |row| row.get(0)).optional()
+}
+
+/// A letter with the id that the queue gave it; one that can't be read is shown as it lies there.
+pub(crate) fn letter(id: u64, body: &str) -> DeadLetter {
+    match serde_json::from_str::<DeadLetter>(body) {
+        Ok(letter) => DeadLetter { id, ..letter },
+        Err(error) => DeadLetter {
+            id,
+            source: "queue".into(),
+            reason: format!("stored dead letter {id}: {error}"),
+            payload: body.to_owned(),
+            occurred_at: domain::Timestamp::UNIX_EPOCH,
+        },
+    }
+}
+
+/// Forgets ids whose event lies before `day` (counted from 1970-01-01); returns how many.
+pub(crate) fn forget_seen(transaction: &Transaction<'_>, day: i64) -> rusqlite::Result<usize> {
+    transaction.execute("DELETE FROM seen WHERE event_day < ?", params![day])
+}

@@ -1,0 +1,347 @@
+//! The queue in one file: the port's calls, each a short walk to the writer's thread or to a reader's connection.
+
+use crate::append::{self, Progress, Room};
+use crate::error::{Doing, Error};
+use crate::leases::{Gap, Loans};
+use crate::record::{self, Unreadable};
+use crate::schema;
+use crate::writer::Writer;
+use async_trait::async_trait;
+use domain::{Appended, Clock, DeadLetter, Lease, Leased, Offset, PostQueue, QueueDepth, Record, Result};
+use rusqlite::{Connection, params};
+use std::fs::{File, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use tokio::sync::Notify;
+
+/// Limits of the queue.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Name of the one partition: the application id of the lake's transactions.
+    pub partition: String,
+    /// Records that may wait on disk; more than an hour of 200 posts/s.
+    pub waiting_max: u64,
+    /// Bytes of records that may wait on disk.
+    pub waiting_bytes_max: u64,
+    /// Bytes of records in one lease, so that large posts don't fill the memory; at least one record is lent.
+    pub lease_bytes_max: usize,
+    /// Leases that may be out at once.
+    pub leases_max: usize,
+    /// How often `wait` looks for what another process appended.
+    pub poll: Duration,
+    /// Days after a post's event for which its id is remembered; None: for ever (about 40 bytes each). No shorter than
+    /// the retention of the lake, or a repeat would be counted twice.
+    pub seen_days: Option<u32>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            partition: "posts".into(),
+            waiting_max: 1_000_000,
+            waiting_bytes_max: 4 << 30,
+            lease_bytes_max: 32 << 20,
+            leases_max: 4,
+            poll: Duration::from_millis(200),
+            seen_days: None,
+        }
+    }
+}
+
+/// The queue and the document store in one SQLite file.
+pub struct Embedded {
+    config: Config,
+    clock: Arc<dyn Clock>,
+    writer: Writer,
+    /// Two readers, so that a large lease never holds up the look-up of a session.
+    records: Arc<Mutex<Connection>>,
+    documents: Arc<Mutex<Connection>>,
+    consumer: tokio::sync::Mutex<Consumer>,
+    appended: Notify,
+}
+
+/// The right to lend, and what is on loan.
+struct Consumer {
+    path: PathBuf,
+    lock: Option<File>,
+    loans: Loans,
+}
+
+impl Consumer {
+    /// Takes the lock when it is free; false while another process lends.
+    fn owns_the_queue(&mut self) -> Result<bool, Error> {
+        if self.lock.is_some() {
+            return Ok(true);
+        }
+        let failed = |source| Error::Open { path: self.path.clone(), source };
+        let file = OpenOptions::new().write(true).create(true).truncate(false).open(&self.path).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => self.lock = Some(file),
+            Err(std::fs::TryLockError::WouldBlock) => return Ok(false),
+            Err(std::fs::TryLockError::Error(source)) => return Err(failed(source)),
+        }
+        Ok(true)
+    }
+}
+
+impl Embedded {
+    /// Opens the queue's file, and makes it when it isn't there.
+    pub fn open(path: impl AsRef<Path>, config: Config, clock: Arc<dyn Clock>) -> Result<Self, Error> {
+        let path = path.as_ref();
+        let connection = schema::open_writer(path)?;
+        let (records, documents) = (schema::open_reader(path)?, schema::open_reader(path)?);
+        let started = Writer::start(connection);
+        let writer = started.map_err(|source| Error::Open { path: path.to_path_buf(), source })?;
+        let mut lock_name = path.as_os_str().to_owned();
+        lock_name.push(".consumer");
+        let consumer = Consumer { path: lock_name.into(), lock: None, loans: Loans::default() };
+        Ok(Self {
+            config,
+            clock,
+            writer,
+            records: Arc::new(Mutex::new(records)),
+            documents: Arc::new(Mutex::new(documents)),
+            consumer: tokio::sync::Mutex::new(consumer),
+            appended: Notify::new(),
+        })
+    }
+
+    /// Forgets ids older than [`Config::seen_days`]; returns how many. Reads the whole table of ids: once a day is enough.
+    pub async fn maintain(&self) -> Result<usize, Error> {
+        let Some(days) = self.config.seen_days else { return Ok(0) };
+        let today = self.clock.now().timestamp().div_euclid(86_400);
+        self.writer.write(1, move |transaction| append::forget_seen(transaction, today - i64::from(days))).await
+    }
+
+    pub(crate) fn writer(&self) -> &Writer {
+        &self.writer
+    }
+
+    pub(crate) async fn read_documents<T, F>(&self, read: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        read_on(&self.documents, read).await
+    }
+
+    /// Whether this process lends the posts out; takes the right to when no other process has it.
+    pub async fn is_lender(&self) -> Result<bool, Error> {
+        self.consumer.lock().await.owns_the_queue()
+    }
+
+    /// Whether a lease would find something, as far as one can tell without taking it.
+    async fn could_lend(&self) -> Result<bool, Error> {
+        let mut consumer = self.consumer.lock().await;
+        consumer.loans.expire(self.clock.now());
+        if !consumer.owns_the_queue()? || consumer.loans.count() >= self.config.leases_max {
+            return Ok(false);
+        }
+        let progress = read_on(&self.records, Progress::read).await?;
+        Ok(progress.waiting > consumer.loans.in_flight())
+    }
+
+    async fn records_in(&self, gap: Gap, limit: usize) -> Result<Vec<(Offset, Vec<u8>)>, Error> {
+        let bytes_max = self.config.lease_bytes_max;
+        let before = i64::try_from(gap.before).unwrap_or(i64::MAX);
+        read_on(&self.records, move |connection| {
+            let sql = "SELECT offset, body FROM records WHERE offset > ? AND offset < ? ORDER BY offset LIMIT ?";
+            let mut statement = connection.prepare_cached(sql)?;
+            let mut rows = statement.query(params![gap.after, before, i64::try_from(limit).unwrap_or(i64::MAX)])?;
+            let (mut found, mut bytes) = (Vec::new(), 0);
+            while let Some(row) = rows.next()? {
+                let body: Vec<u8> = row.get(1)?;
+                bytes += body.len();
+                if bytes > bytes_max && !found.is_empty() {
+                    break;
+                }
+                found.push((row.get(0)?, body));
+            }
+            Ok(found)
+        })
+        .await
+    }
+
+    /// The first records that nobody was lent; empty when there are none.
+    async fn lendable(&self, loans: &Loans, limit: usize) -> Result<Vec<Leased>, Error> {
+        for gap in loans.gaps() {
+            loop {
+                let rows = self.records_in(gap, limit).await?;
+                if rows.is_empty() {
+                    break;
+                }
+                let records = self.readable(rows).await?;
+                if !records.is_empty() {
+                    return Ok(records);
+                }
+                // All of them were damaged and are set aside now: look again.
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    /// Reads records; those that can't be read go to the dead letters.
+    async fn readable(&self, rows: Vec<(Offset, Vec<u8>)>) -> Result<Vec<Leased>, Error> {
+        let decoded = tokio::task::spawn_blocking(move || {
+            rows.into_iter().map(|(offset, body)| (offset, record::decode(offset, &body), body)).collect::<Vec<_>>()
+        });
+        let mut records = Vec::new();
+        for (offset, decoded, body) in decoded.await.map_err(|_| Error::Closed)? {
+            match decoded {
+                Ok(record) => records.push(Leased { offset, record }),
+                Err(Unreadable::Newer(error)) => return Err(error),
+                Err(Unreadable::Damaged(reason)) => {
+                    let letter = DeadLetter {
+                        id: 0,
+                        source: "queue".into(),
+                        reason,
+                        payload: String::from_utf8_lossy(&body).into_owned(),
+                        occurred_at: self.clock.now(),
+                    };
+                    let letter = serde_json::to_string(&letter).doing("write a dead letter as JSON")?;
+                    self.writer.write(1, move |t| append::quarantine(t, offset, &letter)).await?;
+                }
+            }
+        }
+        Ok(records)
+    }
+}
+
+/// Reads on a connection away from the async threads.
+async fn read_on<T, F>(connection: &Arc<Mutex<Connection>>, read: F) -> Result<T, Error>
+where
+    T: Send + 'static,
+    F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+{
+    let connection = Arc::clone(connection);
+    let task = tokio::task::spawn_blocking(move || {
+        let connection = connection.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        read(&connection).doing("read from the queue")
+    });
+    task.await.unwrap_or(Err(Error::Closed))
+}
+
+#[async_trait]
+impl PostQueue for Embedded {
+    async fn append(&self, records: Vec<Record>) -> Result<Vec<Appended>> {
+        if records.is_empty() {
+            return Ok(Vec::new());
+        }
+        let preparing =
+            tokio::task::spawn_blocking(move || records.iter().map(record::prepare).collect::<Result<Vec<_>, Error>>());
+        let prepared = preparing.await.unwrap_or(Err(Error::Closed))?;
+        let room = Room { records_max: self.config.waiting_max, bytes_max: self.config.waiting_bytes_max };
+        let now_ms = self.clock.now().timestamp_millis();
+        let write = self.writer.write(prepared.len(), move |t| append::append(t, &prepared, room, now_ms));
+        let answers = match write.await? {
+            Ok(answers) => answers,
+            Err(Progress { waiting, waiting_bytes, .. }) => return Err(Error::Full { waiting, waiting_bytes }.into()),
+        };
+        let stored = answers.iter().filter(|answer| matches!(answer, Appended::Stored(_))).count();
+        metrics::counter!("overheard_queue_appended_records_total").increment(stored as u64);
+        metrics::counter!("overheard_queue_duplicate_records_total").increment((answers.len() - stored) as u64);
+        if stored > 0 {
+            self.appended.notify_waiters();
+        }
+        Ok(answers)
+    }
+
+    async fn lease(&self, limit: usize, duration: Duration) -> Result<Option<Lease>> {
+        let mut consumer = self.consumer.lock().await;
+        if limit == 0 || !consumer.owns_the_queue()? {
+            return Ok(None);
+        }
+        consumer.loans.expire(self.clock.now());
+        if consumer.loans.count() >= self.config.leases_max {
+            return Ok(None);
+        }
+        let records = self.lendable(&consumer.loans, limit).await?;
+        let (Some(first), Some(last)) = (records.first(), records.last()) else { return Ok(None) };
+        let ends_at = self.clock.now() + duration;
+        let id = consumer.loans.lend(first.offset, last.offset, records.len() as u64, ends_at);
+        Ok(Some(Lease { id, partition: self.config.partition.clone(), records }))
+    }
+
+    async fn ack(&self, lease_id: u64) -> Result<()> {
+        let mut consumer = self.consumer.lock().await;
+        let loan = consumer.loans.find(lease_id)?;
+        self.writer.write(1, move |transaction| append::ack(transaction, loan.first, loan.last)).await?;
+        Ok(consumer.loans.end(lease_id)?)
+    }
+
+    async fn release(&self, lease_id: u64) -> Result<()> {
+        self.consumer.lock().await.loans.end(lease_id)?;
+        self.appended.notify_waiters();
+        Ok(())
+    }
+
+    async fn dead_letter(&self, letters: Vec<DeadLetter>) -> Result<()> {
+        if letters.is_empty() {
+            return Ok(());
+        }
+        let bodies = letters.iter().map(serde_json::to_string).collect::<serde_json::Result<Vec<_>>>();
+        let bodies = bodies.doing("write a dead letter as JSON")?;
+        metrics::counter!("overheard_queue_dead_letters_total").increment(bodies.len() as u64);
+        Ok(self.writer.write(bodies.len(), move |transaction| append::keep_letters(transaction, &bodies)).await?)
+    }
+
+    async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let read = self.read_documents(move |connection| {
+            let sql = "SELECT id, body FROM dead_letters ORDER BY id DESC LIMIT ?";
+            let mut statement = connection.prepare_cached(sql)?;
+            let rows = statement.query_map(params![limit], |row| {
+                let body: String = row.get(1)?;
+                Ok(append::letter(row.get(0)?, &body))
+            })?;
+            rows.collect()
+        });
+        Ok(read.await?)
+    }
+
+    async fn remove_dead_letter(&self, id: u64) -> Result<Option<DeadLetter>> {
+        let body = self.writer.write(1, move |transaction| append::take_letter(transaction, id)).await?;
+        Ok(body.map(|body| append::letter(id, &body)))
+    }
+
+    async fn depth(&self) -> Result<QueueDepth> {
+        let in_flight = self.consumer.lock().await.loans.in_flight();
+        let (progress, oldest, dead_letters) = read_on(&self.records, |connection| {
+            let oldest: Option<i64> = connection.query_row(
+                "SELECT (SELECT appended_ms FROM records ORDER BY offset LIMIT 1)", [], |row| row.get(0))?;
+            let letters: u64 = connection.query_row("SELECT count(*) FROM dead_letters", [], |row| row.get(0))?;
+            Ok((Progress::read(connection)?, oldest, letters))
+        })
+        .await?;
+        let now_ms = self.clock.now().timestamp_millis();
+        Ok(QueueDepth {
+            waiting: progress.waiting.saturating_sub(in_flight),
+            in_flight,
+            dead_letters,
+            appended: progress.appended,
+            duplicates: progress.duplicates,
+            oldest_ms: oldest.map_or(0, |at| u64::try_from(now_ms - at).unwrap_or(0)),
+        })
+    }
+
+    async fn wait(&self, timeout: Duration) {
+        let until = Instant::now() + timeout;
+        loop {
+            // Listens before it looks, so that an append between the two is not missed.
+            let appended = self.appended.notified();
+            tokio::pin!(appended);
+            appended.as_mut().enable();
+            // On an error the caller's next lease reports it.
+            match self.could_lend().await {
+                Ok(false) => {}
+                Ok(true) | Err(_) => return,
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            drop(tokio::time::timeout(left.min(self.config.poll), appended).await);
+        }
+    }
+}
