@@ -11,6 +11,7 @@ pub mod phrases;
 pub mod categories;
 pub mod classifier;
 pub mod encoder;
+pub mod linear;
 mod error;
 
 pub use error::{Error, Result};
