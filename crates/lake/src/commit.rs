@@ -1,0 +1,118 @@
+//! Batches into the tables: rows that are not there yet, in files of their own, under the batch's transaction; then the
+//! batch's deletions.
+
+use crate::error::{Error, Result};
+use crate::files;
+use crate::lake::{Lake, blocking};
+use crate::rows;
+use crate::schema::TableName;
+use crate::table::{Advance, Change, Committed};
+use async_trait::async_trait;
+use deltalake::kernel::Add;
+use domain::{Alert, Anomaly, EnrichedBatch, EnrichedPost, PostId, PostTable};
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// How often rows are prepared again because another writer moved the transaction.
+const TRIES_MAX: usize = 8;
+
+#[async_trait]
+impl PostTable for Lake {
+    async fn commit(&self, batch: EnrichedBatch) -> domain::Result<()> {
+        self.writable()?;
+        let _turn = self.writing.lock().await;
+        let began = Instant::now();
+        let (posts, batch) = (batch.posts.len(), Arc::new(batch));
+        self.commit_rows(&batch).await?;
+        let gone: HashSet<String> = batch.deletions.iter().map(PostId::to_string).collect();
+        self.delete(&gone).await?;
+        metrics::counter!("overheard_lake_committed_posts_total").increment(posts as u64);
+        metrics::counter!("overheard_lake_deleted_posts_total").increment(gone.len() as u64);
+        metrics::histogram!("overheard_lake_commit_seconds").record(began.elapsed().as_secs_f64());
+        Ok(())
+    }
+
+    async fn rewrite(&self, posts: Vec<EnrichedPost>) -> domain::Result<()> {
+        self.writable()?;
+        let _turn = self.writing.lock().await;
+        Ok(self.replace_posts(posts).await?)
+    }
+
+    async fn put_anomalies(&self, anomalies: Vec<Anomaly>) -> domain::Result<()> {
+        self.writable()?;
+        let ids = anomalies.iter().map(|anomaly| anomaly.id.clone()).collect();
+        let rows = rows::of_anomalies(&newest(anomalies, |anomaly| &anomaly.id))?;
+        Ok(self.replace(TableName::Anomalies, ids, None, rows).await?)
+    }
+
+    async fn put_alerts(&self, alerts: Vec<Alert>) -> domain::Result<()> {
+        self.writable()?;
+        let ids = alerts.iter().map(|alert| alert.id.clone()).collect();
+        let rows = rows::of_alerts(&newest(alerts, |alert| &alert.id))?;
+        Ok(self.replace(TableName::Alerts, ids, None, rows).await?)
+    }
+}
+
+/// The last of each id, in order: one call may bring a thing twice.
+fn newest<T>(items: Vec<T>, id: impl Fn(&T) -> &String) -> Vec<T> {
+    let mut seen = HashSet::new();
+    let mut kept: Vec<T> = items.into_iter().rev().filter(|item| seen.insert(id(item).clone())).collect();
+    kept.reverse();
+    kept
+}
+
+/// A table's part of a batch, written and not yet committed.
+struct Prepared {
+    step: Advance,
+    adds: Vec<Add>,
+}
+
+impl Lake {
+    /// Writes the files of all tables side by side, then commits table after table.
+    async fn commit_rows(&self, batch: &Arc<EnrichedBatch>) -> Result<()> {
+        let tables = TableName::OF_POSTS;
+        let prepared = futures::future::try_join_all(tables.map(|name| self.prepare(name, batch))).await?;
+        for (name, mut prepared) in tables.into_iter().zip(prepared) {
+            let mut tries = 0;
+            while let Some(Prepared { step, adds }) = prepared {
+                let change = Change { adds, transaction: Some(step), ..Change::default() };
+                if self.table(name).commit(&change).await? == Committed::Done {
+                    break;
+                }
+                tries += 1;
+                if tries == TRIES_MAX {
+                    return Err(Error::Contended(name.as_str()));
+                }
+                prepared = self.prepare(name, batch).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the rows of the batch that the table doesn't have; none when it has them all. A batch without rows for
+    /// the table still moves its transaction, so that all tables stand at the same offset between batches.
+    async fn prepare(&self, name: TableName, batch: &Arc<EnrichedBatch>) -> Result<Option<Prepared>> {
+        let table = self.table(name);
+        let from = table.transaction(&batch.partition).await?;
+        let to = i64::try_from(batch.last_offset).unwrap_or(i64::MAX);
+        if from.is_some_and(|from| from >= to) {
+            return Ok(None);
+        }
+        let step = Advance { app: batch.partition.clone(), from, to };
+        let (root, batch, now) = (table.root.clone(), Arc::clone(batch), self.clock.now());
+        let adds = blocking(move || {
+            let posts = pending(&batch, from);
+            let rows = rows::of_posts(name, &posts)?;
+            rows.iter().map(|(day, rows)| files::write_file(&root, name, *day, rows, now)).collect()
+        });
+        Ok(Some(Prepared { step, adds: adds.await? }))
+    }
+}
+
+/// The batch's posts beyond the transaction, without those that the batch itself deletes.
+fn pending(batch: &EnrichedBatch, from: Option<i64>) -> Vec<&EnrichedPost> {
+    let gone: HashSet<&PostId> = batch.deletions.iter().collect();
+    let beyond = |post: &&EnrichedPost| from.is_none_or(|from| i64::try_from(post.offset).unwrap_or(i64::MAX) > from);
+    batch.posts.iter().filter(beyond).filter(|post| !gone.contains(&post.post.id)).collect()
+}

@@ -1,0 +1,80 @@
+//! What can go wrong in the lake, and what a caller does about it.
+
+use arrow::error::ArrowError;
+use deltalake::DeltaTableError;
+use domain::ErrorKind;
+use parquet::errors::ParquetError;
+use std::path::PathBuf;
+
+/// The result of this crate's own calls.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What can go wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The Delta library refused; `doing` says what it was asked for.
+    #[error("{doing} table {table}: {source}")]
+    Delta { doing: &'static str, table: &'static str, source: Box<DeltaTableError> },
+    /// A data file or a folder can't be read or written.
+    #[error("{doing} {}: {source}", path.display())]
+    Disk { doing: &'static str, path: PathBuf, source: std::io::Error },
+    /// A data file's contents can't be read or written.
+    #[error("{doing} {}: {source}", path.display())]
+    Parquet { doing: &'static str, path: PathBuf, source: ParquetError },
+    /// Rows don't fit the table.
+    #[error("rows of table {table}: {source}")]
+    Rows { table: &'static str, source: ArrowError },
+    /// Another writer was faster every time.
+    #[error("table {0} is being changed by another writer; try again")]
+    Contended(&'static str),
+    /// There is no lake to read.
+    #[error("there is no lake in {}: run `overheard up` or `overheard import` first", .0.display())]
+    Missing(PathBuf),
+    /// The place isn't a folder on this machine.
+    #[error("{0} is not a folder on this machine; the lake is kept on the local disk")]
+    NotLocal(String),
+    /// A write through a lake that was opened for reading.
+    #[error("the lake was opened for reading only")]
+    ReadOnly,
+    /// A table's column has another type than this program writes.
+    #[error("table {table}: column {column} is {found}, this program writes {expected}")]
+    Schema { table: &'static str, column: String, found: String, expected: String },
+    /// The query engine can't be set up.
+    #[error("set up the query engine: {0}")]
+    Engine(#[source] Box<datafusion::error::DataFusionError>),
+    /// A worker thread is gone (the process is stopping).
+    #[error("the lake is closing")]
+    Closing,
+}
+
+impl Error {
+    /// What the caller does about it.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::ReadOnly | Self::Missing(_) | Self::NotLocal(_) | Self::Rows { .. } => ErrorKind::Reject,
+            Self::Schema { .. } | Self::Engine(_) | Self::Closing => ErrorKind::Stop,
+            // Commits are idempotent, so a repeat is safe; a disk that is full is full for now.
+            Self::Delta { .. } | Self::Disk { .. } | Self::Parquet { .. } | Self::Contended(_) => ErrorKind::Retry,
+        }
+    }
+
+    pub(crate) fn delta(doing: &'static str, table: &'static str) -> impl FnOnce(DeltaTableError) -> Self {
+        move |source| Self::Delta { doing, table, source: Box::new(source) }
+    }
+
+    pub(crate) fn disk(doing: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Disk { doing, path, source }
+    }
+
+    pub(crate) fn parquet(doing: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(ParquetError) -> Self {
+        let path = path.into();
+        move |source| Self::Parquet { doing, path, source }
+    }
+}
+
+impl From<Error> for domain::Error {
+    fn from(error: Error) -> Self {
+        domain::Error::caused(error.kind(), error.to_string(), error)
+    }
+}

@@ -1,0 +1,357 @@
+//! One Delta table: opened or made, its snapshot, and the one way to change it.
+//!
+//! A commit here succeeds only on top of the version that it was checked against (the library's retries are off). When
+//! another writer was faster, the new version is loaded and the commit is checked again: are all files that it replaces
+//! still alive, is the application transaction still where it was? The library's conflict checker is not enough: it
+//! overlooks a file that a compaction removed meanwhile, and so would let one row become two.
+
+use crate::error::{Error, Result};
+use crate::files::sync_folder;
+use crate::schema::{PARTITION, TableName};
+use deltalake::kernel::engine::arrow_conversion::TryIntoKernel as _;
+use deltalake::kernel::transaction::{CommitBuilder, CommitProperties, TransactionError};
+use deltalake::kernel::{Action, Add, LogicalFileView, Remove, StructField, Transaction};
+use deltalake::checkpoints::{cleanup_expired_logs_for, create_checkpoint};
+use deltalake::operations::create::CreateBuilder;
+use deltalake::operations::vacuum::VacuumMode;
+use deltalake::protocol::{DeltaOperation, SaveMode};
+use deltalake::{DeltaTable, DeltaTableBuilder, DeltaTableError};
+use chrono::TimeDelta;
+use domain::Timestamp;
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::RwLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::Mutex;
+use tracing::debug;
+
+/// How often a commit looks again when another writer is faster.
+const TRIES_MAX: usize = 64;
+
+/// Files that a commit takes out and puts in.
+#[derive(Debug, Default)]
+pub(crate) struct Change {
+    pub(crate) removes: Vec<Remove>,
+    pub(crate) adds: Vec<Add>,
+    /// Of which application, from which version to which.
+    pub(crate) transaction: Option<Advance>,
+    /// The rows stay the same, only the files change.
+    pub(crate) keeps_rows: bool,
+}
+
+/// An application transaction's step.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Advance {
+    pub(crate) app: String,
+    pub(crate) from: Option<i64>,
+    pub(crate) to: i64,
+}
+
+/// How a commit ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Committed {
+    Done,
+    /// What the change was made from is no longer so: make it anew from the snapshot of now.
+    Outdated,
+}
+
+pub(crate) struct Table {
+    pub(crate) name: TableName,
+    pub(crate) root: PathBuf,
+    snapshot: RwLock<DeltaTable>,
+    /// Held for the length of one commit. Versions of application transactions as of the snapshot.
+    committing: Mutex<HashMap<String, Option<i64>>>,
+    /// Version of the newest checkpoint made by this process.
+    checkpointed: AtomicU64,
+}
+
+impl Table {
+    /// Opens the table; makes it, or adds the columns that it lacks.
+    pub(crate) async fn open(lake: &Path, name: TableName) -> Result<Self> {
+        let root = lake.join(name.as_str());
+        std::fs::create_dir_all(&root).map_err(Error::disk("create folder", &root))?;
+        let table = locate(&root, name)?;
+        let exists = table.verify_deltatable_existence().await.map_err(Error::delta("look for", name.as_str()))?;
+        let table = if exists { load(table, name).await? } else { create(table, name).await? };
+        let table = evolve(table, name).await?;
+        Ok(Self::of(name, root, table))
+    }
+
+    /// Opens a table that is there, for reading.
+    pub(crate) async fn open_existing(lake: &Path, name: TableName) -> Result<Self> {
+        let root = lake.join(name.as_str());
+        if !root.join("_delta_log").is_dir() {
+            return Err(Error::Missing(lake.to_path_buf()));
+        }
+        let table = load(locate(&root, name)?, name).await?;
+        Ok(Self::of(name, root, table))
+    }
+
+    fn of(name: TableName, root: PathBuf, table: DeltaTable) -> Self {
+        let (committing, checkpointed) = (Mutex::new(HashMap::new()), AtomicU64::new(0));
+        Self { name, root, snapshot: RwLock::new(table), committing, checkpointed }
+    }
+
+    /// The table as of now, as far as this process knows.
+    pub(crate) fn snapshot(&self) -> DeltaTable {
+        self.snapshot.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn version(&self) -> u64 {
+        self.snapshot.read().unwrap_or_else(std::sync::PoisonError::into_inner).version().unwrap_or(0)
+    }
+
+    fn set(&self, table: DeltaTable) {
+        *self.snapshot.write().unwrap_or_else(std::sync::PoisonError::into_inner) = table;
+    }
+
+    /// Takes in what other processes committed.
+    pub(crate) async fn refresh(&self) -> Result<()> {
+        let mut transactions = self.committing.lock().await;
+        self.reload(&mut transactions).await
+    }
+
+    async fn reload(&self, transactions: &mut HashMap<String, Option<i64>>) -> Result<()> {
+        let mut table = self.snapshot();
+        let before = table.version();
+        if let Err(error) = table.update_state().await {
+            // The log entries that this snapshot stands on may have been cleaned away by the writer's process.
+            debug!(table = self.name.as_str(), %error, "reading the table anew");
+            table = load(locate(&self.root, self.name)?, self.name).await?;
+        }
+        if table.version() != before {
+            transactions.clear();
+            self.set(table);
+        }
+        Ok(())
+    }
+
+    /// Up to which version the application's rows are in the table.
+    pub(crate) async fn transaction(&self, app: &str) -> Result<Option<i64>> {
+        let mut transactions = self.committing.lock().await;
+        self.transaction_of(&mut transactions, app).await
+    }
+
+    async fn transaction_of(&self, known: &mut HashMap<String, Option<i64>>, app: &str) -> Result<Option<i64>> {
+        if let Some(version) = known.get(app) {
+            return Ok(*version);
+        }
+        let table = self.snapshot();
+        let failed = Error::delta("read the transaction of", self.name.as_str());
+        let version = match table.snapshot() {
+            Ok(state) => state.transaction_version(table.log_store().as_ref(), app).await.map_err(failed)?,
+            Err(error) => return Err(failed(error)),
+        };
+        known.insert(app.to_owned(), version);
+        Ok(version)
+    }
+
+    /// The files that are alive.
+    pub(crate) fn files(&self) -> Result<Vec<LogicalFileView>> {
+        let table = self.snapshot();
+        let state = table.snapshot().map_err(Error::delta("read", self.name.as_str()))?;
+        Ok(state.log_data().iter().collect())
+    }
+
+    /// Makes the change durable and visible, or finds that it is outdated.
+    pub(crate) async fn commit(&self, change: &Change) -> Result<Committed> {
+        let mut transactions = self.committing.lock().await;
+        for attempt in 0..TRIES_MAX {
+            if attempt > 0 {
+                self.reload(&mut transactions).await?;
+            }
+            let current = match &change.transaction {
+                Some(step) => self.transaction_of(&mut transactions, &step.app).await? == step.from,
+                None => true,
+            };
+            if !current || !self.are_alive(&change.removes)? {
+                return Ok(Committed::Outdated);
+            }
+            if self.try_commit(change).await? {
+                if let Some(step) = &change.transaction {
+                    transactions.insert(step.app.clone(), Some(step.to));
+                }
+                return Ok(Committed::Done);
+            }
+            debug!(table = self.name.as_str(), attempt, "another writer was faster");
+        }
+        Err(Error::Contended(self.name.as_str()))
+    }
+
+    fn are_alive(&self, removes: &[Remove]) -> Result<bool> {
+        if removes.is_empty() {
+            return Ok(true);
+        }
+        let files = self.files()?;
+        let alive: HashSet<_> = files.iter().map(LogicalFileView::path).collect();
+        Ok(removes.iter().all(|remove| alive.contains(remove.path.as_str())))
+    }
+
+    /// One attempt on top of the snapshot; false when another writer took the version.
+    async fn try_commit(&self, change: &Change) -> Result<bool> {
+        let mut table = self.snapshot();
+        let mut properties = CommitProperties::default()
+            .with_max_retries(0)
+            // Checkpoints and the cleaning of the log belong to `maintain`: both read the whole log.
+            .with_create_checkpoint(false)
+            .with_cleanup_expired_logs(Some(false));
+        if let Some(step) = &change.transaction {
+            properties = properties.with_application_transaction(Transaction::new(&step.app, step.to));
+        }
+        let removes = change.removes.iter().cloned().map(Action::Remove);
+        let actions = removes.chain(change.adds.iter().cloned().map(Action::Add)).collect();
+        let commit = {
+            let state = table.snapshot().map_err(Error::delta("read", self.name.as_str()))?;
+            CommitBuilder::from(properties)
+                .with_actions(actions)
+                .build(Some(state), table.log_store(), operation(change))
+                .await
+        };
+        match commit {
+            Ok(done) => {
+                self.sync_log(done.version)?;
+                table.state = Some(done.snapshot);
+                self.set(table);
+                Ok(true)
+            }
+            Err(error) if was_overtaken(&error) => Ok(false),
+            Err(error) => Err(Error::delta("commit to", self.name.as_str())(error)),
+        }
+    }
+
+    /// Writes a checkpoint when so many commits came since the last one, and deletes the log entries that it stands for
+    /// and that no reader needs.
+    pub(crate) async fn checkpoint(&self, commits: u64, now: Timestamp, grace: Duration) -> Result<()> {
+        let failed = |doing| Error::delta(doing, self.name.as_str());
+        let (table, version) = (self.snapshot(), self.version());
+        let last = self.checkpointed.load(Ordering::Relaxed);
+        if version < last + commits {
+            return Ok(());
+        }
+        create_checkpoint(&table, None).await.map_err(failed("checkpoint"))?;
+        let cutoff = now.timestamp_millis() - i64::try_from(grace.as_millis()).unwrap_or(i64::MAX);
+        let cleaned = cleanup_expired_logs_for(version, table.log_store().as_ref(), cutoff, None).await;
+        cleaned.map_err(failed("clean the log of"))?;
+        self.checkpointed.store(version, Ordering::Relaxed);
+        // A snapshot remembers the log entries that it was read from, and some are gone now.
+        self.reopen().await
+    }
+
+    /// Deletes data files that no version within the grace needs; returns how many.
+    pub(crate) async fn vacuum(&self, grace: Duration) -> Result<u64> {
+        let grace = TimeDelta::from_std(grace).unwrap_or(TimeDelta::MAX);
+        let properties =
+            CommitProperties::default().with_create_checkpoint(false).with_cleanup_expired_logs(Some(false));
+        let vacuum = self.snapshot().vacuum().with_mode(VacuumMode::Full).with_retention_period(grace);
+        let vacuum = vacuum.with_enforce_retention_duration(false).with_commit_properties(properties);
+        let (_, metrics) = vacuum.await.map_err(Error::delta("vacuum", self.name.as_str()))?;
+        self.refresh().await?;
+        Ok(metrics.files_deleted.len() as u64)
+    }
+
+    /// Reads the table from its newest checkpoint.
+    async fn reopen(&self) -> Result<()> {
+        let mut transactions = self.committing.lock().await;
+        let table = load(locate(&self.root, self.name)?, self.name).await?;
+        transactions.clear();
+        self.set(table);
+        Ok(())
+    }
+
+    fn sync_log(&self, version: u64) -> Result<()> {
+        let log = self.root.join("_delta_log");
+        let entry = log.join(format!("{version:020}.json"));
+        File::open(&entry).and_then(|file| file.sync_all()).map_err(Error::disk("sync", &entry))?;
+        sync_folder(&log)
+    }
+}
+
+fn operation(change: &Change) -> DeltaOperation {
+    let partition_by = Some(vec![PARTITION.to_owned()]);
+    if change.keeps_rows {
+        DeltaOperation::Optimize { predicate: None, target_size: 0 }
+    } else if change.removes.is_empty() {
+        DeltaOperation::Write { mode: SaveMode::Append, partition_by, predicate: None }
+    } else if change.adds.is_empty() {
+        DeltaOperation::Delete { predicate: None }
+    } else {
+        DeltaOperation::Update { predicate: None }
+    }
+}
+
+fn was_overtaken(error: &DeltaTableError) -> bool {
+    matches!(
+        error,
+        DeltaTableError::VersionAlreadyExists(_)
+            | DeltaTableError::Transaction {
+                source: TransactionError::MaxCommitAttempts(_) | TransactionError::VersionAlreadyExists(_)
+            }
+    )
+}
+
+fn locate(root: &Path, name: TableName) -> Result<DeltaTable> {
+    let root = std::path::absolute(root).map_err(Error::disk("find", root))?;
+    let url = url::Url::from_directory_path(&root).map_err(|()| Error::NotLocal(root.display().to_string()))?;
+    let builder = DeltaTableBuilder::from_url(url).and_then(DeltaTableBuilder::build);
+    builder.map_err(Error::delta("open", name.as_str()))
+}
+
+async fn load(mut table: DeltaTable, name: TableName) -> Result<DeltaTable> {
+    table.load().await.map_err(Error::delta("open", name.as_str()))?;
+    Ok(table)
+}
+
+async fn create(table: DeltaTable, name: TableName) -> Result<DeltaTable> {
+    let stats_columns = format!("{},{}", name.key(), name.time());
+    let configuration = [
+        // Files carry statistics for these columns only: small log entries, fast commits.
+        ("delta.dataSkippingStatsColumns", Some(stats_columns.as_str())),
+        ("delta.logRetentionDuration", Some("interval 1 hours")),
+        ("delta.deletedFileRetentionDuration", Some("interval 1 hours")),
+    ];
+    let made = CreateBuilder::new()
+        .with_log_store(table.log_store())
+        .with_table_name(name.as_str())
+        .with_columns(fields(name)?)
+        .with_partition_columns([PARTITION])
+        .with_configuration(configuration)
+        .with_save_mode(SaveMode::ErrorIfExists)
+        .await;
+    match made {
+        Ok(made) => Ok(made),
+        // Another process made it at the same moment.
+        Err(error) => load(table, name).await.map_err(|_| Error::delta("create", name.as_str())(error)),
+    }
+}
+
+fn fields(name: TableName) -> Result<Vec<StructField>> {
+    let fields = name.schema().fields().iter();
+    let converted = fields.map(|field| field.as_ref().try_into_kernel()).collect::<Result<Vec<StructField>, _>>();
+    converted.map_err(|source| Error::Rows { table: name.as_str(), source })
+}
+
+/// Adds the columns that an older program didn't know.
+async fn evolve(table: DeltaTable, name: TableName) -> Result<DeltaTable> {
+    let stored = table.snapshot().map_err(Error::delta("open", name.as_str()))?.schema();
+    let mut missing = Vec::new();
+    for field in fields(name)? {
+        match stored.field(field.name()) {
+            None => missing.push(field),
+            Some(found) if found.data_type() != field.data_type() => {
+                return Err(Error::Schema {
+                    table: name.as_str(),
+                    column: field.name().clone(),
+                    found: found.data_type().to_string(),
+                    expected: field.data_type().to_string(),
+                });
+            }
+            Some(_) => {}
+        }
+    }
+    if missing.is_empty() {
+        return Ok(table);
+    }
+    table.add_columns().with_fields(missing).await.map_err(Error::delta("add columns to", name.as_str()))
+}

@@ -1,0 +1,91 @@
+//! What maintenance promises: the same rows in fewer files, days beyond the retention gone, a short log, a small disk.
+
+mod support;
+
+use chrono::Utc;
+use domain::{Analytics, PostTable};
+use lake::Config;
+use serde_json::json;
+use std::path::Path;
+use std::time::Duration;
+use support::{at, batch, counts, one, open, rows};
+use tempfile::tempdir;
+
+fn files(folder: &Path, ending: &str) -> usize {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.map(|path| if path.is_dir() { files(&path, ending) } else { path.to_str().unwrap().ends_with(ending).into() }).sum()
+}
+
+#[tokio::test]
+async fn compaction_keeps_every_row_and_sorts_by_time() {
+    let folder = tempdir().unwrap();
+    let lake = open(folder.path(), Config::default()).await;
+    // Late ones first, so that the order of arrival isn't the order of time.
+    for nth in 0..40_u64 {
+        let mut batch = batch(nth * 5 + 1..=nth * 5 + 5);
+        for post in &mut batch.posts {
+            post.post.occurred_at = at(10_000 - post.offset as i64);
+        }
+        lake.commit(batch).await.unwrap();
+    }
+    let before = (counts(&lake).await, rows(&lake, "SELECT * FROM posts ORDER BY post_id").await.rows);
+    let done = lake.maintain(at(0)).await.unwrap();
+    assert!(done.files_compacted >= 4 * 40 && done.files_made <= 4 * 5, "{done:?}");
+    assert_eq!(done.rows_compacted, 200 * 5);
+    let after = (counts(&lake).await, rows(&lake, "SELECT * FROM posts ORDER BY post_id").await.rows);
+    assert_eq!(before, after);
+    let plan = rows(&lake, "SELECT occurred_at FROM raw").await.rows;
+    assert!(plan.is_sorted_by_key(|row| row[0].as_str().unwrap().to_owned()), "rows are sorted by time");
+    drop(lake);
+    let lake = open(folder.path(), Config::default()).await;
+    assert_eq!(counts(&lake).await, before.0);
+    assert_eq!(lake.maintain(at(0)).await.unwrap().files_compacted, 0);
+}
+
+#[tokio::test]
+async fn a_settled_day_becomes_one_file_and_unused_files_leave_the_disk() {
+    let folder = tempdir().unwrap();
+    // No grace: what is replaced may go at once.
+    let config = Config { readers_grace: Duration::ZERO, checkpoint_commits: 1, ..Config::default() };
+    let lake = open(folder.path(), config.clone()).await;
+    for nth in 0..5 {
+        lake.commit(batch(nth * 10 + 1..=nth * 10 + 10)).await.unwrap();
+    }
+    // The vacuum goes by the time of the files, which is the system's.
+    let later = Utc::now() + chrono::TimeDelta::hours(1);
+    lake.maintain(later).await.unwrap();
+    assert_eq!(files(&folder.path().join("sentiment"), ".parquet"), 1 + 1, "one data file and one checkpoint");
+    assert!(files(&folder.path().join("sentiment"), ".json") <= 4, "the log is short");
+    assert_eq!(counts(&lake).await, [50, 50, 100, 50]);
+    drop(lake);
+    let lake = open(folder.path(), config).await;
+    assert_eq!(counts(&lake).await, [50, 50, 100, 50]);
+    lake.commit(batch(41..=60)).await.unwrap();
+    assert_eq!(counts(&lake).await[0], 60, "the transaction outlives the checkpoint");
+}
+
+#[tokio::test]
+async fn days_beyond_the_retention_go() {
+    let folder = tempdir().unwrap();
+    let lake = open(folder.path(), Config { retention_days: Some(2), ..Config::default() }).await;
+    let mut four_days = batch(1..=4);
+    for post in &mut four_days.posts {
+        post.post.occurred_at = at((post.offset as i64 - 1) * 86_400);
+    }
+    lake.commit(four_days).await.unwrap();
+    let done = lake.maintain(at(3 * 86_400 + 3_600)).await.unwrap();
+    assert_eq!(done.files_expired, 4);
+    assert_eq!(one(&lake, "SELECT min(event_date) FROM posts").await, json!("2026-03-02"));
+    assert_eq!(counts(&lake).await, [3, 3, 6, 3]);
+}
+
+#[tokio::test]
+async fn the_version_grows_with_a_compaction_too() {
+    let folder = tempdir().unwrap();
+    let lake = open(folder.path(), Config { compaction_files_min: 2, ..Config::default() }).await;
+    lake.commit(batch(1..=2)).await.unwrap();
+    lake.commit(batch(3..=4)).await.unwrap();
+    let before = lake.version();
+    lake.maintain(at(0)).await.unwrap();
+    assert!(lake.version() > before);
+}
