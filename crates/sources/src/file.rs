@@ -1,0 +1,187 @@
+//! Posts from files: JSON lines, JSON, CSV, gzipped or not, or standard input; as fast as they can be stored, or in event
+//! time. A thread reads and parses one batch while the queue writes the one before; nothing else is held in memory, so
+//! the size of the file does not matter. The same file again adds nothing, because posts have stable ids.
+
+mod reader;
+mod replay;
+
+use crate::error::{Error, Result};
+use crate::hand_over;
+use crate::record::table::ColumnMapping;
+use domain::{Clock, PostQueue, SourceId};
+use reader::Batch;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+pub use replay::Pace;
+
+/// The form of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// One JSON object a line.
+    JsonLines,
+    /// An array of objects, or objects one after the other on any number of lines.
+    Json,
+    Csv,
+}
+
+/// What to read and how.
+#[derive(Debug, Clone)]
+pub struct FileConfig {
+    /// `-`: standard input.
+    pub path: PathBuf,
+    /// None: by the file's name, else by its first byte.
+    pub format: Option<Format>,
+    pub source: SourceId,
+    /// The platform of posts that name none.
+    pub platform: String,
+    /// Which column of a CSV is which field.
+    pub columns: ColumnMapping,
+    /// None: the most frequent candidate in the header.
+    pub delimiter: Option<u8>,
+    pub pace: Pace,
+    /// Moves the dates: in event time, the first post is written now and the others after it at the pace given; as fast
+    /// as possible, the newest post is written now and the others before it.
+    pub shift_to_now: bool,
+}
+
+impl FileConfig {
+    /// A file whose posts are X's unless they say otherwise, as fast as possible.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        let path = path.into();
+        let name = if path.as_os_str() == "-" {
+            "standard input".into()
+        } else {
+            path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned())
+        };
+        Self {
+            path,
+            format: None,
+            source: SourceId(format!("file:{name}")),
+            platform: "x".into(),
+            columns: ColumnMapping::default(),
+            delimiter: None,
+            pace: Pace::AsFastAsPossible,
+            shift_to_now: false,
+        }
+    }
+}
+
+/// How far an import is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes of the file that were read (compressed ones, when it is).
+    pub bytes: u64,
+    /// None for standard input.
+    pub bytes_total: Option<u64>,
+    pub summary: Summary,
+}
+
+/// What an import did. `read` is the sum of the others.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Records found.
+    pub read: u64,
+    /// Posts and deletions that are on disk now.
+    pub stored: u64,
+    /// Those that were there before.
+    pub duplicates: u64,
+    /// Posts that their platform deleted before.
+    pub deleted: u64,
+    /// Set aside as dead letters, with the reason.
+    pub rejected: u64,
+}
+
+/// The connector.
+pub struct FileSource {
+    config: FileConfig,
+    queue: Arc<dyn PostQueue>,
+    clock: Arc<dyn Clock>,
+}
+
+impl FileSource {
+    pub fn new(config: FileConfig, queue: Arc<dyn PostQueue>, clock: Arc<dyn Clock>) -> Self {
+        Self { config, queue, clock }
+    }
+
+    /// Reads the file to its end. `progress` is called after every batch. What was stored before a stop stays stored.
+    pub async fn run(
+        self,
+        mut progress: impl FnMut(&Progress) + Send,
+        shutdown: CancellationToken,
+    ) -> Result<Summary> {
+        let shift = self.shift().await?;
+        let mut replay = replay::Replay::new(self.config.pace, shift);
+        let mut so_far = Progress { bytes_total: reader::size(&self.config.path), ..Progress::default() };
+        let (sender, mut batches) = tokio::sync::mpsc::channel(2);
+        let reading = tokio::task::spawn_blocking({
+            let (config, clock) = (self.config.clone(), self.clock.clone());
+            move || reader::read(&config, &*clock, |batch| sender.blocking_send(batch).is_ok())
+        });
+        loop {
+            let batch = tokio::select! {
+                () = shutdown.cancelled() => return Err(Error::Stopped),
+                batch = batches.recv() => batch,
+            };
+            let Some(batch) = batch else { break };
+            so_far.bytes = batch.bytes;
+            self.settle(batch, &mut replay, &mut so_far, &shutdown, &mut progress).await?;
+        }
+        reading.await.map_err(|_| Error::Input("the reader of the file stopped unexpectedly".into()))??;
+        so_far.bytes = so_far.bytes_total.unwrap_or(so_far.bytes);
+        progress(&so_far);
+        Ok(so_far.summary)
+    }
+
+    /// Stores one batch, in event time when asked for.
+    async fn settle(
+        &self,
+        batch: Batch,
+        replay: &mut replay::Replay,
+        so_far: &mut Progress,
+        shutdown: &CancellationToken,
+        progress: &mut (impl FnMut(&Progress) + Send),
+    ) -> Result<()> {
+        let source = &self.config.source;
+        let rejected = hand_over::reject(&*self.queue, source, self.clock.now(), batch.parsed.rejections).await?;
+        so_far.summary.rejected += rejected;
+        so_far.summary.read += rejected;
+        let mut waiting = batch.parsed.records;
+        while !waiting.is_empty() {
+            let due = tokio::select! {
+                () = shutdown.cancelled() => return Err(Error::Stopped),
+                due = replay.due(&mut waiting, &*self.clock) => due,
+            };
+            let length = due.len() as u64;
+            let counts = hand_over::append(&*self.queue, source, due).await?;
+            so_far.summary.read += length;
+            so_far.summary.stored += counts.stored;
+            so_far.summary.duplicates += counts.duplicates;
+            so_far.summary.deleted += counts.deleted;
+            progress(so_far);
+        }
+        Ok(())
+    }
+
+    /// How the dates move.
+    async fn shift(&self) -> Result<replay::Shift> {
+        if !self.config.shift_to_now {
+            return Ok(replay::Shift::Keep);
+        }
+        if self.config.pace != Pace::AsFastAsPossible {
+            return Ok(replay::Shift::WithPace);
+        }
+        if self.config.path.as_os_str() == "-" {
+            return Err(Error::Setting(
+                "standard input can't be shifted to now as fast as possible, because its newest post is known only at \
+                 its end: give a speed, or a file"
+                    .into(),
+            ));
+        }
+        let (config, clock) = (self.config.clone(), self.clock.clone());
+        let newest = tokio::task::spawn_blocking(move || reader::newest(&config, &*clock)).await;
+        let newest = newest.map_err(|_| Error::Input("the reader of the file stopped unexpectedly".into()))??;
+        Ok(newest.map_or(replay::Shift::Keep, |newest| replay::Shift::By(self.clock.now() - newest)))
+    }
+}

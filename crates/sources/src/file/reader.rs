@@ -1,0 +1,318 @@
+//! Bytes of a file into batches of records, on a thread of its own. Relies on `flate2` for gzip and `csv` for tables;
+//! lines and JSON values are cut here, so that one broken or huge record never stops the rest.
+
+use super::{FileConfig, Format};
+use crate::error::{Error, Result};
+use crate::record::table::{Columns, sniff_delimiter};
+use crate::record::{self, Origin, Parsed, RECORD_MAX_BYTES, Rejection};
+use domain::{Clock, Provenance, Record, Timestamp};
+use flate2::bufread::MultiGzDecoder;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A batch is sent at so many records, or so many bytes of input: large enough that a group commit costs little, small
+/// enough that four of them in memory don't matter.
+const BATCH_RECORDS: usize = 4_096;
+const BATCH_BYTES: usize = 4 << 20;
+const BUFFER_BYTES: usize = 256 << 10;
+
+/// Records that were read together.
+pub(super) struct Batch {
+    pub(super) parsed: Parsed,
+    /// Bytes of the file read so far.
+    pub(super) bytes: u64,
+}
+
+/// The file's size, where it has one.
+pub(super) fn size(path: &Path) -> Option<u64> {
+    std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file).map(|file| file.len())
+}
+
+/// The date of the newest post, for shifting.
+pub(super) fn newest(config: &FileConfig, clock: &dyn Clock) -> Result<Option<Timestamp>> {
+    let mut newest = None;
+    read(config, clock, |batch| {
+        let dates = batch.parsed.records.iter().filter_map(|record| match record {
+            Record::Post(post) => Some(post.occurred_at),
+            Record::Deletion(_) => None,
+        });
+        newest = newest.max(dates.max());
+        true
+    })?;
+    Ok(newest)
+}
+
+/// Reads to the end, or until `send` says that nobody listens any more.
+pub(super) fn read(config: &FileConfig, clock: &dyn Clock, send: impl FnMut(Batch) -> bool) -> Result<()> {
+    let name = config.path.display().to_string();
+    let failed = |source: std::io::Error| Error::Read { name: name.clone(), source };
+    let counted = Arc::new(AtomicU64::new(0));
+    let mut input = open(&config.path, &counted).map_err(failed)?;
+    let start = input.fill_buf().map_err(failed)?;
+    if start.starts_with(&[0xff, 0xfe]) || start.starts_with(&[0xfe, 0xff]) {
+        return Err(Error::Input(format!("{name} is written in UTF-16: save it as UTF-8")));
+    }
+    if start.starts_with(&[0xef, 0xbb, 0xbf]) {
+        input.consume(3);
+    }
+    let mut batches = Batches { config, clock, counted, send, parsed: Parsed::default(), bytes: 0, origin: None };
+    match format(config, input.fill_buf().map_err(failed)?) {
+        Format::JsonLines => lines(&mut input, &mut batches).map_err(failed)?,
+        Format::Json => values(&mut input, &mut batches).map_err(failed)?,
+        Format::Csv => table(config, &mut input, &mut batches, &name)?,
+    }
+    batches.flush();
+    Ok(())
+}
+
+/// The format by the file's name, else by its first byte.
+fn format(config: &FileConfig, start: &[u8]) -> Format {
+    let name = config.path.to_string_lossy().to_lowercase();
+    let extension = name.trim_end_matches(".gz").rsplit('.').next().unwrap_or_default().to_owned();
+    let first = start.iter().find(|byte| !byte.is_ascii_whitespace());
+    config.format.unwrap_or(match (extension.as_str(), first) {
+        ("csv" | "tsv", _) => Format::Csv,
+        (_, Some(b'[')) => Format::Json,
+        ("json", _) => Format::Json,
+        ("jsonl" | "ndjson", _) | (_, Some(b'{')) => Format::JsonLines,
+        _ => Format::Csv,
+    })
+}
+
+fn open(path: &Path, counted: &Arc<AtomicU64>) -> std::io::Result<Box<dyn BufRead>> {
+    let raw: Box<dyn Read> = if path.as_os_str() == "-" { Box::new(std::io::stdin()) } else { Box::new(File::open(path)?) };
+    let mut plain = BufReader::with_capacity(BUFFER_BYTES, Counting { inner: raw, counted: counted.clone() });
+    let gzip = plain.fill_buf()?.starts_with(&[0x1f, 0x8b]);
+    Ok(if gzip {
+        Box::new(BufReader::with_capacity(BUFFER_BYTES, MultiGzDecoder::new(plain)))
+    } else {
+        Box::new(plain)
+    })
+}
+
+/// Counts the bytes that go through.
+struct Counting<R> {
+    inner: R,
+    counted: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Counting<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let bytes = self.inner.read(buffer)?;
+        self.counted.fetch_add(bytes as u64, Ordering::Relaxed);
+        Ok(bytes)
+    }
+}
+
+/// Collects records and sends them in batches.
+struct Batches<'a, F> {
+    config: &'a FileConfig,
+    clock: &'a dyn Clock,
+    counted: Arc<AtomicU64>,
+    send: F,
+    parsed: Parsed,
+    /// Bytes of input in the batch.
+    bytes: usize,
+    /// Kept for one batch, so that its posts share the time at which they were received.
+    origin: Option<Origin>,
+}
+
+impl<F: FnMut(Batch) -> bool> Batches<'_, F> {
+    /// Reads one record into the batch; says whether to go on.
+    fn add(&mut self, bytes: usize, read: impl FnOnce(&Origin, &mut Parsed)) -> bool {
+        let (config, clock) = (self.config, self.clock);
+        let origin = self.origin.get_or_insert_with(|| Origin {
+            source: config.source.clone(),
+            platform: config.platform.clone(),
+            provenance: Provenance::File,
+            received_at: clock.now(),
+        });
+        read(origin, &mut self.parsed);
+        self.bytes += bytes;
+        let full = self.parsed.records.len() + self.parsed.rejections.len() >= BATCH_RECORDS || self.bytes >= BATCH_BYTES;
+        !full || self.flush()
+    }
+
+    fn flush(&mut self) -> bool {
+        self.origin = None;
+        self.bytes = 0;
+        let parsed = std::mem::take(&mut self.parsed);
+        if parsed == Parsed::default() {
+            return true;
+        }
+        (self.send)(Batch { parsed, bytes: self.counted.load(Ordering::Relaxed) })
+    }
+}
+
+/// One record a line; blank lines count for nothing.
+fn lines(input: &mut dyn BufRead, batches: &mut Batches<'_, impl FnMut(Batch) -> bool>) -> std::io::Result<()> {
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let read = input.take(RECORD_MAX_BYTES as u64 + 2).read_until(b'\n', &mut line)?;
+        if read == 0 {
+            return Ok(());
+        }
+        let cut = read > RECORD_MAX_BYTES && line.last() != Some(&b'\n');
+        let mut dropped = 0;
+        if cut {
+            dropped = input.skip_until(b'\n')?;
+        }
+        let record = line.trim_ascii();
+        if record.is_empty() {
+            continue;
+        }
+        let go_on = batches.add(read, |origin, parsed| {
+            if cut {
+                parsed.rejections.push(too_long(record, dropped));
+            } else {
+                record::parse(record, origin, parsed);
+            }
+        });
+        if !go_on {
+            return Ok(());
+        }
+    }
+}
+
+fn too_long(start: &[u8], dropped: usize) -> Rejection {
+    let bytes = start.len() + dropped;
+    Rejection::new(format!("the record has {bytes} bytes; at most {RECORD_MAX_BYTES} are accepted"), start)
+}
+
+/// Values of a JSON array, or values one after the other: cut by counting braces outside of texts.
+fn values(input: &mut dyn BufRead, batches: &mut Batches<'_, impl FnMut(Batch) -> bool>) -> std::io::Result<()> {
+    let mut cutter = Cutter::default();
+    loop {
+        let chunk = input.fill_buf()?;
+        if chunk.is_empty() {
+            let rest = std::mem::take(&mut cutter.value);
+            let rest = rest.trim_ascii();
+            if !rest.is_empty() {
+                batches.add(rest.len(), |origin, parsed| record::parse(rest, origin, parsed));
+            }
+            return Ok(());
+        }
+        let length = chunk.len();
+        let mut go_on = true;
+        for byte in chunk {
+            if cutter.feed(*byte) {
+                let value = std::mem::take(&mut cutter.value);
+                let dropped = std::mem::take(&mut cutter.dropped);
+                go_on = batches.add(value.len(), |origin, parsed| {
+                    if dropped > 0 {
+                        parsed.rejections.push(too_long(&value, dropped));
+                    } else {
+                        record::parse(&value, origin, parsed);
+                    }
+                });
+                if !go_on {
+                    break;
+                }
+            }
+        }
+        if !go_on {
+            return Ok(());
+        }
+        input.consume(length);
+    }
+}
+
+/// Finds where a JSON value ends.
+#[derive(Default)]
+struct Cutter {
+    value: Vec<u8>,
+    /// Bytes beyond the limit of a record.
+    dropped: usize,
+    depth: usize,
+    in_text: bool,
+    escaped: bool,
+}
+
+impl Cutter {
+    /// Takes a byte; says whether it ended a value.
+    fn feed(&mut self, byte: u8) -> bool {
+        if self.depth == 0 && !self.in_text {
+            match byte {
+                // The outer array, and what stands between values.
+                b'[' | b']' | b',' | b' ' | b'\t' | b'\r' => return self.end_scalar(),
+                b'\n' => return self.end_scalar(),
+                _ => {}
+            }
+        }
+        self.keep(byte);
+        if self.in_text {
+            match byte {
+                _ if self.escaped => self.escaped = false,
+                b'\\' => self.escaped = true,
+                b'"' => self.in_text = false,
+                _ => {}
+            }
+            return false;
+        }
+        match byte {
+            b'"' => self.in_text = true,
+            b'{' | b'[' => self.depth += 1,
+            b'}' | b']' => {
+                self.depth = self.depth.saturating_sub(1);
+                return self.depth == 0;
+            }
+            _ => {}
+        }
+        false
+    }
+
+    /// Something that is no object ends where white space or a comma follows; the parser will say what is wrong.
+    fn end_scalar(&self) -> bool {
+        !self.value.is_empty()
+    }
+
+    fn keep(&mut self, byte: u8) {
+        if self.value.len() < RECORD_MAX_BYTES {
+            self.value.push(byte);
+        } else {
+            self.dropped += 1;
+        }
+    }
+}
+
+fn table(
+    config: &FileConfig,
+    input: &mut dyn BufRead,
+    batches: &mut Batches<'_, impl FnMut(Batch) -> bool>,
+    name: &str,
+) -> Result<()> {
+    let failed = |source: std::io::Error| Error::Read { name: name.to_owned(), source };
+    let start = input.fill_buf().map_err(failed)?;
+    let delimiter = config.delimiter.unwrap_or_else(|| sniff_delimiter(start));
+    let mut rows = csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).has_headers(false).from_reader(input);
+    let mut row = csv::ByteRecord::new();
+    if !rows.read_byte_record(&mut row).map_err(|error| unreadable(name, &error))? {
+        return Err(Error::Input(format!("{name} is empty")));
+    }
+    let header = csv::StringRecord::from_byte_record_lossy(row.clone());
+    let columns = Columns::new(&header, &config.columns, delimiter)?;
+    while rows.read_byte_record(&mut row).map_err(|error| unreadable(name, &error))? {
+        let go_on = batches.add(row.as_slice().len(), |origin, parsed| {
+            let line = row.position().map_or(0, csv::Position::line);
+            match csv::StringRecord::from_byte_record(row.clone()) {
+                Ok(text) => columns.parse(&text, origin, parsed),
+                Err(error) => parsed.rejections.push(Rejection::new(
+                    format!("invalid UTF-8 in the row at line {line}, field {}", error.utf8_error().field() + 1),
+                    row.as_slice(),
+                )),
+            }
+        });
+        if !go_on {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+fn unreadable(name: &str, error: &csv::Error) -> Error {
+    Error::Input(format!("{name} can't be read as CSV: {error}"))
+}

@@ -1,0 +1,90 @@
+//! Posts into the queue and rejections to the dead letters; a full queue makes the source wait, not lose.
+
+use crate::error::Result;
+use crate::record::Rejection;
+use domain::{Appended, DeadLetter, ErrorKind, PostQueue, Record, SourceId, Timestamp};
+use std::time::Duration;
+
+/// First and longest wait for a queue that is full.
+const WAIT_MIN: Duration = Duration::from_millis(20);
+const WAIT_MAX: Duration = Duration::from_secs(2);
+
+/// What became of records handed over.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub stored: u64,
+    pub duplicates: u64,
+    /// Posts that their platform deleted before.
+    pub deleted: u64,
+}
+
+impl Counts {
+    fn of(answers: &[Appended]) -> Self {
+        let count = |wanted: fn(&Appended) -> bool| answers.iter().filter(|answer| wanted(answer)).count() as u64;
+        Self {
+            stored: count(|answer| matches!(answer, Appended::Stored(_))),
+            duplicates: count(|answer| matches!(answer, Appended::Duplicate)),
+            deleted: count(|answer| matches!(answer, Appended::Deleted)),
+        }
+    }
+}
+
+/// Appends, waiting as long as the queue is full. The answer comes once the records are on disk.
+pub(crate) async fn append(queue: &dyn PostQueue, source: &SourceId, records: Vec<Record>) -> Result<Counts> {
+    if records.is_empty() {
+        return Ok(Counts::default());
+    }
+    let mut wait = WAIT_MIN;
+    loop {
+        match queue.append(records.clone()).await {
+            Ok(answers) => {
+                return Ok(count_all(source, &answers));
+            }
+            Err(error) if error.kind() == ErrorKind::Retry => {
+                tracing::debug!(source.id = %source, wait_ms = wait.as_millis(), "queue is full, waiting");
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(WAIT_MAX);
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Counts the answers of an append, for the caller and for the metrics.
+pub(crate) fn count_all(source: &SourceId, answers: &[Appended]) -> Counts {
+    let counts = Counts::of(answers);
+    count(source, "stored", counts.stored);
+    count(source, "duplicate", counts.duplicates);
+    count(source, "deleted", counts.deleted);
+    counts
+}
+
+/// Sets rejections aside with their reason.
+pub(crate) async fn reject(
+    queue: &dyn PostQueue,
+    source: &SourceId,
+    at: Timestamp,
+    rejections: Vec<Rejection>,
+) -> Result<u64> {
+    if rejections.is_empty() {
+        return Ok(0);
+    }
+    let rejected = rejections.len() as u64;
+    let letters = rejections.into_iter().map(|rejection| DeadLetter {
+        id: 0,
+        source: source.0.clone(),
+        reason: rejection.reason,
+        payload: rejection.payload,
+        occurred_at: at,
+    });
+    queue.dead_letter(letters.collect()).await?;
+    count(source, "rejected", rejected);
+    Ok(rejected)
+}
+
+fn count(source: &SourceId, outcome: &'static str, records: u64) {
+    if records > 0 {
+        metrics::counter!("overheard_source_records_total", "source" => source.0.clone(), "outcome" => outcome)
+            .increment(records);
+    }
+}

@@ -1,0 +1,432 @@
+//! Messages of the X API v2: a post with its `includes` (stream), a page of posts (search), a bare post, notices of
+//! deletion and withholding, and errors in the stream. Unknown fields and unknown messages are tolerated: X adds both
+//! without notice.
+
+use super::value::Key;
+use super::{Origin, Parsed, Rejection, checks, date};
+use domain::{Author, Coordinates, Deletion, Post, PostId, Record, Timestamp};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+/// The name of the platform in post ids.
+pub const PLATFORM: &str = "x";
+/// What stands before a topic's name in the tags of our rules, so that we never touch a rule of somebody else's.
+pub const TAG_PREFIX: &str = "overheard:";
+
+/// What a message of X said.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Message {
+    /// Posts, and posts that are gone; with what could not be read.
+    Records(Parsed),
+    /// Something is wrong with the stream, in X's words.
+    Error(StreamError),
+    /// A notice that changes nothing here (a post withheld in some countries, an undrop), or a kind that came up later
+    /// than this program: the names of its keys.
+    Notice(String),
+    /// Not a message at all.
+    Malformed(Rejection),
+}
+
+/// An error that X sends in the stream or in place of an answer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StreamError {
+    pub title: String,
+    pub detail: String,
+    /// `UpstreamOperationalDisconnect`, `TooManyConnections`, ...; empty when X gives none.
+    pub kind: String,
+}
+
+impl Message {
+    /// The same for readers of files: what is no post is rejected.
+    pub(crate) fn settle(self, parsed: &mut Parsed) {
+        match self {
+            Message::Records(more) => {
+                parsed.records.extend(more.records);
+                parsed.rejections.extend(more.rejections);
+            }
+            Message::Error(error) => parsed.rejections.push(Rejection::new(
+                format!("an error message of X, not a post: {}", error.title),
+                error.detail.as_bytes(),
+            )),
+            Message::Notice(keys) => {
+                parsed.rejections.push(Rejection::new("a message of X that holds no post", keys.as_bytes()));
+            }
+            Message::Malformed(rejection) => parsed.rejections.push(rejection),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    includes: Option<Includes<'a>>,
+    #[serde(borrow, default)]
+    matching_rules: Option<Vec<MatchingRule<'a>>>,
+    #[serde(borrow, default)]
+    errors: Option<&'a RawValue>,
+    #[serde(default)]
+    title: Option<String>,
+    #[serde(default)]
+    detail: Option<String>,
+    #[serde(default)]
+    connection_issue: Option<String>,
+    #[serde(default)]
+    meta: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize, Default)]
+struct Includes<'a> {
+    #[serde(borrow, default)]
+    users: Vec<&'a RawValue>,
+    #[serde(borrow, default)]
+    places: Vec<&'a RawValue>,
+    #[serde(borrow, default)]
+    tweets: Vec<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct MatchingRule<'a> {
+    #[serde(borrow, default)]
+    tag: Option<Cow<'a, str>>,
+}
+
+#[derive(Deserialize)]
+struct Tweet<'a> {
+    #[serde(borrow)]
+    id: Cow<'a, str>,
+    #[serde(borrow, default)]
+    text: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    note_tweet: Option<NoteTweet<'a>>,
+    #[serde(borrow, default)]
+    author_id: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    created_at: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    lang: Option<Cow<'a, str>>,
+    #[serde(default)]
+    edit_history_tweet_ids: Vec<String>,
+    #[serde(borrow, default)]
+    geo: Option<Geo<'a>>,
+    #[serde(default)]
+    public_metrics: Option<PostMetrics>,
+    #[serde(borrow, default)]
+    referenced_tweets: Option<Vec<Reference<'a>>>,
+}
+
+#[derive(Deserialize)]
+struct NoteTweet<'a> {
+    #[serde(borrow, default)]
+    text: Option<Cow<'a, str>>,
+}
+
+#[derive(Deserialize)]
+struct Geo<'a> {
+    #[serde(borrow, default)]
+    place_id: Option<Cow<'a, str>>,
+    #[serde(default)]
+    coordinates: Option<Point>,
+}
+
+#[derive(Deserialize)]
+struct Point {
+    /// Longitude first.
+    #[serde(default)]
+    coordinates: Option<Vec<f64>>,
+}
+
+#[derive(Deserialize)]
+struct PostMetrics {
+    #[serde(default)]
+    impression_count: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct Reference<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    id: Cow<'a, str>,
+}
+
+#[derive(Deserialize)]
+struct User<'a> {
+    #[serde(borrow)]
+    id: Cow<'a, str>,
+    #[serde(borrow, default)]
+    username: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    location: Option<Cow<'a, str>>,
+    #[serde(default)]
+    public_metrics: Option<UserMetrics>,
+}
+
+#[derive(Deserialize)]
+struct UserMetrics {
+    #[serde(default)]
+    followers_count: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct Place<'a> {
+    #[serde(borrow)]
+    id: Cow<'a, str>,
+    #[serde(borrow, default)]
+    full_name: Option<Cow<'a, str>>,
+}
+
+/// `delete`, `withheld`, ... of a notice; also in the form that the old API used.
+#[derive(Deserialize)]
+struct Notice<'a> {
+    #[serde(borrow, default, alias = "status")]
+    tweet: Option<NoticeSubject<'a>>,
+    #[serde(default)]
+    withheld_in_countries: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct NoticeSubject<'a> {
+    #[serde(borrow, default)]
+    id_str: Option<Cow<'a, str>>,
+    #[serde(default)]
+    id: Option<serde_json::Value>,
+}
+
+#[derive(Deserialize)]
+struct ErrorItem {
+    #[serde(default)]
+    title: Option<String>,
+    #[serde(default)]
+    detail: Option<String>,
+    #[serde(default)]
+    disconnect_type: Option<String>,
+    #[serde(default)]
+    connection_issue: Option<String>,
+}
+
+/// Where people can read a post.
+pub(crate) fn url(username: Option<&str>, id: &str) -> String {
+    format!("https://x.com/{}/status/{id}", username.unwrap_or("i"))
+}
+
+/// Reads one message.
+pub fn parse_message(text: &str, origin: &Origin) -> Message {
+    let text = text.trim_start_matches('\u{feff}').trim();
+    let envelope: Envelope = match serde_json::from_str(text) {
+        Ok(envelope) => envelope,
+        Err(error) => return Message::Malformed(Rejection::new(format!("malformed JSON: {error}"), text.as_bytes())),
+    };
+    match envelope.data.map(|data| (data, data.get().as_bytes().first())) {
+        Some((page, Some(b'['))) => match serde_json::from_str::<Vec<&RawValue>>(page.get()) {
+            Ok(posts) => page_of(&posts, &envelope, origin),
+            Err(error) => Message::Malformed(Rejection::new(error.to_string(), text.as_bytes())),
+        },
+        Some((data, Some(b'{'))) => one(data.get(), text, &envelope, origin),
+        _ if envelope.errors.is_some() || envelope.title.is_some() => Message::Error(error_of(&envelope)),
+        // A page without a hit has no data.
+        _ if envelope.meta.is_some() => Message::Records(Parsed::default()),
+        _ => one(text, text, &envelope, origin),
+    }
+}
+
+fn page_of(posts: &[&RawValue], envelope: &Envelope<'_>, origin: &Origin) -> Message {
+    let included = Included::new(envelope.includes.as_ref());
+    let mut parsed = Parsed::default();
+    for raw in posts {
+        let read = serde_json::from_str::<Tweet>(raw.get()).map_err(|error| format!("not a post of X: {error}"));
+        let payload = |tweet: &Tweet<'_>| included.envelope(raw.get(), tweet);
+        match read.and_then(|tweet| build(&tweet, payload(&tweet), &included, Vec::new(), origin)) {
+            Ok(post) => parsed.records.push(Record::Post(Box::new(post))),
+            Err(reason) => parsed.rejections.push(Rejection::new(reason, raw.get().as_bytes())),
+        }
+    }
+    Message::Records(parsed)
+}
+
+/// A post or a notice; `whole` is the message that it came in.
+fn one(data: &str, whole: &str, envelope: &Envelope<'_>, origin: &Origin) -> Message {
+    let tweet: Tweet = match serde_json::from_str(data) {
+        Ok(tweet) => tweet,
+        Err(error) => return notice(data, whole, origin, &error),
+    };
+    let tags = envelope.matching_rules.iter().flatten().filter_map(|rule| rule.tag.as_deref());
+    let mut topics: Vec<String> = tags.map(|tag| tag.strip_prefix(TAG_PREFIX).unwrap_or(tag).to_owned()).collect();
+    topics.sort_unstable();
+    topics.dedup();
+    let included = Included::new(envelope.includes.as_ref());
+    let mut parsed = Parsed::default();
+    match build(&tweet, whole.to_owned(), &included, topics, origin) {
+        Ok(post) => parsed.records.push(Record::Post(Box::new(post))),
+        Err(reason) => parsed.rejections.push(Rejection::new(reason, whole.as_bytes())),
+    }
+    Message::Records(parsed)
+}
+
+/// A message without a post's id: a notice, or nothing that we know.
+fn notice(data: &str, whole: &str, origin: &Origin, error: &serde_json::Error) -> Message {
+    let Ok(entries) = serde_json::from_str::<HashMap<Key<'_>, &RawValue>>(data) else {
+        return Message::Malformed(Rejection::new(format!("not a message of X: {error}"), whole.as_bytes()));
+    };
+    if entries.contains_key(&Key("text".into())) {
+        return Message::Malformed(Rejection::new(format!("not a post of X: {error}"), whole.as_bytes()));
+    }
+    for (Key(kind), body) in &entries {
+        let Ok(notice) = serde_json::from_str::<Notice>(body.get()) else { continue };
+        // XX and XY stand for all countries; withheld in one country, a post is still public in the others.
+        let everywhere = notice.withheld_in_countries.iter().any(|code| code == "XX" || code == "XY");
+        let gone = matches!(kind.as_ref(), "delete" | "drop") || (kind == "withheld" && everywhere);
+        let id = notice.tweet.and_then(|subject| match (subject.id_str, subject.id) {
+            (Some(id), _) => Some(id.into_owned()),
+            (None, Some(serde_json::Value::String(id))) => Some(id),
+            (None, Some(serde_json::Value::Number(id))) => Some(id.to_string()),
+            _ => None,
+        });
+        if let (true, Some(id)) = (gone, id.and_then(|id| PostId::new(PLATFORM, &id).ok())) {
+            let deletion = Deletion { id, source: origin.source.clone(), received_at: origin.received_at };
+            return Message::Records(Parsed { records: vec![Record::Deletion(deletion)], rejections: Vec::new() });
+        }
+    }
+    let mut keys: Vec<&str> = entries.keys().map(|Key(key)| key.as_ref()).collect();
+    keys.sort_unstable();
+    Message::Notice(keys.join(" "))
+}
+
+fn error_of(envelope: &Envelope<'_>) -> StreamError {
+    let items: Vec<ErrorItem> =
+        envelope.errors.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
+    let item = items.into_iter().next();
+    let (title, detail, kind) = item.map_or((None, None, None), |item| {
+        (item.title, item.detail, item.disconnect_type.or(item.connection_issue))
+    });
+    StreamError {
+        title: title.or_else(|| envelope.title.clone()).unwrap_or_else(|| "error without a title".into()),
+        detail: detail.or_else(|| envelope.detail.clone()).unwrap_or_default(),
+        kind: kind.or_else(|| envelope.connection_issue.clone()).unwrap_or_default(),
+    }
+}
+
+/// What a message brings beside its posts, by id, with its own JSON.
+#[derive(Default)]
+struct Included<'a> {
+    users: HashMap<String, (User<'a>, &'a str)>,
+    places: HashMap<String, (Place<'a>, &'a str)>,
+    posts: HashMap<String, (Tweet<'a>, &'a str)>,
+}
+
+impl<'a> Included<'a> {
+    fn new(includes: Option<&Includes<'a>>) -> Self {
+        fn read<'a, T: Deserialize<'a>>(all: &[&'a RawValue], id: fn(&T) -> &str) -> HashMap<String, (T, &'a str)> {
+            let one = |raw: &&'a RawValue| serde_json::from_str::<T>(raw.get()).ok().map(|item| (item, raw.get()));
+            all.iter().filter_map(one).map(|(item, raw)| (id(&item).to_owned(), (item, raw))).collect()
+        }
+        includes.map_or_else(Self::default, |includes| Self {
+            users: read(&includes.users, |user: &User<'_>| &user.id),
+            places: read(&includes.places, |place: &Place<'_>| &place.id),
+            posts: read(&includes.tweets, |post: &Tweet<'_>| &post.id),
+        })
+    }
+
+    fn place(&self, tweet: &Tweet<'_>) -> Option<&(Place<'a>, &'a str)> {
+        self.places.get(tweet.geo.as_ref()?.place_id.as_deref()?)
+    }
+
+    /// One post of a page with only what belongs to it, in the form in which the stream brings posts.
+    fn envelope(&self, data: &str, tweet: &Tweet<'_>) -> String {
+        let user = tweet.author_id.as_deref().and_then(|id| self.users.get(id)).map(|(_, raw)| *raw);
+        let place = self.place(tweet).map(|(_, raw)| *raw);
+        let references = tweet.referenced_tweets.iter().flatten();
+        let posts: Vec<&str> = references.filter_map(|to| self.posts.get(to.id.as_ref()).map(|(_, raw)| *raw)).collect();
+        let parts = [("users", user.unwrap_or("").to_owned()), ("places", place.unwrap_or("").to_owned()), ("tweets", posts.join(","))];
+        let parts = parts.iter().filter(|(_, raw)| !raw.is_empty()).map(|(name, raw)| format!("\"{name}\":[{raw}]"));
+        format!("{{\"data\":{data},\"includes\":{{{}}}}}", parts.collect::<Vec<_>>().join(","))
+    }
+}
+
+fn build(
+    tweet: &Tweet<'_>,
+    payload: String,
+    included: &Included<'_>,
+    topics_hint: Vec<String>,
+    origin: &Origin,
+) -> Result<Post, String> {
+    let id = PostId::new(PLATFORM, &tweet.id).map_err(|error| error.to_string())?;
+    let text = text_of(tweet, included).ok_or("there is no text")?;
+    checks::text(&text)?;
+    let user = tweet.author_id.as_deref().and_then(|id| included.users.get(id)).map(|(user, _)| user);
+    let username = user.and_then(|user| user.username.as_deref());
+    let followers = user.and_then(|user| user.public_metrics.as_ref()?.followers_count);
+    let impressions = tweet.public_metrics.as_ref().and_then(|metrics| metrics.impression_count);
+    Ok(Post {
+        source: origin.source.clone(),
+        platform: PLATFORM.into(),
+        text,
+        author: tweet.author_id.as_ref().map(|id| Author {
+            id: Some(id.to_string()),
+            username: username.map(str::to_owned),
+            location: user.and_then(|user| user.location.as_deref()).map(str::to_owned),
+            followers,
+        }),
+        url: Some(url(username, &tweet.id)),
+        occurred_at: checks::occurred_at(created_at(tweet)?, origin.received_at)?,
+        received_at: origin.received_at,
+        language_hint: tweet.lang.as_deref().filter(|code| *code != "und").map(str::to_owned),
+        coordinates: point(tweet),
+        place_name: included.place(tweet).and_then(|(place, _)| place.full_name.as_deref()).map(str::to_owned),
+        repost_of: repost_of(tweet)?,
+        replaces: replaces(tweet)?,
+        // A post just written has no impressions yet: its author's followers are the ones who may see it.
+        reach: impressions.filter(|count| *count > 0).or(followers),
+        provenance: origin.provenance,
+        topics_hint,
+        payload,
+        id,
+    })
+}
+
+/// The whole text: long posts carry it apart, and a repost's own is cut short.
+fn text_of(tweet: &Tweet<'_>, included: &Included<'_>) -> Option<String> {
+    let own = |tweet: &Tweet<'_>| {
+        let long = tweet.note_tweet.as_ref().and_then(|note| note.text.as_deref());
+        long.or(tweet.text.as_deref()).map(str::to_owned)
+    };
+    let text = own(tweet)?;
+    let repeated = reference(tweet, "retweeted").and_then(|id| included.posts.get(id));
+    match (repeated.and_then(|(original, _)| own(original)), text.split_once(": ")) {
+        (Some(original), Some((head, _))) if head.starts_with("RT @") => Some(format!("{head}: {original}")),
+        _ => Some(text),
+    }
+}
+
+fn created_at(tweet: &Tweet<'_>) -> Result<Timestamp, String> {
+    match tweet.created_at.as_deref() {
+        Some(text) => date::parse(text),
+        None => date::of_snowflake(&tweet.id).ok_or_else(|| "there is no created_at".into()),
+    }
+}
+
+fn point(tweet: &Tweet<'_>) -> Option<Coordinates> {
+    match tweet.geo.as_ref()?.coordinates.as_ref()?.coordinates.as_deref()? {
+        [lon, lat] => Coordinates::checked(*lat, *lon),
+        _ => None,
+    }
+}
+
+fn reference<'t>(tweet: &'t Tweet<'_>, kind: &str) -> Option<&'t str> {
+    tweet.referenced_tweets.iter().flatten().find(|to| to.kind == kind).map(|to| to.id.as_ref())
+}
+
+fn repost_of(tweet: &Tweet<'_>) -> Result<Option<PostId>, String> {
+    let id = reference(tweet, "retweeted").map(|id| PostId::new(PLATFORM, id));
+    id.transpose().map_err(|error| error.to_string())
+}
+
+/// The earlier versions: in the history, oldest first, all before the post itself.
+fn replaces(tweet: &Tweet<'_>) -> Result<Vec<PostId>, String> {
+    let earlier = tweet.edit_history_tweet_ids.iter().take_while(|id| **id != *tweet.id);
+    earlier.map(|id| PostId::new(PLATFORM, id).map_err(|error| error.to_string())).collect()
+}

@@ -1,0 +1,150 @@
+//! How far we have listened, and what it cost, kept in the state under `cursor` / the source's name. Written after the
+//! posts are in the queue, so a crash repeats posts (the queue drops repeats) and never skips any.
+
+use chrono::TimeDelta;
+use domain::{Record, Result, SourceId, StateStore, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use tokio::sync::Mutex;
+
+/// Posts come a little out of order: a gap begins this much before the newest post.
+const OUT_OF_ORDER: TimeDelta = TimeDelta::seconds(30);
+/// The document is written at most this often while posts come.
+const SAVE_EVERY: TimeDelta = TimeDelta::seconds(1);
+/// X's ids hold the time in milliseconds above 22 bits.
+const ID_TIME_BITS: u32 = 22;
+
+/// What is kept.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+struct Document {
+    /// The highest id seen: X's ids grow with time.
+    newest_id: Option<u64>,
+    /// From where on posts may be missing.
+    gap_since_id: Option<u64>,
+    /// The gap that is being filled.
+    filling_since_id: Option<u64>,
+    posts_read: u64,
+    posts_billed: u64,
+}
+
+impl Document {
+    /// Joins the gap that was being filled with the one that is open.
+    fn reopen(&mut self) {
+        let gaps = [self.gap_since_id.take(), self.filling_since_id.take()];
+        self.gap_since_id = gaps.into_iter().flatten().min();
+    }
+}
+
+/// What a batch brought.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Seen {
+    pub(super) posts: u64,
+    newest_id: Option<u64>,
+}
+
+impl Seen {
+    pub(super) fn of(records: &[Record]) -> Self {
+        let posts = records.iter().filter(|record| matches!(record, Record::Post(_)));
+        let ids = posts.clone().filter_map(|record| record.post_id().native_id().parse().ok());
+        Self { posts: posts.count() as u64, newest_id: ids.max() }
+    }
+}
+
+/// The cursor of one source.
+pub(super) struct Cursor {
+    store: Arc<dyn StateStore>,
+    key: String,
+    inner: Mutex<Inner>,
+    read_at_start: (u64, u64),
+}
+
+#[derive(Default)]
+struct Inner {
+    document: Document,
+    saved: Document,
+    saved_at: Option<Timestamp>,
+}
+
+impl Cursor {
+    const KIND: &'static str = "cursor";
+
+    pub(super) async fn load(store: Arc<dyn StateStore>, source: &SourceId) -> Result<Self> {
+        let key = format!("x:{source}");
+        let mut document: Document = match store.get(Self::KIND, &key).await? {
+            // A document of another form starts a new cursor: what it would have skipped is read again.
+            Some(value) => serde_json::from_value(value).unwrap_or_default(),
+            None => Document::default(),
+        };
+        document.reopen();
+        let read_at_start = (document.posts_read, document.posts_billed);
+        let inner = Mutex::new(Inner { saved: document.clone(), document, saved_at: None });
+        Ok(Self { store, key, inner, read_at_start })
+    }
+
+    /// Posts read before this start.
+    pub(super) fn posts_read(&self) -> u64 {
+        self.read_at_start.0
+    }
+
+    pub(super) fn posts_billed(&self) -> u64 {
+        self.read_at_start.1
+    }
+
+    /// Posts are in the queue.
+    pub(super) async fn moved(&self, seen: &Seen, billed: u64, now: Timestamp) -> Result<()> {
+        let mut inner = self.inner.lock().await;
+        inner.document.newest_id = inner.document.newest_id.max(seen.newest_id);
+        inner.document.posts_read += seen.posts;
+        inner.document.posts_billed += billed;
+        if inner.saved_at.is_none_or(|at| now - at >= SAVE_EVERY || now < at) {
+            inner.saved_at = Some(now);
+            self.write(&mut inner).await?;
+        }
+        Ok(())
+    }
+
+    /// From the newest post on, posts may be missing now. A gap that is open already stays as it is.
+    pub(super) async fn open_gap_since_last_post(&self) -> Result<()> {
+        let mut inner = self.inner.lock().await;
+        let slack = u64::try_from(OUT_OF_ORDER.num_milliseconds()).unwrap_or(0) << ID_TIME_BITS;
+        let since = inner.document.newest_id.map(|id| id.saturating_sub(slack));
+        inner.document.gap_since_id = inner.document.gap_since_id.or(since);
+        self.write(&mut inner).await
+    }
+
+    /// The gap to fill, if one is open. A break from now on opens another; until [`Self::filled`], a crash opens this one
+    /// again.
+    pub(super) async fn take_gap(&self) -> Option<u64> {
+        let document = &mut self.inner.lock().await.document;
+        document.filling_since_id = document.gap_since_id.take();
+        document.filling_since_id
+    }
+
+    /// The gap is filled.
+    pub(super) async fn filled(&self) -> Result<()> {
+        let mut inner = self.inner.lock().await;
+        inner.document.filling_since_id = None;
+        self.write(&mut inner).await
+    }
+
+    /// The gap could not be filled to its end: it is open again.
+    pub(super) async fn give_gap_back(&self) {
+        self.inner.lock().await.document.reopen();
+    }
+
+    pub(super) async fn save(&self) -> Result<()> {
+        let mut inner = self.inner.lock().await;
+        self.write(&mut inner).await
+    }
+
+    async fn write(&self, inner: &mut Inner) -> Result<()> {
+        if inner.document != inner.saved {
+            let value = serde_json::to_value(&inner.document)
+                .map_err(|error| domain::Error::caused(domain::ErrorKind::Stop, "the cursor can't be written", error))?;
+            self.store.put(Self::KIND, &self.key, value).await?;
+            inner.saved = inner.document.clone();
+        }
+        Ok(())
+    }
+}
