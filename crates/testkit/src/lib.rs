@@ -1,1 +1,12 @@
-//! The `testkit` room; see ARCHITECTURE.md.
+//! For tests only: fakes of the ports, the conformance suites that every implementation passes, and simulators of the
+//! outside world. Never linked into the binary.
+
+pub mod posts;
+pub mod conformance;
+pub mod memory_queue;
+pub mod memory_state;
+pub mod memory_lake;
+
+pub use memory_lake::MemoryLake;
+pub use memory_queue::MemoryQueue;
+pub use memory_state::MemoryState;

@@ -1,0 +1,63 @@
+//! The promises of [`StateStore`].
+
+use domain::StateStore;
+use serde_json::json;
+use std::sync::Arc;
+
+/// Runs every promise against a fresh store each.
+pub async fn state(make: impl AsyncFn() -> Arc<dyn StateStore>) {
+    a_document_comes_back_whole(make().await).await;
+    put_replaces_and_put_new_does_not(make().await).await;
+    kinds_are_apart_and_listed_by_key(make().await).await;
+    what_is_not_there_is_none(make().await).await;
+    one_of_many_wins_put_new(make().await).await;
+}
+
+async fn a_document_comes_back_whole(store: Arc<dyn StateStore>) {
+    let value = json!({"text": "Größe 東京 😡 \"'; --", "n": -1.5, "list": [null, true, {"a": 18_446_744_073_709_551_615_u64}]});
+    let key = "key with spaces, \u{1f600}, 'quotes' and \"more\"/..%";
+    store.put("cursor", key, value.clone()).await.expect("put");
+    assert_eq!(store.get("cursor", key).await.expect("get"), Some(value));
+}
+
+async fn put_replaces_and_put_new_does_not(store: Arc<dyn StateStore>) {
+    assert!(store.put_new("topic", "a", json!(1)).await.expect("put_new"), "new");
+    assert!(!store.put_new("topic", "a", json!(2)).await.expect("put_new"), "there already");
+    assert_eq!(store.get("topic", "a").await.expect("get"), Some(json!(1)));
+    store.put("topic", "a", json!(3)).await.expect("put");
+    assert_eq!(store.get("topic", "a").await.expect("get"), Some(json!(3)));
+    assert!(store.delete("topic", "a").await.expect("delete"));
+    assert!(store.put_new("topic", "a", json!(4)).await.expect("put_new"), "new again after its deletion");
+}
+
+async fn kinds_are_apart_and_listed_by_key(store: Arc<dyn StateStore>) {
+    for (kind, key) in [("topic", "b"), ("topic", "a"), ("user", "a"), ("topic", "c")] {
+        store.put(kind, key, json!(format!("{kind}/{key}"))).await.expect("put");
+    }
+    let listed = store.list("topic").await.expect("list");
+    let expected = ["a", "b", "c"].map(|key| (key.to_owned(), json!(format!("topic/{key}"))));
+    assert_eq!(listed, expected);
+    assert!(store.delete("topic", "a").await.expect("delete"));
+    assert_eq!(store.get("user", "a").await.expect("get"), Some(json!("user/a")), "another kind's key stays");
+    assert_eq!(store.list("topic").await.expect("list").len(), 2);
+}
+
+async fn what_is_not_there_is_none(store: Arc<dyn StateStore>) {
+    assert_eq!(store.get("topic", "none").await.expect("get"), None);
+    assert!(!store.delete("topic", "none").await.expect("delete"));
+    assert!(store.list("topic").await.expect("list").is_empty());
+    store.put("topic", "null", json!(null)).await.expect("put");
+    assert_eq!(store.get("topic", "null").await.expect("get"), Some(json!(null)), "a null document is a document");
+}
+
+async fn one_of_many_wins_put_new(store: Arc<dyn StateStore>) {
+    let tasks: Vec<_> = (0..8).map(|n| {
+        let store = store.clone();
+        tokio::spawn(async move { store.put_new("session", "one", json!(n)).await.expect("put_new") })
+    }).collect();
+    let mut winners = 0;
+    for task in tasks {
+        winners += usize::from(task.await.expect("no panic"));
+    }
+    assert_eq!(winners, 1);
+}

@@ -1,0 +1,48 @@
+//! The small document store in memory, for tests that need state and no disk.
+
+use async_trait::async_trait;
+use domain::{Result, StateStore};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct MemoryState(Mutex<BTreeMap<(String, String), Value>>);
+
+impl MemoryState {
+    fn documents(&self) -> MutexGuard<'_, BTreeMap<(String, String), Value>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl StateStore for MemoryState {
+    async fn get(&self, kind: &str, key: &str) -> Result<Option<Value>> {
+        Ok(self.documents().get(&(kind.to_owned(), key.to_owned())).cloned())
+    }
+
+    async fn put(&self, kind: &str, key: &str, value: Value) -> Result<()> {
+        self.documents().insert((kind.to_owned(), key.to_owned()), value);
+        Ok(())
+    }
+
+    async fn put_new(&self, kind: &str, key: &str, value: Value) -> Result<bool> {
+        let mut documents = self.documents();
+        let place = (kind.to_owned(), key.to_owned());
+        let new = !documents.contains_key(&place);
+        if new {
+            documents.insert(place, value);
+        }
+        Ok(new)
+    }
+
+    async fn delete(&self, kind: &str, key: &str) -> Result<bool> {
+        Ok(self.documents().remove(&(kind.to_owned(), key.to_owned())).is_some())
+    }
+
+    async fn list(&self, kind: &str) -> Result<Vec<(String, Value)>> {
+        let documents = self.documents();
+        Ok(documents.iter().filter(|((of, _), _)| of == kind).map(|((_, key), v)| (key.clone(), v.clone())).collect())
+    }
+}
