@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { defineConfig, type Plugin } from 'vite';
 
 /** `npm run dev` serves the page and passes everything else to a running Overheard. */
-const api = process.env.OVERHEARD_URL ?? 'http://localhost:8080';
+const api = process.env.OVERHEARD_URL ?? 'http://localhost:8480';
 
 /** A build empties `dist`; this file keeps the folder in the repository, where Cargo looks for it. */
 const keepFolder: Plugin = {

@@ -146,9 +146,11 @@ pub(crate) fn origin(range: TimeRange, time_zone: Tz) -> Timestamp {
     time_zone.from_local_datetime(&midnight).earliest().map_or_else(|| midnight.and_utc(), |at| at.to_utc())
 }
 
-/// The interval of a row, as microseconds since 1970.
+/// The interval of a row, as microseconds since 1970. Whole numbers rather than `date_bin`, which answers in nanoseconds;
+/// no row lies before the origin.
 pub(crate) fn bucket(step_s: i64, origin: Timestamp) -> String {
-    format!("CAST(date_bin(INTERVAL '{step_s} seconds', occurred_at, {}) AS BIGINT)", time(origin))
+    let (origin, step) = (origin.timestamp_micros(), step_s * 1_000_000);
+    format!("(CAST(occurred_at AS BIGINT) - {origin}) / {step} * {step} + {origin}")
 }
 
 #[cfg(test)]

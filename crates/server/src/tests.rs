@@ -344,7 +344,7 @@ async fn every_answer_carries_the_headers_that_keep_posts_from_becoming_markup()
 
 /// The document is what the dashboard's types are made from; a change of it is meant or it is a mistake.
 #[test]
-fn the_open_api_document_is_the_one_agreed_on() {
+fn golden_open_api_document() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi.json");
     let document = crate::document().to_pretty_json().unwrap() + "\n";
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
