@@ -150,6 +150,11 @@ impl Detector {
         self.config.series = series;
     }
 
+    /// Memory of one detector, bytes, heap included.
+    pub const fn memory_bytes() -> usize {
+        size_of::<Self>() + Season::HEAP_BYTES
+    }
+
     /// The incident that is going on.
     pub fn incident(&self) -> Option<&Incident> {
         self.incident.as_ref()

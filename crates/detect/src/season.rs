@@ -55,6 +55,8 @@ pub(crate) struct Factor {
 }
 
 impl Season {
+    pub(crate) const HEAP_BYTES: usize = HOURS_OF_WEEK * size_of::<Cell>();
+
     pub(crate) fn new() -> Self {
         Self {
             day: [Cell::default(); HOURS_OF_DAY],
