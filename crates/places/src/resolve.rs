@@ -1,0 +1,366 @@
+//! Decides which places the names in a line mean. Names that stand in one another ("Paris, Texas", "Nigeria, Lagos")
+//! settle each other; a name alone means its largest place, unless the words about it say that it is no place at all.
+
+use crate::gazetteer::Hints;
+use crate::index::{ALTERNATE, CODE, Index, NICKNAME, PlaceId, Posting, QUALIFIED_ONLY};
+use crate::mention::{Mention, is_filler, is_list_word, is_preposition};
+use crate::sphere::distance_km;
+use crate::text::{Gap, Kind, Token, Words};
+use domain::PlaceKind;
+
+/// A place that is meant, and how sure that is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Found {
+    pub(crate) place: PlaceId,
+    pub(crate) confidence: f32,
+}
+
+/// No line names more places than this; the rest is left out.
+const PLACES_MAX: usize = 4;
+/// Towns this near belong to the city named beside them.
+const SUBURB_KM: f64 = 60.0;
+/// A meaning this much rarer than the first is not meant in a list.
+const RARE: f64 = 0.05;
+
+/// The places of a line, in the order in which they are named; a country or region gives way to a place within it.
+pub(crate) fn resolve(index: &Index<'_>, words: &Words, mentions: &[Mention], hints: Hints<'_>) -> Vec<Found> {
+    let line = Line::new(index, words, mentions, hints);
+    let mut found: Vec<Found> = Vec::new();
+    let mut i = 0;
+    while i < mentions.len() && found.len() < PLACES_MAX {
+        let (choice, used) = line.choose(i);
+        i += used;
+        if let Some(choice) = choice
+            && !found.iter().any(|known| known.place == choice.place)
+        {
+            found.push(choice);
+        }
+    }
+    let all = found.clone();
+    found.retain(|broad| !all.iter().any(|narrow| contains(index, broad.place, narrow.place)));
+    found
+}
+
+/// Whether `inner` lies within the country or region `outer`.
+fn contains(index: &Index<'_>, outer: PlaceId, inner: PlaceId) -> bool {
+    outer != inner
+        && match index.kind(outer) {
+            PlaceKind::Country => index.country(inner) == outer,
+            PlaceKind::Region => index.region(inner) == Some(outer),
+            _ => false,
+        }
+}
+
+/// What lies between two names.
+struct Between {
+    gap: Gap,
+    /// Words that are no part of any place.
+    foreign: bool,
+}
+
+struct Pair {
+    child: Posting,
+    score: f64,
+    used: usize,
+    confidence: f32,
+}
+
+struct Line<'l> {
+    index: &'l Index<'l>,
+    words: &'l Words,
+    mentions: &'l [Mention],
+    hints: Hints<'l>,
+    /// Words of the whole line that say nothing of a place.
+    foreign: usize,
+    lower_case: bool,
+    codes: usize,
+}
+
+impl<'l> Line<'l> {
+    fn new(index: &'l Index<'l>, words: &'l Words, mentions: &'l [Mention], hints: Hints<'l>) -> Self {
+        let mut line = Self { index, words, mentions, hints, foreign: 0, lower_case: true, codes: 0 };
+        line.foreign = line.foreign_in(0, words.tokens.len());
+        line.lower_case = !words.tokens.iter().any(|t| t.kind == Kind::Word && t.capital);
+        line.codes = mentions.iter().filter(|m| line.is_code(m)).count();
+        line
+    }
+
+    fn is_code(&self, mention: &Mention) -> bool {
+        let token = &self.words.tokens[mention.first];
+        mention.end == mention.first + 1 && token.upper && token.end - token.start <= 3
+    }
+
+    /// Foreign words among tokens `from..to`; letters of unspaced scripts count half.
+    fn foreign_in(&self, from: usize, to: usize) -> usize {
+        let mut halves = 0;
+        for (i, token) in self.words.tokens.iter().enumerate().take(to).skip(from) {
+            let named = self.mentions.iter().any(|m| (m.first..m.end).contains(&i));
+            if token.kind == Kind::Word && !named && !is_filler(self.words.text(token)) {
+                halves += if token.gap == Gap::None { 1 } else { 2 };
+            }
+        }
+        usize::div_ceil(halves, 2)
+    }
+
+    /// Foreign words between the commas and bars that a mention stands between.
+    fn foreign_about(&self, mention: &Mention) -> usize {
+        let tokens = &self.words.tokens;
+        let from = (0..=mention.first).rev().find(|&i| tokens[i].gap >= Gap::Comma).unwrap_or(0);
+        let to = (mention.end..tokens.len()).find(|&i| tokens[i].gap >= Gap::Comma).unwrap_or(tokens.len());
+        self.foreign_in(from, to)
+    }
+
+    fn between(&self, i: usize) -> Option<Between> {
+        let (here, next) = (self.mentions.get(i)?, self.mentions.get(i + 1)?);
+        let mut between = Between { gap: self.words.tokens[next.first].gap, foreign: false };
+        for token in &self.words.tokens[here.end..next.first] {
+            between.gap = between.gap.max(token.gap);
+            let word = self.words.text(token);
+            if is_list_word(word) {
+                between.gap = Gap::Hard;
+            }
+            between.foreign |= token.kind == Kind::Noise || (token.kind == Kind::Word && !is_filler(word));
+        }
+        Some(between)
+    }
+
+    fn weight(&self, posting: Posting) -> f64 {
+        let people = f64::from(self.index.population(posting.place).max(200));
+        let kind = self.index.kind(posting.place);
+        let mut weight = match kind {
+            PlaceKind::Country => 3e8 + people / 10.0,
+            PlaceKind::Region => people * 1.5,
+            _ => people,
+        };
+        if posting.has(ALTERNATE) {
+            weight *= if kind == PlaceKind::City { 0.1 } else { 0.5 };
+        }
+        if posting.has(QUALIFIED_ONLY) {
+            weight *= 1e-3;
+        }
+        if posting.has(NICKNAME) {
+            weight = weight * 10.0 + 1e9;
+        }
+        weight * self.hinted(posting.place)
+    }
+
+    fn hinted(&self, place: PlaceId) -> f64 {
+        let mut factor = 1.0;
+        if self.hints.country.is_some_and(|c| c.eq_ignore_ascii_case(self.index.country_code(place))) {
+            factor *= 50.0;
+        }
+        if let Some(language) = self.hints.language.and_then(|l| l.as_bytes().get(..2)) {
+            if language == self.index.language(place) {
+                factor *= if language == b"en" { 2.0 } else { 5.0 };
+            }
+        }
+        factor
+    }
+
+    fn top(&self, mention: &Mention) -> Option<(Posting, f64, f64)> {
+        let mut best: Option<(Posting, f64)> = None;
+        let mut sum = 0.0;
+        let upper = mention.flag || self.words.tokens[mention.first..mention.end].iter().all(|t| t.upper);
+        for posting in self.index.meanings(mention.name) {
+            if posting.has(QUALIFIED_ONLY) || (posting.has(CODE) && !upper) {
+                continue;
+            }
+            let weight = self.weight(posting);
+            sum += weight;
+            if best.is_none_or(|(_, most)| weight > most) {
+                best = Some((posting, weight));
+            }
+        }
+        best.map(|(posting, weight)| (posting, weight, weight / sum))
+    }
+
+    /// The place that mention `i` opens, if any, and how many mentions that takes.
+    fn choose(&self, i: usize) -> (Option<Found>, usize) {
+        if let Some(pair) = self.forward(i) {
+            return (Some(Found { place: pair.child.place, confidence: pair.confidence }), pair.used);
+        }
+        if let Some(pair) = self.backward(i) {
+            return (Some(Found { place: pair.child.place, confidence: pair.confidence }), pair.used);
+        }
+        (self.alone(i), 1)
+    }
+
+    /// Mention `i` lies in mention `i + 1` ("Austin, TX"), which may lie in a third ("USA").
+    fn forward(&self, i: usize) -> Option<Pair> {
+        let between = self.between(i).filter(|b| !b.foreign)?;
+        let (child, parent) = (&self.mentions[i], &self.mentions[i + 1]);
+        if !self.may_nest(child, between.gap) {
+            return None;
+        }
+        let mut best = self.best_pair(child, parent, between.gap)?;
+        if let Some(next) = self.between(i + 1).filter(|b| !b.foreign && b.gap <= Gap::Comma) {
+            let third = &self.mentions[i + 2];
+            if let Some(pair) = self.best_triple(child, parent, third, between.gap.max(next.gap)) {
+                best = pair;
+            }
+        }
+        Some(best)
+    }
+
+    fn best_pair(&self, child: &Mention, parent: &Mention, gap: Gap) -> Option<Pair> {
+        let top = self.top(child);
+        let parent_is_city = self.top(parent).is_some_and(|(p, ..)| self.index.kind(p.place) == PlaceKind::City);
+        let mut best: Option<Pair> = None;
+        for c in self.index.meanings(child.name) {
+            if c.has(QUALIFIED_ONLY) {
+                continue;
+            }
+            let weight = self.weight(c);
+            let rare = top.is_some_and(|(_, most, _)| weight < most * RARE);
+            if rare && (gap == Gap::Hard || (parent_is_city && !self.is_town_of_note(c, gap))) {
+                continue;
+            }
+            for p in self.index.meanings(parent.name) {
+                let Some(confidence) = self.nests(c, p, rare) else { continue };
+                let score = weight.ln() + self.weight(p).ln() - if confidence < 0.9 { 3.0 } else { 0.0 };
+                if best.as_ref().is_none_or(|b| score > b.score) {
+                    best = Some(Pair { child: c, score, used: 2, confidence });
+                }
+            }
+        }
+        best
+    }
+
+    fn best_triple(&self, child: &Mention, parent: &Mention, third: &Mention, gap: Gap) -> Option<Pair> {
+        let mut best: Option<Pair> = None;
+        for g in self.index.meanings(third.name).filter(|g| self.index.kind(g.place) != PlaceKind::City) {
+            for p in self.index.meanings(parent.name) {
+                if p.place != g.place && !contains(self.index, g.place, p.place) {
+                    continue;
+                }
+                for c in self.index.meanings(child.name).filter(|c| !c.has(QUALIFIED_ONLY)) {
+                    let Some(confidence) = self.nests(c, p, gap == Gap::Hard) else { continue };
+                    let score = self.weight(c).ln() + self.weight(p).ln() + self.weight(g).ln();
+                    if best.as_ref().is_none_or(|b| score > b.score) {
+                        best = Some(Pair { child: c, score, used: 3, confidence: confidence + 0.02 });
+                    }
+                }
+            }
+        }
+        best
+    }
+
+    /// Whether `c` lies in `p`, and how sure a line that says so is.
+    fn nests(&self, c: Posting, p: Posting, rare: bool) -> Option<f32> {
+        if c.place == p.place || contains(self.index, p.place, c.place) {
+            return Some(0.95);
+        }
+        let cities = self.index.kind(c.place) == PlaceKind::City && self.index.kind(p.place) == PlaceKind::City;
+        (cities
+            && !rare
+            && self.index.country(c.place) == self.index.country(p.place)
+            && self.index.population(p.place) > self.index.population(c.place)
+            && distance_km(self.index.coordinates(c.place), self.index.coordinates(p.place)) < SUBURB_KM)
+            .then_some(0.85)
+    }
+
+    /// "Rome, New York" is a town in the state; "Boston, New York" is two cities.
+    fn is_town_of_note(&self, c: Posting, gap: Gap) -> bool {
+        gap == Gap::Comma && self.index.population(c.place) >= 10_000
+    }
+
+    /// A word of every day is a place beside its country or state when it is written like one.
+    fn may_nest(&self, child: &Mention, gap: Gap) -> bool {
+        !child.name.is_common() || self.words.tokens[child.first].capital || (gap == Gap::Comma && self.foreign == 0)
+    }
+
+    /// Mention `i + 1` lies in mention `i` ("Texas, Dallas"), unless it opens a pair of its own.
+    fn backward(&self, i: usize) -> Option<Pair> {
+        let between = self.between(i).filter(|b| !b.foreign && b.gap <= Gap::Comma)?;
+        let (parent, child) = (&self.mentions[i], &self.mentions[i + 1]);
+        let (p, ..) = self.top(parent).filter(|_| !parent.name.is_common())?;
+        if self.index.kind(p.place) == PlaceKind::City || !self.may_nest(child, between.gap) {
+            return None;
+        }
+        if self.forward(i + 1).is_some_and(|next| !contains(self.index, p.place, next.child.place)) {
+            return None;
+        }
+        let (_, most, _) = self.top(child)?;
+        let c = self
+            .index
+            .meanings(child.name)
+            .filter(|c| !c.has(CODE) || c.has(NICKNAME))
+            .filter(|&c| contains(self.index, p.place, c.place) && self.weight(c) >= most * RARE)
+            .max_by(|&a, &b| self.weight(a).total_cmp(&self.weight(b)))?;
+        let used = self.forward(i + 1).filter(|next| next.child.place == c.place).map_or(2, |next| next.used + 1);
+        Some(Pair { child: c, score: 0.0, used, confidence: 0.9 })
+    }
+
+    /// A name with nothing beside it to settle it.
+    fn alone(&self, i: usize) -> Option<Found> {
+        let mention = &self.mentions[i];
+        let (posting, _, share) = self.top(mention)?;
+        let kind = self.index.kind(posting.place);
+        if mention.flag {
+            return Some(Found { place: posting.place, confidence: 0.8 });
+        }
+        let tokens = &self.words.tokens[mention.first..mention.end];
+        if mention.name.is_common() && !(self.codes >= 2 && self.is_code(mention)) {
+            return None;
+        }
+        if mention.name.is_first_name() && self.is_part_of_a_name(mention) {
+            return None;
+        }
+        let about = self.foreign_about(mention);
+        let nickname = posting.has(NICKNAME);
+        if !self.is_written_like_a_place(mention, tokens) && about > 0 {
+            return None;
+        }
+        let people = self.index.population(posting.place);
+        let enough = match kind {
+            PlaceKind::City if nickname => about <= 4,
+            PlaceKind::City if posting.has(CODE) => about == 0 || self.codes >= 2,
+            PlaceKind::City if about == 0 => people >= if self.foreign == 0 { 0 } else { 20_000 },
+            PlaceKind::City => about <= 3 && people >= 100_000,
+            _ if posting.has(CODE) => about <= 1,
+            _ => about <= 5,
+        };
+        enough.then(|| Found { place: posting.place, confidence: self.confidence(posting, share, about) })
+    }
+
+    fn confidence(&self, posting: Posting, share: f64, about: usize) -> f32 {
+        let people = self.index.population(posting.place);
+        let base = match self.index.kind(posting.place) {
+            _ if posting.has(CODE) => 0.75,
+            PlaceKind::Country => 0.9,
+            PlaceKind::Region => 0.88,
+            _ if posting.has(NICKNAME) => 0.88,
+            _ => match people {
+                1_000_000.. => 0.9,
+                100_000.. => 0.85,
+                15_000.. => 0.75,
+                _ => 0.6,
+            },
+        };
+        let doubt = 0.9_f32.powi(about.min(8) as i32);
+        base * (0.6 + 0.4 * share as f32) * doubt
+    }
+
+    /// With a capital, or in a line that has none: after "in", "from", or with no other words.
+    fn is_written_like_a_place(&self, mention: &Mention, tokens: &[Token]) -> bool {
+        if tokens[0].capital {
+            return true;
+        }
+        let before = mention.first.checked_sub(1).map(|i| self.words.text(&self.words.tokens[i]));
+        self.lower_case && before.is_some_and(is_preposition)
+    }
+
+    /// "Paris Hilton", "Austin Mahone": a first name with another name beside it.
+    fn is_part_of_a_name(&self, mention: &Mention) -> bool {
+        let tokens = &self.words.tokens;
+        let stranger = |i: usize| {
+            tokens.get(i).is_some_and(|t| {
+                t.kind == Kind::Word && t.capital && !is_filler(self.words.text(t))
+                    && !self.mentions.iter().any(|m| (m.first..m.end).contains(&i))
+            })
+        };
+        let after = tokens.get(mention.end).is_some_and(|t| t.gap <= Gap::Soft) && stranger(mention.end);
+        let before = tokens[mention.first].gap <= Gap::Soft && mention.first > 0 && stranger(mention.first - 1);
+        after || before
+    }
+}
