@@ -13,6 +13,7 @@ mod kernel;
 mod linear;
 mod model;
 mod ops;
+mod sentencepiece;
 mod threads;
 mod tokenizer;
 mod weights;
@@ -23,6 +24,7 @@ pub use kernel::Isa;
 pub use linear::Precision;
 pub use model::Level;
 pub use ops::probabilities;
+pub(crate) use threads::map as map_threads;
 pub use tokenizer::Tokens;
 
 use crate::error::{Error, Result};

@@ -1,6 +1,8 @@
 //! Text to pieces and back: `tokenizer.json`, or the older files of a repository, from which the same description is
-//! made (`vocab.txt` of BERT, `vocab.json` and `merges.txt` of RoBERTa). The work is done by the crate `tokenizers`.
+//! made (`vocab.txt` of BERT, `vocab.json` and `merges.txt` of RoBERTa, `sentencepiece.bpe.model` of XLM-RoBERTa). The
+//! work is done by the crate `tokenizers`.
 
+use super::sentencepiece;
 use crate::error::{Error, Result};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -69,8 +71,12 @@ fn describe(dir: &Path) -> Result<Value> {
     if dir.join("vocab.json").exists() && dir.join("merges.txt").exists() {
         return byte_level(dir, &settings);
     }
+    let unigram = dir.join("sentencepiece.bpe.model");
+    if unigram.exists() && read_json(&dir.join("config.json"))?["model_type"] == "xlm-roberta" {
+        return sentencepiece::describe(&unigram);
+    }
     Err(Error::Unsupported(format!(
-        "{} holds no tokenizer.json, vocab.txt or vocab.json with merges.txt",
+        "{} holds none of tokenizer.json, vocab.txt, vocab.json with merges.txt, XLM-RoBERTa's sentencepiece.bpe.model",
         dir.display()
     )))
 }
