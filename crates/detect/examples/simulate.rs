@@ -8,6 +8,7 @@ use std::time::Instant;
 mod simulation;
 use simulation::{Random, start, usual};
 
+
 fn main() {
     false_alarms();
     delay();
@@ -32,23 +33,31 @@ fn false_alarms() {
 }
 
 fn delay() {
+    delay_of("flat, Poisson", |_| 20.0, 0.0);
+    delay_of("flat, over-dispersed 0.05", |_| 20.0, 0.05);
+    delay_of("flat, over-dispersed 0.1", |_| 20.0, 0.1);
+    delay_of("with seasons, over-dispersed 0.05", |hour| usual(20.0, hour), 0.05);
+}
+
+fn delay_of(name: &str, usual: impl Fn(i64) -> f64, dispersion: f64) {
     let mut delays = Vec::new();
     for seed in 0..200 {
         let mut random = Random::new(seed + 1000);
         let mut detector = Detector::new(Config::every(3600));
         let mut opened = None;
-        for hour in 0..24 * 29 {
-            let factor = if hour >= 24 * 28 { 3.0 } else { 1.0 };
-            let value = random.count(usual(20.0, hour) * factor, 0.1);
+        let begin = 24 * 28 + (seed as i64 * 7) % 24;
+        for hour in 0..begin + 24 {
+            let factor = if hour >= begin { 3.0 } else { 1.0 };
+            let value = random.count(usual(hour) * factor, dispersion);
             let point = detector.push(start() + chrono::Duration::hours(hour), value);
-            if hour >= 24 * 28 && opened.is_none() && point.in_incident {
-                opened = Some(hour - 24 * 28 + 1);
+            if hour >= begin && opened.is_none() && point.in_incident {
+                opened = Some(hour - begin + 1);
             }
         }
         delays.push(opened.unwrap_or(99));
     }
     delays.sort_unstable();
-    eprintln!("delay of 3x on 20 an hour, intervals: median {}, 90 % {}, worst {}", delays[100], delays[180], delays[199]);
+    eprintln!("delay of 3x on 20 an hour ({name}), intervals: median {}, 90 % {}, worst {}", delays[100], delays[180], delays[199]);
 }
 
 fn speed() {

@@ -2,8 +2,8 @@
 //! begins, goes on or ends. State is of constant size (about 2 kB) and every judgement is made before the value is learned,
 //! so that nothing looks ahead.
 //!
-//! The mean is level times season (`season`); the spread is negative binomial with variance `mean + phi * mean * level`,
-//! which gives quiet hours relatively more room, as real series need. Two statistics are judged, the interval alone and a
+//! The mean is level times season (`season`); the spread is negative binomial with variance `mean + phi * mean^2`, `phi`
+//! learned apart for quiet and busy hours. Two statistics are judged, the interval alone and a
 //! fading sum over six hours, each upwards and downwards; `tail` turns their surprise into probabilities that the series'
 //! own history bears out. Four one-sided tests share one false-alarm budget.
 
@@ -30,6 +30,9 @@ const LEARNING: Learning = Learning { prior_points: 300.0, keep: 1.0 - 1.0 / 10_
 const PRIORS: Priors = Priors { day: 4.0, week: 40.0, keep_day: 0.97, keep_week: 0.9 };
 /// Shares of the budget: interval up, interval down, sustained up, sustained down.
 const SHARES: [f64; 4] = [0.6, 0.1, 0.2, 0.1];
+/// What the learned tail may err by, nats: with about a hundred excesses behind it, its far end is off by a factor of
+/// one and a half on average.
+const TAIL_DOUBT: f64 = 0.4;
 /// A spike within a raised stretch counts for more than a lone one, by this much of the stretch's own evidence.
 const CORROBORATION: f64 = 0.5;
 /// After an incident a new one must be so much more surprising than what is left of the last one's memory.
@@ -71,6 +74,40 @@ struct Window {
     variance: f64,
 }
 
+/// Over-dispersion learned over part of the season: weighted moments, and where in the season they lie.
+#[derive(Debug, Clone, Copy)]
+struct Spread {
+    excess: f64,
+    weight: f64,
+    /// Weight under a variance that grows with the level instead of the mean.
+    ranked: f64,
+    centre: f64,
+    points: f64,
+}
+
+impl Spread {
+    fn new() -> Self {
+        Self { excess: PHI_PRIOR * PHI_PRIOR_POINTS, weight: PHI_PRIOR_POINTS, ranked: PHI_PRIOR_POINTS, centre: 0.0, points: 1.0 }
+    }
+
+    fn phi(&self) -> f64 {
+        (self.excess / self.weight).clamp(1e-3, 2.0)
+    }
+
+    /// Mean logarithm of the season's factor.
+    fn centre(&self) -> f64 {
+        self.centre / self.points
+    }
+
+    fn learn(&mut self, excess: f64, weight: f64, factor: f64, memory: f64) {
+        self.excess = (self.excess * memory + excess).max(0.0);
+        self.weight = self.weight * memory + weight;
+        self.ranked = self.ranked * memory + weight / factor.max(0.02);
+        self.centre = self.centre * memory + factor.max(0.02).ln();
+        self.points = self.points * memory + 1.0;
+    }
+}
+
 /// Watches one series.
 #[derive(Debug, Clone)]
 pub struct Detector {
@@ -83,15 +120,18 @@ pub struct Detector {
     /// Level as a ratio of information: observed over seasonal exposure.
     level_observed: f64,
     level_exposure: f64,
-    phi_excess: f64,
-    phi_weight: f64,
+    /// Over-dispersion of the season's quiet and of its busy half.
+    spread: [Spread; 2],
     window: Window,
     /// How much more the window varies than its parts would (autocorrelation), as a ratio.
     inflation: f64,
     inflation_weight: f64,
     tails: [Tail; 4],
-    /// What is left of the last surprises, in nats.
+    /// The tail of the ranking surprise, see `rank`.
+    rank_tail: Tail,
+    /// What is left of the last evidence and of the last rank, in nats.
     memory: f64,
+    rank_memory: f64,
     incident: Option<Incident>,
     incident_calm: u32,
 }
@@ -128,13 +168,14 @@ impl Detector {
             seen: 0,
             level_observed: 0.0,
             level_exposure: 0.0,
-            phi_excess: PHI_PRIOR * PHI_PRIOR_POINTS,
-            phi_weight: PHI_PRIOR_POINTS,
+            spread: [Spread::new(); 2],
             window: Window::default(),
             inflation: 10.0,
             inflation_weight: 10.0,
             tails: [Tail::new(&LEARNING); 4],
+            rank_tail: Tail::new(&LEARNING),
             memory: 0.0,
+            rank_memory: 0.0,
             incident: None,
             incident_calm: 0,
         }
@@ -176,9 +217,12 @@ impl Detector {
         let clipped = clip(value, &prediction);
         let surprises = self.surprises(value, clipped, &prediction);
         let evidence = self.evidence(&surprises);
-        let onset = if evidence.nats > self.memory * RISE { evidence.nats } else { 0.0 };
-        let change = self.follow(at, value, &prediction, &evidence, onset);
-        self.memory = (self.memory * keep(MEMORY_S / interval as f64)).max(evidence.nats);
+        let rank = self.rank(value, &prediction, &evidence);
+        let onset = if rank > self.rank_memory * RISE { rank } else { 0.0 };
+        let change = self.follow(at, value, &prediction, &evidence);
+        let fade = keep(MEMORY_S / interval as f64);
+        self.memory = (self.memory * fade).max(evidence.nats);
+        self.rank_memory = (self.rank_memory * fade).max(rank);
         self.learn(local, value, clipped, &prediction, &surprises);
         self.last = Some(seconds);
         self.seen = self.seen.saturating_add(1);
@@ -194,9 +238,19 @@ impl Detector {
             0.5
         };
         let mean = level * season.value;
-        let phi = (self.phi_excess / self.phi_weight).clamp(1e-4, 1.0) * level / mean.max(LEVEL_MIN);
+        let phi = self.phi(season.value);
         let doubt = 1.0 / (self.level_exposure * level).max(0.5) + season.variance;
         Prediction { level, mean, phi, doubt, season: season.value }
+    }
+
+    /// Over-dispersion at a factor of the season. Quiet hours of real series are relatively wilder (few authors, robots);
+    /// how much so is learned as the slope between the two halves.
+    fn phi(&self, factor: f64) -> f64 {
+        let [quiet, busy] = self.spread;
+        let distance = (busy.centre() - quiet.centre()).max(0.2);
+        let slope = ((busy.phi() / quiet.phi()).ln() / distance).clamp(-2.0, 0.5);
+        let anchor = if quiet.weight > busy.weight { quiet } else { busy };
+        (anchor.phi().ln() + slope * (factor.max(0.02).ln() - anchor.centre())).exp().clamp(1e-4, 3.0)
     }
 
     /// Forgets what intervals without data let fade.
@@ -210,7 +264,9 @@ impl Detector {
         self.window.expected *= fade;
         self.window.variance *= fade * fade;
         let interval = f64::from(self.config.interval_s.max(1));
-        self.memory *= keep(MEMORY_S / interval).powf(missing);
+        let fade = keep(MEMORY_S / interval).powf(missing);
+        self.memory *= fade;
+        self.rank_memory *= fade;
         let fade = self.keep_level().powf(missing).max(0.05);
         self.level_observed *= fade;
         self.level_exposure *= fade;
@@ -226,7 +282,7 @@ impl Detector {
 
     /// Surprise in nats, as the model sees it: interval up, down, window up, down.
     fn surprises(&mut self, value: f64, clipped: f64, prediction: &Prediction) -> [f64; 4] {
-        let (up, down) = count::surprise_scores(value, prediction.mean, prediction.phi + prediction.doubt);
+        let (up, down) = count::surprises(value, prediction.mean, prediction.phi + prediction.doubt);
         let keep = self.keep_window();
         let mean = prediction.mean;
         self.window.observed = self.window.observed * keep + clipped;
@@ -235,8 +291,8 @@ impl Detector {
         let spread = self.window_variance(prediction) * (self.inflation / self.inflation_weight).max(1.0);
         let expected = self.window.expected;
         let phi = (spread - expected).max(0.0) / (expected * expected).max(1e-9);
-        let (window_up, window_down) = count::surprise_scores(self.window.observed, expected, phi);
-        [up, down, window_up, window_down].map(|z| if z < 0.0 { 0.0 } else { -count::ln_normal_upper_tail(z) })
+        let (window_up, window_down) = count::surprises(self.window.observed, expected, phi);
+        [up, down, window_up, window_down]
     }
 
     fn window_variance(&self, prediction: &Prediction) -> f64 {
@@ -255,16 +311,40 @@ impl Detector {
                 (nats, strongest) = (charged, test);
             }
         }
-        nats += CORROBORATION * calibrated[0].min(calibrated[2]);
-        Evidence { nats, upwards: strongest % 2 == 0 }
+        Evidence { nats, upwards: strongest % 2 == 0, calibrated }
+    }
+
+    /// How much an incident that begins here deserves attention, in nats. Unlike the evidence it gives quiet hours more room
+    /// than their own spread asks for (variance `mean + phi * mean * level`): a burst at night weighs less with people than
+    /// the same rarity at noon; and a spike within a raised stretch weighs more than a lone one.
+    fn rank(&mut self, value: f64, prediction: &Prediction, evidence: &Evidence) -> f64 {
+        let mut surprise = 0.0;
+        if value > prediction.mean {
+            let phi = self.plain_phi() * prediction.level / prediction.mean.max(LEVEL_MIN);
+            surprise = count::surprises(value, prediction.mean, phi + prediction.doubt).0;
+        }
+        let calibrated = self.rank_tail.calibrated(surprise);
+        if self.seen >= self.config.warm_up_intervals {
+            self.rank_tail.learn(surprise, &LEARNING);
+        }
+        let window = evidence.calibrated[2] + SHARES[2].ln();
+        let down = (evidence.calibrated[1] + SHARES[1].ln()).max(evidence.calibrated[3] + SHARES[3].ln());
+        let strongest = (calibrated + SHARES[0].ln()).max(window).max(down).max(0.0);
+        strongest + CORROBORATION * calibrated.min(evidence.calibrated[2])
+    }
+
+    /// Over-dispersion over the whole season.
+    fn plain_phi(&self) -> f64 {
+        let [quiet, busy] = self.spread;
+        ((quiet.excess + busy.excess) / (quiet.ranked + busy.ranked)).clamp(1e-4, 1.0)
     }
 
     /// Opens, carries on and ends the incident of the series.
-    fn follow(&mut self, at: Timestamp, value: f64, prediction: &Prediction, evidence: &Evidence, onset: f64) -> Option<Change> {
-        let mark = self.config.alarm_level();
+    fn follow(&mut self, at: Timestamp, value: f64, prediction: &Prediction, evidence: &Evidence) -> Option<Change> {
+        let mark = self.config.alarm_level() + TAIL_DOUBT;
         let mut now = self.incident_now(at, value, prediction, evidence, mark);
         let Some(before) = self.incident else {
-            if onset < mark || self.seen < self.config.warm_up_intervals || !self.matters(value, evidence) {
+            if evidence.nats < mark.max(self.memory * RISE) || self.seen < self.config.warm_up_intervals || !self.matters(value, evidence) {
                 return None;
             }
             (self.incident, self.incident_calm) = (Some(now), 0);
@@ -347,8 +427,8 @@ impl Detector {
         let weight = 1.0 / (1.0 + prediction.phi * mean);
         let memory = keep(PHI_POINTS);
         let excess = (clipped - mean).powi(2) - mean - mean * mean * prediction.doubt;
-        self.phi_excess = (self.phi_excess * memory + excess * weight * weight).max(0.0);
-        self.phi_weight = self.phi_weight * memory + mean * prediction.level * weight * weight;
+        let half = usize::from(prediction.season >= 1.0);
+        self.spread[half].learn(excess * weight * weight, mean * mean * weight * weight, prediction.season, memory);
         if self.seen > 20 {
             let ratio = self.inflation / self.inflation_weight;
             let seen = (self.window.observed - self.window.expected).powi(2) / self.window_variance(prediction).max(1e-9);
@@ -382,6 +462,7 @@ impl Detector {
 struct Evidence {
     nats: f64,
     upwards: bool,
+    calibrated: [f64; 4],
 }
 
 fn clip(value: f64, prediction: &Prediction) -> f64 {
