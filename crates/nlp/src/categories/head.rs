@@ -205,6 +205,9 @@ pub(super) fn fit(examples: &[&(Reading, usize)], classes: usize) -> (Encoding, 
     (encoding, linear)
 }
 
+/// No example is surer than this is unsure: few examples that are all told right must not end in certainty.
+const DOUBT: f32 = 0.05;
+
 /// The temperature at which held-out scores are the least surprised, within sane bounds.
 fn fit_temperature(held_out: &[(Vec<f32>, usize)]) -> f32 {
     if held_out.is_empty() {
@@ -214,7 +217,9 @@ fn fit_temperature(held_out: &[(Vec<f32>, usize)]) -> f32 {
         let cost = |(scores, class): &(Vec<f32>, usize)| {
             let mut scaled: Vec<f32> = scores.iter().map(|s| s / temperature).collect();
             softmax(&mut scaled);
-            -scaled.get(*class).copied().unwrap_or(1.0).max(1e-9).ln()
+            let all = scaled.iter().map(|p| -p.max(1e-9).ln()).sum::<f32>() / scaled.len().max(1) as f32;
+            let right = -scaled.get(*class).copied().unwrap_or(1.0).max(1e-9).ln();
+            (1.0 - DOUBT) * right + DOUBT * all
         };
         held_out.iter().map(cost).sum()
     };
@@ -290,7 +295,7 @@ mod tests {
         let head = CategoryHead::build(&set(9), &toy).unwrap();
         assert_eq!(head.method(), Method::Trained);
         for (text, expected) in
-            [("so slow and delayed", "late"), ("my bag!", "luggage"), ("the steward was rude", "crew")]
+            [("so slow and delayed", "late"), ("my bag, the baggage!", "luggage"), ("the steward was rude", "crew")]
         {
             assert_eq!(label(&head, text), expected);
         }
