@@ -19,10 +19,12 @@ pub(crate) struct Found {
 const PLACES_MAX: usize = 4;
 /// Towns this near belong to the city named beside them.
 const SUBURB_KM: f64 = 60.0;
+/// So much more confidence is needed to stand before a place that was named earlier.
+const CLEARLY: f32 = 0.2;
 /// A meaning this much rarer than the first is not meant in a list.
 const RARE: f64 = 0.05;
 
-/// The places of a line, in the order in which they are named; a country or region gives way to a place within it.
+/// The places of a line, in the order in which they are named, guesses last; a country or region gives way to a place within it.
 pub(crate) fn resolve(index: &Index<'_>, words: &Words, mentions: &[Mention], hints: Hints<'_>) -> Vec<Found> {
     let line = Line::new(index, words, mentions, hints);
     let mut found: Vec<Found> = Vec::new();
@@ -38,6 +40,9 @@ pub(crate) fn resolve(index: &Index<'_>, words: &Words, mentions: &[Mention], hi
     }
     let all = found.clone();
     found.retain(|broad| !all.iter().any(|narrow| contains(index, broad.place, narrow.place)));
+    // A guess does not stand before what is clear ("Windermere (Seattle)").
+    let most = found.iter().map(|f| f.confidence).fold(0.0, f32::max);
+    found.sort_by_key(|f| f.confidence < most - CLEARLY);
     found
 }
 
@@ -90,16 +95,24 @@ impl<'l> Line<'l> {
         mention.end == mention.first + 1 && token.upper && token.end - token.start <= 3
     }
 
+    /// Whether word `i` is part of a place's name, as far as a word of every day can be.
+    fn is_named(&self, i: usize) -> bool {
+        let named = self.mentions.iter().find(|m| (m.first..m.end).contains(&i));
+        named.is_some_and(|m| !m.name.is_common() || self.is_code(m))
+    }
+
+    fn is_foreign(&self, i: usize) -> bool {
+        let token = &self.words.tokens[i];
+        token.kind == Kind::Word && !is_filler(self.words.text(token)) && !self.is_named(i)
+    }
+
     /// Foreign words among tokens `from..to`; letters of unspaced scripts count half.
     fn foreign_in(&self, from: usize, to: usize) -> usize {
-        let mut halves = 0;
-        for (i, token) in self.words.tokens.iter().enumerate().take(to).skip(from) {
-            let named = self.mentions.iter().any(|m| (m.first..m.end).contains(&i));
-            if token.kind == Kind::Word && !named && !is_filler(self.words.text(token)) {
-                halves += if token.gap == Gap::None { 1 } else { 2 };
-            }
-        }
-        usize::div_ceil(halves, 2)
+        let halves: usize = (from..to)
+            .filter(|&i| self.is_foreign(i))
+            .map(|i| if self.words.tokens[i].gap == Gap::None { 1 } else { 2 })
+            .sum();
+        halves.div_ceil(2)
     }
 
     /// Foreign words between the commas and bars that a mention stands between.
@@ -189,7 +202,7 @@ impl<'l> Line<'l> {
     fn forward(&self, i: usize) -> Option<Pair> {
         let between = self.between(i).filter(|b| !b.foreign)?;
         let (child, parent) = (&self.mentions[i], &self.mentions[i + 1]);
-        if !self.may_nest(child, between.gap) {
+        if !self.may_nest(child, parent, between.gap) {
             return None;
         }
         let mut best = self.best_pair(child, parent, between.gap)?;
@@ -264,9 +277,14 @@ impl<'l> Line<'l> {
         gap == Gap::Comma && self.index.population(c.place) >= 10_000
     }
 
-    /// A word of every day is a place beside its country or state when it is written like one.
-    fn may_nest(&self, child: &Mention, gap: Gap) -> bool {
-        !child.name.is_common() || self.words.tokens[child.first].capital || (gap == Gap::Comma && self.foreign == 0)
+    /// A word of every day is a place beside its country or state when it is written like one; it gives no other word
+    /// a place to lie in unless it stands in capitals or after a comma ("Portland, OR").
+    fn may_nest(&self, child: &Mention, parent: &Mention, gap: Gap) -> bool {
+        let (inner, outer) = (&self.words.tokens[child.first], &self.words.tokens[parent.first]);
+        let foreign = self.foreign - self.foreign_in(child.first, child.end) - self.foreign_in(parent.first, parent.end);
+        let child_counts = !child.name.is_common()
+            || (foreign == 0 && (gap == Gap::Comma || (inner.capital && !is_filler(self.words.text(inner)))));
+        child_counts && (!parent.name.is_common() || outer.upper || gap == Gap::Comma)
     }
 
     /// Mention `i + 1` lies in mention `i` ("Texas, Dallas"), unless it opens a pair of its own.
@@ -274,7 +292,7 @@ impl<'l> Line<'l> {
         let between = self.between(i).filter(|b| !b.foreign && b.gap <= Gap::Comma)?;
         let (parent, child) = (&self.mentions[i], &self.mentions[i + 1]);
         let (p, ..) = self.top(parent).filter(|_| !parent.name.is_common())?;
-        if self.index.kind(p.place) == PlaceKind::City || !self.may_nest(child, between.gap) {
+        if self.index.kind(p.place) == PlaceKind::City || !self.may_nest(child, parent, between.gap) {
             return None;
         }
         if self.forward(i + 1).is_some_and(|next| !contains(self.index, p.place, next.child.place)) {
@@ -303,11 +321,16 @@ impl<'l> Line<'l> {
         if mention.name.is_common() && !(self.codes >= 2 && self.is_code(mention)) {
             return None;
         }
-        if mention.name.is_first_name() && self.is_part_of_a_name(mention) {
+        let nickname = posting.has(NICKNAME);
+        // "Paris Hilton", "Austin Mahone", "San Franciso": a part of a longer name that is not known.
+        let small = kind == PlaceKind::City && !nickname;
+        if (small || mention.name.is_first_name()) && self.is_part_of_a_name(mention) {
+            return None;
+        }
+        if self.is_a_way_to(mention) {
             return None;
         }
         let about = self.foreign_about(mention);
-        let nickname = posting.has(NICKNAME);
         if !self.is_written_like_a_place(mention, tokens) && about > 0 {
             return None;
         }
@@ -315,12 +338,30 @@ impl<'l> Line<'l> {
         let enough = match kind {
             PlaceKind::City if nickname => about <= 4,
             PlaceKind::City if posting.has(CODE) => about == 0 || self.codes >= 2,
-            PlaceKind::City if about == 0 => people >= if self.foreign == 0 { 0 } else { 20_000 },
+            PlaceKind::City if about == 0 => people >= self.people_least(mention, posting),
             PlaceKind::City => about <= 3 && people >= 100_000,
             _ if posting.has(CODE) => about <= 1,
             _ => about <= 5,
         };
         enough.then(|| Found { place: posting.place, confidence: self.confidence(posting, share, about) })
+    }
+
+    /// A town that nothing but its name speaks for must have so many people: the rarer the spelling, the more.
+    fn people_least(&self, mention: &Mention, posting: Posting) -> u32 {
+        let one_word = mention.end == mention.first + 1;
+        match (self.foreign > 0, posting.has(ALTERNATE), one_word && self.lower_case) {
+            (true, ..) => 20_000,
+            (false, true, _) if self.words.text(&self.words.tokens[mention.first]).is_ascii() => 20_000,
+            (false, _, true) => 3_000,
+            _ => 0,
+        }
+    }
+
+    /// "The Road to Damascus" leads there from a word that is no place.
+    fn is_a_way_to(&self, mention: &Mention) -> bool {
+        let tokens = &self.words.tokens;
+        let Some(to) = mention.first.checked_sub(1) else { return false };
+        to > 0 && self.words.text(&tokens[to]) == "to" && self.is_foreign(to - 1)
     }
 
     fn confidence(&self, posting: Posting, share: f64, about: usize) -> f32 {
@@ -343,21 +384,18 @@ impl<'l> Line<'l> {
 
     /// With a capital, or in a line that has none: after "in", "from", or with no other words.
     fn is_written_like_a_place(&self, mention: &Mention, tokens: &[Token]) -> bool {
-        if tokens[0].capital {
+        if tokens.iter().any(|token| token.capital) {
             return true;
         }
         let before = mention.first.checked_sub(1).map(|i| self.words.text(&self.words.tokens[i]));
         self.lower_case && before.is_some_and(is_preposition)
     }
 
-    /// "Paris Hilton", "Austin Mahone": a first name with another name beside it.
+    /// Another capital word, itself no place, stands directly beside it.
     fn is_part_of_a_name(&self, mention: &Mention) -> bool {
         let tokens = &self.words.tokens;
         let stranger = |i: usize| {
-            tokens.get(i).is_some_and(|t| {
-                t.kind == Kind::Word && t.capital && !is_filler(self.words.text(t))
-                    && !self.mentions.iter().any(|m| (m.first..m.end).contains(&i))
-            })
+            tokens.get(i).is_some_and(|token| token.capital) && self.is_foreign(i)
         };
         let after = tokens.get(mention.end).is_some_and(|t| t.gap <= Gap::Soft) && stranger(mention.end);
         let before = tokens[mention.first].gap <= Gap::Soft && mention.first > 0 && stranger(mention.first - 1);
