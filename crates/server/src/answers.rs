@@ -121,7 +121,7 @@ impl<'a> Row<'a> {
 
     /// A time that was selected as microseconds since 1970 (see [`micros`]).
     pub(crate) fn time(&self, name: &str) -> Option<Timestamp> {
-        self.whole(name).and_then(DateTime::from_timestamp_micros)
+        self.whole(&format!("{name}_us")).and_then(DateTime::from_timestamp_micros)
     }
 
     /// A list of texts.
@@ -136,7 +136,7 @@ impl<'a> Row<'a> {
     }
 }
 
-/// Selects a time as microseconds, so that no form of writing times matters.
+/// Selects a time as microseconds (`occurred_at` as `occurred_at_us`), so that no form of writing times matters.
 pub(crate) fn micros(column: &str) -> String {
-    format!("CAST({column} AS BIGINT) AS {column}")
+    format!("CAST({column} AS BIGINT) AS {column}_us")
 }

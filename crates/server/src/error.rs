@@ -26,7 +26,7 @@ pub struct Problem {
 
 /// An answer that is not what was asked for.
 #[derive(Debug, thiserror::Error)]
-#[error("{}", problem.message)]
+#[error("{}", .problem.message)]
 pub struct Error {
     status: StatusCode,
     problem: Problem,

@@ -6,9 +6,8 @@ use crate::app::App;
 use crate::error::Error;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use chrono::{DateTime, Duration, SubsecRound};
+use chrono::{DateTime, Duration, SubsecRound, Utc};
 use chrono_tz::Tz;
-use domain::{Clock, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -74,8 +73,8 @@ impl Dimension {
 /// From (inclusive) to (exclusive).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct TimeRange {
-    pub(crate) from: Timestamp,
-    pub(crate) to: Timestamp,
+    pub(crate) from: DateTime<Utc>,
+    pub(crate) to: DateTime<Utc>,
 }
 
 impl TimeRange {
@@ -109,10 +108,10 @@ pub(crate) struct Filter {
 pub(crate) struct FilterParams {
     /// Start, RFC 3339; a day before `to` when left out.
     #[param(inline)]
-    from: Option<Timestamp>,
+    from: Option<DateTime<Utc>>,
     /// End (exclusive), RFC 3339; now when left out.
     #[param(inline)]
-    to: Option<Timestamp>,
+    to: Option<DateTime<Utc>>,
     /// IANA time zone in which days begin, `UTC` when left out.
     tz: Option<String>,
     /// Name of a topic; may be given several times (any of them), as may all that follow.
@@ -164,7 +163,7 @@ const OTHERS: [&str; 14] = [
 
 impl Filter {
     /// Reads the query of a URL.
-    pub(crate) fn parse(query: &str, now: Timestamp) -> Result<Self, Error> {
+    pub(crate) fn parse(query: &str, now: DateTime<Utc>) -> Result<Self, Error> {
         let mut filter = Self {
             range: TimeRange { from: now, to: now },
             time_zone: Tz::UTC,
@@ -237,7 +236,7 @@ fn check_value(key: &str, value: &str) -> Result<(), Error> {
     Ok(())
 }
 
-fn parse_time(field: &str, value: &str) -> Result<Timestamp, Error> {
+fn parse_time(field: &str, value: &str) -> Result<DateTime<Utc>, Error> {
     DateTime::parse_from_rfc3339(value).map(|time| time.to_utc().trunc_subsecs(6)).map_err(|_| {
         Error::bad_field(field, format!("{field} is no time of the form 2026-11-23T07:00:00Z (RFC 3339)."))
     })
@@ -255,7 +254,11 @@ fn parse_reposts(value: &str) -> Result<bool, Error> {
     }
 }
 
-fn checked_range(from: Option<Timestamp>, to: Option<Timestamp>, now: Timestamp) -> Result<TimeRange, Error> {
+fn checked_range(
+    from: Option<DateTime<Utc>>,
+    to: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> Result<TimeRange, Error> {
     let to = to.unwrap_or(now);
     let from = from.unwrap_or(to - Duration::days(1));
     if from >= to {
@@ -291,7 +294,7 @@ impl FromRequestParts<Arc<App>> for Filter {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Error> {
-        Self::parse(parts.uri.query().unwrap_or(""), Clock::now(app.clock.as_ref()))
+        Self::parse(parts.uri.query().unwrap_or(""), app.clock.now())
     }
 }
 
@@ -299,7 +302,7 @@ impl FromRequestParts<Arc<App>> for Filter {
 mod tests {
     use super::*;
 
-    fn now() -> Timestamp {
+    fn now() -> DateTime<Utc> {
         "2026-11-23T07:00:00Z".parse().unwrap()
     }
 

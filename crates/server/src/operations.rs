@@ -3,7 +3,8 @@
 
 use async_trait::async_trait;
 use axum::body::Bytes;
-use domain::{Alert, AlertRule, DeadLetter, Error, Result, Timestamp};
+use chrono::{DateTime, Utc};
+use domain::{Alert, AlertRule, DeadLetter, Error, Result};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -17,13 +18,13 @@ pub struct SourceStatus {
     /// `connected`, `connecting`, `waiting`, `stopped`, `failed`.
     pub state: String,
     /// Since when it is in this state.
-    pub since: Option<Timestamp>,
+    pub since: Option<DateTime<Utc>>,
     /// Posts received since the process started.
     pub posts: u64,
     /// Posts received in the last minute.
     pub posts_per_minute: f64,
     /// When the newest post came.
-    pub last_post_at: Option<Timestamp>,
+    pub last_post_at: Option<DateTime<Utc>>,
     /// The last error in words, with what to do about it.
     pub last_error: Option<String>,
     /// What the posts read so far cost, in US dollars, where the platform charges.
@@ -46,7 +47,7 @@ pub struct TableReport {
 pub struct SystemReport {
     /// Version of the program.
     pub version: String,
-    pub started_at: Option<Timestamp>,
+    pub started_at: Option<DateTime<Utc>>,
     /// Roles that this process plays: `listen`, `understand`, `detect`, `serve`.
     pub roles: Vec<String>,
     /// Name and version of the language model; none when posts are kept without being understood.
@@ -161,12 +162,12 @@ pub trait Operations: Send + Sync {
     }
 
     /// No notifications of this alert until then. `None`: no such alert.
-    async fn silence(&self, _alert_id: &str, _until: Timestamp, _who: &str) -> Result<Option<Alert>> {
+    async fn silence(&self, _alert_id: &str, _until: DateTime<Utc>, _who: &str) -> Result<Option<Alert>> {
         Err(not_here("silencing alerts"))
     }
 
     /// The alerts that a rule would have opened in a stretch of history.
-    async fn back_test(&self, _rule: &AlertRule, _from: Timestamp, _to: Timestamp) -> Result<Vec<Alert>> {
+    async fn back_test(&self, _rule: &AlertRule, _from: DateTime<Utc>, _to: DateTime<Utc>) -> Result<Vec<Alert>> {
         Err(not_here("back-testing"))
     }
 

@@ -58,7 +58,7 @@ impl Server {
         }
         let service = self.router(shutdown.clone()).into_make_service_with_connect_info::<SocketAddr>();
         let stopped = shutdown.clone().cancelled_owned();
-        let serving = axum::serve(listener, service).with_graceful_shutdown(stopped);
+        let serving = axum::serve(listener, service).with_graceful_shutdown(stopped).into_future();
         let too_late = async {
             shutdown.cancelled().await;
             tokio::time::sleep(GRACE).await;

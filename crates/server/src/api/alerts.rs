@@ -11,8 +11,8 @@ use crate::query::{literal, time};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use chrono::{DateTime, Duration};
-use domain::{Alert, Clock, Timestamp};
+use chrono::{DateTime, Duration, Utc};
+use domain::Alert;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use utoipa::{IntoParams, ToSchema};
@@ -21,7 +21,7 @@ use utoipa::{IntoParams, ToSchema};
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct Told {
     channel: String,
-    at: Timestamp,
+    at: DateTime<Utc>,
 }
 
 /// One opening of a rule.
@@ -34,9 +34,9 @@ pub(crate) struct AlertView {
     state: String,
     severity: String,
     title: String,
-    opened_at: Timestamp,
-    updated_at: Option<Timestamp>,
-    resolved_at: Option<Timestamp>,
+    opened_at: DateTime<Utc>,
+    updated_at: Option<DateTime<Utc>>,
+    resolved_at: Option<DateTime<Utc>>,
     notified: Vec<Told>,
     anomalies: Vec<AnomalyView>,
 }
@@ -69,7 +69,7 @@ pub(crate) async fn alerts(
     let anomalies = with_ids(&app, &ids).await?;
     let views = each(&rows).map(|row| {
         let of_alert = row.texts("anomaly_ids");
-        let notified: Vec<(String, Timestamp)> = row.json("notified");
+        let notified: Vec<(String, DateTime<Utc>)> = row.json("notified");
         AlertView {
             alert_id: row.text("alert_id").unwrap_or_default(),
             rule: row.text("rule").unwrap_or_default(),

@@ -9,8 +9,7 @@ use crate::filter::{Dimension, Filter, FilterParams};
 use crate::query::{literal, time};
 use axum::Json;
 use axum::extract::State;
-use chrono::{DateTime, Duration};
-use domain::{Clock, Timestamp};
+use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use utoipa::{IntoParams, ToSchema};
@@ -49,9 +48,9 @@ pub(crate) struct AnomalyView {
     category: Option<String>,
     /// Length of the counting interval, seconds.
     interval_s: i64,
-    pub(crate) onset: Timestamp,
+    pub(crate) onset: DateTime<Utc>,
     /// None while it goes on.
-    ended_at: Option<Timestamp>,
+    ended_at: Option<DateTime<Utc>>,
     observed: f64,
     expected: f64,
     lower: f64,
@@ -63,7 +62,7 @@ pub(crate) struct AnomalyView {
     sentence: String,
     drivers: Vec<DriverView>,
     examples: Vec<ExampleView>,
-    detected_at: Option<Timestamp>,
+    detected_at: Option<DateTime<Utc>>,
 }
 
 fn columns() -> String {

@@ -9,7 +9,7 @@ use crate::filter::{Dimension, Filter, FilterParams};
 use crate::query::{self, COUNTS};
 use axum::Json;
 use axum::extract::State;
-use domain::{Clock, Rows};
+use domain::Rows;
 use futures::future::try_join_all;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;

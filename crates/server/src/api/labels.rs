@@ -7,7 +7,8 @@ use crate::auth::{Analyst, Viewer};
 use crate::error::Error;
 use axum::Json;
 use axum::extract::State;
-use domain::{Clock, PostId, SentimentLabel, Timestamp};
+use chrono::{DateTime, Utc};
+use domain::{PostId, SentimentLabel};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use utoipa::ToSchema;
@@ -18,7 +19,7 @@ const LABEL: &str = "label";
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Correction {
     by: String,
-    at: Timestamp,
+    at: DateTime<Utc>,
     /// `positive`, `negative`, `neutral` or `mixed`; none: as the model said.
     sentiment: Option<String>,
     /// None: as the model said.

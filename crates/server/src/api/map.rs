@@ -8,7 +8,6 @@ use crate::filter::{Filter, FilterParams};
 use crate::query::{self, COUNTS};
 use axum::Json;
 use axum::extract::State;
-use domain::Clock;
 use serde::Serialize;
 use std::sync::Arc;
 use utoipa::ToSchema;

@@ -10,8 +10,7 @@ use crate::filter::{Dimension, Filter, FilterParams, TimeRange};
 use crate::query::{self, COUNTS};
 use axum::Json;
 use axum::extract::State;
-use chrono::{DateTime, Duration};
-use domain::{Clock, Timestamp};
+use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -41,7 +40,7 @@ pub(crate) struct Overview {
     totals: Totals,
     previous: Totals,
     /// When the newest post of the whole lake was written; none: there is no post yet.
-    newest_at: Option<Timestamp>,
+    newest_at: Option<DateTime<Utc>>,
     /// Version of the lake that was read.
     version: u64,
 }
@@ -107,7 +106,7 @@ pub(crate) struct Series {
     by: Dimension,
     granularity_s: i64,
     /// Starts of the intervals, without gaps.
-    times: Vec<Timestamp>,
+    times: Vec<DateTime<Utc>>,
     /// The largest values first; beyond the twelfth they are summed up as `other`.
     lines: Vec<Line>,
     /// Anomalies of the topics in view whose onset lies within the range.
@@ -166,14 +165,14 @@ fn checked_granularity(asked: Option<i64>, range: TimeRange) -> Result<i64, Erro
 }
 
 /// The starts of all intervals that touch the range.
-fn intervals(range: TimeRange, origin: Timestamp, step_s: i64) -> Vec<Timestamp> {
+fn intervals(range: TimeRange, origin: DateTime<Utc>, step_s: i64) -> Vec<DateTime<Utc>> {
     let behind = (range.from - origin).num_microseconds().unwrap_or(0).div_euclid(step_s * 1_000_000);
     let first = origin + Duration::seconds(behind * step_s);
     let starts = (0..).map(|n| first + Duration::seconds(n * step_s));
     starts.take_while(|start| *start < range.to).collect()
 }
 
-fn lines(cells: impl Iterator<Item = (DateTime<chrono::Utc>, String, u64)>, times: &[Timestamp]) -> Vec<Line> {
+fn lines(cells: impl Iterator<Item = (DateTime<Utc>, String, u64)>, times: &[DateTime<Utc>]) -> Vec<Line> {
     let mut by_value: BTreeMap<String, Vec<u64>> = BTreeMap::new();
     for (at, value, mentions) in cells {
         if let Ok(place) = times.binary_search(&at) {
@@ -194,7 +193,7 @@ fn lines(cells: impl Iterator<Item = (DateTime<chrono::Utc>, String, u64)>, time
 mod tests {
     use super::*;
 
-    fn at(text: &str) -> Timestamp {
+    fn at(text: &str) -> DateTime<Utc> {
         text.parse().unwrap()
     }
 

@@ -2,8 +2,8 @@
 
 use super::labels::Correction;
 use crate::answers::{Row, micros};
-use chrono::DateTime;
-use domain::{EnrichedPost, EntityKind, Timestamp};
+use chrono::{DateTime, Utc};
+use domain::{EnrichedPost, EntityKind};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -38,8 +38,8 @@ pub(crate) struct PostView {
     author_followers: Option<i64>,
     /// Where people can read it; only http and https.
     url: Option<String>,
-    pub(crate) occurred_at: Timestamp,
-    received_at: Option<Timestamp>,
+    pub(crate) occurred_at: DateTime<Utc>,
+    received_at: Option<DateTime<Utc>>,
     language: Option<String>,
     text: String,
     /// The text in English, when it is not English itself and was translated.

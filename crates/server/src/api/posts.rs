@@ -11,8 +11,8 @@ use crate::filter::{Filter, FilterParams, TimeRange};
 use crate::query::{self, in_range, literal};
 use axum::Json;
 use axum::extract::State;
-use chrono::{DateTime, Duration};
-use domain::{Clock, PostId, Timestamp};
+use chrono::{DateTime, Duration, Utc};
+use domain::PostId;
 use futures::future::try_join_all;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -41,7 +41,7 @@ pub(crate) struct Posts {
 /// Which posts a page shows.
 struct Chosen {
     post_id: String,
-    at: Timestamp,
+    at: DateTime<Utc>,
     copies: u64,
 }
 
@@ -79,7 +79,7 @@ pub(crate) async fn posts(
     Ok(Json(Posts { posts: in_full(&app, &chosen).await?, next, version }))
 }
 
-fn parse_cursor(cursor: &str) -> Result<(Timestamp, String), Error> {
+fn parse_cursor(cursor: &str) -> Result<(DateTime<Utc>, String), Error> {
     let parsed = cursor.split_once('.').and_then(|(at, id)| {
         let at = DateTime::from_timestamp_micros(at.parse().ok()?)?;
         Some((at, PostId::parse(id).ok()?.as_str().to_owned()))
@@ -88,7 +88,7 @@ fn parse_cursor(cursor: &str) -> Result<(Timestamp, String), Error> {
 }
 
 /// Ids and times alone: only the chosen rows are then read in full.
-fn choice(filter: &Filter, after: Option<&(Timestamp, String)>, grouped: bool, limit: usize) -> String {
+fn choice(filter: &Filter, after: Option<&(DateTime<Utc>, String)>, grouped: bool, limit: usize) -> String {
     let conditions = query::posts_where(filter);
     let behind = |time: &str, id: &str| {
         after.map(|(at, post_id)| {
@@ -154,7 +154,7 @@ pub(crate) struct PostParams {
     /// `platform:native_id`.
     id: String,
     /// When it was written, if known: finds it much faster.
-    at: Option<Timestamp>,
+    at: Option<DateTime<Utc>>,
 }
 
 /// A phrase that says what the text is about.
@@ -172,7 +172,7 @@ pub(crate) struct CopyView {
     post_id: String,
     author: Option<String>,
     platform: String,
-    occurred_at: Timestamp,
+    occurred_at: DateTime<Utc>,
     url: Option<String>,
 }
 

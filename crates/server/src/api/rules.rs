@@ -7,8 +7,8 @@ use crate::error::Error;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use chrono::Duration;
-use domain::{AlertRule, Clock, Condition, Severity, Timestamp};
+use chrono::{DateTime, Duration, Utc};
+use domain::{AlertRule, Condition, Severity};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use utoipa::ToSchema;
@@ -234,8 +234,8 @@ pub(crate) struct WouldBeAlert {
     topic: Option<String>,
     severity: String,
     title: String,
-    opened_at: Timestamp,
-    resolved_at: Option<Timestamp>,
+    opened_at: DateTime<Utc>,
+    resolved_at: Option<DateTime<Utc>>,
 }
 
 /// The alerts that a rule would have opened in the last days.

@@ -7,7 +7,8 @@ use crate::error::Error;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use domain::{Clock, ErrorKind, QueryLimits, Timestamp};
+use chrono::{DateTime, Utc};
+use domain::{ErrorKind, QueryLimits};
 use futures::future::try_join_all;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -111,7 +112,7 @@ pub(crate) struct SavedQuery {
     name: String,
     sql: String,
     saved_by: String,
-    saved_at: Timestamp,
+    saved_at: DateTime<Utc>,
 }
 
 #[derive(Deserialize, ToSchema)]

@@ -8,7 +8,8 @@ use crate::operations::{Replayed, SourceStatus, SystemReport};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use domain::{DeadLetter, Timestamp};
+use chrono::{DateTime, Utc};
+use domain::DeadLetter;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use utoipa::{IntoParams, ToSchema};
@@ -77,7 +78,7 @@ pub(crate) struct DeadLetterView {
     reason: String,
     /// What came in, as far as it is text.
     payload: String,
-    occurred_at: Timestamp,
+    occurred_at: DateTime<Utc>,
 }
 
 impl From<DeadLetter> for DeadLetterView {

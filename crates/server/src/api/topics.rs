@@ -10,9 +10,9 @@ use crate::query::in_range;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use chrono::Duration;
+use chrono::{DateTime, Duration, Utc};
 use domain::topic::Query;
-use domain::{Author, Clock, Post, PostId, Provenance, Rows, SourceId, Timestamp, Topic};
+use domain::{Author, Post, PostId, Provenance, Rows, SourceId, Topic};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -50,13 +50,13 @@ fn checked_query(query: &str) -> Result<Query, Error> {
 pub(crate) struct TopicView {
     name: String,
     query: String,
-    created_at: Timestamp,
+    created_at: DateTime<Utc>,
     /// Mentions of the last day.
     mentions_day: u64,
     /// Mentions of the last seven days.
     mentions_week: u64,
     /// When it was last mentioned, within the last seven days.
-    newest_at: Option<Timestamp>,
+    newest_at: Option<DateTime<Utc>>,
 }
 
 /// All topics.
@@ -76,7 +76,7 @@ pub(crate) async fn list(State(app): State<Arc<App>>, _: Viewer) -> Result<Json<
         in_range(week)
     );
     let rows = app.answers.ask(sql, TOPICS_MAX * 2, now).await?;
-    let volumes: HashMap<String, (u64, u64, Option<Timestamp>)> = each(&rows)
+    let volumes: HashMap<String, (u64, u64, Option<DateTime<Utc>>)> = each(&rows)
         .filter_map(|row| Some((row.text("topic")?, (row.count("day"), row.count("week"), row.time("newest")))))
         .collect();
     let views = kept.into_iter().map(|(_, value)| {
@@ -143,7 +143,7 @@ pub(crate) struct Caught {
     post_id: String,
     text: String,
     author: Option<String>,
-    occurred_at: Timestamp,
+    occurred_at: DateTime<Utc>,
 }
 
 #[derive(Serialize, ToSchema)]

@@ -7,7 +7,7 @@ use crate::error::Error;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use domain::{Clock, Timestamp};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use utoipa::ToSchema;
@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 pub(crate) struct User {
     name: String,
     role: Role,
-    created_at: Timestamp,
+    created_at: DateTime<Utc>,
 }
 
 impl From<Account> for User {
@@ -109,7 +109,7 @@ pub(crate) struct TokenView {
     name: String,
     scope: TokenScope,
     created_by: String,
-    created_at: Timestamp,
+    created_at: DateTime<Utc>,
 }
 
 impl From<Token> for TokenView {

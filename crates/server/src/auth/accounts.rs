@@ -203,12 +203,7 @@ pub async fn set_password(state: &Arc<dyn StateStore>, name: &str) -> domain::Re
 
 /// Lets whoever holds `secret` push posts as `source`: for tokens that stand in the configuration. Said again it changes
 /// nothing.
-pub async fn allow_push(
-    state: &Arc<dyn StateStore>,
-    source: &str,
-    secret: &str,
-    now: Timestamp,
-) -> domain::Result<()> {
+pub async fn allow_push(state: &Arc<dyn StateStore>, source: &str, secret: &str, now: Timestamp) -> domain::Result<()> {
     let digest = secret::digest(secret);
     let scope = TokenScope::Push { source: source.to_owned() };
     let (id, name) = (digest[..12].to_owned(), format!("configured for {source}"));

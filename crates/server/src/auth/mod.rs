@@ -7,11 +7,10 @@ mod password;
 mod secret;
 mod who;
 
-pub(crate) use accounts::{Account, Accounts, Session, Token, TokenScope};
+pub(crate) use accounts::{Account, Accounts, Token, TokenScope};
 pub use accounts::{allow_push, create_first_admin, set_password};
 pub(crate) use attempts::Attempts;
-pub(crate) use password::PASSWORD_LENGTH_MIN;
-pub(crate) use who::{Admin, Analyst, SESSION_COOKIE, Via, Viewer, Who, bearer, cookie};
+pub(crate) use who::{Admin, Analyst, SESSION_COOKIE, Via, Viewer, bearer, cookie};
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

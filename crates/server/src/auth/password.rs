@@ -7,7 +7,7 @@ use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use tokio::sync::Semaphore;
 
 /// Shortest password accepted, characters.
-pub(crate) const PASSWORD_LENGTH_MIN: usize = 12;
+const PASSWORD_LENGTH_MIN: usize = 12;
 const PASSWORD_LENGTH_MAX: usize = 256;
 
 /// Each hashing takes 19 MiB and some tens of milliseconds of a core.

@@ -7,7 +7,6 @@ use crate::error::Error;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
-use domain::Clock;
 use std::sync::Arc;
 
 /// Name of the session's cookie.
