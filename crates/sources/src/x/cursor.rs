@@ -20,20 +20,19 @@ const ID_TIME_BITS: u32 = 22;
 struct Document {
     /// The highest id seen: X's ids grow with time.
     newest_id: Option<u64>,
-    /// From where on posts may be missing.
+    /// From where on posts may be missing, while no stream runs.
     gap_since_id: Option<u64>,
+    /// The same once the stream runs again: now a search finds all that is missing.
+    ready_since_id: Option<u64>,
     /// The gap that is being filled.
     filling_since_id: Option<u64>,
     posts_read: u64,
     posts_billed: u64,
 }
 
-impl Document {
-    /// Joins the gap that was being filled with the one that is open.
-    fn reopen(&mut self) {
-        let gaps = [self.gap_since_id.take(), self.filling_since_id.take()];
-        self.gap_since_id = gaps.into_iter().flatten().min();
-    }
+/// Two gaps as one: the search runs from the earlier beginning to the present anyway.
+fn join(one: Option<u64>, other: Option<u64>) -> Option<u64> {
+    one.into_iter().chain(other).min()
 }
 
 /// What a batch brought.
@@ -76,7 +75,8 @@ impl Cursor {
             Some(value) => serde_json::from_value(value).unwrap_or_default(),
             None => Document::default(),
         };
-        document.reopen();
+        let unfilled = join(document.ready_since_id.take(), document.filling_since_id.take());
+        document.gap_since_id = join(document.gap_since_id, unfilled);
         let read_at_start = (document.posts_read, document.posts_billed);
         let inner = Mutex::new(Inner { saved: document.clone(), document, saved_at: None });
         Ok(Self { store, key, inner, read_at_start })
@@ -113,11 +113,17 @@ impl Cursor {
         self.write(&mut inner).await
     }
 
-    /// The gap to fill, if one is open. A break from now on opens another; until [`Self::filled`], a crash opens this one
-    /// again.
+    /// The stream runs again. Only now may the gap be searched: what was published before this moment and is not in the
+    /// search is lost, what is published after it comes by the stream.
+    pub(super) async fn stream_runs(&self) {
+        let document = &mut self.inner.lock().await.document;
+        document.ready_since_id = join(document.ready_since_id, document.gap_since_id.take());
+    }
+
+    /// The gap to fill, if one is ready. Until [`Self::filled`], a crash opens it again.
     pub(super) async fn take_gap(&self) -> Option<u64> {
         let document = &mut self.inner.lock().await.document;
-        document.filling_since_id = document.gap_since_id.take();
+        document.filling_since_id = document.ready_since_id.take();
         document.filling_since_id
     }
 
@@ -128,9 +134,10 @@ impl Cursor {
         self.write(&mut inner).await
     }
 
-    /// The gap could not be filled to its end: it is open again.
+    /// The gap could not be filled to its end: it is to be taken again.
     pub(super) async fn give_gap_back(&self) {
-        self.inner.lock().await.document.reopen();
+        let document = &mut self.inner.lock().await.document;
+        document.ready_since_id = join(document.ready_since_id, document.filling_since_id.take());
     }
 
     pub(super) async fn save(&self) -> Result<()> {

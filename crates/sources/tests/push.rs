@@ -1,0 +1,80 @@
+//! Pushed bodies: every form, every refusal, an answer for each item.
+
+use chrono::{TimeZone, Utc};
+use domain::{ManualClock, PostQueue, SourceId};
+use sources::PushSource;
+use sources::push::{Error, Outcome, POSTS_MAX, Status};
+use std::sync::Arc;
+use testkit::MemoryQueue;
+
+fn source(queue: &Arc<MemoryQueue>) -> PushSource {
+    let clock = ManualClock::at(Utc.with_ymd_and_hms(2026, 11, 1, 12, 0, 0).unwrap());
+    PushSource::new(queue.clone(), Arc::new(clock), "reviews")
+}
+
+async fn accept(queue: &Arc<MemoryQueue>, body: &str, kind: Option<&str>) -> Result<Vec<Outcome>, Error> {
+    source(queue).accept(body.as_bytes(), kind, &SourceId("push:shop".into())).await
+}
+
+fn item(id: &str) -> String {
+    format!("{{\"id\":\"{id}\",\"text\":\"text\",\"created_at\":\"2026-10-01T00:00:00Z\"}}")
+}
+
+#[tokio::test]
+async fn each_item_has_its_answer() {
+    let queue = Arc::new(MemoryQueue::default());
+    let body = format!("[{}, {{\"id\":\"2\"}}, {}, {}, {{\"id\":\"9\",\"deleted\":true}}, 5]", item("1"), item("1"), item("3"));
+    let outcomes = accept(&queue, &body, Some("application/json; charset=utf-8")).await.unwrap();
+    let statuses: Vec<(usize, Status)> = outcomes.iter().map(|outcome| (outcome.index, outcome.status)).collect();
+    assert_eq!(
+        statuses,
+        [(0, Status::Stored), (1, Status::Rejected), (2, Status::Duplicate), (3, Status::Stored), (4, Status::Stored), (5, Status::Rejected)]
+    );
+    assert_eq!(outcomes[0].post_id.as_deref(), Some("reviews:1"));
+    assert_eq!(outcomes[1].reason.as_deref(), Some("there is no text"));
+    let depth = queue.depth().await.unwrap();
+    assert_eq!((depth.appended, depth.dead_letters), (3, 2));
+    let again = accept(&queue, &item("9"), None).await.unwrap();
+    assert_eq!(again[0].status, Status::Deleted, "it was deleted before");
+    let json = serde_json::to_string(&outcomes[0]).unwrap();
+    assert_eq!(json, r#"{"index":0,"post_id":"reviews:1","status":"stored"}"#);
+    assert_eq!(queue.posts()[0].source.0, "push:shop");
+}
+
+#[tokio::test]
+async fn lines_are_items_and_a_bad_line_is_one_bad_item() {
+    let queue = Arc::new(MemoryQueue::default());
+    let body = format!("{}\r\n\n{{broken\n{}", item("1"), item("2"));
+    let outcomes = accept(&queue, &body, Some("application/x-ndjson")).await.unwrap();
+    let statuses: Vec<Status> = outcomes.iter().map(|outcome| outcome.status).collect();
+    assert_eq!(statuses, [Status::Stored, Status::Rejected, Status::Stored]);
+}
+
+#[tokio::test]
+async fn calls_that_cannot_be_read_are_refused_as_a_whole() {
+    let queue = Arc::new(MemoryQueue::default());
+    let many = format!("[{}]", vec![item("1"); POSTS_MAX + 1].join(","));
+    let table = [
+        ("", None, 400, "empty"),
+        ("  \n", Some("application/x-ndjson"), 400, "empty"),
+        ("[{\"id\":1},", Some("application/json"), 400, "malformed"),
+        ("{} {}", Some("application/json"), 400, "NDJSON"),
+        ("id,text", Some("text/csv"), 415, "text/csv"),
+        (many.as_str(), None, 413, "1001 posts"),
+    ];
+    for (body, kind, status, part) in table {
+        let error = accept(&queue, body, kind).await.unwrap_err();
+        assert_eq!(error.status(), status, "{error}");
+        assert!(error.to_string().contains(part), "{error}");
+    }
+    assert_eq!(queue.depth().await.unwrap(), domain::QueueDepth::default(), "nothing of them is kept");
+}
+
+#[tokio::test]
+async fn a_full_queue_asks_the_caller_to_come_again() {
+    let queue = Arc::new(MemoryQueue::with_capacity(1));
+    accept(&queue, &item("1"), None).await.unwrap();
+    let error = accept(&queue, &format!("[{},{{}}]", item("2")), None).await.unwrap_err();
+    assert_eq!(error.status(), 429);
+    assert_eq!(queue.depth().await.unwrap().dead_letters, 0, "the caller has the posts still, the bad one too");
+}

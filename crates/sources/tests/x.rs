@@ -1,0 +1,275 @@
+//! The connector of X against the simulator: posts arrive exactly once whatever goes wrong, the rules follow the topics,
+//! and refusals are told in words.
+
+use domain::{ManualClock, PostQueue, Provenance, StateStore, SystemClock, Topic};
+use secrecy::SecretString;
+use sources::x::backoff::Ladders;
+use sources::x::status::{SharedStatus, State};
+use sources::{XConfig, XSource};
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use testkit::x_simulator::{Faults, Limits, SimulatedPost, read_posts};
+use testkit::{MemoryQueue, MemoryState, SimulatorConfig, XSimulator};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+const PATIENCE: Duration = Duration::from_secs(120);
+
+fn config(simulator: &XSimulator) -> XConfig {
+    XConfig {
+        base_url: simulator.url(),
+        keep_alive_timeout: Duration::from_millis(400),
+        ladders: Ladders {
+            network_step: Duration::from_millis(5),
+            network_max: Duration::from_millis(50),
+            http_first: Duration::from_millis(10),
+            http_max: Duration::from_millis(50),
+            rate_first: Duration::from_millis(20),
+            rate_max: Duration::from_millis(100),
+        },
+        gap_delay: Duration::from_millis(20),
+        ..XConfig::new(SecretString::from("simulator-token"))
+    }
+}
+
+fn topic(name: &str, query: &str) -> Topic {
+    Topic { name: name.into(), query: query.into(), created_at: testkit::posts::noon() }
+}
+
+/// Posts about deltas and unions, a second apart.
+fn posts(count: u64) -> Vec<SimulatedPost> {
+    (0..count)
+        .map(|n| SimulatedPost {
+            id: (1_900_000_000_000_000_000 + n * 4_194_304_000).to_string(),
+            text: format!("{} number {n} 😡 é", if n % 2 == 0 { "Delta" } else { "United" }),
+            created_at: format!("2025-03-12T10:{:02}:{:02}.000Z", n / 60 % 60, n % 60),
+            username: format!("user{}", n % 7),
+            location: None,
+            lat_lon: None,
+            language: Some("en".into()),
+            replaces: vec![],
+        })
+        .collect()
+}
+
+struct Running {
+    queue: Arc<MemoryQueue>,
+    state: Arc<MemoryState>,
+    status: SharedStatus,
+    topics: watch::Sender<Vec<Topic>>,
+    shutdown: CancellationToken,
+    task: JoinHandle<domain::Result<()>>,
+}
+
+impl Running {
+    fn start(config: XConfig, topics: Vec<Topic>) -> Self {
+        Self::start_with(config, topics, Arc::default(), Arc::default())
+    }
+
+    fn start_with(config: XConfig, topics: Vec<Topic>, queue: Arc<MemoryQueue>, state: Arc<MemoryState>) -> Self {
+        let (topics, listening) = watch::channel(topics);
+        let source = XSource::new(config, queue.clone(), state.clone(), Arc::new(SystemClock), listening).unwrap();
+        let status = source.status();
+        let shutdown = CancellationToken::new();
+        let task = tokio::spawn(source.run(shutdown.clone()));
+        Self { queue, state, status, topics, shutdown, task }
+    }
+
+    async fn stop(self) -> (Arc<MemoryQueue>, Arc<MemoryState>) {
+        self.shutdown.cancel();
+        self.task.await.unwrap().unwrap();
+        (self.queue, self.state)
+    }
+
+    fn status(&self) -> sources::x::XStatus {
+        self.status.get(domain::Clock::now(&SystemClock))
+    }
+}
+
+async fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let waiting = async {
+        while !done() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("waited in vain until {what}"));
+}
+
+fn ids(queue: &MemoryQueue) -> Vec<String> {
+    queue.posts().into_iter().map(|post| post.id.native_id().to_owned()).collect()
+}
+
+async fn serve(simulator: SimulatorConfig, posts: Vec<SimulatedPost>, topics: Vec<Topic>) {
+    let simulator = XSimulator::start(simulator, posts).await.unwrap();
+    let expected: HashSet<String> = simulator.post_ids().into_iter().collect();
+    let running = Running::start(config(&simulator), topics);
+    until("every post is there", || running.queue.posts().len() >= expected.len()).await;
+    until("the gaps are filled", || !running.status().filling_gap).await;
+    let status = running.status();
+    let (queue, state) = running.stop().await;
+    let arrived = ids(&queue);
+    let seen = simulator.seen();
+    assert_eq!(arrived.len(), expected.len(), "nothing twice");
+    assert_eq!(arrived.into_iter().collect::<HashSet<_>>(), expected, "nothing lost, nothing else");
+    for (fault, count) in [
+        ("broken lines", &seen.broken_lines),
+        ("disconnects", &seen.disconnects),
+        ("duplicates", &seen.duplicated),
+        ("unknown messages", &seen.unknown_messages),
+        ("edits", &seen.edits),
+        ("refusals by rate", &seen.rate_limited),
+        ("searches", &seen.searches),
+    ] {
+        assert!(count.load(Ordering::Relaxed) > 0, "no {fault} were met");
+    }
+    let posts = queue.posts();
+    let replacing = posts.iter().filter(|post| !post.replaces.is_empty()).count();
+    assert_eq!(replacing, simulator.replaced_ids().len(), "every edit names what it replaces");
+    assert!(posts.iter().any(|post| post.provenance == Provenance::Search), "gaps are known by their provenance");
+    assert_eq!(status.posts_billed, expected.len() as u64, "each post is paid once");
+    assert!((status.cost_usd - expected.len() as f64 * 0.005).abs() < 1e-6);
+    assert!(status.posts_read > status.posts_billed, "repeats are read, not paid");
+    assert_eq!(queue.depth().await.unwrap().dead_letters, 0, "lines cut off are no posts, and no dead letters");
+    let cursor = state.get("cursor", "x:x").await.unwrap().unwrap();
+    assert_eq!(cursor["posts_billed"], expected.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn posts_arrive_exactly_once_whatever_goes_wrong() {
+    let simulator = SimulatorConfig {
+        posts_per_second: 2_000.0,
+        keep_alive: Duration::from_millis(50),
+        limits: Limits { stream: 10_000, read_rules: 10_000, change_rules: 10_000, search: 100_000, ..Limits::default() },
+        faults: Faults { broken_line_share: 0.002, disconnect_share: 0.001, silent_after: Some(500), ..Faults::all(7) },
+        ..SimulatorConfig::default()
+    };
+    serve(simulator, posts(3_000), vec![topic("airlines", "delta OR united")]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_airline_posts_arrive_exactly_once_with_all_faults_on() {
+    let data = std::env::var("OVERHEARD_DATA").unwrap_or_else(|_| format!("{}/../../../shared/data", env!("CARGO_MANIFEST_DIR")));
+    let path = Path::new(&data).join("airline/tweets.jsonl");
+    if !path.exists() {
+        println!("skipped: {} is not there", path.display());
+        return;
+    }
+    let posts = read_posts(&path).unwrap();
+    assert_eq!(posts.len(), 14_485);
+    let simulator = SimulatorConfig {
+        posts_per_second: 3_000.0,
+        keep_alive: Duration::from_millis(50),
+        limits: Limits { stream: 10_000, read_rules: 10_000, change_rules: 10_000, search: 100_000, ..Limits::default() },
+        faults: Faults::all(3),
+        ..SimulatorConfig::default()
+    };
+    let query = "united OR southwestair OR jetblue OR americanair OR usairways OR virginamerica OR delta OR deltaassist OR ninadavuluri OR shannonwoodward";
+    serve(simulator, posts, vec![topic("airlines", query)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_follow_the_topics_and_others_rules_stay() {
+    let simulator = XSimulator::start(SimulatorConfig::default(), vec![]).await.unwrap();
+    let http = reqwest::Client::new();
+    let add = http.post(format!("{}/2/tweets/search/stream/rules", simulator.url()));
+    let body = r#"{"add":[{"value":"cats","tag":"somebody's"}]}"#;
+    add.bearer_auth("simulator-token").body(body).send().await.unwrap().error_for_status().unwrap();
+    let rules = || {
+        let mut rules: Vec<(String, String)> =
+            simulator.rules().into_iter().map(|(value, tag)| (value, tag.unwrap_or_default())).collect();
+        rules.sort();
+        rules
+    };
+    let pair = |value: &str, tag: &str| (value.to_owned(), tag.to_owned());
+    let running = Running::start(config(&simulator), vec![topic("airlines", "delta AND late"), topic("all", "lang:en")]);
+    until("connected", || running.status().state == State::Connected).await;
+    assert_eq!(rules(), [pair("cats", "somebody's"), pair("delta late", "overheard:airlines")]);
+    assert!(running.status().topics_left_out["all"].contains("lang:en"));
+    assert!(simulator.seen().dry_runs.load(Ordering::Relaxed) > 0, "tried first");
+    running.topics.send_replace(vec![topic("renamed", "delta AND late"), topic("new", "jetblue -ad"), topic("bad", "delta united -(")]);
+    let expected = [pair("cats", "somebody's"), pair("delta late", "overheard:renamed"), pair("jetblue -ad", "overheard:new")];
+    until("the rules changed", || rules() == expected).await;
+    until("the status says so", || running.status().rules == 2).await;
+    assert_eq!(simulator.seen().connections.load(Ordering::Relaxed), 1, "no reconnection for a change of rules");
+    running.topics.send_replace(vec![]);
+    until("our rules are gone", || rules() == [pair("cats", "somebody's")]).await;
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_goes_on_where_it_was_and_fills_what_it_missed() {
+    let simulator = SimulatorConfig {
+        posts_per_second: 1_000.0,
+        limits: Limits { search: 10_000, ..Limits::default() },
+        ..SimulatorConfig::default()
+    };
+    let simulator = XSimulator::start(simulator, posts(600)).await.unwrap();
+    let topics = vec![topic("airlines", "delta OR united")];
+    let running = Running::start(config(&simulator), topics.clone());
+    until("some posts are there", || running.queue.posts().len() >= 100).await;
+    let (queue, state) = running.stop().await;
+    assert!(queue.posts().len() < 600, "stopped before the end");
+    until("the rest is published without us", || simulator.finished()).await;
+    let running = Running::start_with(config(&simulator), topics, queue, state);
+    until("the rest is searched for", || running.queue.posts().len() >= 600).await;
+    assert!(running.status().posts_from_gaps > 0);
+    let (queue, _) = running.stop().await;
+    assert_eq!(ids(&queue).into_iter().collect::<HashSet<_>>().len(), 600);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deletions_take_effect() {
+    let faults = Faults { deletion_share: 1.0, ..Faults::default() };
+    let simulator = SimulatorConfig { posts_per_second: 1_000.0, faults, ..SimulatorConfig::default() };
+    let simulator = XSimulator::start(simulator, posts(20)).await.unwrap();
+    let running = Running::start(config(&simulator), vec![topic("airlines", "delta OR united")]);
+    until("posts and deletions are there", || running.queue.records().len() >= 40).await;
+    let (queue, _) = running.stop().await;
+    assert_eq!(queue.posts().len(), 20);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_says_in_words_whether_x_lets_us_in() {
+    let open = XSimulator::start(SimulatorConfig::default(), vec![]).await.unwrap();
+    let closed = XSimulator::start(SimulatorConfig { not_enrolled: true, ..SimulatorConfig::default() }, vec![]).await.unwrap();
+    let busy = Limits { read_rules: 0, ..Limits::default() };
+    let busy = XSimulator::start(SimulatorConfig { limits: busy, ..SimulatorConfig::default() }, vec![]).await.unwrap();
+    let wrong = XConfig { bearer_token: SecretString::from("wrong"), ..config(&open) };
+    let nowhere = XConfig { base_url: "http://127.0.0.1:9".into(), ..config(&open) };
+    let table = [
+        (config(&open), true, "lets us in", ""),
+        (wrong, false, "does not accept the bearer token", "developer console"),
+        (config(&closed), false, "client-not-enrolled", "plan"),
+        (config(&busy), false, "slow down", "wait"),
+        (nowhere, false, "can't be reached", "network"),
+    ];
+    for (config, ok, summary, advice) in table {
+        let check = XSource::check(&config, &SystemClock).await.unwrap();
+        assert_eq!(check.ok, ok, "{check:?}");
+        assert!(check.summary.contains(summary), "{check:?}");
+        assert!(check.advice.unwrap_or_default().contains(advice));
+    }
+    let bad = XConfig { base_url: "api.x.com".into(), ..config(&open) };
+    assert!(XSource::check(&bad, &ManualClock::at(testkit::posts::noon())).await.unwrap_err().to_string().contains("https://"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_connection_is_tried_again_and_told() {
+    let simulator = SimulatorConfig { not_enrolled: true, ..SimulatorConfig::default() };
+    let simulator = XSimulator::start(simulator, vec![]).await.unwrap();
+    let running = Running::start(config(&simulator), vec![topic("a", "delta")]);
+    until("it waits", || matches!(running.status().state, State::Waiting { .. })).await;
+    assert!(running.status().last_error.unwrap().contains("client-not-enrolled"));
+    assert!(running.status().connected_since.is_none());
+    running.stop().await;
+}
+
+#[test]
+fn the_token_is_never_shown() {
+    let config = XConfig::new(SecretString::from("very-secret-token"));
+    assert!(!format!("{config:?}").contains("very-secret"));
+}
