@@ -22,8 +22,6 @@ pub struct CarryConfig {
     pub linger: Duration,
     /// After this a lease that was not acked is lent again.
     pub lease: Duration,
-    /// How often the lake is tidied.
-    pub maintain_every: Duration,
 }
 
 impl Default for CarryConfig {
@@ -33,7 +31,6 @@ impl Default for CarryConfig {
             batch_target: Duration::from_millis(1_500),
             linger: Duration::from_millis(700),
             lease: Duration::from_secs(300),
-            maintain_every: Duration::from_secs(300),
         }
     }
 }
@@ -81,22 +78,14 @@ impl Carry {
         finish(committing.take()).await
     }
 
-    /// Carries until nothing is waiting: for imports that run by themselves.
-    pub async fn drain(self: Arc<Self>) -> Result<()> {
-        while let Some(lease) = self.queue.lease(self.config.batch_max.min(2_000), self.config.lease).await? {
-            let (lease, understood) = self.understand(lease).await?;
-            self.commit(lease, understood).await?;
-        }
-        Ok(())
-    }
-
     async fn next_lease(&self, size: usize, shutdown: &CancellationToken) -> Result<Option<Lease>> {
+        // Returns early when there is something to lend; another process may lend instead, then it takes its time.
+        tokio::select! {
+            () = self.queue.wait(Duration::from_secs(1)) => {}
+            () = shutdown.cancelled() => return Ok(None),
+        }
         let waiting = self.queue.depth().await?.waiting;
         if waiting == 0 {
-            tokio::select! {
-                () = self.queue.wait(Duration::from_secs(1)) => {}
-                () = shutdown.cancelled() => {}
-            }
             return Ok(None);
         }
         if (waiting as usize) < size {

@@ -4,6 +4,9 @@
 
 pub mod understand;
 pub mod carry;
+pub mod watch;
 
 pub use carry::{Carry, CarryConfig, Committed};
 pub use understand::Understand;
+pub use watch::counts::moment;
+pub use watch::{AnomalyListener, Watch, WatchConfig};

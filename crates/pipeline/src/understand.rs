@@ -21,12 +21,12 @@ pub struct Understood {
 /// The engines of the stage. Topics can be replaced while it runs.
 pub struct Understand {
     enricher: Arc<dyn Enricher>,
-    gazetteer: Arc<Gazetteer>,
+    gazetteer: &'static Gazetteer,
     topics: RwLock<Arc<TopicMatcher>>,
 }
 
 impl Understand {
-    pub fn new(enricher: Arc<dyn Enricher>, gazetteer: Arc<Gazetteer>, topics: TopicMatcher) -> Self {
+    pub fn new(enricher: Arc<dyn Enricher>, gazetteer: &'static Gazetteer, topics: TopicMatcher) -> Self {
         Self { enricher, gazetteer, topics: RwLock::new(Arc::new(topics)) }
     }
 

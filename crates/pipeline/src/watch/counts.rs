@@ -1,0 +1,121 @@
+//! The questions that the watch asks the lake: counts per interval, topic and category in event time, and the counts of
+//! every dimension inside and before an anomaly. Plain SQL over the tables; nothing is kept.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use domain::{Analytics, Error, QueryLimits, Result, Timestamp};
+use serde_json::Value;
+use std::time::Duration;
+
+/// Limits of the watch's own questions: a year of 15-minute intervals of a hundred series.
+const LIMITS: QueryLimits = QueryLimits { rows_max: 4_000_000, timeout: Duration::from_secs(120) };
+
+/// Name of the series over everything that comes in, whatever the topic.
+pub const EVERYTHING: &str = "everything";
+
+/// What is counted: a topic, or a category within it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SeriesKey {
+    pub topic: String,
+    pub category: Option<String>,
+}
+
+/// Mentions of one series in one interval.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Count {
+    /// Begin of the interval.
+    pub at: Timestamp,
+    pub key: SeriesKey,
+    pub mentions: f64,
+}
+
+/// A stretch of event time, `from <= occurred_at < to`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stretch {
+    pub from: Timestamp,
+    pub to: Timestamp,
+}
+
+impl Stretch {
+    /// As a condition, with the partition's day beside the moment so that other days are not read.
+    pub fn condition(&self) -> String {
+        let at = |moment: Timestamp| moment.to_rfc3339_opts(SecondsFormat::Micros, true);
+        format!(
+            "event_date BETWEEN DATE '{}' AND DATE '{}' AND occurred_at >= TIMESTAMP '{}' AND occurred_at < TIMESTAMP '{}'",
+            self.from.date_naive(),
+            self.to.date_naive(),
+            at(self.from),
+            at(self.to),
+        )
+    }
+}
+
+/// A text as a SQL literal.
+pub fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// The condition that a row belongs to a series.
+pub fn of_series(key: &SeriesKey) -> String {
+    let topic = match key.topic.as_str() {
+        EVERYTHING => "TRUE".to_owned(),
+        topic => format!("array_has(topics, {})", literal(topic)),
+    };
+    match &key.category {
+        Some(category) => format!("{topic} AND category = {}", literal(category)),
+        None => topic,
+    }
+}
+
+/// First and last event time in the lake; `None` while it is empty.
+pub async fn span(analytics: &dyn Analytics) -> Result<Option<(Timestamp, Timestamp)>> {
+    let rows = analytics.query("SELECT min(occurred_at), max(occurred_at) FROM sentiment", LIMITS).await?.rows;
+    match rows.first().map(Vec::as_slice) {
+        Some([Value::String(first), Value::String(last)]) => Ok(Some((moment(first)?, moment(last)?))),
+        _ => Ok(None),
+    }
+}
+
+/// Counts of all series in a stretch that begins and ends on whole intervals, in order of time. Intervals without a
+/// mention are left out.
+pub async fn counts(analytics: &dyn Analytics, stretch: Stretch, interval_s: u32) -> Result<Vec<Count>> {
+    let bin = format!("date_bin(INTERVAL '{interval_s} seconds', occurred_at, TIMESTAMP '1970-01-01T00:00:00Z')");
+    let within = stretch.condition();
+    let sql = format!(
+        "SELECT {bin} AS at, {everything} AS topic, CAST(NULL AS VARCHAR) AS category, count(*) AS n \
+           FROM sentiment WHERE {within} GROUP BY 1 \
+         UNION ALL \
+         SELECT at, topic, CAST(NULL AS VARCHAR) AS category, count(*) AS n FROM \
+           (SELECT {bin} AS at, unnest(topics) AS topic FROM sentiment WHERE {within}) GROUP BY 1, 2 \
+         UNION ALL \
+         SELECT at, topic, category, count(*) AS n FROM \
+           (SELECT {bin} AS at, unnest(topics) AS topic, category FROM sentiment \
+             WHERE {within} AND category IS NOT NULL) GROUP BY 1, 2, 3 \
+         ORDER BY 1",
+        everything = literal(EVERYTHING),
+    );
+    let rows = analytics.query(&sql, LIMITS).await?.rows;
+    rows.iter().map(|row| count(row)).collect()
+}
+
+fn count(row: &[Value]) -> Result<Count> {
+    let [Value::String(at), Value::String(topic), category, mentions] = row else {
+        return Err(Error::stop(format!("a count has an unexpected form: {row:?}")));
+    };
+    Ok(Count {
+        at: moment(at)?,
+        key: SeriesKey { topic: topic.clone(), category: category.as_str().map(str::to_owned) },
+        mentions: mentions.as_f64().unwrap_or(0.0),
+    })
+}
+
+/// A timestamp of an answer.
+pub fn moment(text: &str) -> Result<Timestamp> {
+    DateTime::parse_from_rfc3339(text)
+        .map(|moment| moment.with_timezone(&Utc))
+        .map_err(|error| Error::stop(format!("{text:?} is no timestamp of the lake: {error}")))
+}
+
+/// Runs one of the watch's questions.
+pub async fn ask(analytics: &dyn Analytics, sql: &str) -> Result<Vec<Vec<Value>>> {
+    Ok(analytics.query(sql, LIMITS).await?.rows)
+}

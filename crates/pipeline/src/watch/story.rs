@@ -1,0 +1,40 @@
+//! From an incident to the anomaly that people read: the evidence is asked of the lake, `detect` says what it means.
+
+use super::Watch;
+use super::counts::{SeriesKey, Stretch};
+use super::evidence;
+use detect::Change;
+use domain::{Anomaly, Result, Timestamp};
+use chrono::Duration;
+
+/// Tells one change of one incident.
+pub(super) async fn tell(
+    watch: &Watch,
+    key: &SeriesKey,
+    change: &Change,
+    interval_s: u32,
+    now: Timestamp,
+) -> Result<Anomaly> {
+    let incident = change.incident();
+    let to = incident.last + Duration::seconds(i64::from(interval_s));
+    let evidence = evidence::gather(watch.analytics.as_ref(), key, Stretch { from: incident.onset, to }).await?;
+    let ended = matches!(change, Change::Ended(_) | Change::Adopted(_));
+    Ok(Anomaly {
+        id: super::anomaly_id(key, interval_s, incident),
+        topic: key.topic.clone(),
+        category: key.category.clone(),
+        interval_s,
+        onset: incident.onset,
+        end: ended.then_some(to),
+        observed: incident.observed,
+        expected: incident.expected,
+        lower: incident.lower,
+        upper: incident.upper,
+        score: incident.score,
+        severity: incident.severity,
+        sentence: format!("{} {}", evidence.observed, evidence.baseline),
+        drivers: Vec::new(),
+        examples: Vec::new(),
+        detected_at: now,
+    })
+}
