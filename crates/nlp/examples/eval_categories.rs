@@ -148,7 +148,7 @@ fn embeddings(posts: &[Labelled]) -> Result<HashMap<String, Vec<f32>>, Box<dyn E
     let texts: Vec<&str> =
         posts.iter().map(|(text, _)| text.as_str()).chain(descriptions.iter().map(String::as_str)).collect();
     let started = Instant::now();
-    let embedded = model.embed(&texts).into_iter().collect::<nlp::Result<Vec<_>>>()?;
+    let embedded = model.embed(&texts)?;
     println!("{} embeddings in {:.1} s", texts.len(), started.elapsed().as_secs_f32());
     Ok(texts.into_iter().map(str::to_owned).zip(embedded).collect())
 }

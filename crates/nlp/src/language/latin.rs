@@ -114,18 +114,25 @@ fn visit(words: &str, bits: u32, mut visit: impl FnMut(u32)) {
         bordered.push('_');
         bordered.extend(word.chars().take(30));
         bordered.push('_');
-        visit(spread(hash(&bordered, 7)) >> shift);
+        // Whole words begin from another state, lest a short word be its own n-gram.
+        visit(spread(bordered.iter().fold(HASH_START ^ 7, |hash, &c| add(hash, c))) >> shift);
         for start in 0..bordered.len() {
-            for n in 2..=4 {
-                let Some(ngram) = bordered.get(start..start + n) else { break };
-                visit(spread(hash(ngram, 0)) >> shift);
+            let mut hash = HASH_START;
+            for (n, &c) in bordered[start..].iter().take(4).enumerate() {
+                hash = add(hash, c);
+                if n > 0 {
+                    visit(spread(hash) >> shift);
+                }
             }
         }
     }
 }
 
-fn hash(chars: &[char], seed: u32) -> u32 {
-    chars.iter().fold(2_166_136_261 ^ seed, |hash, &c| (hash ^ c as u32).wrapping_mul(16_777_619))
+/// FNV-1a over characters instead of bytes.
+const HASH_START: u32 = 2_166_136_261;
+
+fn add(hash: u32, c: char) -> u32 {
+    (hash ^ c as u32).wrapping_mul(16_777_619)
 }
 
 /// The high bits of a product hold the most: Fibonacci hashing.

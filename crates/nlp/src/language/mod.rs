@@ -35,10 +35,18 @@ pub struct LanguageIdentifier {
     model: FastText,
     /// The ISO code of each of the model's labels; several labels may share one.
     codes: Vec<String>,
+    /// How common each code is, in nats.
+    priors: Vec<f32>,
+    /// The first label with the same code, by label.
+    first_label: Vec<usize>,
     latin: LatinModel,
     /// For each code, the class of the second opinion.
     latin_class: Vec<usize>,
+    /// Classes of the second opinion.
     hindi: usize,
+    rest: usize,
+    /// The model's own label of Hindi.
+    hindi_label: usize,
 }
 
 impl LanguageIdentifier {
@@ -58,7 +66,11 @@ impl LanguageIdentifier {
             class(REST).ok_or_else(|| Error::Invalid("the language tables lack the class of the rest".into()))?;
         let hindi = class("hi").ok_or_else(|| Error::Invalid("the language tables lack Hindi".into()))?;
         let latin_class = codes.iter().map(|code| class(code).filter(|&c| c != hindi).unwrap_or(rest)).collect();
-        Ok(Self { model, codes, latin, latin_class, hindi })
+        let priors = codes.iter().map(|code| script::prior(code)).collect();
+        let hindi_label = codes.iter().position(|code| code == "hi").unwrap_or(usize::MAX);
+        let first = |code: &String| codes.iter().position(|other| other == code).unwrap_or(usize::MAX);
+        let first_label = codes.iter().map(first).collect();
+        Ok(Self { model, priors, first_label, codes, latin, latin_class, hindi, rest, hindi_label })
     }
 
     /// The language of a text, with the platform's own claim (BCP 47) as a weak hint.
@@ -84,35 +96,41 @@ impl LanguageIdentifier {
     fn scores(&self, evidence: &Evidence, probabilities: &[f32], hint: Option<&str>) -> Vec<f32> {
         let enough = (evidence.letters as f32 / LETTERS_ENOUGH).min(1.0);
         let hint = hint.and_then(script::hinted);
-        let claimed = |code: &str| if hint.as_deref() == Some(code) { HINT } else { 0.0 };
-        let prior = |code: &str| (1.1 - enough) * script::prior(code) + claimed(code);
+        let rarity = 1.1 - enough;
         let mut scores: Vec<f32> =
-            probabilities.iter().zip(&self.codes).map(|(p, code)| (p + 1e-4).ln() + prior(code)).collect();
+            probabilities.iter().zip(&self.priors).map(|(p, prior)| (p + 1e-4).ln() + rarity * prior).collect();
+        if let Some(hint) = &hint {
+            let claimed = scores.iter_mut().zip(&self.codes).filter(|(_, code)| *code == hint);
+            claimed.for_each(|(score, _)| *score += HINT);
+        }
         if !evidence.latin {
             return scores;
         }
-        let second = self.latin.probabilities(&evidence.words);
         let weight = SECOND_OPINION * enough;
-        let opinion = |class: usize| weight * (second[class] + 1e-3).ln();
-        let rest = self.latin.classes.iter().position(|class| class == REST);
-        for (score, &class) in scores.iter_mut().zip(&self.latin_class) {
-            *score += opinion(class) - if Some(class) == rest { RARE } else { 0.0 };
-        }
-        scores.push(ROMANISED_HINDI.ln() + opinion(self.hindi) + prior("hi") - 2.0 * (1.0 - enough));
+        let mut opinions = self.latin.probabilities(&evidence.words);
+        opinions.iter_mut().for_each(|p| *p = weight * (*p + 1e-3).ln());
+        opinions[self.rest] -= RARE;
+        scores.iter_mut().zip(&self.latin_class).for_each(|(score, &class)| *score += opinions[class]);
+        let claimed = if hint.as_deref() == Some("hi") { HINT } else { 0.0 };
+        let short = 2.0 * (1.0 - enough);
+        let hindi = ROMANISED_HINDI.ln() + opinions[self.hindi] + rarity * script::prior("hi") + claimed - short;
+        scores.push(hindi);
         scores
     }
 
     fn decide(&self, mut scores: Vec<f32>) -> Language {
         softmax(&mut scores);
-        let code = |index: usize| self.codes.get(index).map_or("hi", String::as_str);
         let Some(best) = (0..scores.len()).max_by(|&a, &b| scores[a].total_cmp(&scores[b])) else {
             return Language::default();
         };
-        let confidence: f32 = (0..scores.len()).filter(|&i| code(i) == code(best)).map(|i| scores[i]).sum();
+        // Hindi in Latin letters stands behind the labels and adds to Hindi.
+        let first = |index: usize| self.first_label.get(index).copied().unwrap_or(self.hindi_label);
+        let confidence: f32 = (0..scores.len()).filter(|&i| first(i) == first(best)).map(|i| scores[i]).sum();
         if confidence < UNDECIDED_BELOW {
             return Language { code: "und".into(), confidence: 0.0 };
         }
-        Language { code: code(best).to_owned(), confidence: confidence.min(1.0) }
+        let code = self.codes.get(first(best)).map_or("hi", String::as_str);
+        Language { code: code.to_owned(), confidence: confidence.min(1.0) }
     }
 }
 
