@@ -1,1 +1,27 @@
-//! The `alerts` room; see ARCHITECTURE.md.
+//! Tells people once: rules judged against facts (`evaluate`), the life of an alert (`AlertBook`), the words of each
+//! channel (`words`), an outbox that survives restarts (`outbox`), and the notifiers. Relies on `domain::StateStore` for all
+//! that must outlive the process. Never notifies twice for one onset; never calls an address that the rules forbid.
+
+mod book;
+mod evaluate;
+mod facts;
+mod quiet;
+mod digest;
+mod outbox;
+mod service;
+pub mod words;
+pub mod notifiers;
+mod address;
+mod error;
+#[cfg(test)]
+mod golden;
+
+pub use address::AddressPolicy;
+pub use book::{AlertBook, Policy, StoredAlert};
+pub use digest::Digest;
+pub use error::Error;
+pub use evaluate::{Finding, evaluate};
+pub use facts::{Facts, SourceFacts, WindowFacts, windows_needed};
+pub use outbox::{Delivery, Entry, Outbox};
+pub use quiet::QuietHours;
+pub use service::{Config, Service};

@@ -1,0 +1,65 @@
+//! Every template against its golden file under `golden/`; `OVERHEARD_GOLDEN=update` writes them, then read the diff.
+
+use crate::notifiers;
+use crate::words::{Template, render, sample};
+use domain::{AlertRule, Condition, Notification, Severity};
+
+fn notification(kind: &str) -> Notification {
+    let rule = AlertRule {
+        name: "storms".into(),
+        topic: Some("late flight".into()),
+        condition: Condition::Anomaly { severity_min: Severity::Medium },
+        channels: vec!["desk".into()],
+        cooldown_s: 0,
+        quiet_hours: None,
+        enabled: true,
+    };
+    let mut alert = sample(&rule, "2015-02-22T22:00:00Z".parse().unwrap());
+    alert.anomalies[0].examples[0].text = "<!channel> [free](http://evil.example) *win*\nnow & forever".into();
+    Notification { id: "a1:desk:opened".into(), channel: "desk".into(), kind: kind.into(), alert }
+}
+
+fn check(name: &str, text: &str) {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("golden").join(name);
+    if std::env::var("OVERHEARD_GOLDEN").is_ok_and(|mode| mode == "update") {
+        std::fs::write(&path, text).unwrap();
+    }
+    let expected = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(text, expected, "{name} differs; OVERHEARD_GOLDEN=update writes it");
+}
+
+#[test]
+fn every_template_gives_its_golden_text() {
+    let link = Some("https://overheard.example/anomalies");
+    for kind in ["opened", "resolved", "test"] {
+        let notification = notification(kind);
+        check(&format!("{kind}.text.txt"), &render(Template::Text, &notification, link).unwrap());
+        check(&format!("{kind}.short.txt"), &render(Template::Short, &notification, link).unwrap());
+    }
+    let notification = notification("opened");
+    check("opened.email.html", &render(Template::Html, &notification, link).unwrap());
+    check("opened.slack.txt", &render(Template::Slack, &notification, link).unwrap());
+}
+
+#[test]
+fn every_channel_gives_its_golden_payload() {
+    let link = Some("https://overheard.example/anomalies");
+    let notification = notification("opened");
+    let pretty = |value: &serde_json::Value| serde_json::to_string_pretty(value).unwrap() + "\n";
+    check("opened.slack.json", &pretty(&notifiers::slack::message(&notification, link).unwrap()));
+    check("opened.teams.json", &pretty(&notifiers::teams::message(&notification, link)));
+    let body: serde_json::Value = serde_json::from_str(&notifiers::webhook::body(&notification).unwrap()).unwrap();
+    check("opened.webhook.json", &pretty(&body));
+    check("opened.email.subject.txt", &(notifiers::email::subject(&notification) + "\n"));
+}
+
+#[test]
+fn words_of_strangers_carry_no_markup() {
+    let notification = notification("opened");
+    let slack = notifiers::slack::message(&notification, None).unwrap().to_string();
+    assert!(!slack.contains("<!channel>"), "{slack}");
+    let html = render(Template::Html, &notification, None).unwrap();
+    assert!(!html.contains("<!channel>"), "{html}");
+    let teams = notifiers::teams::message(&notification, None).to_string();
+    assert!(!teams.contains("[free](http"), "{teams}");
+}

@@ -1,0 +1,94 @@
+//! Mail by SMTP, as plain text and HTML. The mail server is the operator's own choice and may be internal.
+
+use crate::error::Error;
+use crate::words::{Template, kind_words, render};
+use async_trait::async_trait;
+use domain::{ErrorKind, Notification, Notifier, Result};
+use lettre::message::{Mailbox, MultiPart};
+use lettre::transport::smtp::authentication::Credentials;
+use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
+use secrecy::{ExposeSecret, SecretString};
+
+/// How the mail server is reached.
+#[derive(Debug, Clone)]
+pub struct Smtp {
+    pub host: String,
+    /// None: the usual port of the encryption.
+    pub port: Option<u16>,
+    /// `tls` (from the first byte), `starttls`, or `none` (a server on this machine).
+    pub encryption: String,
+    pub username: Option<String>,
+    pub password: Option<SecretString>,
+    /// `Overheard <alerts@example.org>`.
+    pub from: String,
+}
+
+/// One list of recipients.
+pub struct Email {
+    channel: String,
+    from: Mailbox,
+    to: Vec<Mailbox>,
+    link: Option<String>,
+    transport: AsyncSmtpTransport<Tokio1Executor>,
+}
+
+impl Email {
+    pub fn new(channel: impl Into<String>, smtp: &Smtp, to: &[String], link: Option<String>) -> Result<Self, Error> {
+        let mailbox = |text: &str| text.parse::<Mailbox>().map_err(|_| Error::Mailbox(text.to_owned()));
+        let mut builder = match smtp.encryption.as_str() {
+            "none" => AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&smtp.host),
+            "starttls" => AsyncSmtpTransport::<Tokio1Executor>::starttls_relay(&smtp.host)?,
+            _ => AsyncSmtpTransport::<Tokio1Executor>::relay(&smtp.host)?,
+        };
+        if let Some(port) = smtp.port {
+            builder = builder.port(port);
+        }
+        if let (Some(username), Some(password)) = (&smtp.username, &smtp.password) {
+            builder = builder.credentials(Credentials::new(username.clone(), password.expose_secret().to_owned()));
+        }
+        let to = to.iter().map(|to| mailbox(to)).collect::<Result<Vec<_>, _>>()?;
+        Ok(Self { channel: channel.into(), from: mailbox(&smtp.from)?, to, link, transport: builder.build() })
+    }
+
+    fn message(&self, notification: &Notification) -> Result<Message> {
+        let link = self.link.as_deref();
+        let plain = render(Template::Text, notification, link)?;
+        let html = render(Template::Html, notification, link)?;
+        let mut message = Message::builder()
+            .from(self.from.clone())
+            // The same notification has the same Message-ID: a mail reader shows a repeat once.
+            .message_id(Some(format!("<{}@overheard>", crate::book::alert_id("mail", Some(&notification.id), notification.alert.opened_at))))
+            .subject(subject(notification));
+        for to in &self.to {
+            message = message.to(to.clone());
+        }
+        message
+            .multipart(MultiPart::alternative_plain_html(plain, html))
+            .map_err(|e| domain::Error::caused(ErrorKind::Reject, "mail can't be written", e))
+    }
+}
+
+/// The first line of the title, short enough for a list of mails.
+pub(crate) fn subject(notification: &Notification) -> String {
+    let title = notification.alert.title.replace('*', "");
+    let title = title.split([':', '\n']).next().unwrap_or_default();
+    let short: String = title.chars().filter(|c| !c.is_control()).take(100).collect();
+    format!("[{}] {short}", kind_words(notification))
+}
+
+#[async_trait]
+impl Notifier for Email {
+    fn channel(&self) -> &str {
+        &self.channel
+    }
+
+    async fn notify(&self, notification: &Notification) -> Result<()> {
+        match self.transport.send(self.message(notification)?).await {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let kind = if error.is_permanent() { ErrorKind::Reject } else { ErrorKind::Retry };
+                Err(domain::Error::caused(kind, "mail was not taken", error))
+            }
+        }
+    }
+}

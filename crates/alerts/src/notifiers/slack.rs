@@ -1,0 +1,60 @@
+//! Slack, by an incoming webhook.
+
+use super::deliver;
+use crate::address::AddressPolicy;
+use crate::error::Error;
+use crate::words::{Template, kind_words, render};
+use async_trait::async_trait;
+use domain::{Notification, Notifier, Result};
+use secrecy::{ExposeSecret, SecretString};
+
+/// Longest text of a section block.
+const TEXT_MAX: usize = 2900;
+
+/// One Slack channel.
+pub struct Slack {
+    channel: String,
+    url: SecretString,
+    link: Option<String>,
+    client: reqwest::Client,
+}
+
+impl Slack {
+    /// `url` is the incoming webhook, a secret in itself; `link` leads to the dashboard.
+    pub fn new(channel: impl Into<String>, url: SecretString, link: Option<String>, policy: AddressPolicy) -> Result<Self, Error> {
+        policy.check(url.expose_secret())?;
+        Ok(Self { channel: channel.into(), url, link, client: policy.client()? })
+    }
+}
+
+/// Slack's message: a header line for notifications on the phone, the text, where it comes from.
+pub(crate) fn message(notification: &Notification, link: Option<&str>) -> Result<serde_json::Value, Error> {
+    let text: String = render(Template::Slack, notification, link)?.chars().take(TEXT_MAX).collect();
+    let fallback = render(Template::Short, notification, link)?;
+    let alert = &notification.alert;
+    let mut context = format!("Rule {} · since {}", alert.rule, crate::words::since(alert).format("%Y-%m-%d %H:%M UTC"));
+    if let Some(link) = link {
+        context.push_str(&format!(" · <{link}|dashboard>"));
+    }
+    Ok(serde_json::json!({
+        "text": fallback.trim(),
+        "unfurl_links": false,
+        "blocks": [
+            {"type": "section", "text": {"type": "mrkdwn", "text": text.trim()}},
+            {"type": "context", "elements": [{"type": "mrkdwn", "text": context}]},
+        ],
+        "metadata": {"event_type": "overheard_alert", "event_payload": {"id": notification.id, "kind": kind_words(notification)}},
+    }))
+}
+
+#[async_trait]
+impl Notifier for Slack {
+    fn channel(&self) -> &str {
+        &self.channel
+    }
+
+    async fn notify(&self, notification: &Notification) -> Result<()> {
+        let message = message(notification, self.link.as_deref())?;
+        deliver(self.client.post(self.url.expose_secret()).json(&message)).await
+    }
+}

@@ -1,0 +1,98 @@
+//! Microsoft Teams, by a workflow's webhook ("when a Teams webhook request is received"), as an adaptive card.
+
+use super::deliver;
+use crate::address::AddressPolicy;
+use crate::error::Error;
+use crate::words::{emphasised, kind_words, line};
+use async_trait::async_trait;
+use domain::{Notification, Notifier, Result, Severity};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
+
+/// One Teams channel.
+pub struct Teams {
+    channel: String,
+    url: SecretString,
+    link: Option<String>,
+    client: reqwest::Client,
+}
+
+impl Teams {
+    /// `url` is the workflow's address, a secret in itself; `link` leads to the dashboard.
+    pub fn new(channel: impl Into<String>, url: SecretString, link: Option<String>, policy: AddressPolicy) -> Result<Self, Error> {
+        policy.check(url.expose_secret())?;
+        Ok(Self { channel: channel.into(), url, link, client: policy.client()? })
+    }
+}
+
+/// The message that carries the card.
+pub(crate) fn message(notification: &Notification, link: Option<&str>) -> Value {
+    let alert = &notification.alert;
+    let head = format!("{} · severity {}", kind_words(notification), alert.severity.as_str());
+    let colour = if alert.severity >= Severity::High { "Attention" } else { "Warning" };
+    let mut body = vec![
+        json!({"type": "TextBlock", "text": head, "weight": "Bolder", "color": colour}),
+        json!({"type": "TextBlock", "text": emphasised(&escape(&alert.title, false), "**", "**"), "wrap": true, "size": "Medium"}),
+    ];
+    let worst = alert.anomalies.iter().max_by(|a, b| a.score.total_cmp(&b.score));
+    if let Some(anomaly) = worst {
+        let facts: Vec<Value> = anomaly
+            .drivers
+            .iter()
+            .take(6)
+            .map(|d| {
+                let new = if d.new { ", never seen before" } else { "" };
+                let value = format!("{}: {:.0} against {:.0}{new}", escape(&d.value, true), d.observed, d.expected);
+                json!({"title": d.dimension.replace('_', " "), "value": value})
+            })
+            .collect();
+        if !facts.is_empty() {
+            body.push(json!({"type": "FactSet", "facts": facts}));
+        }
+        for post in anomaly.examples.iter().take(3) {
+            body.push(json!({"type": "TextBlock", "text": escape(&line(&post.text), true), "wrap": true, "isSubtle": true}));
+        }
+    }
+    let since = crate::words::since(alert).format("%Y-%m-%d %H:%M UTC");
+    let foot = format!("Rule {} · since {since}", escape(&alert.rule, true));
+    body.push(json!({"type": "TextBlock", "text": foot, "isSubtle": true, "size": "Small"}));
+    let actions: Vec<Value> =
+        link.map(|link| json!({"type": "Action.OpenUrl", "title": "Open the dashboard", "url": link})).into_iter().collect();
+    json!({
+        "type": "message",
+        "attachments": [{
+            "contentType": "application/vnd.microsoft.card.adaptive",
+            "content": {
+                "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
+                "type": "AdaptiveCard",
+                "version": "1.4",
+                "body": body,
+                "actions": actions,
+            },
+        }],
+    })
+}
+
+/// Markdown's signs as signs; stars of our own sentences stay for the emphasis.
+fn escape(text: &str, stars: bool) -> String {
+    let mut out = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        if matches!(c, '[' | ']' | '_' | '`' | '#' | '\\') || (c == '*' && stars) {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out
+}
+
+#[async_trait]
+impl Notifier for Teams {
+    fn channel(&self) -> &str {
+        &self.channel
+    }
+
+    async fn notify(&self, notification: &Notification) -> Result<()> {
+        let message = message(notification, self.link.as_deref());
+        deliver(self.client.post(self.url.expose_secret()).json(&message)).await
+    }
+}

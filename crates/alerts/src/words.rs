@@ -1,0 +1,224 @@
+//! The words that people read, one template per kind of channel. Texts of posts are strangers' words: they are cut to a
+//! line, and escaped for the channel, so that a post can neither call a whole Slack channel nor add a link to a mail.
+
+use crate::book::alert_id;
+use crate::error::Error;
+use domain::{Alert, AlertRule, AlertState, Anomaly, Driver, ExamplePost, Notification, Severity, Timestamp};
+use minijinja::{AutoEscape, Environment, Value, context};
+use std::sync::LazyLock;
+
+/// Longest line of a post's text, characters.
+const LINE_MAX: usize = 240;
+
+/// The kinds of text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Template {
+    /// Log, plain mail, SNS.
+    Text,
+    /// Mail.
+    Html,
+    /// Slack's markup.
+    Slack,
+    /// One line.
+    Short,
+}
+
+impl Template {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text.txt",
+            Self::Html => "email.html",
+            Self::Slack => "slack.txt",
+            Self::Short => "sms.txt",
+        }
+    }
+}
+
+static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(environment);
+
+fn environment() -> Environment<'static> {
+    let mut environment = Environment::new();
+    environment.set_auto_escape_callback(|name| if name.ends_with(".html") { AutoEscape::Html } else { AutoEscape::None });
+    for (name, source) in [
+        ("text.txt", include_str!("templates/text.txt.j2")),
+        ("email.html", include_str!("templates/email.html.j2")),
+        ("slack.txt", include_str!("templates/slack.txt.j2")),
+        ("sms.txt", include_str!("templates/sms.txt.j2")),
+    ] {
+        environment.add_template(name, source).expect("templates are compiled in and tested");
+    }
+    environment.add_filter("plain", |text: String| text.replace('*', ""));
+    environment.add_filter("html", |text: String| Value::from_safe_string(emphasised(&escape_html(&text), "<b>", "</b>")));
+    environment.add_filter("slack", |text: String| escape_slack(&text));
+    environment.add_filter("slack_literal", |text: String| escape_slack(&text.replace(['*', '_', '~', '`'], " ")));
+    environment.add_filter("line", |text: String| line(&text));
+    environment.add_filter("count", count);
+    environment.add_filter("percent", |share: f64| format!("{:.0} %", share * 100.0));
+    environment.add_filter("words", |name: String| name.replace('_', " "));
+    environment.add_filter("web", |url: String| web(&url));
+    environment
+}
+
+/// The text of a notification for a kind of channel; `link` leads to the dashboard.
+pub fn render(template: Template, notification: &Notification, link: Option<&str>) -> Result<String, Error> {
+    let alert = &notification.alert;
+    let (drivers, examples) = reasons(alert);
+    let drivers: Vec<Value> = drivers.iter().map(driver_value).collect();
+    let examples: Vec<Value> = examples.iter().map(example_value).collect();
+    let others = alert.anomalies.iter().filter(|a| a.sentence != alert.title && notification.kind != "digest");
+    let more: Vec<Value> = others.take(5).map(|a| context! { sentence => a.sentence.as_str() }).collect();
+    let text = ENVIRONMENT.get_template(template.name())?.render(context! {
+        kind_words => kind_words(notification),
+        title => alert.title.as_str(),
+        more,
+        drivers,
+        examples,
+        rule => alert.rule.as_str(),
+        topic => alert.topic.as_deref(),
+        severity => alert.severity.as_str(),
+        since => since(alert).format("%Y-%m-%d %H:%M UTC").to_string(),
+        link,
+    })?;
+    Ok(text)
+}
+
+/// `New`, `Worse`, `Over`, `Test`, `Daily digest`.
+pub fn kind_words(notification: &Notification) -> &'static str {
+    match notification.kind.as_str() {
+        "updated" => "Worse",
+        "resolved" => "Over",
+        "test" => "Test, nothing happened",
+        "digest" => "Daily digest",
+        _ => "New",
+    }
+}
+
+/// When it began: the first onset, else the opening.
+pub fn since(alert: &Alert) -> Timestamp {
+    alert.anomalies.iter().map(|a| a.onset).min().unwrap_or(alert.opened_at)
+}
+
+/// The strongest anomaly's drivers and examples.
+fn reasons(alert: &Alert) -> (Vec<Driver>, Vec<ExamplePost>) {
+    let worst = alert.anomalies.iter().max_by(|a, b| a.score.total_cmp(&b.score));
+    worst.map_or_else(Default::default, |a| {
+        (a.drivers.iter().take(6).cloned().collect(), a.examples.iter().take(3).cloned().collect())
+    })
+}
+
+fn driver_value(driver: &Driver) -> Value {
+    context! {
+        dimension => driver.dimension.as_str(),
+        value => driver.value.as_str(),
+        observed => driver.observed,
+        expected => driver.expected,
+        contribution => driver.contribution,
+        new => driver.new,
+    }
+}
+
+fn example_value(post: &ExamplePost) -> Value {
+    context! { text => post.text.as_str(), url => post.url.as_deref(), copies => post.copies }
+}
+
+/// A made-up alert for `alerts test`: every part of a message shows.
+pub fn sample(rule: &AlertRule, now: Timestamp) -> Alert {
+    let topic = rule.topic.clone().unwrap_or_else(|| "all topics".into());
+    let sentence =
+        format!("Mentions of *{topic}* are 6.2× what is normal for this hour (412 against 66): *snow*, *DFW*, *rebook* explain most of it; 81 % negative.");
+    let driver = |dimension: &str, value: &str, observed: f64, expected: f64, contribution: f64| Driver {
+        dimension: dimension.into(),
+        value: value.into(),
+        observed,
+        expected,
+        contribution,
+        new: expected == 0.0,
+    };
+    let anomaly = Anomaly {
+        id: alert_id("sample", Some(&topic), now),
+        topic: topic.clone(),
+        category: None,
+        interval_s: 3600,
+        onset: now,
+        end: None,
+        observed: 412.0,
+        expected: 66.0,
+        lower: 31.0,
+        upper: 118.0,
+        score: 0.83,
+        severity: Severity::High,
+        sentence: sentence.clone(),
+        drivers: vec![
+            driver("key_phrase", "snow", 160.0, 4.0, 0.45),
+            driver("entity", "DFW", 92.0, 0.0, 0.27),
+            driver("category", "cancelled flight", 210.0, 18.0, 0.55),
+        ],
+        examples: vec![ExamplePost {
+            post_id: "sample:1".into(),
+            text: "This is a sample post: three hours on hold & still <nobody> answers".into(),
+            url: Some("https://example.org/posts/1".into()),
+            sentiment: Some("negative".into()),
+            copies: 3,
+        }],
+        detected_at: now,
+    };
+    Alert {
+        id: anomaly.id.clone(),
+        rule: rule.name.clone(),
+        topic: rule.topic.clone(),
+        state: AlertState::Open,
+        opened_at: now,
+        updated_at: now,
+        resolved_at: None,
+        severity: Severity::High,
+        title: sentence,
+        anomalies: vec![anomaly],
+        notified: Vec::new(),
+    }
+}
+
+/// `*word*` into the given marks; a lone star stays.
+pub(crate) fn emphasised(text: &str, open: &str, close: &str) -> String {
+    let stars = text.matches('*').count();
+    let (mut out, mut inside) = (String::with_capacity(text.len() + 16), false);
+    for (index, part) in text.split('*').enumerate() {
+        if index > 0 {
+            let last_odd = index == stars && stars % 2 == 1;
+            out.push_str(if last_odd { "*" } else if inside { close } else { open });
+            inside = !inside;
+        }
+        out.push_str(part);
+    }
+    out
+}
+
+fn escape_html(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+fn escape_slack(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+/// One line, cut at a character, white space and control characters folded.
+pub(crate) fn line(text: &str) -> String {
+    let text = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|w| !w.is_empty()).collect::<Vec<_>>().join(" ");
+    match text.char_indices().nth(LINE_MAX) {
+        Some((cut, _)) => format!("{}…", &text[..cut]),
+        None => text,
+    }
+}
+
+/// Web addresses only: a `javascript:` link of a post goes nowhere.
+fn web(url: &str) -> String {
+    if url.starts_with("https://") || url.starts_with("http://") { url.to_owned() } else { "about:blank".to_owned() }
+}
+
+/// 12.4 k, 412, 3.5.
+fn count(value: f64) -> String {
+    match value {
+        v if v >= 10_000.0 => format!("{:.1} k", v / 1000.0),
+        v if v >= 10.0 || v.fract() == 0.0 => format!("{v:.0}"),
+        v => format!("{v:.1}"),
+    }
+}
