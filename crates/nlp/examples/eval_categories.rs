@@ -35,7 +35,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let posts = read_posts()?;
     let cache = embeddings(&posts)?;
     let embed = |texts: &[&str]| -> nlp::Result<Vec<Vec<f32>>> {
-        Ok(texts.iter().map(|text| cache.get(*text).cloned().unwrap_or_default()).collect())
+        Ok(texts.iter().map(|text| cache.get(*text).cloned().unwrap_or_else(|| vec![0.0])).collect())
     };
     for per_class in [0, 8, 16, 64] {
         let started = Instant::now();

@@ -176,7 +176,7 @@ mod tests {
             ("fi", "juna on taas myöhässä, en jaksa enää odottaa"),
             ("vi", "chuyến bay lại bị hoãn, mệt quá đi"),
             ("tl", "na-delay na naman ang flight ko, nakakainis talaga"),
-            ("sw", "ndege imechelewa tena leo, nimechoka sana kusubiri"),
+            ("sw", "Rais wa Kenya amesema leo kuwa serikali itaendelea na mpango huo kwa wananchi"),
             ("ka", "რეისი ისევ გადაიდო"),
         ] {
             assert_eq!(code(text), expected, "{text}");
