@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 /// How often posts are published: in small groups, as they come in life.
 const TICK: Duration = Duration::from_millis(10);
@@ -62,9 +62,17 @@ enum End {
     Broken,
 }
 
+/// What became of one post on one connection.
+enum Delivery {
+    NoRule,
+    Sent,
+    Over(End),
+}
+
 async fn serve(shared: &Shared, sender: &Sender) -> End {
     let mut published = shared.published.subscribe();
     let mut next = *published.borrow();
+    let mut silent_since = Instant::now();
     loop {
         let until = *published.borrow_and_update();
         while next < until {
@@ -75,17 +83,22 @@ async fn serve(shared: &Shared, sender: &Sender) -> End {
             };
             next += order.len();
             for place in order {
-                if let Some(end) = deliver(shared, sender, &shared.posts[place]).await {
-                    return end;
+                match deliver(shared, sender, &shared.posts[place]).await {
+                    Delivery::Over(end) => return end,
+                    Delivery::Sent => silent_since = Instant::now(),
+                    Delivery::NoRule => {}
                 }
             }
         }
         tokio::select! {
-            changed = timeout(shared.config.keep_alive, published.changed()) => {
-                if !matches!(changed, Ok(Ok(()))) && !send(sender, "\r\n".into()).await {
+            () = tokio::time::sleep_until(silent_since + shared.config.keep_alive) => {
+                if !send(sender, "\r\n".into()).await {
                     return End::Clean;
                 }
+                silent_since = Instant::now();
             }
+            // The sender of this channel lives as long as the simulator.
+            _changed = published.changed() => {}
             () = sender.closed() => return End::Clean,
         }
     }
@@ -103,11 +116,11 @@ async fn send(sender: &Sender, line: String) -> bool {
     sender.send(Ok(Bytes::from(line))).await.is_ok()
 }
 
-/// Sends one post with its faults; gives the end when the connection is over.
-async fn deliver(shared: &Shared, sender: &Sender, post: &SimulatedPost) -> Option<End> {
+/// Sends one post with its faults.
+async fn deliver(shared: &Shared, sender: &Sender, post: &SimulatedPost) -> Delivery {
     let rules = shared.rules().matching(post);
     if rules.is_empty() {
-        return None;
+        return Delivery::NoRule;
     }
     let faults = &shared.config.faults;
     let line = json!({"data": post.data(), "includes": {"users": [post.user()]}, "matching_rules": rules}).to_string();
@@ -124,7 +137,7 @@ async fn deliver(shared: &Shared, sender: &Sender, post: &SimulatedPost) -> Opti
             cut -= 1;
         }
         send(sender, line[..cut].to_owned()).await;
-        return Some(End::Broken);
+        return Delivery::Over(End::Broken);
     }
     if fault(shared, |faults| faults.drip_share) {
         for piece in line.as_bytes().chunks(line.len() / 5 + 1) {
@@ -134,7 +147,7 @@ async fn deliver(shared: &Shared, sender: &Sender, post: &SimulatedPost) -> Opti
         }
         send(sender, "\r\n".into()).await;
     } else if !send(sender, format!("{line}\r\n")).await {
-        return Some(End::Clean);
+        return Delivery::Over(End::Clean);
     }
     let delivered = count(&shared.seen.delivered) + 1;
     count_edit(shared, post);
@@ -150,19 +163,19 @@ async fn deliver(shared: &Shared, sender: &Sender, post: &SimulatedPost) -> Opti
     if fault(shared, |faults| faults.operational_disconnect_share) {
         count(&shared.seen.disconnects);
         send(sender, format!("{DISCONNECT}\r\n")).await;
-        return Some(End::Clean);
+        return Delivery::Over(End::Clean);
     }
     if faults.silent_after == Some(delivered) {
         count(&shared.seen.disconnects);
         // Not a sound until the client gives up.
         sender.closed().await;
-        return Some(End::Clean);
+        return Delivery::Over(End::Clean);
     }
     if fault(shared, |faults| faults.disconnect_share) {
         count(&shared.seen.disconnects);
-        return Some(End::Clean);
+        return Delivery::Over(End::Clean);
     }
-    None
+    Delivery::Sent
 }
 
 fn count_edit(shared: &Shared, post: &SimulatedPost) {
