@@ -98,7 +98,7 @@ impl LanguageIdentifier {
         let hint = hint.and_then(script::hinted);
         let rarity = 1.1 - enough;
         let mut scores: Vec<f32> =
-            probabilities.iter().zip(&self.priors).map(|(p, prior)| (p + 1e-4).ln() + rarity * prior).collect();
+            probabilities.iter().zip(&self.priors).map(|(p, prior)| floored_ln(*p) + rarity * prior).collect();
         if let Some(hint) = &hint {
             let claimed = scores.iter_mut().zip(&self.codes).filter(|(_, code)| *code == hint);
             claimed.for_each(|(score, _)| *score += HINT);
@@ -132,6 +132,13 @@ impl LanguageIdentifier {
         let code = self.codes.get(first(best)).map_or("hi", String::as_str);
         Language { code: code.to_owned(), confidence: confidence.min(1.0) }
     }
+}
+
+/// Logarithm of a probability, from below at one in ten thousand. Most labels get next to nothing: no logarithm for them.
+fn floored_ln(p: f32) -> f32 {
+    const FLOOR: f32 = 1e-4;
+    const FLOOR_LN: f32 = -9.210_34;
+    if p < 1e-7 { FLOOR_LN } else { (p + FLOOR).ln() }
 }
 
 #[cfg(test)]
