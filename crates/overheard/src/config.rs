@@ -90,7 +90,7 @@ pub enum ChannelKind {
 pub struct ChannelConfig {
     pub name: String,
     pub kind: ChannelKind,
-    /// Address, where it is no secret.
+    /// Address, where it is no secret; email: name of the mail server.
     #[serde(default)]
     pub url: String,
     /// Environment variable that holds the address.
@@ -115,7 +115,8 @@ pub struct RuleConfig {
     #[serde(default)]
     pub topic: Option<String>,
     /// `low`, `medium`, `high` or `critical`.
-    pub severity_min: String,
+    #[schemars(with = "String")]
+    pub severity_min: domain::Severity,
     pub channels: Vec<String>,
     #[serde(default = "an_hour")]
     pub cooldown_s: u64,

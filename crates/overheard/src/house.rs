@@ -3,12 +3,20 @@
 use crate::config::{self, Config};
 use anyhow::{Context, Result};
 use domain::topic::TopicMatcher;
-use domain::{Clock, Enricher, StateStore, SystemClock, Topic};
+use domain::{
+    Clock, DeadLetter, Post, PostQueue, Provenance, Record, SourceId, StateStore, SystemClock, Topic,
+};
 use lake::Lake;
+use nlp::categories::CategorySet;
 use pipeline::Understand;
 use places::Gazetteer;
 use queue::Embedded;
-use std::path::Path;
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+use server::Replayed;
+use sources::record::{Origin, Parsed};
+use sources::x::{XConfig, XSource};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The clock of the running program.
@@ -38,7 +46,7 @@ fn lake_settings(config: &Config) -> lake::Config {
 pub(crate) async fn open_lake(config: &Config) -> Result<Arc<Lake>> {
     let folder = config.data.join("lake");
     make_folder(&folder)?;
-    let opened = Lake::open(&folder, lake_settings(config), clock()).await;
+    let opened = Lake::open(&folder.to_string_lossy(), lake_settings(config), clock()).await;
     Ok(Arc::new(opened.with_context(|| format!("open the lake {}", folder.display()))?))
 }
 
@@ -51,7 +59,7 @@ pub(crate) async fn open_lake_read_only(config: &Config) -> Result<Arc<Lake>> {
             config.data.display()
         );
     }
-    let opened = Lake::open_read_only(&folder, lake_settings(config), clock()).await;
+    let opened = Lake::open_read_only(&folder.to_string_lossy(), lake_settings(config), clock()).await;
     Ok(Arc::new(opened.with_context(|| format!("open the lake {}", folder.display()))?))
 }
 
@@ -63,22 +71,131 @@ pub(crate) async fn topics(state: &dyn StateStore) -> Result<Vec<Topic>> {
 }
 
 /// The language engine as configured.
-pub(crate) fn enricher(config: &Config) -> Result<Arc<dyn Enricher>> {
-    let mut settings = nlp::Config { threads: config.understand.threads, ..nlp::Config::default() };
-    if config.understand.enabled {
-        let folder = config::model_folder(&config.understand.model).context(
+pub(crate) fn language(config: &Config) -> Result<nlp::Understanding> {
+    let u = &config.understand;
+    let mut settings = nlp::Config::default();
+    if u.threads > 0 {
+        settings.threads = u.threads;
+    }
+    let folder = config::model_folder(&u.model);
+    let lid = folder.as_deref().and_then(Path::parent).map(|models| models.join("lid.176.ftz"));
+    settings.language_model = lid.filter(|file| file.exists());
+    if u.enabled {
+        settings.model_dir = Some(folder.context(
             "the shipped language model was not found beside the program: name its folder in understand.model, \
              or keep posts without understanding them with understand.enabled = false",
-        )?;
-        settings.lid_path = folder.parent().map(|models| models.join("lid.176.ftz")).filter(|file| file.exists());
-        settings.model_dir = Some(folder);
+        )?);
+        settings.categories = categories(config)?;
+        settings.sentiment_model = (!u.sentiment_model.is_empty()).then(|| PathBuf::from(&u.sentiment_model));
     }
-    Ok(Arc::new(nlp::Understanding::load(&settings).context("load the language model")?))
+    nlp::Understanding::load(&settings).context("load the language model")
+}
+
+/// The user's own categories, if he named a file.
+pub(crate) fn categories(config: &Config) -> Result<Option<CategorySet>> {
+    let file = &config.understand.categories;
+    if file.is_empty() {
+        return Ok(None);
+    }
+    let text = std::fs::read_to_string(file).with_context(|| format!("read the categories {file}"))?;
+    CategorySet::parse(&text).map(Some).with_context(|| format!("read the categories {file}"))
 }
 
 /// The understanding stage with its engines.
 pub(crate) fn understand(config: &Config, topics: Vec<Topic>) -> Result<Arc<Understand>> {
     let matcher = TopicMatcher::new(topics).map_err(|error| anyhow::anyhow!("{error}"))?;
     let gazetteer = Gazetteer::embedded().context("read the gazetteer")?;
-    Ok(Arc::new(Understand::new(enricher(config)?, gazetteer, matcher)))
+    Ok(Arc::new(Understand::new(Arc::new(language(config)?), gazetteer, matcher)))
+}
+
+/// Sends a dead letter through the parser once more; the letter itself is left where it is.
+pub(crate) async fn replay(queue: &Embedded, letter: &DeadLetter) -> domain::Result<Replayed> {
+    let origin = Origin {
+        source: SourceId(letter.source.clone()),
+        platform: "x".into(),
+        provenance: Provenance::File,
+        received_at: clock().now(),
+    };
+    let mut parsed = Parsed::default();
+    sources::record::parse(letter.payload.as_bytes(), &origin, &mut parsed);
+    if let Some(rejection) = parsed.rejections.into_iter().next() {
+        return Ok(Replayed { accepted: 0, reason: Some(rejection.reason) });
+    }
+    let accepted = parsed.records.len() as u64;
+    queue.append(parsed.records).await?;
+    Ok(Replayed { accepted, reason: None })
+}
+
+/// Replays the letters with these ids (none: all); those that pass are taken out. Returns how many passed and failed.
+pub(crate) async fn replay_dead_letters(queue: &Embedded, ids: &[u64]) -> Result<(u64, u64)> {
+    let (mut passed, mut failed) = (0, 0);
+    for letter in queue.dead_letters(usize::MAX).await? {
+        if !ids.is_empty() && !ids.contains(&letter.id) {
+            continue;
+        }
+        if replay(queue, &letter).await?.reason.is_some() {
+            failed += 1;
+        } else {
+            queue.remove_dead_letter(letter.id).await?;
+            passed += 1;
+        }
+    }
+    Ok((passed, failed))
+}
+
+/// The post of a row `post_id, source, platform, provenance, received_at, payload` of `raw`.
+pub(crate) fn post_from_raw(row: &[Value]) -> Result<Post> {
+    let field = |index: usize| row.get(index).and_then(Value::as_str).context("read a row of raw");
+    let origin = Origin {
+        source: SourceId(field(1)?.to_owned()),
+        platform: field(2)?.to_owned(),
+        provenance: serde_json::from_value(json!(field(3)?)).context("read the provenance")?,
+        received_at: pipeline::moment(field(4)?)?,
+    };
+    let mut parsed = Parsed::default();
+    sources::record::parse(field(5)?.as_bytes(), &origin, &mut parsed);
+    let wanted = field(0)?;
+    let posts = parsed.records.into_iter().filter_map(|record| match record {
+        Record::Post(post) => Some(*post),
+        Record::Deletion(_) => None,
+    });
+    let found = posts.into_iter().find(|post| post.id.as_str() == wanted);
+    found.with_context(|| format!("the payload of {wanted} can't be read any more"))
+}
+
+fn x_config(config: &Config) -> Result<XConfig> {
+    let x = &config.sources.x;
+    Ok(XConfig {
+        base_url: x.base_url.trim_end_matches('/').to_owned(),
+        cost_per_post_usd: x.cost_per_post,
+        ..XConfig::new(x.token()?)
+    })
+}
+
+/// The X connector; `topics` is what it listens for, now and whenever it changes.
+pub(crate) fn x_source(
+    config: &Config,
+    queue: Arc<Embedded>,
+    topics: tokio::sync::watch::Receiver<Vec<Topic>>,
+) -> Result<XSource> {
+    XSource::new(x_config(config)?, queue.clone(), queue, clock(), topics).context("set up the source x")
+}
+
+/// Whether X would let us in, in words.
+pub(crate) async fn check_x(config: &Config) -> Result<String> {
+    let check = XSource::check(&x_config(config)?, clock().as_ref()).await?;
+    match check.ok {
+        true => Ok(check.summary),
+        false => anyhow::bail!("{} ({})", check.summary, check.advice.unwrap_or_default()),
+    }
+}
+
+/// Lets the configured push sources in with their tokens.
+pub(crate) async fn push_tokens(config: &Config, state: &Arc<dyn StateStore>) -> Result<()> {
+    for source in &config.sources.push {
+        let token = config::secret(&source.token_env, "")
+            .with_context(|| format!("sources.push {:?}: set {}", source.name, source.token_env))?;
+        server::auth::allow_push(state, &source.name, token.expose_secret(), clock().now()).await?;
+    }
+    Ok(())
 }

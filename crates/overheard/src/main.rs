@@ -4,10 +4,14 @@
 //! Exit codes: 0 done; 1 failed; 2 wrong usage; 3 done, but something was found that wants a person (rejected posts,
 //! a failed check).
 
+mod alerting;
 mod commands;
 mod config;
 mod house;
+mod hub;
+mod operations;
 mod output;
+mod supervisor;
 
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;

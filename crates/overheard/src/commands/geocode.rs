@@ -32,7 +32,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
     let hints = Hints { language: args.language.as_deref(), country: args.country.as_deref() };
     let stdin = args.texts == ["-"];
     if args.format == Format::Jsonl {
-        let print = |text: &str| say(places::json_line(&gazetteer.locate(text, &hints)));
+        let print = |text: &str| say(places::geocode_line(gazetteer, text, &hints));
         if stdin {
             for line in std::io::stdin().lock().lines() {
                 print(&line?)?;

@@ -15,3 +15,16 @@ pub(crate) mod reprocess;
 pub(crate) mod sql;
 pub(crate) mod topics;
 pub(crate) mod up;
+
+use anyhow::{Context, Result};
+use domain::Timestamp;
+
+/// A day (its first moment, UTC) or a moment, as people type it.
+pub(crate) fn moment(text: &str) -> Result<Timestamp> {
+    if let Ok(day) = text.parse::<chrono::NaiveDate>() {
+        return Ok(day.and_time(chrono::NaiveTime::MIN).and_utc());
+    }
+    let moment = chrono::DateTime::parse_from_rfc3339(text);
+    let moment = moment.with_context(|| format!("{text:?} is neither a day (2026-03-01) nor a moment (2026-03-01T12:00:00Z)"));
+    Ok(moment?.to_utc())
+}

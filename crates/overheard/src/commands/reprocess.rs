@@ -1,11 +1,11 @@
 //! `overheard reprocess`: understand again what is in the lake, from the original payloads in `raw`.
 
 use crate::Global;
+use crate::commands::moment;
 use crate::config::Config;
 use crate::house;
 use crate::output::say;
-use anyhow::{Context, Result, bail};
-use chrono::{DateTime, NaiveDate, Utc};
+use anyhow::{Context, Result};
 use domain::{Analytics, Clock, PostTable, QueryLimits, SystemClock};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::process::ExitCode;
@@ -36,8 +36,8 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
         None => SystemClock.now() + chrono::Duration::days(1),
     };
     let lake = house::open_lake(&config).await?;
-    let state = house::open_state(&config)?;
-    let understand = house::understand(&config, house::topics(&state).await?)?;
+    let queue = house::open_queue(&config)?;
+    let understand = house::understand(&config, house::topics(queue.as_ref()).await?)?;
     let range = format!(
         "event_date BETWEEN DATE '{}' AND DATE '{}' AND occurred_at >= TIMESTAMP '{}' AND occurred_at < TIMESTAMP '{}'",
         since.date_naive(),
@@ -74,14 +74,4 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
     bar.finish_and_clear();
     say(format_args!("{} posts understood again, {failed} left as they were", total - failed as u64))?;
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::from(3) })
-}
-
-fn moment(text: &str) -> Result<DateTime<Utc>> {
-    if let Ok(day) = text.parse::<NaiveDate>() {
-        return Ok(day.and_time(chrono::NaiveTime::MIN).and_utc());
-    }
-    match DateTime::parse_from_rfc3339(text) {
-        Ok(moment) => Ok(moment.to_utc()),
-        Err(_) => bail!("{text:?} is neither a day (2026-03-01) nor a moment (2026-03-01T12:00:00Z)"),
-    }
 }

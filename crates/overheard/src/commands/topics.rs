@@ -6,8 +6,8 @@ use crate::house;
 use crate::output::{self, Format, say};
 use anyhow::{Result, bail};
 use clap::Subcommand;
-use domain::topic::{Query, Topic, TopicMatcher};
-use domain::{Analytics, Clock, QueryLimits, StateStore, SystemClock};
+use domain::topic::{Topic, TopicMatcher};
+use domain::{Analytics, Author, Clock, Post, PostId, Provenance, QueryLimits, SourceId, StateStore, SystemClock};
 use serde_json::{Value, json};
 use std::process::ExitCode;
 
@@ -56,10 +56,9 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
 }
 
 async fn add(config: &Config, name: String, query: String) -> Result<ExitCode> {
-    check(&query)?;
-    let state = house::open_state(config)?;
     let topic = Topic { name: name.clone(), query, created_at: SystemClock.now() };
-    topic.validate()?;
+    topic.check()?;
+    let state = house::open_queue(config)?;
     state.put("topic", &name, serde_json::to_value(&topic)?).await?;
     say(format_args!(
         "topic {name:?} is saved; a running `overheard up` takes it over within seconds, \
@@ -69,7 +68,7 @@ async fn add(config: &Config, name: String, query: String) -> Result<ExitCode> {
 }
 
 async fn list(config: &Config, format: Format) -> Result<ExitCode> {
-    let topics = house::topics(&house::open_state(config)?).await?;
+    let topics = house::topics(house::open_queue(config)?.as_ref()).await?;
     if topics.is_empty() && format == Format::Table {
         say("no topics yet; add one: overheard topics add NAME 'QUERY'")?;
         return Ok(ExitCode::SUCCESS);
@@ -83,7 +82,7 @@ async fn list(config: &Config, format: Format) -> Result<ExitCode> {
 }
 
 async fn remove(config: &Config, name: &str) -> Result<ExitCode> {
-    if !house::open_state(config)?.delete("topic", name).await? {
+    if !house::open_queue(config)?.delete("topic", name).await? {
         bail!("there is no topic {name:?}; `overheard topics list` shows them");
     }
     say(format_args!("topic {name:?} is removed"))?;
@@ -91,7 +90,6 @@ async fn remove(config: &Config, name: &str) -> Result<ExitCode> {
 }
 
 async fn test(config: &Config, query: &str, texts: Vec<String>, format: Format, newest: usize) -> Result<ExitCode> {
-    check(query)?;
     let topic = Topic { name: "test".into(), query: query.into(), created_at: SystemClock.now() };
     let matcher = TopicMatcher::new(vec![topic])?;
     let candidates: Vec<Vec<Value>> = if texts.is_empty() {
@@ -106,10 +104,7 @@ async fn test(config: &Config, query: &str, texts: Vec<String>, format: Format, 
     let tried = candidates.len();
     let matched: Vec<Vec<Value>> = candidates
         .into_iter()
-        .filter(|row| {
-            let (text, author) = (row[3].as_str().unwrap_or_default(), row[1].as_str());
-            !matcher.matches_text(text, author, row[2].as_str()).is_empty()
-        })
+        .filter(|row| post(row).is_ok_and(|post| !matcher.matches(&post, row[2].as_str()).is_empty()))
         .collect();
     let count = matched.len();
     output::print(&output::rows(&["post_id", "author", "language", "text"], matched), format)?;
@@ -119,7 +114,27 @@ async fn test(config: &Config, query: &str, texts: Vec<String>, format: Format, 
     Ok(ExitCode::SUCCESS)
 }
 
-/// A query's error with a caret under the place.
-fn check(query: &str) -> Result<Query> {
-    Query::parse(query).map_err(|error| anyhow::anyhow!("{error}"))
+/// As much of a post as queries look at: text and author.
+fn post(row: &[Value]) -> domain::Result<Post> {
+    let field = |index: usize| row.get(index).and_then(Value::as_str).map(str::to_owned);
+    let now = SystemClock.now();
+    Ok(Post {
+        id: PostId::new("test", "1")?,
+        source: SourceId("test".into()),
+        platform: "test".into(),
+        text: field(3).unwrap_or_default(),
+        author: field(1).map(|username| Author { username: Some(username), ..Author::default() }),
+        url: None,
+        occurred_at: now,
+        received_at: now,
+        language_hint: field(2),
+        coordinates: None,
+        place_name: None,
+        repost_of: None,
+        replaces: Vec::new(),
+        reach: None,
+        provenance: Provenance::File,
+        topics_hint: Vec::new(),
+        payload: String::new(),
+    })
 }

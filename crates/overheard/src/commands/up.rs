@@ -17,7 +17,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -91,15 +91,18 @@ pub(crate) async fn run_house(
     let (committed, _) = broadcast::channel(LIVE_BATCHES);
     let topics = house::topics(state.as_ref()).await?;
     let understand = if roles.has(Role::Understand) { Some(house::understand(&config, topics.clone())?) } else { None };
-    let book = alerting::book(&config, state.clone()).await?;
-    let house = House::new(&config, roles.names(), queue.clone(), lake.clone(), understand.clone(), book.clone())?;
+    let book = alerting::book(state.clone());
+    let model = understand.as_ref().filter(|_| config.understand.enabled).map(|stage| stage.model().to_owned());
+    let house = House::new(&config, roles.names(), queue.clone(), lake.clone(), model, book.clone())?;
+    let (topics_changed, topics) = watch::channel(topics);
 
     let mut supervisor = Supervisor::default();
     if let Some(feed) = feed {
         supervisor.start("sample", |shutdown| feed.run(shutdown));
     }
     if roles.has(Role::Listen) && config.sources.x.enabled {
-        let source = house::x_source(&config, queue.clone(), house.x_status())?;
+        let source = house::x_source(&config, queue.clone(), topics.clone())?;
+        house.show_x(source.status());
         supervisor.start("source x", |shutdown| source.run(shutdown));
     }
     if let Some(understand) = understand {
@@ -112,28 +115,32 @@ pub(crate) async fn run_house(
             committed: committed.clone(),
         };
         supervisor.start("understand", |shutdown| carry.run(shutdown));
-        let state = state.clone();
-        supervisor.start("topics", |shutdown| follow_topics(state, understand, topics, shutdown));
+        let topics = topics.clone();
+        supervisor.start("topic matching", |shutdown| apply_topics(understand, topics, shutdown));
         let lake = lake.clone();
         supervisor.start("lake upkeep", |shutdown| keep_up(lake, shutdown));
     }
     if roles.has(Role::Detect) {
+        let judge = alerting::Judge::new(&config, book.clone(), state.clone(), lake.clone());
         if config.watch.enabled {
             let watch = Watch {
                 config: watch_config(&config)?,
                 analytics: lake.clone(),
                 lake: lake.clone(),
                 clock: house::clock(),
-                listener: Arc::new(alerting::Listener::new(book.clone(), lake.clone(), house::clock())),
+                listener: judge.clone(),
             };
             supervisor.start("watch", |shutdown| watch.run(shutdown));
         }
-        let service = alerting::outbox(&config, book.clone(), state.clone())?;
+        supervisor.start("alert rules", |shutdown| judge.run(shutdown));
+        let service = alerting::outbox(&config, &book, lake.clone())?;
         supervisor.start("alerts", |shutdown| service.run(shutdown));
     }
     if roles.has(Role::Serve) {
         serve(&config, &mut supervisor, &house, &queue, &lake, &committed).await?;
     }
+    let followed = state.clone();
+    supervisor.start("topics", |shutdown| follow_topics(followed, topics_changed, shutdown));
     greet(&config, &roles, state.as_ref()).await?;
     if open {
         open_browser(&config.server.bind);
@@ -205,36 +212,53 @@ fn watch_config(config: &Config) -> Result<WatchConfig> {
     })
 }
 
-/// Takes over topics that were added, changed or removed, here or by another process.
+/// Sees topics that were added, changed or removed, here or by another process.
 async fn follow_topics(
     state: Arc<dyn StateStore>,
-    understand: Arc<pipeline::Understand>,
-    mut known: Vec<Topic>,
+    changed: watch::Sender<Vec<Topic>>,
     shutdown: CancellationToken,
 ) -> domain::Result<()> {
-    while !shutdown.is_cancelled() {
+    loop {
         tokio::select! {
             () = tokio::time::sleep(Duration::from_secs(2)) => {}
-            () = shutdown.cancelled() => break,
+            () = shutdown.cancelled() => return Ok(()),
         }
-        let topics = match house::topics(state.as_ref()).await {
-            Ok(topics) if topics != known => topics,
-            Ok(_) => continue,
-            Err(error) => {
-                warn!(error = format!("{error:#}"), "topics can't be read; the former ones stay");
-                continue;
+        match house::topics(state.as_ref()).await {
+            Ok(topics) => {
+                changed.send_if_modified(|known| {
+                    let differs = *known != topics;
+                    *known = topics;
+                    differs
+                });
             }
-        };
-        match domain::topic::TopicMatcher::new(topics.clone()) {
+            Err(error) => warn!(error = format!("{error:#}"), "topics can't be read; the former ones stay"),
+        }
+    }
+}
+
+/// From now on posts are matched against the topics as they are.
+async fn apply_topics(
+    understand: Arc<pipeline::Understand>,
+    mut topics: watch::Receiver<Vec<Topic>>,
+    shutdown: CancellationToken,
+) -> domain::Result<()> {
+    loop {
+        tokio::select! {
+            changed = topics.changed() => if changed.is_err() {
+                shutdown.cancelled().await;
+            },
+            () = shutdown.cancelled() => return Ok(()),
+        }
+        let now = topics.borrow_and_update().clone();
+        let count = now.len();
+        match domain::topic::TopicMatcher::new(now) {
             Ok(matcher) => {
                 understand.set_topics(matcher);
-                info!(topics = topics.len(), "topics taken over");
+                info!(topics = count, "topics taken over");
             }
             Err(error) => warn!(%error, "a topic can't be read; the former ones stay"),
         }
-        known = topics;
     }
-    Ok(())
 }
 
 /// Compaction, retention and vacuum, every five minutes.

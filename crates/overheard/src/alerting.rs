@@ -1,0 +1,246 @@
+//! Joins what the watch notices with the rules of alerting: gathers the facts that rules ask for, hands them to the
+//! alert book, and works the outbox with the configured channels.
+
+use crate::config::{self, ChannelConfig, ChannelKind, Config, RuleConfig};
+use crate::house;
+use alerts::notifiers::{Email, Log, Slack, Smtp, Teams, Webhook};
+use alerts::{AddressPolicy, AlertBook, Facts, Policy, Service, SourceFacts, WindowFacts};
+use anyhow::{Context, Result};
+use async_trait::async_trait;
+use chrono::TimeDelta;
+use domain::{
+    AlertRule, Analytics, Anomaly, Clock, Condition, Notifier, PostTable, QueryLimits, Severity, StateStore, Timestamp,
+};
+use lake::Lake;
+use pipeline::AnomalyListener;
+use pipeline::watch::counts::{SeriesKey, Stretch, literal, of_series};
+use secrecy::{ExposeSecret, SecretString};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+/// Incidents that ended longer ago are history brought in: they are recorded, and nobody is called out of bed for them.
+const HISTORY: TimeDelta = TimeDelta::hours(24);
+/// How often rules without an anomaly (thresholds, silence, first mentions) are judged.
+const JUDGE_EVERY: Duration = Duration::from_secs(30);
+/// The channel that is always there.
+const LOG: &str = "log";
+
+/// The alerts that are open and were, with the notifications that wait.
+pub(crate) fn book(state: Arc<dyn StateStore>) -> Arc<AlertBook> {
+    Arc::new(AlertBook::new(state, Policy::default()))
+}
+
+/// The outbox with every configured channel.
+pub(crate) fn outbox(config: &Config, book: &AlertBook, lake: Arc<Lake>) -> Result<Service> {
+    let mut notifiers: Vec<Arc<dyn Notifier>> = vec![Arc::new(Log::new(LOG))];
+    for channel in &config.alerts.channels {
+        notifiers.push(notifier(config, channel).with_context(|| format!("set up the channel {:?}", channel.name))?);
+    }
+    Ok(Service::new(alerts::Config::default(), book.clone(), notifiers, house::clock(), Some(lake)))
+}
+
+fn notifier(config: &Config, channel: &ChannelConfig) -> Result<Arc<dyn Notifier>> {
+    let policy = AddressPolicy { internal: config.alerts.allow_internal };
+    let link = Some(format!("http://{}", config.server.bind));
+    let url = || match channel.url.is_empty() {
+        true => config::secret(&channel.url_env, ""),
+        false => Ok(SecretString::from(channel.url.clone())),
+    };
+    let name = channel.name.clone();
+    Ok(match channel.kind {
+        ChannelKind::Slack => Arc::new(Slack::new(name, url()?, link, policy)?),
+        ChannelKind::Teams => Arc::new(Teams::new(name, url()?, link, policy)?),
+        ChannelKind::Webhook => {
+            let secret = config::secret(&channel.secret_env, "").context("a webhook is signed: name secret_env")?;
+            Arc::new(Webhook::new(name, url()?.expose_secret(), secret, policy, house::clock())?)
+        }
+        ChannelKind::Email => {
+            let password = config::secret(&channel.secret_env, "").ok();
+            let smtp = Smtp {
+                host: channel.url.clone(),
+                port: None,
+                encryption: "tls".into(),
+                username: (!channel.username.is_empty()).then(|| channel.username.clone()),
+                password,
+                from: channel.from.clone(),
+            };
+            Arc::new(Email::new(name, &smtp, &channel.to, link)?)
+        }
+    })
+}
+
+/// Rules of the configuration and of the page; without any, medium anomalies go to every channel.
+pub(crate) async fn rules(config: &Config, state: &dyn StateStore) -> domain::Result<Vec<AlertRule>> {
+    let mut rules: BTreeMap<String, AlertRule> =
+        config.alerts.rules.iter().map(|rule| (rule.name.clone(), configured(rule))).collect();
+    for (name, document) in state.list("rule").await? {
+        match serde_json::from_value::<AlertRule>(document) {
+            Ok(rule) => {
+                rules.insert(name, rule);
+            }
+            Err(error) => warn!(rule = name, %error, "an alert rule can't be read and is left out"),
+        }
+    }
+    if rules.is_empty() {
+        let channels = config.alerts.channels.iter().map(|channel| channel.name.clone());
+        let rule = AlertRule {
+            name: "anything unusual".into(),
+            topic: None,
+            condition: Condition::Anomaly { severity_min: Severity::Medium },
+            channels: channels.chain([LOG.to_owned()]).collect(),
+            cooldown_s: 3600,
+            quiet_hours: None,
+            enabled: true,
+        };
+        rules.insert(rule.name.clone(), rule);
+    }
+    Ok(rules.into_values().collect())
+}
+
+fn configured(rule: &RuleConfig) -> AlertRule {
+    AlertRule {
+        name: rule.name.clone(),
+        topic: rule.topic.clone(),
+        condition: Condition::Anomaly { severity_min: rule.severity_min },
+        channels: rule.channels.clone(),
+        cooldown_s: rule.cooldown_s,
+        quiet_hours: rule.quiet_hours.clone(),
+        enabled: true,
+    }
+}
+
+/// Hands facts to the book, one caller at a time.
+pub(crate) struct Judge {
+    config: Config,
+    book: Arc<AlertBook>,
+    state: Arc<dyn StateStore>,
+    lake: Arc<Lake>,
+    turn: tokio::sync::Mutex<()>,
+}
+
+impl Judge {
+    pub(crate) fn new(config: &Config, book: Arc<AlertBook>, state: Arc<dyn StateStore>, lake: Arc<Lake>) -> Arc<Self> {
+        Arc::new(Self { config: config.clone(), book, state, lake, turn: tokio::sync::Mutex::default() })
+    }
+
+    /// Judges the rules that need no anomaly, again and again.
+    pub(crate) async fn run(self: Arc<Self>, shutdown: CancellationToken) -> domain::Result<()> {
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(JUDGE_EVERY) => {}
+                () = shutdown.cancelled() => return Ok(()),
+            }
+            if let Err(error) = self.look(house::clock().now()).await {
+                warn!(%error, "alert rules could not be judged; trying again");
+            }
+        }
+    }
+
+    async fn look(&self, now: Timestamp) -> domain::Result<()> {
+        let rules = rules(&self.config, self.state.as_ref()).await?;
+        let mut facts: BTreeMap<Option<String>, Facts> = BTreeMap::new();
+        let of_topic = |topic: &Option<String>| Facts { topic: topic.clone(), ..Facts::default() };
+        for (topic, window_s) in alerts::windows_needed(&rules) {
+            let window = self.window(topic.as_deref(), window_s, now).await?;
+            facts.entry(topic.clone()).or_insert_with(|| of_topic(&topic)).windows.push(window);
+        }
+        for rule in &rules {
+            let entry = facts.entry(rule.topic.clone()).or_insert_with(|| of_topic(&rule.topic));
+            match &rule.condition {
+                Condition::FirstMention { phrase } => {
+                    entry.first_mentions.extend(self.first_mention(rule.topic.as_deref(), phrase, now).await?);
+                }
+                Condition::Silence { source, .. } => entry.sources.extend(self.sign_of_life(source).await?),
+                _ => {}
+            }
+        }
+        let facts: Vec<Facts> = facts.into_values().collect();
+        self.observe(&rules, &facts, now).await
+    }
+
+    async fn observe(&self, rules: &[AlertRule], facts: &[Facts], now: Timestamp) -> domain::Result<()> {
+        let turn = self.turn.lock().await;
+        let changed = self.book.observe(rules, facts, now).await?;
+        drop(turn);
+        match changed.is_empty() {
+            true => Ok(()),
+            false => self.lake.put_alerts(changed).await,
+        }
+    }
+
+    async fn window(&self, topic: Option<&str>, window_s: u64, now: Timestamp) -> domain::Result<WindowFacts> {
+        let length = TimeDelta::seconds(i64::try_from(window_s).unwrap_or(i64::MAX / 2_000));
+        let (begin, before) = (now - length, now - length - length);
+        let inside = format!("occurred_at >= TIMESTAMP '{}'", begin.to_rfc3339());
+        let sql = format!(
+            "SELECT count(*) FILTER (WHERE {inside}), count(*) FILTER (WHERE NOT {inside}), \
+                    count(*) FILTER (WHERE {inside} AND sentiment = 'negative') \
+             FROM sentiment WHERE {} AND {}",
+            Stretch { from: before, to: now }.condition(),
+            of_series(&series(topic)),
+        );
+        let row = self.first_row(&sql).await?;
+        let number = |index: usize| row.get(index).and_then(serde_json::Value::as_u64).unwrap_or(0);
+        Ok(WindowFacts { window_s, mentions: number(0), mentions_before: number(1), negative: number(2) })
+    }
+
+    /// The first mention of a phrase ever, when it happened within the last day.
+    async fn first_mention(
+        &self,
+        topic: Option<&str>,
+        phrase: &str,
+        now: Timestamp,
+    ) -> domain::Result<Option<(String, Timestamp)>> {
+        let words = phrase.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+        let sql = format!(
+            "SELECT min(occurred_at) FROM sentiment WHERE text ILIKE {} AND {}",
+            literal(&format!("%{words}%")),
+            of_series(&series(topic)),
+        );
+        let row = self.first_row(&sql).await?;
+        let first = row.first().and_then(serde_json::Value::as_str).map(pipeline::moment).transpose()?;
+        Ok(first.filter(|at| now - *at < HISTORY).map(|at| (phrase.to_owned(), at)))
+    }
+
+    async fn sign_of_life(&self, source: &str) -> domain::Result<Option<SourceFacts>> {
+        let sql = format!("SELECT max(received_at) FROM raw WHERE source = {}", literal(source));
+        let row = self.first_row(&sql).await?;
+        let last = row.first().and_then(serde_json::Value::as_str).map(pipeline::moment).transpose()?;
+        Ok(last.map(|last_received_at| SourceFacts { source: source.to_owned(), last_received_at }))
+    }
+
+    async fn first_row(&self, sql: &str) -> domain::Result<Vec<serde_json::Value>> {
+        Ok(self.lake.query(sql, QueryLimits::default()).await?.rows.into_iter().next().unwrap_or_default())
+    }
+}
+
+fn series(topic: Option<&str>) -> SeriesKey {
+    SeriesKey { topic: topic.unwrap_or(pipeline::watch::counts::EVERYTHING).to_owned(), category: None }
+}
+
+#[async_trait]
+impl AnomalyListener for Judge {
+    async fn observe(&self, anomalies: Vec<Anomaly>, now: Timestamp) -> domain::Result<()> {
+        let rules = rules(&self.config, self.state.as_ref()).await?;
+        let silent: Vec<AlertRule> =
+            rules.iter().map(|rule| AlertRule { channels: Vec::new(), ..rule.clone() }).collect();
+        let is_history = |anomaly: &Anomaly| now - anomaly.end.unwrap_or(anomaly.onset) > HISTORY;
+        let (history, fresh): (Vec<Anomaly>, Vec<Anomaly>) = anomalies.into_iter().partition(is_history);
+        for (rules, anomalies) in [(&silent, history), (&rules, fresh)] {
+            let mut by_topic: BTreeMap<String, Facts> = BTreeMap::new();
+            for anomaly in anomalies {
+                let topic = Some(anomaly.topic.clone());
+                let entry = by_topic.entry(anomaly.topic.clone()).or_insert_with(|| Facts { topic, ..Facts::default() });
+                entry.anomalies.push(anomaly);
+            }
+            let facts: Vec<Facts> = by_topic.into_values().collect();
+            if !facts.is_empty() {
+                Judge::observe(self, rules, &facts, now).await?;
+            }
+        }
+        Ok(())
+    }
+}

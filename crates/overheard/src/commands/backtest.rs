@@ -1,0 +1,126 @@
+//! `overheard backtest`: a series through the very detector that watches live.
+
+use crate::Global;
+use crate::commands::moment;
+use crate::config::Config;
+use crate::house;
+use crate::output::say;
+use anyhow::{Context, Result, bail};
+use detect::{Backtest, FalseAlarms};
+use domain::{Clock, SystemClock, Timestamp};
+use pipeline::watch::counts::{self, SeriesKey, Stretch};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Run the detector over a series and show what it would have found, as it would have found it: nothing is looked up ahead.
+///
+/// overheard backtest series.csv --scores out.csv                       a file with the columns timestamp,value
+/// overheard backtest --topic storm --since 2026-03-01  the lake's own counts
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Args {
+    /// CSV with the columns timestamp,value.
+    #[arg(required_unless_present = "since", conflicts_with = "since")]
+    series: Option<PathBuf>,
+    /// Length of the interval: 5m, 1h, 1d [default: as in the file; 1h for the lake].
+    #[arg(long)]
+    interval: Option<String>,
+    /// Topic to count; none: everything.
+    #[arg(long)]
+    topic: Option<String>,
+    /// Category within the topic.
+    #[arg(long)]
+    category: Option<String>,
+    /// First day (2026-03-01) or moment of the lake's counts.
+    #[arg(long)]
+    since: Option<String>,
+    /// Write timestamp,value,expected,lower,upper,anomaly_score,anomaly to this file.
+    #[arg(long, value_name = "FILE")]
+    scores: Option<PathBuf>,
+    /// False alarms a week that you can live with.
+    #[arg(long)]
+    false_alarms_per_week: Option<f64>,
+}
+
+pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
+    let config = Config::load(global.config.as_deref(), global.data.as_deref())?;
+    let asked = args.interval.as_deref().map(seconds).transpose()?;
+    let (name, rows, interval_s) = match &args.series {
+        Some(file) => {
+            let text = std::fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
+            let rows = detect::read_csv(&text).map_err(|error| anyhow::anyhow!("{}: {error}", file.display()))?;
+            let interval_s = asked.or_else(|| detect::interval_of(&rows)).context("two rows or more are needed")?;
+            (file.display().to_string(), rows, interval_s)
+        }
+        None => {
+            let interval_s = asked.unwrap_or(3600);
+            let key = SeriesKey { topic: args.topic.clone().unwrap_or_else(|| counts::EVERYTHING.into()), category: args.category.clone() };
+            let rows = from_lake(&config, &args, &key, interval_s).await?;
+            (key.topic, rows, interval_s)
+        }
+    };
+    let per_week = args.false_alarms_per_week.unwrap_or(config.watch.false_alarms_per_week);
+    let settings = detect::Config {
+        false_alarms: FalseAlarms { per_week },
+        series: 1,
+        ..detect::Config::every(interval_s)
+    };
+    let result = detect::backtest(settings, rows);
+    if let Some(file) = &args.scores {
+        std::fs::write(file, detect::write_csv(&result)).with_context(|| format!("write {}", file.display()))?;
+    }
+    tell(&name, &result)
+}
+
+async fn from_lake(config: &Config, args: &Args, key: &SeriesKey, interval_s: u32) -> Result<Vec<(Timestamp, f64)>> {
+    let lake = house::open_lake_read_only(config).await?;
+    let since = moment(args.since.as_deref().unwrap_or_default())?;
+    let (first, last) = counts::span(lake.as_ref()).await?.context("the lake is empty")?;
+    let step = i64::from(interval_s);
+    let floor = |at: Timestamp| Timestamp::from_timestamp(at.timestamp().div_euclid(step) * step, 0).unwrap_or(at);
+    let (from, to) = (floor(since.max(first)), floor(last.min(SystemClock.now())));
+    let counted = counts::counts(lake.as_ref(), Stretch { from, to }, interval_s).await?;
+    let mut known: std::collections::HashMap<Timestamp, f64> =
+        counted.into_iter().filter(|count| &count.key == key).map(|count| (count.at, count.mentions)).collect();
+    if known.is_empty() {
+        bail!("no mention of {:?} since {since}; `overheard topics list` shows the topics", key.topic);
+    }
+    let intervals = (to - from).num_seconds() / step;
+    Ok((0..intervals)
+        .map(|index| from + chrono::Duration::seconds(index * step))
+        .map(|at| (at, known.remove(&at).unwrap_or(0.0)))
+        .collect())
+}
+
+fn tell(name: &str, result: &Backtest) -> Result<ExitCode> {
+    for incident in &result.incidents {
+        say(format_args!(
+            "{:<8} {:?} from {} to {}: {:.0} in the peak interval against {:.1} expected, score {:.2}",
+            incident.severity.as_str(),
+            incident.kind,
+            incident.onset.format("%Y-%m-%d %H:%M"),
+            incident.last.format("%Y-%m-%d %H:%M"),
+            incident.observed,
+            incident.expected,
+            incident.score,
+        ))?;
+    }
+    say(format_args!("{name}: {} intervals, {} incidents", result.rows.len(), result.incidents.len()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `5m`, `1h`, `1d` or seconds.
+fn seconds(text: &str) -> Result<u32> {
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let factor = match unit {
+        "" | "s" => 1,
+        "m" | "min" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        _ => 0,
+    };
+    match number.parse::<u32>().ok().and_then(|number| number.checked_mul(factor)) {
+        Some(seconds) if seconds > 0 => Ok(seconds),
+        _ => bail!("--interval {text:?} is no length of time: 5m, 1h, 1d"),
+    }
+}

@@ -1,0 +1,275 @@
+//! What the server asks of the running house: sources, system report, push, replays, alerts taken in hand.
+
+use crate::config::Config;
+use crate::house;
+use async_trait::async_trait;
+use axum::body::Bytes;
+use chrono::TimeDelta;
+use domain::{Alert, Analytics, Clock, DeadLetter, EnrichedPost, PostQueue, QueryLimits, Result, SourceId, Timestamp};
+use lake::Lake;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use pipeline::Committed;
+use queue::Embedded;
+use server::{Operations, PushError, PushOutcome, PushStatus, Replayed, SourceStatus, SystemReport, TableReport};
+use sources::push::{self, PushSource};
+use sources::x::status::{SharedStatus, State};
+use std::collections::{HashMap, VecDeque};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+/// The running house as the server sees it.
+pub(crate) struct House {
+    roles: Vec<String>,
+    started_at: Timestamp,
+    data: PathBuf,
+    retention_days: Option<u32>,
+    channels: Vec<String>,
+    queue: Arc<Embedded>,
+    lake: Arc<Lake>,
+    model: Option<String>,
+    book: Arc<alerts::AlertBook>,
+    push: HashMap<String, PushSource>,
+    x: OnceLock<SharedStatus>,
+    metrics: PrometheusHandle,
+    recent: Mutex<VecDeque<Batch>>,
+}
+
+/// What a commit tells of the speed: how many posts, how long each was under way.
+struct Batch {
+    at: Timestamp,
+    lags_ms: Vec<u64>,
+}
+
+/// Speeds are means over this time.
+const RECENT: TimeDelta = TimeDelta::minutes(1);
+
+impl House {
+    pub(crate) fn new(
+        config: &Config,
+        roles: Vec<String>,
+        queue: Arc<Embedded>,
+        lake: Arc<Lake>,
+        model: Option<String>,
+        book: Arc<alerts::AlertBook>,
+    ) -> anyhow::Result<Arc<Self>> {
+        let sources = config.sources.push.iter();
+        let push = sources
+            .map(|source| (source.name.clone(), PushSource::new(queue.clone(), house::clock(), &source.platform)))
+            .collect();
+        Ok(Arc::new(Self {
+            roles,
+            started_at: house::clock().now(),
+            data: config.data.clone(),
+            retention_days: (config.lake.retention_days > 0).then_some(config.lake.retention_days),
+            channels: config.alerts.channels.iter().map(|channel| channel.name.clone()).collect(),
+            queue,
+            lake,
+            model,
+            book,
+            push,
+            x: OnceLock::new(),
+            metrics: PrometheusBuilder::new().install_recorder()?,
+            recent: Mutex::default(),
+        }))
+    }
+
+    /// The X connector's state, once it runs.
+    pub(crate) fn show_x(&self, status: SharedStatus) {
+        // A second connector of the kind is never started.
+        drop(self.x.set(status));
+    }
+
+    /// Takes the speed of a commit.
+    pub(crate) fn observe(&self, committed: &Committed) {
+        let lag = |post: &EnrichedPost| (committed.at - post.post.received_at).num_milliseconds().max(0) as u64;
+        let batch = Batch { at: committed.at, lags_ms: committed.posts.iter().map(lag).collect() };
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.push_back(batch);
+        while recent.front().is_some_and(|oldest| committed.at - oldest.at > RECENT) {
+            recent.pop_front();
+        }
+    }
+
+    /// Posts a second, median and 99th percentile of the lag, over the last minute.
+    fn speed(&self, now: Timestamp) -> (f64, Option<u64>, Option<u64>) {
+        let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let within = recent.iter().filter(|batch| now - batch.at <= RECENT);
+        let mut lags: Vec<u64> = within.flat_map(|batch| batch.lags_ms.iter().copied()).collect();
+        lags.sort_unstable();
+        let quantile = |share: f64| lags.get(((lags.len() as f64 * share) as usize).min(lags.len().saturating_sub(1))).copied();
+        (lags.len() as f64 / RECENT.num_seconds() as f64, quantile(0.5), quantile(0.99))
+    }
+
+    async fn tables(&self) -> Vec<TableReport> {
+        let mut tables = Vec::new();
+        for name in ["raw", "sentiment", "entities", "key_phrases", "anomalies", "alerts"] {
+            let counted = self.lake.query(&format!("SELECT count(*) FROM {name}"), QueryLimits::default()).await;
+            let rows = counted.ok().and_then(|rows| rows.rows.first()?.first()?.as_u64()).unwrap_or(0);
+            let (files, size_bytes) = parquet_files(&self.data.join("lake").join(name));
+            tables.push(TableReport { name: name.into(), rows, files, size_bytes, version: self.lake.version() });
+        }
+        tables
+    }
+
+    async fn notices(&self) -> Vec<String> {
+        let mut notices = Vec::new();
+        if self.model.is_none() && self.roles.iter().any(|role| role == "understand") {
+            notices.push("posts are kept without being understood: understand.enabled is false".into());
+        }
+        if fs4::available_space(&self.data).is_ok_and(|free| free < 2_000_000_000) {
+            notices.push("less than 2 GB are free on the data disk".into());
+        }
+        notices
+    }
+}
+
+/// Parquet files below a folder, with their size in bytes.
+fn parquet_files(folder: &Path) -> (u64, u64) {
+    let (mut files, mut size) = (0, 0);
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            let (more, bytes) = parquet_files(&path);
+            files += more;
+            size += bytes;
+        } else if path.extension().is_some_and(|extension| extension == "parquet") {
+            files += 1;
+            size += entry.metadata().map_or(0, |metadata| metadata.len());
+        }
+    }
+    (files, size)
+}
+
+fn disk_used(folder: &Path) -> u64 {
+    std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| if entry.path().is_dir() { disk_used(&entry.path()) } else { entry.metadata().map_or(0, |m| m.len()) })
+        .sum()
+}
+
+/// Resident memory of this process, bytes, where the system tells.
+fn memory_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
+}
+
+fn outcome(outcome: push::Outcome) -> PushOutcome {
+    let (status, reason) = match outcome.status {
+        push::Status::Stored => (PushStatus::Accepted, None),
+        push::Status::Duplicate => (PushStatus::Duplicate, None),
+        push::Status::Deleted => (PushStatus::Rejected, Some("its platform deleted this post before".into())),
+        push::Status::Rejected => (PushStatus::Rejected, outcome.reason),
+    };
+    PushOutcome { status, post_id: outcome.post_id, reason }
+}
+
+fn refusal(error: push::Error) -> PushError {
+    match error {
+        push::Error::Full { retry_after } => {
+            PushError::Full { retry_after_s: u32::try_from(retry_after.as_secs()).unwrap_or(u32::MAX) }
+        }
+        push::Error::Queue(cause) => PushError::Failed(cause.to_string()),
+        push::Error::TooLarge(_) => PushError::TooManyItems { items_max: push::POSTS_MAX },
+        other => PushError::Malformed(other.to_string()),
+    }
+}
+
+#[async_trait]
+impl Operations for House {
+    async fn sources(&self) -> Vec<SourceStatus> {
+        let now = house::clock().now();
+        let mut sources: Vec<SourceStatus> = self.x.get().map(|status| x_source(status, now)).into_iter().collect();
+        sources.extend(self.push.keys().map(|name| SourceStatus {
+            id: name.clone(),
+            connector: "push".into(),
+            state: "connected".into(),
+            since: Some(self.started_at),
+            ..SourceStatus::default()
+        }));
+        sources
+    }
+
+    async fn system(&self) -> SystemReport {
+        let now = house::clock().now();
+        let (posts_per_second, lag_p50_ms, lag_p99_ms) = self.speed(now);
+        SystemReport {
+            version: env!("CARGO_PKG_VERSION").into(),
+            started_at: Some(self.started_at),
+            roles: self.roles.clone(),
+            model: self.model.clone(),
+            posts_per_second,
+            lag_p50_ms,
+            lag_p99_ms,
+            memory_bytes: memory_bytes(),
+            disk_used_bytes: Some(disk_used(&self.data)),
+            disk_free_bytes: fs4::available_space(&self.data).ok(),
+            retention_days: self.retention_days,
+            tables: self.tables().await,
+            channels: self.channels.clone(),
+            notices: self.notices().await,
+        }
+    }
+
+    async fn not_ready(&self) -> Option<String> {
+        self.lake.query("SELECT 1", QueryLimits::default()).await.err().map(|error| format!("the lake can't be asked: {error}"))
+    }
+
+    fn metrics(&self) -> String {
+        self.metrics.render()
+    }
+
+    async fn acknowledge(&self, alert_id: &str, who: &str) -> Result<Option<Alert>> {
+        self.book.acknowledge(alert_id, who, house::clock().now()).await
+    }
+
+    async fn silence(&self, alert_id: &str, until: Timestamp, _who: &str) -> Result<Option<Alert>> {
+        self.book.silence(alert_id, until, house::clock().now()).await
+    }
+
+    async fn push(
+        &self,
+        source: &str,
+        content_type: Option<&str>,
+        body: Bytes,
+    ) -> Result<Vec<PushOutcome>, PushError> {
+        let made;
+        let connector = match self.push.get(source) {
+            Some(connector) => connector,
+            None => {
+                made = PushSource::new(self.queue.clone(), house::clock(), source);
+                &made
+            }
+        };
+        let id = SourceId(format!("push:{source}"));
+        let outcomes = connector.accept(&body, content_type, &id).await.map_err(refusal)?;
+        Ok(outcomes.into_iter().map(outcome).collect())
+    }
+
+    async fn replay(&self, letter: &DeadLetter) -> Result<Replayed> {
+        house::replay(self.queue.as_ref(), letter).await
+    }
+}
+
+fn x_source(status: &SharedStatus, now: Timestamp) -> SourceStatus {
+    let x = status.get(now);
+    let state = match x.state {
+        State::Connecting => "connecting",
+        State::Connected => "connected",
+        State::Waiting { .. } => "waiting",
+        State::Stopped => "stopped",
+    };
+    SourceStatus {
+        id: "x".into(),
+        connector: "x".into(),
+        state: state.into(),
+        since: x.connected_since,
+        posts: x.posts_read,
+        posts_per_minute: x.posts_per_minute as f64,
+        last_post_at: x.last_post_at,
+        last_error: x.last_error,
+        cost_usd: Some(x.cost_usd),
+    }
+}
