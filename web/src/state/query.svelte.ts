@@ -1,4 +1,5 @@
 /** Server data: loaded when its address changes, the last answer shown (and marked stale) meanwhile. */
+import { untrack } from 'svelte';
 import { get, Refused } from '../api/client';
 
 const KEPT_MAX = 100;
@@ -33,7 +34,8 @@ export class Query<T> {
 
   /** Asks once more. */
   reload = (): void => {
-    this.#again += 1;
+    // An effect may ask for it; it must not then depend on the count that it changes.
+    untrack(() => (this.#again += 1));
   };
 
   get asked(): number {

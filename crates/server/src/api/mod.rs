@@ -98,6 +98,12 @@ pub fn document() -> OpenApi {
     parts(0, 0).1
 }
 
+/// `put_api_rules_name` for `PUT /api/rules/{name}`.
+fn operation_id(method: &str, path: &str) -> String {
+    let words = path.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    [method].into_iter().chain(words).collect::<Vec<_>>().join("_")
+}
+
 /// What holds for every operation: how one is known, and what a refusal looks like.
 fn complete(document: &mut OpenApi) {
     let cookie = SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new(crate::auth::SESSION_COOKIE)));
@@ -111,10 +117,18 @@ fn complete(document: &mut OpenApi) {
             .content("application/json", Content::new(Some(Ref::from_schema_name(Problem::name()))))
             .build()
     };
-    for item in document.paths.paths.values_mut() {
-        let operations =
-            [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete].into_iter().flatten();
-        for operation in operations {
+    for (path, item) in &mut document.paths.paths {
+        let methods = [
+            ("get", &mut item.get),
+            ("post", &mut item.post),
+            ("put", &mut item.put),
+            ("patch", &mut item.patch),
+            ("delete", &mut item.delete),
+        ];
+        for (method, operation) in methods {
+            let Some(operation) = operation else { continue };
+            // Handlers of different subjects share short names; generated clients need one of its own for each.
+            operation.operation_id = Some(operation_id(method, path));
             operation.responses.responses.insert("default".into(), refusal().into());
         }
     }

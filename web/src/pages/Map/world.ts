@@ -12,6 +12,24 @@ const NAMED = new Map([['Kosovo', 'XK']]);
 
 let registered = false;
 
+/** Rings that cross the 180th meridian (Russia, Fiji) jump from one edge of the sheet to the other; here they go on
+ * beyond the edge. */
+export function unwrapped(ring: number[][]): number[][] {
+  let turn = 0;
+  return ring.map(([longitude, latitude], at) => {
+    const before = ring[at - 1]?.[0];
+    if (before !== undefined && Math.abs(longitude! - before) > 180) turn += longitude! < before ? 360 : -360;
+    return [longitude! + turn, latitude!];
+  });
+}
+
+/** Rings that begin west of the edge belong with the rest of their country in the east. */
+function eastward(ring: number[][], letters: string): number[][] {
+  const moved = unwrapped(ring);
+  const west = moved.every((point) => point[0]! < -160);
+  return letters === 'RU' && west ? moved.map(([longitude, latitude]) => [longitude! + 360, latitude!]) : moved;
+}
+
 /** Makes the map `world` known to ECharts, once. */
 export function registerWorld(): void {
   if (registered) return;
@@ -19,7 +37,13 @@ export function registerWorld(): void {
   const world = feature(topology, topology.objects.countries);
   for (const country of world.features) {
     const { name } = country.properties;
-    country.properties.name = LETTERS.get(String(country.id ?? '').padStart(3, '0')) ?? NAMED.get(name) ?? name;
+    const letters = LETTERS.get(String(country.id ?? '').padStart(3, '0')) ?? NAMED.get(name) ?? name;
+    country.properties.name = letters;
+    const { geometry } = country;
+    if (geometry.type === 'Polygon') geometry.coordinates = geometry.coordinates.map((ring) => eastward(ring, letters));
+    if (geometry.type === 'MultiPolygon') {
+      geometry.coordinates = geometry.coordinates.map((rings) => rings.map((ring) => eastward(ring, letters)));
+    }
   }
   // Antarctica takes a fifth of the sheet and posts nothing.
   world.features = world.features.filter((country) => country.properties.name !== 'AQ');
