@@ -1,6 +1,6 @@
 //! The head that gives a post its category: by likeness to the descriptions while there are few examples, by a
 //! logistic regression over embedding and n-grams from eight examples a class on. Its probabilities are calibrated by a
-//! temperature: fitted on held-out parts of the examples where there are any, a measured constant else.
+//! temperature: fitted on held-out parts of the examples where there are any, a constant else.
 
 use super::evaluate::held_out;
 use super::features::{Encoding, Reading};
@@ -12,9 +12,10 @@ use serde::{Deserialize, Serialize};
 
 /// Version of the stored form; another is refused with a word on what to do.
 const VERSION: u32 = 1;
-/// How much sharper than their likeness zero-shot probabilities are.
+/// How much sharper than their likeness zero-shot probabilities are. A first guess, to be tuned like the ones below.
 const ZERO_SHOT_SHARPNESS: f32 = 8.0;
-/// What the embedding counts against the n-grams, and the penalty. Measured on airline complaints, 16 examples a class.
+/// What the embedding counts against the n-grams, and the penalty. First guesses, to be tuned with the example
+/// `eval_categories` once the shipped model's embeddings are final.
 const SAY: f32 = 1.5;
 const L2: f32 = 1e-3;
 

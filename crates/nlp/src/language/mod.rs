@@ -21,7 +21,7 @@ use std::path::Path;
 const UNDECIDED_BELOW: f32 = 0.2;
 /// Letters from which on a text is long enough to be judged without regard to how common a language is.
 const LETTERS_ENOUGH: f32 = 14.0;
-/// How much more the second opinion counts than fastText, as a power. Tuned on the training posts of UMSAB.
+/// How much more the second opinion counts than fastText, as a power. Chosen on the validation posts of UMSAB.
 const SECOND_OPINION: f32 = 2.0;
 /// Penalty, in nats, of a language without a class of its own in the second opinion.
 const RARE: f32 = 1.0;

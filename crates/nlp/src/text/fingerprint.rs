@@ -3,8 +3,8 @@
 //! The words of the text are brought to a bare form (compatibility forms folded, lower case, no marks, no punctuation,
 //! no emoji), retweet prefixes, @names and links dropped, and the first [`WEIGHT_MAX`] worth of them hashed in order. A beginning
 //! rather than a minimum over shingles: a sketch of shingles reduced to one key is equal with a probability of their
-//! overlap only, misses a truncated copy about as often as it merges strangers, while the beginning survives truncation and
-//! an added tail for certain. What it does not catch is a word changed within the first dozen.
+//! overlap only, in a truncated copy and in a stranger's text alike, while the beginning survives truncation and an added
+//! tail for certain. What it does not catch is a word changed within the first dozen.
 //!
 //! The number is stored: the recipe is part of the lake's format and must not change unseen.
 
