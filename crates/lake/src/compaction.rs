@@ -122,7 +122,6 @@ impl Lake {
 }
 
 /// Files of one day that become one.
-#[derive(Debug)]
 struct Bin {
     day: NaiveDate,
     files: Vec<LogicalFileView>,

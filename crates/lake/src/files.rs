@@ -84,11 +84,6 @@ impl NewFile {
         self.writer.write(batch).map_err(Error::parquet("write", &self.path))
     }
 
-    /// Bytes written and buffered so far, about.
-    pub(crate) fn bytes(&self) -> usize {
-        self.writer.bytes_written() + self.writer.in_progress_size()
-    }
-
     /// Puts the file on disk for good; returns the action that makes it part of the table.
     pub(crate) fn finish(self, data_change: bool, now: Timestamp) -> Result<Add> {
         let Self { table, root, name, path, day, writer, ranges } = self;

@@ -12,7 +12,7 @@ use std::time::Duration;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let path = std::env::args().nth(1).ok_or("name the file to write")?;
-    let at = |seconds| DateTime::from_timestamp(1_700_000_000 + seconds, 0).unwrap_or_default();
+    let at = |seconds: i64| DateTime::from_timestamp(1_700_000_000 + seconds, 0).unwrap_or_default();
     let source = SourceId("test".into());
     let queue = Embedded::open(&path, Config::default(), Arc::new(ManualClock::at(at(0))))?;
     let first = Post {

@@ -14,16 +14,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// Seconds after 2026-03-01 00:00 UTC.
-pub fn at(seconds: i64) -> Timestamp {
+pub(crate) fn at(seconds: i64) -> Timestamp {
     DateTime::from_timestamp(1_772_323_200 + seconds, 0).unwrap()
 }
 
-pub fn id(number: u64) -> PostId {
+pub(crate) fn id(number: u64) -> PostId {
     PostId::new("x", &format!("{number:06}")).unwrap()
 }
 
 /// A post with everything that can be understood of one; its time is `number` minutes after the start.
-pub fn enriched(number: u64) -> EnrichedPost {
+pub(crate) fn enriched(number: u64) -> EnrichedPost {
     let post = Post {
         id: id(number),
         source: SourceId("test".into()),
@@ -91,7 +91,7 @@ fn enrichment() -> Enrichment {
 }
 
 /// A batch of the posts `numbers`, whose offsets are their numbers.
-pub fn batch(numbers: std::ops::RangeInclusive<u64>) -> EnrichedBatch {
+pub(crate) fn batch(numbers: std::ops::RangeInclusive<u64>) -> EnrichedBatch {
     EnrichedBatch {
         partition: "posts".into(),
         last_offset: *numbers.end(),
@@ -100,21 +100,21 @@ pub fn batch(numbers: std::ops::RangeInclusive<u64>) -> EnrichedBatch {
     }
 }
 
-pub async fn open(folder: &Path, config: Config) -> Lake {
+pub(crate) async fn open(folder: &Path, config: Config) -> Lake {
     Lake::open(folder.to_str().unwrap(), config, Arc::new(ManualClock::at(at(0)))).await.unwrap()
 }
 
-pub async fn rows(lake: &Lake, sql: &str) -> Rows {
+pub(crate) async fn rows(lake: &Lake, sql: &str) -> Rows {
     lake.query(sql, QueryLimits::default()).await.unwrap()
 }
 
 /// The one value of a query.
-pub async fn one(lake: &Lake, sql: &str) -> Value {
+pub(crate) async fn one(lake: &Lake, sql: &str) -> Value {
     rows(lake, sql).await.rows.remove(0).remove(0)
 }
 
 /// Rows of raw, sentiment, entities, key_phrases.
-pub async fn counts(lake: &Lake) -> [u64; 4] {
+pub(crate) async fn counts(lake: &Lake) -> [u64; 4] {
     let mut counts = [0; 4];
     for (count, table) in counts.iter_mut().zip(["raw", "sentiment", "entities", "key_phrases"]) {
         *count = one(lake, &format!("SELECT count(*) FROM {table}")).await.as_u64().unwrap();
@@ -123,7 +123,7 @@ pub async fn counts(lake: &Lake) -> [u64; 4] {
 }
 
 /// The error of a query that must fail.
-pub async fn refused(lake: &Lake, sql: &str) -> String {
+pub(crate) async fn refused(lake: &Lake, sql: &str) -> String {
     let error = lake.query(sql, QueryLimits::default()).await.unwrap_err();
     assert_eq!(error.kind(), domain::ErrorKind::Reject, "{sql}: {error}");
     error.to_string()

@@ -1,5 +1,7 @@
 //! Posts, deletions and a clock for the queue's tests.
 
+#![allow(dead_code, clippy::allow_attributes, reason = "every test file uses its part")]
+
 use chrono::DateTime;
 use domain::{
     Appended, Deletion, ManualClock, Post, PostId, PostQueue, Provenance, Record, SourceId, Timestamp,
@@ -9,20 +11,20 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub fn at(seconds: i64) -> Timestamp {
+pub(crate) fn at(seconds: i64) -> Timestamp {
     DateTime::from_timestamp(1_700_000_000 + seconds, 0).unwrap()
 }
 
-pub fn id(number: u64) -> PostId {
+pub(crate) fn id(number: u64) -> PostId {
     PostId::new("x", &number.to_string()).unwrap()
 }
 
-pub fn post(number: u64) -> Record {
+pub(crate) fn post(number: u64) -> Record {
     edit(number, &[])
 }
 
 /// A post that replaces earlier ones.
-pub fn edit(number: u64, replaces: &[u64]) -> Record {
+pub(crate) fn edit(number: u64, replaces: &[u64]) -> Record {
     Record::Post(Box::new(Post {
         id: id(number),
         source: SourceId("test".into()),
@@ -44,22 +46,20 @@ pub fn edit(number: u64, replaces: &[u64]) -> Record {
     }))
 }
 
-pub fn deletion(number: u64) -> Record {
+pub(crate) fn deletion(number: u64) -> Record {
     Record::Deletion(Deletion { id: id(number), source: SourceId("test".into()), received_at: at(2) })
 }
 
-#[allow(dead_code, reason = "not every test file moves the clock")]
-pub fn open(folder: &Path, config: Config, clock: &Arc<ManualClock>) -> Embedded {
+pub(crate) fn open(folder: &Path, config: Config, clock: &Arc<ManualClock>) -> Embedded {
     Embedded::open(folder.join("overheard.db"), config, Arc::clone(clock) as Arc<dyn domain::Clock>).unwrap()
 }
 
-pub fn clock() -> Arc<ManualClock> {
+pub(crate) fn clock() -> Arc<ManualClock> {
     Arc::new(ManualClock::at(at(0)))
 }
 
 /// Everything that waits, leased and acked in batches of `limit`.
-#[allow(dead_code, reason = "not every test file drains")]
-pub async fn drain(queue: &Embedded, limit: usize) -> Vec<PostId> {
+pub(crate) async fn drain(queue: &Embedded, limit: usize) -> Vec<PostId> {
     let mut ids = Vec::new();
     while let Some(lease) = queue.lease(limit, Duration::from_secs(60)).await.unwrap() {
         ids.extend(lease.records.iter().map(|leased| leased.record.post_id().clone()));
@@ -68,7 +68,6 @@ pub async fn drain(queue: &Embedded, limit: usize) -> Vec<PostId> {
     ids
 }
 
-#[allow(dead_code, reason = "not every test file counts")]
-pub fn stored(answers: &[Appended]) -> usize {
+pub(crate) fn stored(answers: &[Appended]) -> usize {
     answers.iter().filter(|answer| matches!(answer, Appended::Stored(_))).count()
 }
