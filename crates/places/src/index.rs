@@ -118,8 +118,8 @@ fn degrees_at(bytes: &[u8], at: usize) -> f64 {
 }
 
 impl<'a> Index<'a> {
-    /// Checks the frame of the file. What lies within is read with checked bounds: a damaged record gives a wrong
-    /// answer, never a crash.
+    /// Checks the frame of the file. Records within are read with checked bounds; the map of names is trusted, since
+    /// the file is part of the binary.
     pub(crate) fn open(bytes: &'a [u8]) -> Result<Self, Error> {
         if bytes.len() < HEADER || &bytes[..8] != MAGIC {
             return Err(Error::Index("not an index of this version"));

@@ -38,6 +38,30 @@ const PREPOSITIONS: &[&str] = &[
 /// Words between two places that are not one within the other.
 const LIST_WORDS: &[&str] = &["and", "between", "by", "e", "et", "from", "or", "then", "to", "und", "via", "x", "y"];
 
+/// Words within a name.
+const PARTICLES: &[&str] = &["de", "del", "di", "du", "la", "las", "le", "los", "of", "on", "upon", "van", "von"];
+
+/// Words that make a street or a county of the name before them.
+const STREET_WORDS: &[&str] = &[
+    "ave", "avenue", "blvd", "boulevard", "county", "dr", "drive", "highway", "hwy", "lane", "ln", "rd", "road", "st",
+    "street", "terrace",
+];
+
+/// Codes of states that people write for themselves in capitals.
+const INTERJECTIONS: &[&str] = &["as", "hi", "me", "no", "oh", "ok", "or", "so"];
+
+pub(crate) fn is_particle(word: &str) -> bool {
+    PARTICLES.binary_search(&word).is_ok()
+}
+
+pub(crate) fn is_street_word(word: &str) -> bool {
+    STREET_WORDS.binary_search(&word).is_ok()
+}
+
+pub(crate) fn is_interjection(word: &str) -> bool {
+    INTERJECTIONS.binary_search(&word).is_ok()
+}
+
 pub(crate) fn is_filler(word: &str) -> bool {
     word.len() <= 13 && FILLERS.binary_search(&word).is_ok()
 }
@@ -92,7 +116,7 @@ fn longest(index: &Index<'_>, words: &Words, first: usize) -> Option<(usize, Nam
     let (end, name) = best?;
     let only = &words.tokens[first];
     if end > first + 1 {
-        return Some((end, name));
+        return is_whole(words, first, end).then_some((end, name));
     }
     let text = words.text(only);
     let ends_there = words.tokens.get(end).is_none_or(|next| next.gap >= Gap::Comma);
@@ -100,6 +124,20 @@ fn longest(index: &Index<'_>, words: &Words, first: usize) -> Option<(usize, Nam
     let is_qualifier = only.gap == Gap::Comma && ends_there && text.len() == 2;
     let counts = text.chars().count() >= 2 && (!is_filler(text) || only.upper || is_qualifier);
     counts.then_some((end, name))
+}
+
+/// Not a part of a longer word in katakana, and not a few short words by chance ("CO to CA").
+fn is_whole(words: &Words, first: usize, end: usize) -> bool {
+    let tokens = &words.tokens[first..end];
+    let katakana = |i: usize| words.tokens.get(i).is_some_and(|t| words.text(t).chars().all(is_katakana));
+    let goes_on = |i: usize| katakana(i) && words.tokens[i].gap == Gap::None && i > 0 && katakana(i - 1);
+    let letters: usize = tokens.iter().map(|t| (t.end - t.start) as usize).sum();
+    let by_chance = letters <= 5 && tokens.iter().any(|t| t.gap == Gap::Soft && is_list_word(words.text(t)));
+    !goes_on(first) && !goes_on(end) && !by_chance
+}
+
+fn is_katakana(c: char) -> bool {
+    matches!(c, '\u{30a1}'..='\u{30ff}' | '\u{3099}'..='\u{309a}')
 }
 
 fn walk(
@@ -156,7 +194,7 @@ mod tests {
 
     #[test]
     fn word_lists_are_sorted_for_the_search() {
-        for list in [FILLERS, PREPOSITIONS, LIST_WORDS] {
+        for list in [FILLERS, PREPOSITIONS, LIST_WORDS, PARTICLES, STREET_WORDS, INTERJECTIONS] {
             assert!(list.windows(2).all(|pair| pair[0] < pair[1]), "{list:?}");
         }
         assert!(FILLERS.iter().all(|word| word.len() <= 13));

@@ -3,7 +3,9 @@
 
 use crate::gazetteer::Hints;
 use crate::index::{ALTERNATE, CODE, Index, NICKNAME, PlaceId, Posting, QUALIFIED_ONLY};
-use crate::mention::{Mention, is_filler, is_list_word, is_preposition};
+use crate::mention::{
+    Mention, is_filler, is_interjection, is_list_word, is_particle, is_preposition, is_street_word,
+};
 use crate::sphere::distance_km;
 use crate::text::{Gap, Kind, Token, Words};
 use domain::PlaceKind;
@@ -65,6 +67,7 @@ struct Between {
 
 struct Pair {
     child: Posting,
+    parent: Posting,
     score: f64,
     used: usize,
     confidence: f32,
@@ -88,6 +91,22 @@ impl<'l> Line<'l> {
         line.lower_case = !words.tokens.iter().any(|t| t.kind == Kind::Word && t.capital);
         line.codes = mentions.iter().filter(|m| line.is_code(m)).count();
         line
+    }
+
+    /// "Killington, Vt", "piscataway, nj": the last word, of two letters, after a comma.
+    fn is_postal(&self, mention: &Mention) -> bool {
+        let tokens = &self.words.tokens;
+        let token = &tokens[mention.first];
+        token.gap == Gap::Comma
+            && token.end - token.start == 2
+            && (token.capital || !mention.name.is_common())
+            && tokens.get(mention.end).is_none_or(|next| next.gap >= Gap::Comma)
+    }
+
+    /// "Boston St", "Suffolk County": the name of something else.
+    fn is_street_or_county(&self, mention: &Mention) -> bool {
+        let next = self.words.tokens.get(mention.end).filter(|next| next.gap == Gap::Soft);
+        next.is_some_and(|next| is_street_word(self.words.text(next)) && !self.is_named(mention.end))
     }
 
     fn is_code(&self, mention: &Mention) -> bool {
@@ -146,7 +165,7 @@ impl<'l> Line<'l> {
             _ => people,
         };
         if posting.has(ALTERNATE) {
-            weight *= if kind == PlaceKind::City { 0.1 } else { 0.5 };
+            weight *= if kind == PlaceKind::City { 0.05 } else { 0.5 };
         }
         if posting.has(QUALIFIED_ONLY) {
             weight *= 1e-3;
@@ -173,7 +192,9 @@ impl<'l> Line<'l> {
     fn top(&self, mention: &Mention) -> Option<(Posting, f64, f64)> {
         let mut best: Option<(Posting, f64)> = None;
         let mut sum = 0.0;
-        let upper = mention.flag || self.words.tokens[mention.first..mention.end].iter().all(|t| t.upper);
+        let upper = mention.flag
+            || self.words.tokens[mention.first..mention.end].iter().all(|t| t.upper)
+            || self.is_postal(mention);
         for posting in self.index.meanings(mention.name) {
             if posting.has(QUALIFIED_ONLY) || (posting.has(CODE) && !upper) {
                 continue;
@@ -184,7 +205,23 @@ impl<'l> Line<'l> {
                 best = Some((posting, weight));
             }
         }
-        best.map(|(posting, weight)| (posting, weight, weight / sum))
+        let (posting, weight) = best?;
+        let posting = self.seat(mention, posting).unwrap_or(posting);
+        Some((posting, weight, weight / sum))
+    }
+
+    /// "Tokyo" and "Beijing" are cities to people, though the region about them bears the name as well.
+    fn seat(&self, mention: &Mention, region: Posting) -> Option<Posting> {
+        if self.index.kind(region.place) != PlaceKind::Region {
+            return None;
+        }
+        let people = f64::from(self.index.population(region.place));
+        self.index.meanings(mention.name).find(|c| {
+            !c.has(ALTERNATE)
+                && self.index.kind(c.place) == PlaceKind::City
+                && contains(self.index, region.place, c.place)
+                && f64::from(self.index.population(c.place)) > people * 0.3
+        })
     }
 
     /// The place that mention `i` opens, if any, and how many mentions that takes.
@@ -195,14 +232,35 @@ impl<'l> Line<'l> {
         if let Some(pair) = self.backward(i) {
             return (Some(Found { place: pair.child.place, confidence: pair.confidence }), pair.used);
         }
+        if self.lies_in_the_next(i) {
+            return (None, 1);
+        }
         (self.alone(i), 1)
+    }
+
+    /// "Westbrook, CT" where we know no Westbrook in Connecticut: the state is right, the Westbrook elsewhere is not.
+    fn lies_in_the_next(&self, i: usize) -> bool {
+        let Some((here, next)) = self.mentions.get(i).zip(self.mentions.get(i + 1)) else { return false };
+        let commas = self.words.tokens[here.end..=next.first].iter().filter(|t| t.gap == Gap::Comma).count();
+        let barred = self.words.tokens[here.end..=next.first].iter().any(|t| t.gap == Gap::Hard);
+        if commas != 1 || barred || self.words.tokens[next.first].gap != Gap::Comma {
+            return false;
+        }
+        let (Some((place, ..)), Some((outer, ..))) = (self.top(here), self.top(next)) else { return false };
+        let is_city = |p: Posting| self.index.kind(p.place) == PlaceKind::City;
+        let people = self.index.population(place.place);
+        match (is_city(place), is_city(outer)) {
+            (true, false) => people < 1_000_000 && !place.has(NICKNAME),
+            (true, true) => people < 50_000 && outer.has(NICKNAME) && !outer.has(CODE),
+            (false, _) => people < 1_000_000 && outer.has(CODE) && !is_city(outer),
+        }
     }
 
     /// Mention `i` lies in mention `i + 1` ("Austin, TX"), which may lie in a third ("USA").
     fn forward(&self, i: usize) -> Option<Pair> {
         let between = self.between(i).filter(|b| !b.foreign)?;
         let (child, parent) = (&self.mentions[i], &self.mentions[i + 1]);
-        if !self.may_nest(child, parent, between.gap) {
+        if !self.may_nest(child, parent, between.gap) || self.is_street_or_county(child) {
             return None;
         }
         let mut best = self.best_pair(child, parent, between.gap)?;
@@ -210,6 +268,11 @@ impl<'l> Line<'l> {
             let third = &self.mentions[i + 2];
             if let Some(pair) = self.best_triple(child, parent, third, between.gap.max(next.gap)) {
                 best = pair;
+            } else if self.index.kind(best.parent.place) == PlaceKind::City
+                && self.forward(i + 1).is_some_and(|next| next.child.place != best.parent.place)
+            {
+                // "Great Abington, Cambridge, GB": that is not the Cambridge near Abington, Massachusetts.
+                return None;
             }
         }
         Some(best)
@@ -232,7 +295,7 @@ impl<'l> Line<'l> {
                 let Some(confidence) = self.nests(c, p, rare) else { continue };
                 let score = weight.ln() + self.weight(p).ln() - if confidence < 0.9 { 3.0 } else { 0.0 };
                 if best.as_ref().is_none_or(|b| score > b.score) {
-                    best = Some(Pair { child: c, score, used: 2, confidence });
+                    best = Some(Pair { child: c, parent: p, score, used: 2, confidence });
                 }
             }
         }
@@ -250,7 +313,7 @@ impl<'l> Line<'l> {
                     let Some(confidence) = self.nests(c, p, gap == Gap::Hard) else { continue };
                     let score = self.weight(c).ln() + self.weight(p).ln() + self.weight(g).ln();
                     if best.as_ref().is_none_or(|b| score > b.score) {
-                        best = Some(Pair { child: c, score, used: 3, confidence: confidence + 0.02 });
+                        best = Some(Pair { child: c, parent: p, score, used: 3, confidence: confidence + 0.02 });
                     }
                 }
             }
@@ -283,8 +346,9 @@ impl<'l> Line<'l> {
         let (inner, outer) = (&self.words.tokens[child.first], &self.words.tokens[parent.first]);
         let foreign = self.foreign - self.foreign_in(child.first, child.end) - self.foreign_in(parent.first, parent.end);
         let child_counts = !child.name.is_common()
-            || (foreign == 0 && (gap == Gap::Comma || (inner.capital && !is_filler(self.words.text(inner)))));
-        child_counts && (!parent.name.is_common() || outer.upper || gap == Gap::Comma)
+            || (gap == Gap::Comma && (foreign == 0 || (inner.capital && foreign <= 2)))
+            || (foreign == 0 && inner.capital && !is_filler(self.words.text(inner)));
+        child_counts && (!parent.name.is_common() || outer.upper || gap == Gap::Comma || (outer.capital && outer.end - outer.start > 2))
     }
 
     /// Mention `i + 1` lies in mention `i` ("Texas, Dallas"), unless it opens a pair of its own.
@@ -306,7 +370,7 @@ impl<'l> Line<'l> {
             .filter(|&c| contains(self.index, p.place, c.place) && self.weight(c) >= most * RARE)
             .max_by(|&a, &b| self.weight(a).total_cmp(&self.weight(b)))?;
         let used = self.forward(i + 1).filter(|next| next.child.place == c.place).map_or(2, |next| next.used + 1);
-        Some(Pair { child: c, score: 0.0, used, confidence: 0.9 })
+        Some(Pair { child: c, parent: p, score: 0.0, used, confidence: 0.9 })
     }
 
     /// A name with nothing beside it to settle it.
@@ -318,7 +382,10 @@ impl<'l> Line<'l> {
             return Some(Found { place: posting.place, confidence: 0.8 });
         }
         let tokens = &self.words.tokens[mention.first..mention.end];
-        if mention.name.is_common() && !(self.codes >= 2 && self.is_code(mention)) {
+        if mention.name.is_common() && !self.is_postal_alone(mention) {
+            return None;
+        }
+        if kind == PlaceKind::City && self.is_street_or_county(mention) {
             return None;
         }
         let nickname = posting.has(NICKNAME);
@@ -337,13 +404,21 @@ impl<'l> Line<'l> {
         let people = self.index.population(posting.place);
         let enough = match kind {
             PlaceKind::City if nickname => about <= 4,
-            PlaceKind::City if posting.has(CODE) => about == 0 || self.codes >= 2,
+            PlaceKind::City if posting.has(CODE) => self.foreign == 0 || self.codes >= self.foreign.max(2),
             PlaceKind::City if about == 0 => people >= self.people_least(mention, posting),
+            PlaceKind::City if posting.has(ALTERNATE) => false,
+            PlaceKind::City if self.follows_preposition(mention) => about <= 6 && people >= 15_000,
             PlaceKind::City => about <= 3 && people >= 100_000,
             _ if posting.has(CODE) => about <= 1,
             _ => about <= 5,
         };
         enough.then(|| Found { place: posting.place, confidence: self.confidence(posting, share, about) })
+    }
+
+    /// "PA", or "PA & NJ": codes that are words of every day count in the company of others, or as the whole line.
+    fn is_postal_alone(&self, mention: &Mention) -> bool {
+        let whole_line = self.words.tokens.len() == 1 && !is_interjection(self.words.text(&self.words.tokens[0]));
+        (self.is_code(mention) && (self.codes >= 2 || whole_line)) || self.is_postal(mention)
     }
 
     /// A town that nothing but its name speaks for must have so many people: the rarer the spelling, the more.
@@ -387,8 +462,13 @@ impl<'l> Line<'l> {
         if tokens.iter().any(|token| token.capital) {
             return true;
         }
+        // Of two and more words it is hardly anything else: "san francisco califorania".
+        self.lower_case && (self.follows_preposition(mention) || tokens.len() > 1)
+    }
+
+    fn follows_preposition(&self, mention: &Mention) -> bool {
         let before = mention.first.checked_sub(1).map(|i| self.words.text(&self.words.tokens[i]));
-        self.lower_case && before.is_some_and(is_preposition)
+        before.is_some_and(is_preposition)
     }
 
     /// Another capital word, itself no place, stands directly beside it.
@@ -397,7 +477,10 @@ impl<'l> Line<'l> {
         let stranger = |i: usize| {
             tokens.get(i).is_some_and(|token| token.capital) && self.is_foreign(i)
         };
-        let after = tokens.get(mention.end).is_some_and(|t| t.gap <= Gap::Soft) && stranger(mention.end);
+        // "Corona del Mar", "Birkenhead upon Hudson": over a particle too.
+        let particle = tokens.get(mention.end).is_some_and(|t| t.gap == Gap::Soft && is_particle(self.words.text(t)));
+        let next = mention.end + usize::from(particle);
+        let after = tokens.get(next).is_some_and(|t| t.gap <= Gap::Soft) && stranger(next);
         let before = tokens[mention.first].gap <= Gap::Soft && mention.first > 0 && stranger(mention.first - 1);
         after || before
     }
