@@ -1,4 +1,4 @@
-//! Writes the fixture that `tests/queue.rs` reads for ever: `cargo run -p queue --example fixture -- v1.db`. Run once
+//! Writes the fixture that `tests/queue.rs` reads for ever: `cargo run -p queue --example queue_fixture -- v1.db`. Run once
 //! per format of the file; a fixture that is committed is never written again.
 
 use chrono::DateTime;

@@ -1,4 +1,4 @@
-//! Durable commits of enriched posts, compaction, and queries: `cargo run -p lake --example bench -- MODE [folder]`.
+//! Durable commits of enriched posts, compaction, and queries: `cargo run -p lake --example lake_bench -- MODE [folder]`.
 //!
 //! - `bulk [posts] [batch]`: as fast as it goes, in batches; says how long the steps take.
 //! - `paced [seconds] [rate]`: `rate` posts/s, one commit a second; latency of commits, and until SQL sees the rows.
