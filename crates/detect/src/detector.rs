@@ -3,9 +3,9 @@
 //! so that nothing looks ahead.
 //!
 //! The mean is level times season (`season`); the spread is negative binomial with variance `mean + phi * mean^2`, `phi`
-//! learned apart for quiet and busy hours. Two statistics are judged, the interval alone and a
-//! fading sum over six hours, each upwards and downwards; `tail` turns their surprise into probabilities that the series'
-//! own history bears out. Four one-sided tests share one false-alarm budget.
+//! learned apart for quiet and busy hours. Judged are the interval alone and a fading sum
+//! over six hours, each upwards and downwards, and two intervals in a row upwards; `tail` turns their surprise into probabilities that the series'
+//! own history bears out. Five one-sided tests share one false-alarm budget.
 
 use crate::config::Config;
 use crate::count;
@@ -28,8 +28,9 @@ const SUSTAINED_S: f64 = 6.0 * 3600.0;
 const SUSTAINED_POINTS: f64 = 3.0;
 const LEARNING: Learning = Learning { prior_points: 300.0, keep: 1.0 - 1.0 / 10_000.0, cap: 5.0 };
 const PRIORS: Priors = Priors { day: 4.0, week: 40.0, keep_day: 0.97, keep_week: 0.9 };
-/// Shares of the budget: interval up, interval down, sustained up, sustained down.
-const SHARES: [f64; 4] = [0.6, 0.1, 0.2, 0.1];
+/// Shares of the budget: interval up, interval down, sustained up, sustained down, two intervals in a row up.
+const SHARES: [f64; TESTS] = [0.45, 0.1, 0.15, 0.1, 0.2];
+const TESTS: usize = 5;
 /// What the learned tail may err by, nats: with about a hundred excesses behind it, its far end is off by a factor of
 /// one and a half on average.
 const TAIL_DOUBT: f64 = 0.4;
@@ -126,12 +127,14 @@ pub struct Detector {
     /// How much more the window varies than its parts would (autocorrelation), as a ratio.
     inflation: f64,
     inflation_weight: f64,
-    tails: [Tail; 4],
+    tails: [Tail; TESTS],
     /// The tail of the ranking surprise, see `rank`.
     rank_tail: Tail,
     /// What is left of the last evidence and of the last rank, in nats.
     memory: f64,
     rank_memory: f64,
+    /// Upward surprise of the interval before, nats.
+    last_up: f64,
     incident: Option<Incident>,
     incident_calm: u32,
 }
@@ -172,10 +175,11 @@ impl Detector {
             window: Window::default(),
             inflation: 10.0,
             inflation_weight: 10.0,
-            tails: [Tail::new(&LEARNING); 4],
+            tails: [Tail::new(&LEARNING); TESTS],
             rank_tail: Tail::new(&LEARNING),
             memory: 0.0,
             rank_memory: 0.0,
+            last_up: 0.0,
             incident: None,
             incident_calm: 0,
         }
@@ -263,6 +267,7 @@ impl Detector {
         self.window.observed *= fade;
         self.window.expected *= fade;
         self.window.variance *= fade * fade;
+        self.last_up = 0.0;
         let interval = f64::from(self.config.interval_s.max(1));
         let fade = keep(MEMORY_S / interval).powf(missing);
         self.memory *= fade;
@@ -281,7 +286,7 @@ impl Detector {
     }
 
     /// Surprise in nats, as the model sees it: interval up, down, window up, down.
-    fn surprises(&mut self, value: f64, clipped: f64, prediction: &Prediction) -> [f64; 4] {
+    fn surprises(&mut self, value: f64, clipped: f64, prediction: &Prediction) -> [f64; TESTS] {
         let (up, down) = count::surprises(value, prediction.mean, prediction.phi + prediction.doubt);
         let keep = self.keep_window();
         let mean = prediction.mean;
@@ -292,15 +297,18 @@ impl Detector {
         let expected = self.window.expected;
         let phi = (spread - expected).max(0.0) / (expected * expected).max(1e-9);
         let (window_up, window_down) = count::surprises(self.window.observed, expected, phi);
-        [up, down, window_up, window_down]
+        let pair = up + self.last_up;
+        self.last_up = up;
+        // The sum of two exponential surprises is Gamma(2): its own surprise is x - ln(1 + x).
+        [up, down, window_up, window_down, pair - pair.ln_1p()]
     }
 
     fn window_variance(&self, prediction: &Prediction) -> f64 {
         self.window.variance + self.window.expected * self.window.expected * prediction.doubt
     }
 
-    fn evidence(&self, surprises: &[f64; 4]) -> Evidence {
-        let mut calibrated = [0.0; 4];
+    fn evidence(&self, surprises: &[f64; TESTS]) -> Evidence {
+        let mut calibrated = [0.0; TESTS];
         for (calibrated, (tail, surprise)) in calibrated.iter_mut().zip(self.tails.iter().zip(surprises)) {
             *calibrated = tail.calibrated(*surprise);
         }
@@ -311,7 +319,7 @@ impl Detector {
                 (nats, strongest) = (charged, test);
             }
         }
-        Evidence { nats, upwards: strongest % 2 == 0, calibrated }
+        Evidence { nats, upwards: matches!(strongest, 0 | 2 | 4), calibrated }
     }
 
     /// How much an incident that begins here deserves attention, in nats. Unlike the evidence it gives quiet hours more room
@@ -415,7 +423,7 @@ impl Detector {
         Change::Adopted(incident)
     }
 
-    fn learn(&mut self, local: i64, value: f64, clipped: f64, prediction: &Prediction, surprises: &[f64; 4]) {
+    fn learn(&mut self, local: i64, value: f64, clipped: f64, prediction: &Prediction, surprises: &[f64; TESTS]) {
         if self.seen >= self.config.warm_up_intervals {
             for (tail, surprise) in self.tails.iter_mut().zip(surprises) {
                 tail.learn(*surprise, &LEARNING);
@@ -462,7 +470,7 @@ impl Detector {
 struct Evidence {
     nats: f64,
     upwards: bool,
-    calibrated: [f64; 4],
+    calibrated: [f64; TESTS],
 }
 
 fn clip(value: f64, prediction: &Prediction) -> f64 {

@@ -1,0 +1,122 @@
+//! The posts that say it best, and how the mentions spread: originals told from reposts and near-duplicates, so that one
+//! post passed on by thousands is told from thousands of complaints.
+
+use domain::ExamplePost;
+use std::collections::{HashMap, HashSet};
+
+/// A post of the window, as far as choosing needs it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PostInWindow {
+    pub post_id: String,
+    pub text: String,
+    pub url: Option<String>,
+    pub author: Option<String>,
+    pub sentiment: Option<String>,
+    /// Equal for near-duplicate texts; none when the text is too short.
+    pub fingerprint: Option<i64>,
+    pub repost_of: Option<String>,
+    pub reach: Option<u64>,
+}
+
+/// How mentions came about.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Spread {
+    /// Posts that say something of their own.
+    pub originals: u32,
+    /// Reposts and near-duplicates of them.
+    pub copies: u32,
+    /// Size of the largest family of copies, its original included.
+    pub largest: u32,
+    pub authors: u32,
+}
+
+impl Spread {
+    /// Most of the window is one post passed on.
+    pub fn is_viral(&self) -> bool {
+        let all = self.originals + self.copies;
+        all >= 10 && self.largest * 2 > all
+    }
+}
+
+/// What two posts share when they are one and the same message.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Family<'a> {
+    Fingerprint(i64),
+    Post(&'a str),
+}
+
+/// Reposts belong to the post they pass on, near-duplicates to their fingerprint.
+fn families(posts: &[PostInWindow]) -> HashMap<Family<'_>, Vec<&PostInWindow>> {
+    let prints: HashMap<&str, i64> =
+        posts.iter().filter_map(|post| Some((post.post_id.as_str(), post.fingerprint?))).collect();
+    let mut families: HashMap<Family<'_>, Vec<&PostInWindow>> = HashMap::new();
+    for post in posts {
+        let origin = post.repost_of.as_deref().unwrap_or(&post.post_id);
+        let print = prints.get(origin).copied().or(post.fingerprint);
+        families.entry(print.map_or(Family::Post(origin), Family::Fingerprint)).or_default().push(post);
+    }
+    families
+}
+
+pub(crate) fn spread(posts: &[PostInWindow]) -> Spread {
+    let families = families(posts);
+    let originals = families.len() as u32;
+    Spread {
+        originals,
+        copies: posts.len() as u32 - originals,
+        largest: families.values().map(|family| family.len() as u32).max().unwrap_or(0),
+        authors: posts.iter().filter_map(|post| post.author.as_deref()).collect::<HashSet<_>>().len() as u32,
+    }
+}
+
+/// Up to three posts: each the one whose words are most typical of the window, less what the ones before said already.
+pub(crate) fn representative(posts: &[PostInWindow]) -> Vec<ExamplePost> {
+    let families = families(posts);
+    let words: HashMap<&str, HashSet<String>> = posts.iter().map(|post| (post.post_id.as_str(), words(&post.text))).collect();
+    let mut heads: Vec<(&PostInWindow, u32)> = families
+        .values()
+        .filter_map(|family| {
+            let head = family.iter().min_by_key(|post| (post.repost_of.is_some(), post.post_id.as_str()))?;
+            Some((*head, family.len() as u32))
+        })
+        .collect();
+    heads.sort_by(|a, b| a.0.post_id.cmp(&b.0.post_id));
+    let mut frequency: HashMap<&str, f64> = HashMap::new();
+    for (head, copies) in &heads {
+        for word in &words[head.post_id.as_str()] {
+            *frequency.entry(word).or_default() += 1.0 + f64::from(*copies).ln();
+        }
+    }
+    let (mut chosen, mut said): (Vec<ExamplePost>, HashSet<&str>) = (Vec::new(), HashSet::new());
+    while chosen.len() < 3 {
+        let value = |(head, copies): &(&PostInWindow, u32)| {
+            let words = &words[head.post_id.as_str()];
+            let fresh: f64 = words.iter().filter(|w| !said.contains(w.as_str())).map(|w| frequency[w.as_str()]).sum();
+            // Long posts hold more words; the root keeps short clear ones in the race.
+            fresh / (words.len() as f64 + 4.0).sqrt() * (1.0 + 0.2 * f64::from(*copies).ln())
+        };
+        let best = heads
+            .iter()
+            .filter(|(head, _)| !chosen.iter().any(|c| c.post_id == head.post_id))
+            .max_by(|a, b| value(a).total_cmp(&value(b)));
+        let Some((head, copies)) = best else { break };
+        said.extend(words[head.post_id.as_str()].iter().map(String::as_str));
+        chosen.push(ExamplePost {
+            post_id: head.post_id.clone(),
+            text: head.text.clone(),
+            url: head.url.clone(),
+            sentiment: head.sentiment.clone(),
+            copies: *copies,
+        });
+    }
+    chosen
+}
+
+/// Words of more than three letters, without names called and links.
+fn words(text: &str) -> HashSet<String> {
+    text.split_whitespace()
+        .filter(|word| !word.starts_with('@') && !word.starts_with("http"))
+        .map(|word| word.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase())
+        .filter(|word| word.chars().count() > 3)
+        .collect()
+}

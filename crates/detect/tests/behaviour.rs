@@ -1,0 +1,160 @@
+//! What the detector promises: quiet on what is usual, quick on what is not, the same whatever the size, no look-ahead.
+
+use chrono::Duration;
+use detect::{Backtest, Change, Config, Detector, Kind, backtest, draw_svg, draw_terminal, read_csv, write_csv};
+use domain::Timestamp;
+use proptest::prelude::*;
+
+#[path = "simulation/mod.rs"]
+#[expect(dead_code, reason = "shared with the example")]
+mod simulation;
+use simulation::{Random, start, usual};
+
+fn hour(index: i64) -> Timestamp {
+    start() + Duration::hours(index)
+}
+
+fn series(seed: u64, hours: i64, level: f64, dispersion: f64, factor: impl Fn(i64) -> f64) -> Vec<(Timestamp, f64)> {
+    let mut random = Random::new(seed);
+    (0..hours).map(|h| (hour(h), random.count(usual(level, h) * factor(h), dispersion))).collect()
+}
+
+fn hourly(rows: Vec<(Timestamp, f64)>) -> Backtest {
+    backtest(Config::every(3600), rows)
+}
+
+fn onsets(result: &Backtest) -> Vec<Timestamp> {
+    result.rows.iter().filter(|row| row.anomaly).map(|row| row.at).collect()
+}
+
+#[test]
+fn false_alarms_stay_within_the_budget() {
+    // One a week over 100 series; half of them for half a year: 13 in the mean, 24 is three deviations more.
+    let alarms: usize = (0..50).map(|seed| {
+        let level = 2.0 * 1.2_f64.powi(seed as i32);
+        onsets(&hourly(series(seed, 4380, level, 0.05, |_| 1.0))).len()
+    }).sum();
+    assert!(alarms <= 24, "{alarms} false alarms");
+}
+
+#[test]
+fn a_tripled_level_is_found_within_two_intervals_and_told_once() {
+    let begin = 24 * 28;
+    let mut late = 0;
+    for seed in 0..40 {
+        let mut random = Random::new(seed + 100);
+        let rows = (0..begin + 12).map(|h| (hour(h), random.count(if h < begin { 20.0 } else { 60.0 }, 0.02))).collect();
+        let found: Vec<_> = onsets(&hourly(rows)).into_iter().filter(|at| *at >= hour(begin)).collect();
+        late += usize::from(found.first().is_none_or(|at| *at > hour(begin + 1)));
+        assert!(found.len() <= 1, "one incident was told {} times", found.len());
+    }
+    assert!(late <= 2, "{late} of 40 were found late");
+}
+
+#[test]
+fn a_constant_series_raises_nothing() {
+    for value in [0.0, 1.0, 7.0, 30_000.0] {
+        assert!(onsets(&hourly((0..2000).map(|h| (hour(h), value)).collect())).is_empty(), "{value}");
+    }
+}
+
+#[test]
+fn the_score_means_the_same_for_small_and_large_series() {
+    // The share of points above a score is alike for 3 an hour and 30,000 an hour.
+    let share = |level| {
+        let result = hourly(series(5, 8760, level, 0.05, |_| 1.0));
+        let mut detector = Detector::new(Config::every(3600));
+        let high = result.rows.iter().filter(|row| detector.push(row.at, row.value).score > 0.35).count();
+        high as f64 / 8760.0
+    };
+    let (small, large) = (share(3.0), share(30_000.0));
+    assert!(small < 0.02 && large < 0.02 && (small - large).abs() < 0.008, "{small} against {large}");
+}
+
+#[test]
+fn nothing_looks_ahead() {
+    let rows = series(9, 1500, 40.0, 0.1, |h| if h > 1200 { 4.0 } else { 1.0 });
+    let whole = hourly(rows.clone());
+    for length in [1, 50, 700, 1201, 1203, 1400] {
+        assert_eq!(hourly(rows[..length].to_vec()).rows, whole.rows[..length]);
+    }
+}
+
+#[test]
+fn a_dead_source_is_told_apart_from_a_drop() {
+    let kind = |factor: f64| {
+        let result = hourly(series(11, 24 * 30, 200.0, 0.02, |h| if h >= 24 * 29 + 12 { factor } else { 1.0 }));
+        result.incidents.iter().rfind(|incident| incident.onset >= hour(24 * 29)).map(|incident| incident.kind)
+    };
+    assert_eq!(kind(0.0), Some(Kind::Silence));
+    assert_eq!(kind(0.1), Some(Kind::Drop));
+}
+
+#[test]
+fn gaps_and_duplicates_are_survived() {
+    let mut rows = series(13, 24 * 40, 50.0, 0.05, |_| 1.0);
+    rows.drain(300..350);
+    rows.drain(600..601);
+    let again = rows[500];
+    rows.insert(501, (again.0, 100_000.0));
+    rows.insert(700, (rows[100].0, 100_000.0));
+    rows[800].1 = f64::NAN;
+    rows[801].1 = -3.0;
+    assert_eq!(onsets(&hourly(rows)), Vec::<Timestamp>::new());
+}
+
+#[test]
+fn the_change_to_summer_time_raises_nothing() {
+    for level in [20.0, 2000.0] {
+        let mut random = Random::new(17);
+        let rows = (0..24 * 120).map(|h| (hour(h), random.count(usual(level, if h > 24 * 90 { h + 1 } else { h }), 0.05))).collect();
+        assert!(onsets(&hourly(rows)).iter().all(|at| *at < hour(24 * 90) || *at > hour(24 * 97)), "{level}");
+    }
+}
+
+#[test]
+fn slow_growth_raises_nothing() {
+    let rows = series(19, 24 * 180, 50.0, 0.05, |h| 1.0 + h as f64 / (24.0 * 60.0));
+    assert!(onsets(&hourly(rows)).len() <= 1);
+}
+
+#[test]
+fn a_new_level_is_adopted() {
+    let rows = series(23, 24 * 60, 100.0, 0.05, |h| if h > 24 * 40 { 5.0 } else { 1.0 });
+    let mut detector = Detector::new(Config::every(3600));
+    let mut adopted = None;
+    for (at, value) in rows {
+        if matches!(detector.push(at, value).change, Some(Change::Adopted(_))) {
+            adopted.get_or_insert(at);
+        }
+    }
+    let adopted = adopted.expect("the level was never adopted");
+    assert!(adopted > hour(24 * 41) && adopted < hour(24 * 45), "{adopted}");
+    assert!(detector.incident().is_none());
+}
+
+#[test]
+fn the_csv_and_the_pictures_show_the_storm() {
+    let result = hourly(series(29, 24 * 30, 100.0, 0.02, |h| if h == 24 * 29 { 20.0 } else { 1.0 }));
+    let csv = write_csv(&result);
+    assert!(csv.starts_with("timestamp,value,expected,lower,upper,anomaly_score,anomaly\n"));
+    assert_eq!(csv.lines().filter(|line| line.ends_with(",1")).count(), 1);
+    assert_eq!(read_csv(&csv).unwrap().len(), 24 * 30);
+    assert!(draw_svg("a <b>", &result).contains("a &lt;b&gt;") && draw_svg("x", &result).contains("class=\"a\""));
+    assert!(draw_terminal(&result, 100).contains('^'));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn any_input_gives_finite_answers(values in proptest::collection::vec(prop_oneof![0.0..1e9_f64, Just(f64::NAN), Just(f64::INFINITY), Just(-1.0)], 1..200), steps in proptest::collection::vec(-5_i64..500, 200)) {
+        let mut detector = Detector::new(Config::every(300));
+        let mut at = start();
+        for (value, step) in values.into_iter().zip(steps) {
+            at += Duration::seconds(step * 60);
+            let point = detector.push(at, value);
+            prop_assert!(point.expected.is_finite() && point.lower.is_finite() && point.upper.is_finite());
+            prop_assert!((0.0..=1.0).contains(&point.score) && (0.0..=1.0).contains(&point.onset_score));
+        }
+    }
+}
