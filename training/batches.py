@@ -27,8 +27,8 @@ RATES = {
     "indonesian_smsa": (0.15, 0.15),
     "indonesian_nusax": (1.0, 1.0),
     "portuguese_mozambique_afrisenti": (0.4, 0.5),
-    "wnut17": (4.0, 7.0),
-    "btc": (2.0, 3.0),
+    "wnut17": (6.0, 7.0),
+    "btc": (3.0, 3.0),
     "tweebank_ner": (1.5, 1.0),
     "uner": (0.12, 0.08),
 }

@@ -45,7 +45,7 @@ Temperatures: {temperatures}; fitted on the validation splits.
 ## Figures on the validation splits
 
 Weights as shipped (int8), fp32 arithmetic; the loss is fp32 weights minus int8 weights, in points.
-Calibration error is the expected one over 15 bins. Figures in "published" are on the kept-away tests.
+{sample}Calibration error is the expected one over 15 bins. Figures in "published" are on the kept-away tests.
 
 {table}
 
@@ -76,8 +76,8 @@ def rows(int8: dict[str, float], full: dict[str, float]) -> str:
     return "\n".join(lines)
 
 
-def write(folder: Path, int8: dict, full: dict) -> None:
-    """int8 and full: figures by split, as evaluate.py writes them."""
+def write(folder: Path, int8: dict, full: dict, every: int) -> None:
+    """int8 and full: figures by split, as evaluate.py writes them, of every n-th example."""
     settings = json.loads((folder / "config.json").read_text())["overheard"]
     heads = settings["heads"]
     temperatures = ", ".join(f"{t} {heads[t]['temperature']}" for t in ("sentiment", "emotion", "offensive"))
@@ -89,6 +89,7 @@ def write(folder: Path, int8: dict, full: dict) -> None:
         input=settings["input"],
         kinds=", ".join(data.KINDS),
         temperatures=temperatures,
+        sample=f"Every {every}th example only: small sets are noisy. " if every > 1 else "",
         table=rows(int8["val"], full["val"]),
         test=test,
         sets=SETS,

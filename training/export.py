@@ -133,14 +133,18 @@ def rounded(values: torch.Tensor) -> list[float]:
     return [round(v, 5) for v in values.tolist()]
 
 
-def write(folder: Path, base: dict, tensors: dict, tokenizer: Path, temperatures: dict, version: str) -> None:
-    """Writes everything but the card."""
+def write_settings(folder: Path, base: dict, tokenizer: Path, temperatures: dict, version: str) -> None:
+    """Writes the configuration and the tokenizer."""
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(pack(tensors), folder / "model.safetensors", metadata={"format": "overheard-1"})
     settings = config(base, temperatures, version)
     (folder / "config.json").write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n")
-    if tokenizer.resolve() != (folder / "tokenizer.json").resolve():
-        shutil.copyfile(tokenizer, folder / "tokenizer.json")
+    shutil.copyfile(tokenizer, folder / "tokenizer.json")
+
+
+def write(folder: Path, base: dict, tensors: dict, tokenizer: Path, temperatures: dict, version: str) -> None:
+    """Writes everything but the card."""
+    write_settings(folder, base, tokenizer, temperatures, version)
+    save_file(pack(tensors), folder / "model.safetensors", metadata={"format": "overheard-1"})
     rows = json.dumps(reference(folder), ensure_ascii=False, indent=1)
     (folder / "reference.json").write_text(rows + "\n")
 

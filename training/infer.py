@@ -1,5 +1,6 @@
 """Runs a model over many texts on two processes; the same texts give the same logits however split."""
 
+import json
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -20,9 +21,12 @@ TASKS = ("sentiment", "emotion", "offensive")
 
 def open_model(folder: Path, checkpoint: Path | None) -> tuple[encoder.Model, Tokenizer]:
     """The exported folder, or an fp32 checkpoint with that folder's tokenizer and sizes."""
-    net, tokenizer, settings = export.open_folder(folder)
     if checkpoint:
+        settings = json.loads((folder / "config.json").read_text())
+        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         net = encoder.load(settings, load_file(checkpoint)).eval()
+    else:
+        net, tokenizer, settings = export.open_folder(folder)
     tokenizer.enable_truncation(settings["max_position_embeddings"])
     return net, tokenizer
 
@@ -41,7 +45,6 @@ def encode(tokenizer: Tokenizer, example: Example) -> tuple[list[int], list[int]
 def run_share(job: tuple[Path, Path | None, list[Example]]) -> list[dict[str, np.ndarray]]:
     """One process's examples: every head's logits, the embedding, and word scores for entities."""
     folder, checkpoint, examples = job
-    torch.set_num_threads(1)
     net, tokenizer = open_model(folder, checkpoint)
     encoded = [encode(tokenizer, example) for example in examples]
     order = sorted(range(len(examples)), key=lambda i: len(encoded[i][0]))
@@ -68,7 +71,8 @@ def run(folder: Path, checkpoint: Path | None, examples: list[Example], processe
     """All examples, in their order."""
     shares = [examples[i::processes] for i in range(processes)]
     results: list[dict] = [{}] * len(examples)
-    with get_context("spawn").Pool(processes) as pool:
+    torch.set_num_threads(1)  # forked processes must not inherit a pool of threads
+    with get_context("fork").Pool(processes) as pool:
         for i, share in enumerate(pool.map(run_share, [(folder, checkpoint, share) for share in shares])):
             results[i::processes] = share
     return results

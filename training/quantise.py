@@ -7,7 +7,7 @@ error is taken, which clips an outlier where that serves the other values.
 
 import numpy as np
 
-SHRINKAGES = np.linspace(1.0, 0.7, 31)
+SHRINKAGES = np.linspace(1.0, 0.7, 16)
 
 
 def rows(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

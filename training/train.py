@@ -11,7 +11,9 @@ every few minutes (`--resume` goes on from it) and, at the end, `work/final.safe
 import argparse
 import json
 import logging
+import random
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -23,22 +25,23 @@ from tokenizers import Tokenizer
 
 import data
 import model as encoder
+import probe
 from batches import Batch, Sampler
 
 SMOOTHING = 0.05
 TASK_WEIGHT = {"sentiment": 1.0, "emotion": 0.7, "offensive": 0.7}
 WORDS_PER_LOSS = 8.0  # an entity sentence counts as much as a sentence label per so many words
 FOUND_WEIGHT = 1.5  # a piece of an entity against a piece of none: recall is what is short
-WARM_UP = 0.06
-FREEZE_AT, FREEZE_LAYERS = 0.3, 5  # the lowest layers settle first; leaving them out saves a fifth
+WARM_UP_STEPS = 40  # counted in steps, not time: on a busy machine a warm-up by the clock was 18 steps and diverged
+HEADS_FASTER = 5.0
 AVERAGE_FROM = 0.7
 SYNC_SECONDS = 90.0
 CHECKPOINT_SYNCS = 3
 
 
-def rate(progress: float) -> float:
-    """Linear warm-up, then linear to nothing."""
-    return min(progress / WARM_UP, (1.0 - progress) / (1.0 - WARM_UP))
+def rate(progress: float, steps: int) -> float:
+    """Linear warm-up by steps, linear to nothing by the clock."""
+    return min((steps + 1) / WARM_UP_STEPS, 1.0) * max(1.0 - progress, 0.0)
 
 
 def entity_loss(logits: torch.Tensor, allowed: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
@@ -87,23 +90,43 @@ class SparseAdam:
         self.table[rows] -= lr * change
 
 
+@dataclass
+class Ready:
+    """What is made once and inherited by the workers: model, teacher, shuffled examples."""
+
+    net: encoder.Model
+    teacher: torch.Tensor
+    rows: dict[str, int]
+    examples: list[data.Example]
+    tokenizer: Tokenizer
+
+
+def prepare(options: argparse.Namespace) -> Ready:
+    """Loads weights and data, and solves the heads' starting values."""
+    work = options.work
+    base = json.loads((work / "base.json").read_text())
+    source = work / "checkpoint.safetensors" if options.resume else work / "base.safetensors"
+    net = encoder.load(base, load_numpy(source), options.seed)
+    taught = load_file(work / "teacher.safetensors")
+    texts = json.loads((work / "teacher.json").read_text())
+    examples = data.training(options.data)
+    tokenizer = Tokenizer.from_file(str(work / "tokenizer.json"))
+    if not options.resume:
+        probe.start_heads(net, tokenizer, examples, taught, texts)
+    random.Random(options.seed).shuffle(examples)
+    rows = {text: row for row, text in enumerate(texts)}
+    return Ready(net, taught["embeddings"].float(), rows, examples, tokenizer)
+
+
 class Worker:
     """One process: its model, its optimisers, and the weights shared with the other."""
 
-    def __init__(self, rank: int, options: argparse.Namespace, shared: dict):
+    def __init__(self, rank: int, options: argparse.Namespace, shared: dict, ready: "Ready"):
         self.rank, self.options, self.shared = rank, options, shared
-        work = options.work
-        base = json.loads((work / "base.json").read_text())
-        start = work / "checkpoint.safetensors" if options.resume else work / "base.safetensors"
-        self.net = encoder.load(base, load_numpy(start), options.seed)
-        generator = torch.Generator().manual_seed(options.seed)
-        examples = data.training(options.data)
-        order = torch.randperm(len(examples), generator=generator).tolist()
-        mine = [examples[i] for i in order[rank :: options.workers]]
-        tokenizer = Tokenizer.from_file(str(work / "tokenizer.json"))
+        self.net, self.teacher = ready.net, ready.teacher
         seed = options.seed * 100 + rank + (50 if options.resume else 0)
-        self.sampler = Sampler(mine, tokenizer, {}, options.budget, seed)
-        self.teacher: torch.Tensor | None = None
+        mine = ready.examples[rank :: options.workers]
+        self.sampler = Sampler(mine, ready.tokenizer, ready.rows, options.budget, seed)
         self.sparse = SparseAdam(self.net.words.data)
         self.dense = [p for p in self.net.parameters() if p.requires_grad]
         self.adam = torch.optim.AdamW(self.groups(), betas=(0.9, 0.98), eps=1e-6, fused=True)
@@ -111,22 +134,14 @@ class Worker:
         self.sums: dict[str, float] = {}
         self.steps = self.pieces = 0
 
-    def find_teacher(self) -> None:
-        """Takes up the teacher's embeddings once they are there: `teacher.py` may run beside the first minutes."""
-        work = self.options.work
-        if self.teacher is None and (work / "teacher.json").exists():
-            self.teacher = load_file(work / "teacher.safetensors")["embeddings"].float()
-            texts = json.loads((work / "teacher.json").read_text())
-            self.sampler.teacher = {text: i for i, text in enumerate(texts)}
-
     def groups(self) -> list[dict]:
-        """Lower layers learn a little slower, heads three times as fast; no decay on vectors."""
+        """Lower layers learn a little slower, heads several times as fast; no decay on vectors."""
         layers = len(self.net.layers)
         groups = []
         for name, parameter in self.net.named_parameters():
             if not parameter.requires_grad:
                 continue
-            scale = 3.0 if name.startswith("heads.") else 1.0
+            scale = HEADS_FASTER if name.startswith("heads.") else 1.0
             if name.startswith("layers."):
                 scale = 0.95 ** (layers - 1 - int(name.split(".")[1]))
             elif not name.startswith("heads."):
@@ -138,14 +153,14 @@ class Worker:
 
     def step(self, batch: Batch, progress: float) -> None:
         """Forward, backward, clip, update."""
-        frozen = FREEZE_LAYERS if progress >= FREEZE_AT else 0
+        frozen = self.options.freeze_layers if progress >= self.options.freeze_at else 0
         rows, inverse = batch.ids.unique(return_inverse=True)
         table = self.net.words.data[rows].requires_grad_(frozen == 0)
         hidden, pooled = self.net.encode(batch.ids, F.embedding(inverse, table), frozen)
         found = losses(self.net, batch, hidden, pooled, self.teacher)
         (sum(found.values()) / len(batch.ids)).backward()
         torch.nn.utils.clip_grad_norm_([p for p in self.dense if p.grad is not None], 1.0)
-        scale = max(rate(progress), 0.0)
+        scale = rate(progress, self.steps)
         for group in self.adam.param_groups:
             group["lr"] = group["peak"] * scale
         self.adam.step()
@@ -166,19 +181,26 @@ class Worker:
         self.pieces += int((batch.ids != 1).sum())
 
     @torch.no_grad()
-    def synchronise(self) -> None:
-        """Averages the dense weights; adds up both workers' changes of embedding rows, halved where both have some."""
+    def synchronise(self, elapsed: float) -> float:
+        """Averages the dense weights; adds up both workers' changes of embedding rows, halved where both
+        have some. Returns worker 0's clock, so that both agree when to end."""
         shared, flat = self.shared, torch.nn.utils.parameters_to_vector(self.dense)
         shared["dense"][self.rank] = flat
-        shared["table"][self.rank] = self.net.words.data - self.base_table
         shared["touched"][self.rank] = self.sparse.touched
-        shared["barrier"].wait(600)
+        if self.sparse.touched.any() or self.options.freeze_at > 0:
+            shared["table"][self.rank] = self.net.words.data - self.base_table
+        if self.rank == 0:
+            shared["clock"][0] = elapsed
+        shared["barrier"].wait(3600)
         torch.nn.utils.vector_to_parameters(shared["dense"].mean(0), self.dense)
-        count = shared["touched"].sum(0).clamp(min=1)[:, None]
-        self.base_table += shared["table"].sum(0) / count
-        self.net.words.data.copy_(self.base_table)
-        self.sparse.touched.zero_()
-        shared["barrier"].wait(600)
+        count = shared["touched"].sum(0)
+        if count.any():
+            self.base_table += shared["table"].sum(0) / count.clamp(min=1)[:, None]
+            self.net.words.data.copy_(self.base_table)
+            self.sparse.touched.zero_()
+        clock = float(shared["clock"][0])
+        shared["barrier"].wait(3600)
+        return clock
 
     def run(self) -> None:
         """Trains until the time is up; worker 0 keeps the log, the checkpoints and the average."""
@@ -189,17 +211,16 @@ class Worker:
         mean, means = None, 0
         finished = False
         while not finished:
-            self.find_teacher()
             for batch in self.sampler.batches(min((time.time() - began) / budget, 1.0)):
                 self.step(batch, min((time.time() - began) / budget, 1.0))
                 if time.time() - began < next_sync:
                     continue
-                self.synchronise()
-                next_sync, syncs = next_sync + SYNC_SECONDS, syncs + 1
+                clock = self.synchronise(time.time() - began)
+                next_sync, syncs = clock + SYNC_SECONDS, syncs + 1
                 finished = next_sync > budget + 1.0
                 if self.rank == 0:
                     self.report(time.time() - began)
-                    if next_sync - SYNC_SECONDS >= AVERAGE_FROM * budget:
+                    if clock >= AVERAGE_FROM * budget:
                         mean, means = self.accumulate(mean, means)
                     if syncs % CHECKPOINT_SYNCS == 0:
                         self.save("checkpoint", encoder.named_tensors(self.net))
@@ -233,12 +254,11 @@ class Worker:
         beside.rename(path)
 
 
-def start(rank: int, options: argparse.Namespace, shared: dict) -> None:
+def start(rank: int, options: argparse.Namespace, shared: dict, ready: Ready) -> None:
     """A worker process."""
-    torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     logging.basicConfig(filename=options.work / "train.log", level=logging.INFO, format="%(asctime)s %(message)s")
-    Worker(rank, options, shared).run()
+    Worker(rank, options, shared, ready).run()
 
 
 def main() -> None:
@@ -250,20 +270,24 @@ def main() -> None:
     parser.add_argument("--elapsed", type=float, default=0.0, help="minutes already trained, with --resume")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--budget", type=int, default=768, help="pieces a batch, padding included")
-    parser.add_argument("--lr", type=float, default=2e-4)
+    parser.add_argument("--lr", type=float, default=1.2e-4)
+    parser.add_argument("--freeze-at", type=float, default=0.3, help="share of the time after which the lowest layers rest")
+    parser.add_argument("--freeze-layers", type=int, default=5)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--resume", action="store_true")
     options = parser.parse_args()
-    net = encoder.Model(json.loads((options.work / "base.json").read_text()))
-    dense = sum(p.numel() for p in net.parameters() if p.requires_grad)
-    context = mp.get_context("spawn")
+    torch.set_num_threads(1)  # before any work: forked workers must not inherit a pool of threads
+    ready = prepare(options)
+    dense = sum(p.numel() for p in ready.net.parameters() if p.requires_grad)
+    context = mp.get_context("fork")
     shared = {
         "dense": torch.zeros(options.workers, dense).share_memory_(),
-        "table": torch.zeros(options.workers, *net.words.shape).share_memory_(),
-        "touched": torch.zeros(options.workers, len(net.words), dtype=torch.bool).share_memory_(),
+        "table": torch.zeros(options.workers, *ready.net.words.shape).share_memory_(),
+        "touched": torch.zeros(options.workers, len(ready.net.words), dtype=torch.bool).share_memory_(),
+        "clock": torch.zeros(1, dtype=torch.float64).share_memory_(),
         "barrier": context.Barrier(options.workers),
     }
-    workers = [context.Process(target=start, args=(rank, options, shared)) for rank in range(options.workers)]
+    workers = [context.Process(target=start, args=(rank, options, shared, ready)) for rank in range(options.workers)]
     for worker in workers:
         worker.start()
     for worker in workers:
