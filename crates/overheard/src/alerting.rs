@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use domain::{
-    AlertRule, Analytics, Anomaly, Clock, Condition, Notifier, PostTable, QueryLimits, Severity, StateStore, Timestamp,
+    AlertRule, Analytics, Anomaly, Condition, Notifier, PostTable, QueryLimits, Severity, StateStore, Timestamp,
 };
 use lake::Lake;
 use pipeline::AnomalyListener;

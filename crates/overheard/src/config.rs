@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 /// The defaults, commented: what `overheard config print --default` shows.
-pub const DEFAULT_TOML: &str = include_str!("../../../config/default.toml");
+pub(crate) const DEFAULT_TOML: &str = include_str!("../../../config/default.toml");
 
 /// All settings.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Config {
+pub(crate) struct Config {
     /// The one folder of the installation.
     pub data: PathBuf,
     /// IANA name, for words to people.
@@ -29,21 +29,21 @@ pub struct Config {
 
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct ServerConfig {
+pub(crate) struct ServerConfig {
     /// Address and port to listen on.
     pub bind: String,
 }
 
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct QueueConfig {
+pub(crate) struct QueueConfig {
     /// Posts that may wait on disk.
     pub waiting_max: u64,
 }
 
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct UnderstandConfig {
+pub(crate) struct UnderstandConfig {
     pub enabled: bool,
     pub model: String,
     pub threads: usize,
@@ -53,13 +53,13 @@ pub struct UnderstandConfig {
 
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct LakeConfig {
+pub(crate) struct LakeConfig {
     pub retention_days: u32,
 }
 
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct WatchConfig {
+pub(crate) struct WatchConfig {
     pub enabled: bool,
     pub intervals_s: Vec<u32>,
     pub false_alarms_per_week: f64,
@@ -68,7 +68,7 @@ pub struct WatchConfig {
 
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct AlertsConfig {
+pub(crate) struct AlertsConfig {
     pub allow_internal: bool,
     #[serde(default)]
     pub channels: Vec<ChannelConfig>,
@@ -78,7 +78,7 @@ pub struct AlertsConfig {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum ChannelKind {
+pub(crate) enum ChannelKind {
     Webhook,
     Slack,
     Teams,
@@ -87,7 +87,7 @@ pub enum ChannelKind {
 
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct ChannelConfig {
+pub(crate) struct ChannelConfig {
     pub name: String,
     pub kind: ChannelKind,
     /// Address, where it is no secret; email: name of the mail server.
@@ -110,7 +110,7 @@ pub struct ChannelConfig {
 
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct RuleConfig {
+pub(crate) struct RuleConfig {
     pub name: String,
     #[serde(default)]
     pub topic: Option<String>,
@@ -130,7 +130,7 @@ fn an_hour() -> u64 {
 
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct SourcesConfig {
+pub(crate) struct SourcesConfig {
     pub x: XConfig,
     #[serde(default)]
     pub push: Vec<PushConfig>,
@@ -138,7 +138,7 @@ pub struct SourcesConfig {
 
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct XConfig {
+pub(crate) struct XConfig {
     pub enabled: bool,
     pub token_env: String,
     pub token_file: String,
@@ -148,7 +148,7 @@ pub struct XConfig {
 
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct PushConfig {
+pub(crate) struct PushConfig {
     pub name: String,
     pub platform: String,
     pub token_env: String,
@@ -156,7 +156,7 @@ pub struct PushConfig {
 
 impl Config {
     /// Reads all layers. `data` is the flag of the same name.
-    pub fn load(file: Option<&Path>, data: Option<&Path>) -> Result<Self> {
+    pub(crate) fn load(file: Option<&Path>, data: Option<&Path>) -> Result<Self> {
         let mut layers =
             config::Config::builder().add_source(config::File::from_str(DEFAULT_TOML, config::FileFormat::Toml));
         if let Some(file) = file {
@@ -205,21 +205,21 @@ impl Config {
     }
 
     /// The configuration's JSON Schema.
-    pub fn schema() -> serde_json::Value {
+    pub(crate) fn schema() -> serde_json::Value {
         schemars::schema_for!(Self).to_value()
     }
 }
 
 impl XConfig {
     /// The bearer token from the environment or the file.
-    pub fn token(&self) -> Result<SecretString> {
+    pub(crate) fn token(&self) -> Result<SecretString> {
         secret(&self.token_env, &self.token_file)
             .with_context(|| format!("sources.x: put the bearer token into the environment variable {} or name a file in sources.x.token_file", self.token_env))
     }
 }
 
 /// Reads a secret from an environment variable or a file.
-pub fn secret(variable: &str, file: &str) -> Result<SecretString> {
+pub(crate) fn secret(variable: &str, file: &str) -> Result<SecretString> {
     if !variable.is_empty()
         && let Ok(value) = std::env::var(variable)
         && !value.trim().is_empty()
@@ -233,17 +233,23 @@ pub fn secret(variable: &str, file: &str) -> Result<SecretString> {
     bail!("the environment variable {variable} is not set")
 }
 
-/// The folder of the shipped models: as configured, else beside the program, else the checkout it was built in.
-pub fn model_folder(configured: &str) -> Option<PathBuf> {
+/// Name of the shipped model's folder.
+const SHIPPED_MODEL: &str = "overheard-small";
+
+/// The folder `models` that comes with the program: beside it, or in the checkout it was built in.
+pub(crate) fn models_folder() -> Option<PathBuf> {
+    let program = std::env::current_exe().ok()?;
+    let near = program.ancestors().skip(1).take(4);
+    near.flat_map(|folder| [folder.join("models"), folder.join("share/overheard/models")])
+        .find(|models| models.join("lid.176.ftz").is_file())
+}
+
+/// The folder of the language model: as configured, else the shipped one.
+pub(crate) fn model_folder(configured: &str) -> Option<PathBuf> {
     if !configured.is_empty() {
         return Some(PathBuf::from(configured));
     }
-    let program = std::env::current_exe().ok();
-    let beside = program.iter().flat_map(|path| path.ancestors().skip(1).take(4).map(Path::to_owned).collect::<Vec<_>>());
-    beside
-        .flat_map(|folder| [folder.join("models"), folder.join("share/overheard/models")])
-        .map(|models| models.join("overheard-small"))
-        .find(|folder| folder.join("config.json").is_file())
+    models_folder().map(|models| models.join(SHIPPED_MODEL)).filter(|folder| folder.join("config.json").is_file())
 }
 
 #[cfg(test)]

@@ -77,11 +77,9 @@ pub(crate) fn language(config: &Config) -> Result<nlp::Understanding> {
     if u.threads > 0 {
         settings.threads = u.threads;
     }
-    let folder = config::model_folder(&u.model);
-    let lid = folder.as_deref().and_then(Path::parent).map(|models| models.join("lid.176.ftz"));
-    settings.language_model = lid.filter(|file| file.exists());
+    settings.language_model = config::models_folder().map(|models| models.join("lid.176.ftz"));
     if u.enabled {
-        settings.model_dir = Some(folder.context(
+        settings.model_dir = Some(config::model_folder(&u.model).context(
             "the shipped language model was not found beside the program: name its folder in understand.model, \
              or keep posts without understanding them with understand.enabled = false",
         )?);

@@ -5,7 +5,7 @@ use crate::house;
 use async_trait::async_trait;
 use axum::body::Bytes;
 use chrono::TimeDelta;
-use domain::{Alert, Analytics, Clock, DeadLetter, EnrichedPost, PostQueue, QueryLimits, Result, SourceId, Timestamp};
+use domain::{Alert, Analytics, DeadLetter, EnrichedPost, QueryLimits, Result, SourceId, Timestamp};
 use lake::Lake;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use pipeline::Committed;

@@ -8,7 +8,7 @@ use std::io::{self, BufWriter, Write};
 
 /// How rows are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+pub(crate) enum Format {
     /// Columns for the eye.
     Table,
     /// One JSON array of objects.
@@ -20,7 +20,7 @@ pub enum Format {
 }
 
 /// Prints rows to standard output. A reader that goes away early (`| head`) is no error.
-pub fn print(rows: &Rows, format: Format) -> Result<()> {
+pub(crate) fn print(rows: &Rows, format: Format) -> Result<()> {
     let mut out = BufWriter::new(io::stdout().lock());
     let written = write(rows, format, &mut out).and_then(|()| out.flush().map_err(Into::into));
     match written {
@@ -30,7 +30,7 @@ pub fn print(rows: &Rows, format: Format) -> Result<()> {
 }
 
 /// One value a line, as JSON.
-pub fn print_line(value: &Value) -> Result<()> {
+pub(crate) fn print_line(value: &Value) -> Result<()> {
     let mut out = io::stdout().lock();
     match writeln!(out, "{value}") {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -39,7 +39,7 @@ pub fn print_line(value: &Value) -> Result<()> {
 }
 
 /// One line of text.
-pub fn say(line: impl std::fmt::Display) -> Result<()> {
+pub(crate) fn say(line: impl std::fmt::Display) -> Result<()> {
     match writeln!(io::stdout().lock(), "{line}") {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => Ok(other?),
@@ -47,7 +47,7 @@ pub fn say(line: impl std::fmt::Display) -> Result<()> {
 }
 
 /// Rows from names and values, for small lists.
-pub fn rows(columns: &[&str], rows: Vec<Vec<Value>>) -> Rows {
+pub(crate) fn rows(columns: &[&str], rows: Vec<Vec<Value>>) -> Rows {
     let columns = columns.iter().map(|name| Column { name: (*name).into(), data_type: "Utf8".into() }).collect();
     Rows { columns, rows, truncated: false }
 }

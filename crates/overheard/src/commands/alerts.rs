@@ -7,7 +7,7 @@ use crate::house;
 use crate::output::{self, Format, say};
 use anyhow::{Context, Result};
 use clap::Subcommand;
-use domain::{Clock, StateStore};
+use domain::StateStore;
 use serde_json::json;
 use std::process::ExitCode;
 use std::sync::Arc;

@@ -15,7 +15,7 @@ use std::process::ExitCode;
 /// Run the detector over a series and show what it would have found, as it would have found it: nothing is looked up ahead.
 ///
 /// overheard backtest series.csv --scores out.csv                       a file with the columns timestamp,value
-/// overheard backtest --topic storm --since 2026-03-01  the lake's own counts
+/// overheard backtest --topic storm --since 2026-03-01 --svg storm.svg  the lake's own counts
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Args {
@@ -37,6 +37,9 @@ pub(crate) struct Args {
     /// Write timestamp,value,expected,lower,upper,anomaly_score,anomaly to this file.
     #[arg(long, value_name = "FILE")]
     scores: Option<PathBuf>,
+    /// Draw it as an SVG picture.
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
     /// False alarms a week that you can live with.
     #[arg(long)]
     false_alarms_per_week: Option<f64>,
@@ -69,6 +72,9 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
     if let Some(file) = &args.scores {
         std::fs::write(file, detect::write_csv(&result)).with_context(|| format!("write {}", file.display()))?;
     }
+    if let Some(file) = &args.svg {
+        std::fs::write(file, detect::draw_svg(&name, &result)).with_context(|| format!("write {}", file.display()))?;
+    }
     tell(&name, &result)
 }
 
@@ -93,6 +99,7 @@ async fn from_lake(config: &Config, args: &Args, key: &SeriesKey, interval_s: u3
 }
 
 fn tell(name: &str, result: &Backtest) -> Result<ExitCode> {
+    say(detect::draw_terminal(result, 100))?;
     for incident in &result.incidents {
         say(format_args!(
             "{:<8} {:?} from {} to {}: {:.0} in the peak interval against {:.1} expected, score {:.2}",

@@ -1,6 +1,6 @@
 //! A file comes in whole, and only once.
 
-use crate::program::{counts, plain, posts_file, sql, succeed};
+use crate::program::{counts, plain, posts_file, run, sql, succeed, text};
 
 #[test]
 fn a_file_imported_twice_is_there_once() {
@@ -9,6 +9,8 @@ fn a_file_imported_twice_is_there_once() {
     let file = posts_file(folder.path(), 2_000);
     succeed(plain(&data).arg("import").arg(&file));
     assert_eq!(counts(&data), (2_000, 2_000, 2_000, 2_000));
+    let refused = run(plain(&data).args(["sql", "DROP TABLE raw"]));
+    assert!(!refused.status.success() && text(&refused.stderr).contains("SELECT"), "{}", text(&refused.stderr));
     let again = succeed(plain(&data).arg("import").arg(&file));
     assert!(again.contains("2,000 were here already"), "{again}");
     assert_eq!(counts(&data), (2_000, 2_000, 2_000, 2_000));

@@ -11,7 +11,7 @@ fn mistakes_are_answered_with_what_to_do() {
         (vec!["import", "nowhere.jsonl"], 1, "nowhere.jsonl"),
         (vec!["topics", "add", "x", "(storm AND"], 1, "^"),
         (vec!["topics", "remove", "x"], 1, "topics list"),
-        (vec!["sql", "DROP TABLE raw"], 1, "read-only"),
+        (vec!["sql", "SELECT 1"], 1, "overheard demo"),
         (vec!["up", "--config", "nowhere.toml"], 1, "config print --default"),
         (vec!["reprocess", "--since", "yesterday"], 1, "2026-03-01"),
         (vec!["dead-letters", "show", "7"], 1, "dead-letters list"),

@@ -17,7 +17,15 @@ pub(super) async fn tell(
 ) -> Result<Anomaly> {
     let incident = change.incident();
     let to = incident.last + Duration::seconds(i64::from(interval_s));
-    let evidence = evidence::gather(watch.analytics.as_ref(), key, Stretch { from: incident.onset, to }).await?;
+    let within = Stretch { from: incident.onset, to };
+    let question = evidence::gather(watch.analytics.as_ref(), key, within, incident.expected_total).await?;
+    let explanation = detect::explain(&question);
+    let subject = match &key.category {
+        Some(category) => format!("{}: {category}", key.topic),
+        None => key.topic.clone(),
+    };
+    let sentence =
+        detect::sentence(&subject, incident.kind, within.from, within.to, watch.config.time_zone, &explanation);
     let ended = matches!(change, Change::Ended(_) | Change::Adopted(_));
     Ok(Anomaly {
         id: super::anomaly_id(key, interval_s, incident),
@@ -32,9 +40,9 @@ pub(super) async fn tell(
         upper: incident.upper,
         score: incident.score,
         severity: incident.severity,
-        sentence: format!("{} {}", evidence.observed, evidence.baseline),
-        drivers: Vec::new(),
-        examples: Vec::new(),
+        sentence,
+        drivers: explanation.drivers,
+        examples: explanation.examples,
         detected_at: now,
     })
 }

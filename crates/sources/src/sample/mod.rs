@@ -47,7 +47,6 @@ struct Theme {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Incident {
-    brand: String,
     days_ago: i64,
     hour: i64,
     hours: i64,
@@ -85,6 +84,11 @@ impl Sample {
             created_at: self.anchor,
         };
         self.content.brand.iter().map(topic).collect()
+    }
+
+    /// The moment of the first start.
+    pub fn anchor(&self) -> Timestamp {
+        self.anchor
     }
 
     /// When the sample's history begins.
