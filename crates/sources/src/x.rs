@@ -121,9 +121,11 @@ impl XSource {
     /// Listens until told to stop. Ends with an error only when our own queue or state fails.
     pub async fn run(mut self, shutdown: CancellationToken) -> domain::Result<()> {
         let cursor = Arc::new(Cursor::load(self.state.clone(), &self.config.source).await?);
-        self.status.set_posts_read(cursor.posts_read(), cursor.posts_billed());
+        self.status.add_earlier(cursor.posts_read(), cursor.posts_billed());
         cursor.open_gap_since_last_post().await?;
         let connected = Arc::new(Notify::new());
+        // Also set when listening fails by itself.
+        let stop_filling = shutdown.child_token();
         let filling = self.config.fill_gaps.then(|| {
             let filler = gap::GapFiller {
                 config: self.config.clone(),
@@ -134,14 +136,17 @@ impl XSource {
                 topics: self.topics.clone(),
                 status: self.status.clone(),
                 connected: connected.clone(),
+                shutdown: stop_filling.clone(),
             };
-            tokio::spawn(filler.run(shutdown.clone()))
+            tokio::spawn(filler.run())
         });
         let ended = self.listen(&cursor, &connected, &shutdown).await;
         self.status.set_state(State::Stopped);
         if let Some(filling) = filling {
-            filling.abort();
-            let _gone = filling.await;
+            stop_filling.cancel();
+            if filling.await.is_err() {
+                tracing::error!(source.id = %self.config.source, "the filling of gaps stopped unexpectedly");
+            }
         }
         cursor.save().await?;
         ended

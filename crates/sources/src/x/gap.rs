@@ -12,6 +12,7 @@ use chrono::TimeDelta;
 use domain::{Clock, PostQueue, Provenance, Topic};
 use serde::Deserialize;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -31,6 +32,8 @@ pub(super) struct GapFiller {
     pub(super) status: SharedStatus,
     /// The stream runs again.
     pub(super) connected: Arc<Notify>,
+    /// Obeyed between pages: a page that came is stored and counted to its end.
+    pub(super) shutdown: CancellationToken,
 }
 
 /// Why a gap was not filled.
@@ -38,6 +41,7 @@ enum Failure {
     Api(ApiError),
     /// Our queue or state: the listener meets the same error and ends with it.
     Port(domain::Error),
+    Stopped,
 }
 
 #[derive(Deserialize)]
@@ -53,14 +57,16 @@ struct Meta {
 }
 
 impl GapFiller {
-    pub(super) async fn run(self, shutdown: CancellationToken) {
+    pub(super) async fn run(self) {
         let mut ladder = Ladder::new(self.config.ladders);
         loop {
             tokio::select! {
-                () = shutdown.cancelled() => return,
+                () = self.shutdown.cancelled() => return,
                 () = self.connected.notified() => {}
             }
-            tokio::time::sleep(self.config.gap_delay).await;
+            if !self.sleep(self.config.gap_delay).await {
+                return;
+            }
             while let Some(since) = self.cursor.take_gap().await {
                 self.status.set_filling(true);
                 let delay = match self.fill(since).await {
@@ -76,16 +82,27 @@ impl GapFiller {
                         tracing::error!(source.id = %self.config.source, %error, "posts of a gap could not be stored");
                         return;
                     }
+                    Err(Failure::Stopped) => Duration::ZERO,
                     Err(Failure::Api(error)) => self.delay(&error, &mut ladder),
                 };
                 self.cursor.give_gap_back().await;
-                tokio::time::sleep(delay).await;
+                if !self.sleep(delay).await {
+                    return;
+                }
             }
             self.status.set_filling(false);
         }
     }
 
-    fn delay(&self, error: &ApiError, ladder: &mut Ladder) -> std::time::Duration {
+    /// Waits; `false` when told to stop.
+    async fn sleep(&self, delay: Duration) -> bool {
+        tokio::select! {
+            () = self.shutdown.cancelled() => false,
+            () = tokio::time::sleep(delay) => true,
+        }
+    }
+
+    fn delay(&self, error: &ApiError, ladder: &mut Ladder) -> Duration {
         let words = format!("the search for a break's posts failed: {}", error.words());
         tracing::warn!(source.id = %self.config.source, error = %words, "gap not filled yet");
         self.status.set_error(&words);
@@ -119,7 +136,10 @@ impl GapFiller {
             let mut parameters = vec![("query", query)];
             parameters.extend_from_slice(since);
             parameters.extend(next.as_deref().map(|token| ("next_token", token)));
-            let text = self.api.search(&parameters).await.map_err(Failure::Api)?;
+            let text = tokio::select! {
+                () = self.shutdown.cancelled() => return Err(Failure::Stopped),
+                text = self.api.search(&parameters) => text.map_err(Failure::Api)?,
+            };
             let origin = Origin {
                 source: self.config.source.clone(),
                 platform: crate::record::x::PLATFORM.into(),

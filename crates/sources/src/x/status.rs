@@ -126,27 +126,30 @@ impl SharedStatus {
         self.inner().status.filling_gap = filling;
     }
 
-    pub(super) fn set_posts_read(&self, read: u64, billed: u64) {
-        let mut inner = self.inner();
-        inner.status.posts_read = read;
-        inner.status.posts_billed = billed;
-        inner.status.cost_usd = billed as f64 * inner.cost_per_post_usd;
+    /// What was read before this start.
+    pub(super) fn add_earlier(&self, read: u64, billed: u64) {
+        self.inner().add(read, billed);
     }
 
     /// Counts posts; `streamed`: not from a search.
     pub(super) fn read(&self, posts: u64, billed: u64, now: Timestamp, streamed: bool) {
-        let (read, bill) = {
-            let mut inner = self.inner();
-            if streamed {
-                inner.status.last_post_at = Some(now);
-                let second = now.timestamp();
-                let slot = &mut inner.seconds[usize::try_from(second.rem_euclid(60)).unwrap_or(0)];
-                *slot = if slot.0 == second { (second, slot.1 + posts) } else { (second, posts) };
-            } else {
-                inner.status.posts_from_gaps += billed;
-            }
-            (inner.status.posts_read + posts, inner.status.posts_billed + billed)
-        };
-        self.set_posts_read(read, bill);
+        let mut inner = self.inner();
+        inner.add(posts, billed);
+        if !streamed {
+            inner.status.posts_from_gaps += billed;
+            return;
+        }
+        inner.status.last_post_at = Some(now);
+        let second = now.timestamp();
+        let slot = &mut inner.seconds[usize::try_from(second.rem_euclid(60)).unwrap_or(0)];
+        *slot = if slot.0 == second { (second, slot.1 + posts) } else { (second, posts) };
+    }
+}
+
+impl Inner {
+    fn add(&mut self, read: u64, billed: u64) {
+        self.status.posts_read += read;
+        self.status.posts_billed += billed;
+        self.status.cost_usd = self.status.posts_billed as f64 * self.cost_per_post_usd;
     }
 }

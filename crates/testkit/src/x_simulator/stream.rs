@@ -40,7 +40,6 @@ pub(super) async fn publish(shared: Arc<Shared>) {
 pub(super) fn body(shared: Arc<Shared>) -> Body {
     let (sender, receiver) = mpsc::channel(64);
     tokio::spawn(async move {
-        shared.started.send_replace(true);
         if serve(&shared, &sender).await == End::Broken {
             // An error in the body makes the server cut the connection in the middle of a chunk.
             let _gone = sender.send(Err(io::Error::other("cut off"))).await;
@@ -73,6 +72,8 @@ async fn serve(shared: &Shared, sender: &Sender) -> End {
     let mut published = shared.published.subscribe();
     let mut next = *published.borrow();
     let mut silent_since = Instant::now();
+    // Only now may time begin: a post published before this place was taken would pass the first listener by.
+    shared.started.send_replace(true);
     loop {
         let until = *published.borrow_and_update();
         while next < until {
