@@ -3,8 +3,8 @@
 
 use crate::Error;
 use crate::index::{
-    ALTERNATE, CELL_COLUMNS, CELL_ROWS, COMMON, COUNTRY_SIZE, DEGREE, FIRST_NAME, MAGIC, NICKNAME, NameValue, PlaceId, Posting,
-    SECTIONS,
+    ALTERNATE, CELL_COLUMNS, CELL_ROWS, COMMON, COUNTRY_SIZE, DEGREE, FIRST_NAME, MAGIC, NICKNAME, NameValue, PlaceId,
+    Posting, SECTIONS,
 };
 use crate::text::Words;
 use std::collections::{BTreeMap, HashMap};
@@ -132,7 +132,7 @@ fn names(tables: &Tables<'_>, countries: &[u8], regions: &[u8], cities: &[u8]) -
             by_key.entry(key).or_default().push(Posting { place, flags });
         }
     }
-    write_names(by_key, &word_flags(tables.words)?, &population)
+    write_names(by_key, &word_flags(tables.words)?, &population, (country_count + region_count) as u32)
 }
 
 fn word_flags(table: &str) -> Result<HashMap<String, u8>, Error> {
@@ -150,12 +150,13 @@ fn write_names(
     by_key: BTreeMap<String, Vec<Posting>>,
     words: &HashMap<String, u8>,
     population: &Population,
+    first_city: u32,
 ) -> Result<(Vec<u8>, Vec<u8>), Error> {
     let mut postings: Vec<u8> = Vec::new();
     let mut names = fst::MapBuilder::memory();
     for (key, mut meanings) in by_key {
         let flags = words.get(&key).copied().unwrap_or(0);
-        merge(&mut meanings, population);
+        merge(&mut meanings, population, first_city);
         let value = match meanings.as_slice() {
             [only] => NameValue::single(*only, flags),
             several => {
@@ -171,13 +172,13 @@ fn write_names(
 }
 
 /// One posting a place: the kind of name that counts most (by hand, then plain, then another language, then a code).
-/// The largest place stands first.
-fn merge(meanings: &mut Vec<Posting>, population: &Population) {
+/// Names kept by hand stand first, then countries and regions, then towns, the largest first.
+fn merge(meanings: &mut Vec<Posting>, population: &Population, first_city: u32) {
     let rank = |p: &Posting| (!p.has(NICKNAME), p.flags);
     meanings.sort_by_key(|p| (p.place, rank(p)));
     meanings.dedup_by_key(|p| p.place);
     let size = |p: &Posting| population.get(&p.place.0).copied().unwrap_or(0);
-    meanings.sort_by_key(|p| (std::cmp::Reverse(size(p)), p.place));
+    meanings.sort_by_key(|p| (!p.has(NICKNAME), p.place.0 >= first_city, std::cmp::Reverse(size(p)), p.place));
 }
 
 #[derive(Default)]

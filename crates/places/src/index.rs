@@ -103,6 +103,9 @@ pub(crate) struct Index<'a> {
     texts: &'a [u8],
     postings: &'a [u8],
     pub(crate) names: Fst<&'a [u8]>,
+    country_count: u32,
+    region_count: u32,
+    city_count: u32,
 }
 
 fn u16_at(bytes: &[u8], at: usize) -> u16 {
@@ -128,14 +131,18 @@ impl<'a> Index<'a> {
             let (at, len) = (u32_at(bytes, 8 + i * 8) as usize, u32_at(bytes, 12 + i * 8) as usize);
             bytes.get(at..at.saturating_add(len)).ok_or(Error::Index("cut short"))
         };
+        let (countries, regions, cities) = (section(0)?, section(1)?, section(2)?);
         let index = Self {
-            countries: section(0)?,
-            regions: section(1)?,
-            cities: section(2)?,
+            countries,
+            regions,
+            cities,
             cells: section(3)?,
             texts: section(4)?,
             postings: section(5)?,
             names: Fst::new(section(6)?)?,
+            country_count: (countries.len() / COUNTRY_SIZE) as u32,
+            region_count: (regions.len() / REGION_SIZE) as u32,
+            city_count: (cities.len() / CITY_SIZE) as u32,
         };
         let whole = index.countries.len().is_multiple_of(COUNTRY_SIZE)
             && index.regions.len().is_multiple_of(REGION_SIZE)
@@ -145,15 +152,15 @@ impl<'a> Index<'a> {
     }
 
     pub(crate) fn country_count(&self) -> u32 {
-        (self.countries.len() / COUNTRY_SIZE) as u32
+        self.country_count
     }
 
     pub(crate) fn region_count(&self) -> u32 {
-        (self.regions.len() / REGION_SIZE) as u32
+        self.region_count
     }
 
     pub(crate) fn city_count(&self) -> u32 {
-        (self.cities.len() / CITY_SIZE) as u32
+        self.city_count
     }
 
     pub(crate) fn kind(&self, place: PlaceId) -> PlaceKind {

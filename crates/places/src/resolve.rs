@@ -3,9 +3,7 @@
 
 use crate::gazetteer::Hints;
 use crate::index::{ALTERNATE, CODE, Index, NICKNAME, PlaceId, Posting, QUALIFIED_ONLY};
-use crate::mention::{
-    Mention, is_filler, is_interjection, is_list_word, is_particle, is_preposition, is_street_word,
-};
+use crate::mention::{Mention, is_filler, is_interjection, is_list_word, is_particle, is_preposition, is_street_word};
 use crate::sphere::distance_km;
 use crate::text::{Gap, Kind, Token, Words};
 use domain::PlaceKind;
@@ -23,6 +21,8 @@ const PLACES_MAX: usize = 4;
 const SUBURB_KM: f64 = 60.0;
 /// So much more confidence is needed to stand before a place that was named earlier.
 const CLEARLY: f32 = 0.2;
+/// A name by itself means one of its likeliest places; "San Francisco" has 150 more.
+const MEANINGS_MAX: usize = 24;
 /// A meaning this much rarer than the first is not meant in a list.
 const RARE: f64 = 0.05;
 
@@ -39,6 +39,9 @@ pub(crate) fn resolve(index: &Index<'_>, words: &Words, mentions: &[Mention], hi
         {
             found.push(choice);
         }
+    }
+    if found.len() < 2 {
+        return found;
     }
     let all = found.clone();
     found.retain(|broad| !all.iter().any(|narrow| contains(index, broad.place, narrow.place)));
@@ -82,14 +85,52 @@ struct Line<'l> {
     foreign: usize,
     lower_case: bool,
     codes: usize,
+    foreign_words: Foreign,
+    /// The likeliest meaning of each mention by itself.
+    tops: Vec<Option<Top>>,
 }
+
+/// Words that say nothing of a place, one bit each; counted often, so looked up once.
+#[derive(Default)]
+struct Foreign {
+    words: u128,
+    /// Those that are letters of an unspaced script: they count half.
+    letters: u128,
+}
+
+impl Foreign {
+    const LEN: usize = 128;
+
+    /// Foreign words among words `from..to`. Past the bits all count: no such line is a location.
+    fn count(&self, from: usize, to: usize) -> usize {
+        let below = |n: usize| if n >= Self::LEN { u128::MAX } else { (1 << n) - 1 };
+        let range = below(to) & !below(from);
+        let halves = 2 * (self.words & range).count_ones() - (self.letters & range).count_ones();
+        halves.div_ceil(2) as usize + to.saturating_sub(from.max(Self::LEN))
+    }
+}
+
+/// A meaning with its weight, and its share of the weight of all meanings of the name.
+type Top = (Posting, f64, f64);
 
 impl<'l> Line<'l> {
     fn new(index: &'l Index<'l>, words: &'l Words, mentions: &'l [Mention], hints: Hints<'l>) -> Self {
-        let mut line = Self { index, words, mentions, hints, foreign: 0, lower_case: true, codes: 0 };
+        let mut line = Self {
+            index,
+            words,
+            mentions,
+            hints,
+            foreign: 0,
+            lower_case: true,
+            codes: 0,
+            foreign_words: Foreign::default(),
+            tops: Vec::new(),
+        };
+        line.foreign_words = line.find_foreign();
         line.foreign = line.foreign_in(0, words.tokens.len());
         line.lower_case = !words.tokens.iter().any(|t| t.kind == Kind::Word && t.capital);
         line.codes = mentions.iter().filter(|m| line.is_code(m)).count();
+        line.tops = mentions.iter().map(|mention| line.find_top(mention)).collect();
         line
     }
 
@@ -120,18 +161,23 @@ impl<'l> Line<'l> {
         named.is_some_and(|m| !m.name.is_common() || self.is_code(m))
     }
 
-    fn is_foreign(&self, i: usize) -> bool {
-        let token = &self.words.tokens[i];
-        token.kind == Kind::Word && !is_filler(self.words.text(token)) && !self.is_named(i)
+    fn find_foreign(&self) -> Foreign {
+        let mut foreign = Foreign::default();
+        for (i, token) in self.words.tokens.iter().enumerate().take(Foreign::LEN) {
+            if token.kind == Kind::Word && !is_filler(self.words.text(token)) && !self.is_named(i) {
+                foreign.words |= 1 << i;
+                foreign.letters |= u128::from(token.gap == Gap::None) << i;
+            }
+        }
+        foreign
     }
 
-    /// Foreign words among tokens `from..to`; letters of unspaced scripts count half.
+    fn is_foreign(&self, i: usize) -> bool {
+        i >= Foreign::LEN || self.foreign_words.words >> i & 1 == 1
+    }
+
     fn foreign_in(&self, from: usize, to: usize) -> usize {
-        let halves: usize = (from..to)
-            .filter(|&i| self.is_foreign(i))
-            .map(|i| if self.words.tokens[i].gap == Gap::None { 1 } else { 2 })
-            .sum();
-        halves.div_ceil(2)
+        self.foreign_words.count(from, to)
     }
 
     /// Foreign words between the commas and bars that a mention stands between.
@@ -189,13 +235,13 @@ impl<'l> Line<'l> {
         factor
     }
 
-    fn top(&self, mention: &Mention) -> Option<(Posting, f64, f64)> {
+    fn find_top(&self, mention: &Mention) -> Option<Top> {
         let mut best: Option<(Posting, f64)> = None;
         let mut sum = 0.0;
         let upper = mention.flag
             || self.words.tokens[mention.first..mention.end].iter().all(|t| t.upper)
             || self.is_postal(mention);
-        for posting in self.index.meanings(mention.name) {
+        for posting in self.index.meanings(mention.name).take(MEANINGS_MAX) {
             if posting.has(QUALIFIED_ONLY) || (posting.has(CODE) && !upper) {
                 continue;
             }
@@ -208,6 +254,11 @@ impl<'l> Line<'l> {
         let (posting, weight) = best?;
         let posting = self.seat(mention, posting).unwrap_or(posting);
         Some((posting, weight, weight / sum))
+    }
+
+    fn top(&self, mention: &Mention) -> Option<Top> {
+        let at = self.mentions.binary_search_by_key(&mention.first, |m| m.first).ok()?;
+        self.tops.get(at).copied().flatten()
     }
 
     /// "Tokyo" and "Beijing" are cities to people, though the region about them bears the name as well.
@@ -281,6 +332,7 @@ impl<'l> Line<'l> {
     fn best_pair(&self, child: &Mention, parent: &Mention, gap: Gap) -> Option<Pair> {
         let top = self.top(child);
         let parent_is_city = self.top(parent).is_some_and(|(p, ..)| self.index.kind(p.place) == PlaceKind::City);
+        let parents: Vec<_> = self.index.meanings(parent.name).map(|p| (p, self.weight(p))).collect();
         let mut best: Option<Pair> = None;
         for c in self.index.meanings(child.name) {
             if c.has(QUALIFIED_ONLY) {
@@ -291,9 +343,14 @@ impl<'l> Line<'l> {
             if rare && (gap == Gap::Hard || (parent_is_city && !self.is_town_of_note(c, gap))) {
                 continue;
             }
-            for p in self.index.meanings(parent.name) {
+            for &(p, parent_weight) in &parents {
+                let most = weight * parent_weight;
+                if best.as_ref().is_some_and(|b| most <= b.score) {
+                    continue;
+                }
                 let Some(confidence) = self.nests(c, p, rare) else { continue };
-                let score = weight.ln() + self.weight(p).ln() - if confidence < 0.9 { 3.0 } else { 0.0 };
+                // A town near a city is a weaker reading than a town in a state.
+                let score = most * if confidence < 0.9 { 0.05 } else { 1.0 };
                 if best.as_ref().is_none_or(|b| score > b.score) {
                     best = Some(Pair { child: c, parent: p, score, used: 2, confidence });
                 }
@@ -309,9 +366,13 @@ impl<'l> Line<'l> {
                 if p.place != g.place && !contains(self.index, g.place, p.place) {
                     continue;
                 }
+                let outer = self.weight(p) * self.weight(g);
                 for c in self.index.meanings(child.name).filter(|c| !c.has(QUALIFIED_ONLY)) {
+                    let score = self.weight(c) * outer;
+                    if best.as_ref().is_some_and(|b| score <= b.score) {
+                        continue;
+                    }
                     let Some(confidence) = self.nests(c, p, gap == Gap::Hard) else { continue };
-                    let score = self.weight(c).ln() + self.weight(p).ln() + self.weight(g).ln();
                     if best.as_ref().is_none_or(|b| score > b.score) {
                         best = Some(Pair { child: c, parent: p, score, used: 3, confidence: confidence + 0.02 });
                     }
@@ -344,11 +405,16 @@ impl<'l> Line<'l> {
     /// a place to lie in unless it stands in capitals or after a comma ("Portland, OR").
     fn may_nest(&self, child: &Mention, parent: &Mention, gap: Gap) -> bool {
         let (inner, outer) = (&self.words.tokens[child.first], &self.words.tokens[parent.first]);
-        let foreign = self.foreign - self.foreign_in(child.first, child.end) - self.foreign_in(parent.first, parent.end);
+        let foreign =
+            self.foreign - self.foreign_in(child.first, child.end) - self.foreign_in(parent.first, parent.end);
         let child_counts = !child.name.is_common()
             || (gap == Gap::Comma && (foreign == 0 || (inner.capital && foreign <= 2)))
             || (foreign == 0 && inner.capital && !is_filler(self.words.text(inner)));
-        child_counts && (!parent.name.is_common() || outer.upper || gap == Gap::Comma || (outer.capital && outer.end - outer.start > 2))
+        child_counts
+            && (!parent.name.is_common()
+                || outer.upper
+                || gap == Gap::Comma
+                || (outer.capital && outer.end - outer.start > 2))
     }
 
     /// Mention `i + 1` lies in mention `i` ("Texas, Dallas"), unless it opens a pair of its own.
@@ -474,9 +540,7 @@ impl<'l> Line<'l> {
     /// Another capital word, itself no place, stands directly beside it.
     fn is_part_of_a_name(&self, mention: &Mention) -> bool {
         let tokens = &self.words.tokens;
-        let stranger = |i: usize| {
-            tokens.get(i).is_some_and(|token| token.capital) && self.is_foreign(i)
-        };
+        let stranger = |i: usize| tokens.get(i).is_some_and(|token| token.capital) && self.is_foreign(i);
         // "Corona del Mar", "Birkenhead upon Hudson": over a particle too.
         let particle = tokens.get(mention.end).is_some_and(|t| t.gap == Gap::Soft && is_particle(self.words.text(t)));
         let next = mention.end + usize::from(particle);

@@ -70,7 +70,11 @@ impl Words {
     pub fn read(&mut self, line: &str) {
         self.folded.clear();
         self.tokens.clear();
-        let end = line.char_indices().nth(CHARS_MAX).map_or(line.len(), |(at, _)| at);
+        let end = if line.len() <= CHARS_MAX {
+            line.len()
+        } else {
+            line.char_indices().nth(CHARS_MAX).map_or(line.len(), |(at, _)| at)
+        };
         Cutter { words: self, rest: &line[..end], gap: Gap::Hard, previous_len: 0 }.run();
         self.join_spelled_out();
     }
@@ -158,7 +162,9 @@ impl Cutter<'_, '_> {
             '\n' | '\r' => Some(Gap::Hard),
             _ if c.is_whitespace() => Some(Gap::Soft),
             '#' | '_' | '=' => Some(Gap::Soft),
-            '-' | '‐' | '‑' | '–' | '־' | '・' | '·' if !spaced && after.is_some_and(is_word_char) => Some(Gap::Soft),
+            '-' | '‐' | '‑' | '–' | '־' | '・' | '·' if !spaced && after.is_some_and(is_word_char) => {
+                Some(Gap::Soft)
+            }
             '.' if after.is_some_and(is_word_char) => Some(Gap::Soft),
             // "St. Louis", "N. Carolina", "Ft. Worth" go on after the stop; a longer word ends a sentence.
             '.' if self.previous_len <= 2 => Some(Gap::Soft),
@@ -218,7 +224,11 @@ impl Cutter<'_, '_> {
             } else if is_apostrophe(c) && next.is_some_and(is_word_char) {
                 last_lower = false;
                 used = at + c.len_utf8();
-            } else if c == '.' && run == 1 && next.is_some_and(char::is_alphabetic) && single_letter_next(&self.rest[at..]) {
+            } else if c == '.'
+                && run == 1
+                && next.is_some_and(char::is_alphabetic)
+                && single_letter_next(&self.rest[at..])
+            {
                 // "D.C.", "U.S.A.", "N.Y": the stops fall away.
                 run = 0;
                 used = at + 1;
@@ -302,7 +312,8 @@ fn is_apostrophe(c: char) -> bool {
 }
 
 fn is_hanging(c: char) -> bool {
-    !c.is_alphanumeric() || matches!(c, '\u{e30}'..='\u{e3a}' | '\u{e45}'..='\u{e4e}' | '\u{102b}'..='\u{103e}' | '\u{17b4}'..='\u{17d3}' | '\u{30fc}')
+    !c.is_alphanumeric()
+        || matches!(c, '\u{e30}'..='\u{e3a}' | '\u{e45}'..='\u{e4e}' | '\u{102b}'..='\u{103e}' | '\u{17b4}'..='\u{17d3}' | '\u{30fc}')
 }
 
 /// After ".X" comes no second letter.
@@ -315,8 +326,8 @@ fn single_letter_next(from_stop: &str) -> bool {
 fn domain_next(from_stop: &str) -> bool {
     const ENDINGS: [&str; 8] = ["com", "net", "org", "tv", "me", "ly", "fm", "edu"];
     let tail = &from_stop[1..];
-    let word: String = tail.chars().take_while(|c| c.is_ascii_alphanumeric()).take(5).collect();
-    ENDINGS.contains(&word.as_str())
+    let end = tail.bytes().take(5).position(|b| !b.is_ascii_alphanumeric()).unwrap_or(tail.len().min(5));
+    tail.get(..end).is_some_and(|word| ENDINGS.contains(&word))
 }
 
 #[cfg(test)]

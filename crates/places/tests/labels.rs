@@ -57,10 +57,8 @@ fn lines_in_many_scripts_are_read_and_nonsense_is_not() {
 }
 
 fn airline_locations() -> Option<HashMap<String, String>> {
-    let folder = std::env::var_os("OVERHEARD_DATA").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"),
-        PathBuf::from,
-    );
+    let folder = std::env::var_os("OVERHEARD_DATA")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"), PathBuf::from);
     let text = std::fs::read_to_string(folder.join("airline/tweets.jsonl")).ok()?;
     let mut locations = HashMap::new();
     for line in text.lines() {
@@ -103,7 +101,9 @@ fn hand_labelled_profiles_are_read_as_well_as_promised() {
             }
         }
     }
-    println!("country {country}/{answered}, city or region {place_right}/{answered}, answered {answered}/{answerable}, false {false_answers}/{nonsense}");
+    println!(
+        "country {country}/{answered}, city or region {place_right}/{answered}, answered {answered}/{answerable}, false {false_answers}/{nonsense}"
+    );
     let share = |part: i32, whole: i32| f64::from(part) / f64::from(whole);
     assert!(share(country, answered) >= 0.97);
     assert!(share(place_right, answered) >= 0.93);

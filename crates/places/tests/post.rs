@@ -42,10 +42,14 @@ fn the_line_of_json_is_as_promised() {
     let line = |text| geocode_line(gazetteer(), text, &Hints::default());
     assert_eq!(line("undecided"), "null");
     let value: serde_json::Value = serde_json::from_str(&line("Austin, TX")).unwrap();
-    for (key, wanted) in [("country", "US"), ("region", "Texas"), ("region_code", "TX"), ("name", "Austin"), ("kind", "city")] {
+    for (key, wanted) in
+        [("country", "US"), ("region", "Texas"), ("region_code", "TX"), ("name", "Austin"), ("kind", "city")]
+    {
         assert_eq!(value[key], wanted);
     }
-    assert!((value["lat"].as_f64().unwrap() - 30.27).abs() < 0.1 && (value["lon"].as_f64().unwrap() + 97.74).abs() < 0.1);
+    assert!(
+        (value["lat"].as_f64().unwrap() - 30.27).abs() < 0.1 && (value["lon"].as_f64().unwrap() + 97.74).abs() < 0.1
+    );
     assert!(value["confidence"].as_f64().unwrap() > 0.9);
     let two: serde_json::Value = serde_json::from_str(&line("NY ✈️ LA")).unwrap();
     assert_eq!(two["others"][0]["name"], "Los Angeles");
