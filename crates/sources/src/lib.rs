@@ -11,7 +11,6 @@ pub mod file;
 pub mod push;
 pub mod x;
 pub mod sample;
-pub mod sample;
 
 pub use error::{Error, Result};
 pub use file::{FileConfig, FileSource};
