@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PORT ?= 8480
 DATA ?= overheard-data
 
-.PHONY: help setup setup-test web build demo dev fmt lint test unit e2e golden bench eval x-simulator clean-demo
+.PHONY: help setup setup-test web build demo dev fmt lint test unit e2e golden bench x-simulator clean-demo
 
 help: ## Say what can be done here
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -51,11 +51,8 @@ e2e: build ## Browser tests over the real program
 golden: ## Write the golden files anew; read the diff
 	UPDATE_GOLDEN=1 cargo test --workspace golden
 
-bench: build ## Speed against peers (installs Python peers into target/bench-venv)
+bench: build ## Speed of language, queue and lake
 	bench/run.sh
-
-eval: build ## Quality of language and detection on the data of OVERHEARD_DATA
-	bench/eval.sh
 
 x-simulator: ## A stand-in for X's API on this machine, to see the real connector work
 	cargo run -q -p testkit --bin x-simulator -- --help

@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Speed of the rooms on this machine. The peers (`*_peer*.py`) run beside them in a Python of their own: see their heads.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+echo "== language: posts a second, all heads"
+cargo build -q -p nlp -p overheard --example bench_encoder
+texts=$(mktemp)
+trap 'rm -f "$texts"' EXIT
+if [ -f "${OVERHEARD_DATA:-../shared/data}/tweeteval/sentiment/val_text.txt" ]; then
+  head -2000 "${OVERHEARD_DATA:-../shared/data}/tweeteval/sentiment/val_text.txt" > "$texts"
+else
+  yes 'Loving the new seats on the flight to München, thanks @team!' | head -2000 > "$texts"
+fi
+target/debug/examples/bench_encoder models/overheard-small "$texts"
+
+echo "== queue: durable appends a second"
+cargo build -q -p queue -p overheard --example queue_bench && target/debug/examples/queue_bench
+echo "== lake: durable commits"
+cargo build -q -p lake -p overheard --example lake_bench && target/debug/examples/lake_bench
