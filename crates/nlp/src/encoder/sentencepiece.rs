@@ -61,8 +61,8 @@ impl<'a> Iterator for Message<'a> {
 }
 
 /// The description that `tokenizer.json` would hold, with XLM-RoBERTa's own order of ids: four special tokens, the pieces
-/// without sentencepiece's three, the mask.
-pub(super) fn describe(path: &Path) -> Result<Value> {
+/// without sentencepiece's three, the mask, which may take the space before it along.
+pub(super) fn describe(path: &Path, mask_strips: bool) -> Result<Value> {
     let bytes = std::fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
     let (pieces, table) = read(&bytes).ok_or_else(|| Error::malformed(path, "not a sentencepiece model"))?;
     let special = ["<s>", "<pad>", "</s>", "<unk>"];
@@ -71,7 +71,7 @@ pub(super) fn describe(path: &Path) -> Result<Value> {
     vocab.extend(pieces);
     vocab.push(("<mask>".into(), 0.0));
     let token = |id: usize, name: &str| {
-        json!({"id": id, "content": name, "single_word": false, "lstrip": name == "<mask>", "rstrip": false,
+        json!({"id": id, "content": name, "single_word": false, "lstrip": mask_strips && name == "<mask>", "rstrip": false,
                "normalized": false, "special": true})
     };
     let added: Vec<Value> =

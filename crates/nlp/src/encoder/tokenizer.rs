@@ -73,7 +73,8 @@ fn describe(dir: &Path) -> Result<Value> {
     }
     let unigram = dir.join("sentencepiece.bpe.model");
     if unigram.exists() && read_json(&dir.join("config.json"))?["model_type"] == "xlm-roberta" {
-        return sentencepiece::describe(&unigram);
+        let strip = settings["mask_token"]["lstrip"].as_bool().unwrap_or(false);
+        return sentencepiece::describe(&unigram, strip);
     }
     Err(Error::Unsupported(format!(
         "{} holds none of tokenizer.json, vocab.txt, vocab.json with merges.txt, XLM-RoBERTa's sentencepiece.bpe.model",
@@ -97,7 +98,7 @@ fn wordpiece(dir: &Path, settings: &Value) -> Result<Value> {
     let token = |field: &str, default: &str| special(settings, field, default);
     let [cls, sep] = [token("cls_token", "[CLS]"), token("sep_token", "[SEP]")];
     let names = [token("pad_token", "[PAD]"), token("unk_token", "[UNK]"), cls.clone(), sep.clone(), token("mask_token", "[MASK]")];
-    let added = added_tokens(&vocab, &names, |_| false)?;
+    let added = added_tokens(&vocab, &names, settings);
     Ok(json!({
         "version": "1.0",
         "added_tokens": added,
@@ -131,8 +132,7 @@ fn byte_level(dir: &Path, settings: &Value) -> Result<Value> {
     let token = |field: &str, default: &str| special(settings, field, default);
     let [bos, eos] = [token("cls_token", "<s>"), token("sep_token", "</s>")];
     let names = [bos.clone(), token("pad_token", "<pad>"), eos.clone(), token("unk_token", "<unk>"), token("mask_token", "<mask>")];
-    let mask = names[4].clone();
-    let added = added_tokens(&vocab, &names, |name| name == mask)?;
+    let added = added_tokens(&vocab, &names, settings);
     let prefixed = settings["add_prefix_space"].as_bool().unwrap_or(false);
     let id = |name: &str| vocab.get(name).cloned().ok_or_else(|| Error::malformed(dir, format!("no piece {name:?}")));
     Ok(json!({
@@ -157,19 +157,21 @@ fn special(settings: &Value, field: &str, default: &str) -> String {
     value.as_str().or_else(|| value["content"].as_str()).unwrap_or(default).to_owned()
 }
 
-/// Special tokens with their ids; those not in the vocabulary are left out.
-fn added_tokens(vocab: &serde_json::Map<String, Value>, names: &[String], left_strip: impl Fn(&str) -> bool) -> Result<Vec<Value>> {
+/// Special tokens with their ids; those not in the vocabulary are left out. The mask takes the space before it along
+/// where the settings say so.
+fn added_tokens(vocab: &serde_json::Map<String, Value>, names: &[String; 5], settings: &Value) -> Vec<Value> {
+    let strip = settings["mask_token"]["lstrip"].as_bool().unwrap_or(false);
     let mut found: Vec<(u64, &String)> =
         names.iter().filter_map(|name| Some((vocab.get(name)?.as_u64()?, name))).collect();
     found.sort_unstable();
     found.dedup();
-    Ok(found
+    found
         .into_iter()
         .map(|(id, name)| {
-            json!({"id": id, "content": name, "single_word": false, "lstrip": left_strip(name), "rstrip": false,
-                   "normalized": false, "special": true})
+            json!({"id": id, "content": name, "single_word": false, "lstrip": strip && *name == names[4],
+                   "rstrip": false, "normalized": false, "special": true})
         })
-        .collect())
+        .collect()
 }
 
 /// `[CLS] text [SEP]`.

@@ -9,8 +9,9 @@ mod x86;
 
 /// Output columns of a panel.
 pub(crate) const PANEL: usize = 16;
-/// Rows of the largest tile.
-pub(crate) const ROWS: usize = 6;
+/// Rows of the largest tile: with two registers of sums a row, as many as leave room for weights and products among the
+/// sixteen registers of AVX2. Six would fit by count, but the compiler then keeps sums in memory.
+pub(crate) const ROWS: usize = 4;
 
 /// Instructions that the inner loops may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,17 +58,17 @@ fn agrees(isa: Isa) -> bool {
         let (mut ours, mut plain) = ([0i32; ROWS * PANEL], [0i32; ROWS * PANEL]);
         tile_i16(isa, &rows[..height * INNER], INNER, &panel, &mut ours);
         tile_i16(Isa::Plain, &rows[..height * INNER], INNER, &panel, &mut plain);
-        ours == plain
+        ours[..height * PANEL] == plain[..height * PANEL]
     })
 }
 
 /// Product of up to [`ROWS`] rows of 16-bit activations with one panel of 8-bit weights.
 ///
 /// `rows`: height x inner, row-major, `inner` even. `panel`: for each pair of inner indices, for each of the sixteen
-/// columns, two weights. `out`: height x 16 sums, row-major.
+/// columns, two weights. `out`: height x 16 sums, row-major; what lies beyond is of no meaning.
 #[inline]
 pub(crate) fn tile_i16(isa: Isa, rows: &[i16], inner: usize, panel: &[i8], out: &mut [i32; ROWS * PANEL]) {
-    assert!(inner % 2 == 0 && panel.len() == inner * PANEL && rows.len() % inner == 0);
+    assert!(inner % 2 == 0 && panel.len() == inner * PANEL && rows.len() % inner == 0 && (1..=ROWS).contains(&(rows.len() / inner)));
     match isa {
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 => x86::tile_i16_avx2(rows, inner, panel, out),
@@ -92,10 +93,10 @@ fn tile_i16_plain(rows: &[i16], inner: usize, panel: &[i8], out: &mut [i32; ROWS
 
 /// Product of up to [`ROWS`] rows of f32 with one panel of f32 weights.
 ///
-/// `rows`: height x inner. `panel`: for each inner index sixteen weights. `out`: height x 16 sums.
+/// `rows`: height x inner. `panel`: for each inner index sixteen weights. `out`: height x 16 sums; what lies beyond is of no meaning.
 #[inline]
 pub(crate) fn tile_f32(isa: Isa, rows: &[f32], inner: usize, panel: &[f32], out: &mut [f32; ROWS * PANEL]) {
-    assert!(panel.len() == inner * PANEL && rows.len() % inner == 0);
+    assert!(panel.len() == inner * PANEL && rows.len() % inner == 0 && (1..=ROWS).contains(&(rows.len() / inner)));
     match isa {
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 | Isa::Avx512Vnni => x86::tile_f32_avx2(rows, inner, panel, out),
