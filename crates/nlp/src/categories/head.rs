@@ -2,7 +2,7 @@
 //! logistic regression over embedding and n-grams from eight examples a class on. Its probabilities are calibrated by a
 //! temperature: fitted on held-out parts of the examples where there are any, a constant else.
 
-use super::evaluate::held_out;
+use super::evaluate::{HeldOut, held_out};
 use super::features::{Encoding, Reading};
 use super::{CategorySet, Embed, OTHER};
 use crate::error::{Error, Result};
@@ -42,13 +42,9 @@ pub struct CategoryHead {
 #[serde(tag = "method", rename_all = "snake_case")]
 enum Knowledge {
     /// One direction a class: its prototype less the mean of all.
-    ZeroShot {
-        directions: Vec<Vec<f32>>,
-    },
-    Trained {
-        encoding: Encoding,
-        weights: Vec<f32>,
-    },
+    ZeroShot { directions: Vec<Vec<f32>> },
+    /// What was learned from the examples, and how much the likeness to the descriptions adds to it.
+    Trained { encoding: Encoding, weights: Vec<f32>, directions: Vec<Vec<f32>>, likeness: f32 },
 }
 
 impl CategoryHead {
@@ -59,29 +55,18 @@ impl CategoryHead {
 
     /// By likeness to name, description and what examples there are.
     pub fn zero_shot(set: &CategorySet, embed: &impl Embed) -> Result<Self> {
-        let mut prototypes = Vec::new();
-        for category in &set.categories {
-            let sentence = category.sentence();
-            let texts: Vec<&str> =
-                std::iter::once(sentence.as_str()).chain(category.examples.iter().map(String::as_str)).collect();
-            prototypes.push(unit(mean(&embedded(embed, &texts)?)));
-        }
-        let centre = mean(&prototypes);
-        let directions: Vec<Vec<f32>> =
-            prototypes.iter().map(|p| p.iter().zip(&centre).map(|(a, b)| a - b).collect()).collect();
-        // Scaled so that a text right at an average prototype scores 1.
-        let spread = directions.iter().map(|d| dot(d, d)).sum::<f32>() / directions.len().max(1) as f32;
-        let scale = 1.0 / spread.max(1e-6);
-        let directions = directions.into_iter().map(|d| d.into_iter().map(|x| x * scale).collect()).collect();
+        let directions = directions(set, embed, true)?;
         Ok(Self::with(set, 1.0 / ZERO_SHOT_SHARPNESS, Knowledge::ZeroShot { directions }))
     }
 
-    /// From the examples alone.
+    /// From the examples, and from the descriptions as far as they help to tell held-out examples.
     pub fn train(set: &CategorySet, embed: &impl Embed) -> Result<Self> {
         let examples = readings(set, embed)?;
-        let temperature = fit_temperature(&held_out(&examples, set.categories.len()));
+        let directions = directions(set, embed, false)?;
+        let (likeness, temperature) = fit_fusion(&held_out(&examples, &directions));
         let (encoding, linear) = fit(&examples.iter().collect::<Vec<_>>(), set.categories.len());
-        Ok(Self::with(set, temperature, Knowledge::Trained { encoding, weights: linear.weights }))
+        let knowledge = Knowledge::Trained { encoding, weights: linear.weights, directions, likeness };
+        Ok(Self::with(set, temperature, knowledge))
     }
 
     fn with(set: &CategorySet, temperature: f32, knowledge: Knowledge) -> Self {
@@ -120,10 +105,11 @@ impl CategoryHead {
             )));
         }
         let mut scores = match &self.knowledge {
-            Knowledge::ZeroShot { directions } => directions.iter().map(|d| dot(d, embedding)).collect(),
-            Knowledge::Trained { encoding, weights } => {
+            Knowledge::ZeroShot { directions } => alike(directions, embedding),
+            Knowledge::Trained { encoding, weights, directions, likeness } => {
                 let features = encoding.features(&Reading::new(text, embedding.to_vec()));
-                scores(weights, self.names.len(), &features)
+                let trained = scores(weights, self.names.len(), &features);
+                fused(&trained, &alike(directions, embedding), *likeness)
             }
         };
         scores.iter_mut().for_each(|score| *score = if score.is_finite() { *score / self.temperature } else { 0.0 });
@@ -162,12 +148,13 @@ impl CategoryHead {
         let head: Self =
             serde_json::from_value(value).map_err(|error| Error::Invalid(format!("stored categories: {error}")))?;
         let classes = head.names.len();
+        let width = head.embedding_width();
+        let fits = |rows: &[Vec<f32>]| rows.len() == classes && rows.iter().all(|row| row.len() == width);
         let sound = match &head.knowledge {
-            Knowledge::ZeroShot { directions } => {
-                directions.len() == classes && directions.iter().all(|d| d.len() == head.embedding_width())
-            }
-            Knowledge::Trained { encoding, weights } => {
-                encoding.is_sound() && weights.len() == (encoding.width() + 1) * classes
+            Knowledge::ZeroShot { directions } => fits(directions),
+            Knowledge::Trained { encoding, weights, directions, likeness } => {
+                let learned = encoding.is_sound() && weights.len() == (encoding.width() + 1) * classes;
+                learned && fits(directions) && likeness.is_finite()
             }
         };
         if !sound || classes < 2 || head.temperature.is_nan() || head.temperature <= 0.0 {
@@ -208,24 +195,59 @@ pub(super) fn fit(examples: &[&(Reading, usize)], classes: usize) -> (Encoding, 
 
 /// No example is surer than this is unsure: few examples that are all told right must not end in certainty.
 const DOUBT: f32 = 0.05;
+/// Weights tried for the likeness to the descriptions, against the trained scores.
+const LIKENESSES: [f32; 6] = [0.0, 1.0, 2.0, 4.0, 8.0, 16.0];
 
-/// The temperature at which held-out scores are the least surprised, within sane bounds.
-fn fit_temperature(held_out: &[(Vec<f32>, usize)]) -> f32 {
-    if held_out.is_empty() {
-        return 1.0;
+/// Trained scores with a share of the likeness to the descriptions.
+pub(super) fn fused(trained: &[f32], alike: &[f32], likeness: f32) -> Vec<f32> {
+    trained.iter().zip(alike).map(|(t, a)| t + likeness * a).collect()
+}
+
+/// How much a text's embedding is like each prototype.
+pub(super) fn alike(directions: &[Vec<f32>], embedding: &[f32]) -> Vec<f32> {
+    directions.iter().map(|direction| dot(direction, embedding)).collect()
+}
+
+/// The weight of the likeness and the temperature at which held-out scores are the least surprised, within sane bounds.
+pub(super) fn fit_fusion(held_out: &[HeldOut]) -> (f32, f32) {
+    let mut best = (f32::INFINITY, 0.0, 1.0);
+    for likeness in LIKENESSES {
+        for step in 0..=40 {
+            let temperature = 0.1 * 1.13_f32.powi(step);
+            let surprise = held_out.iter().map(|held| surprise(held, likeness, temperature)).sum();
+            if surprise < best.0 {
+                best = (surprise, likeness, temperature);
+            }
+        }
     }
-    let surprise = |temperature: f32| -> f32 {
-        let cost = |(scores, class): &(Vec<f32>, usize)| {
-            let mut scaled: Vec<f32> = scores.iter().map(|s| s / temperature).collect();
-            softmax(&mut scaled);
-            let all = scaled.iter().map(|p| -p.max(1e-9).ln()).sum::<f32>() / scaled.len().max(1) as f32;
-            let right = -scaled.get(*class).copied().unwrap_or(1.0).max(1e-9).ln();
-            (1.0 - DOUBT) * right + DOUBT * all
-        };
-        held_out.iter().map(cost).sum()
-    };
-    let candidates = (0..=40).map(|step| 0.1 * 1.13_f32.powi(step));
-    candidates.map(|t| (surprise(t), t)).min_by(|a, b| a.0.total_cmp(&b.0)).map_or(1.0, |(_, t)| t)
+    (best.1, best.2)
+}
+
+fn surprise(held: &HeldOut, likeness: f32, temperature: f32) -> f32 {
+    let mut scores = fused(&held.trained, &held.alike, likeness);
+    scores.iter_mut().for_each(|score| *score /= temperature);
+    softmax(&mut scores);
+    let all = scores.iter().map(|p| -p.max(1e-9).ln()).sum::<f32>() / scores.len().max(1) as f32;
+    let right = -scores.get(held.class).copied().unwrap_or(1.0).max(1e-9).ln();
+    (1.0 - DOUBT) * right + DOUBT * all
+}
+
+/// One direction a category: its prototype less the mean of all, scaled so that a text right at an average prototype
+/// scores 1. The prototype is the mean of the sentence that describes it and, where asked, its examples.
+pub(super) fn directions(set: &CategorySet, embed: &impl Embed, with_examples: bool) -> Result<Vec<Vec<f32>>> {
+    let mut prototypes = Vec::new();
+    for category in &set.categories {
+        let sentence = category.sentence();
+        let examples = if with_examples { category.examples.as_slice() } else { &[] };
+        let texts: Vec<&str> = std::iter::once(sentence.as_str()).chain(examples.iter().map(String::as_str)).collect();
+        prototypes.push(unit(mean(&embedded(embed, &texts)?)));
+    }
+    let centre = mean(&prototypes);
+    let less_centre = |p: &Vec<f32>| p.iter().zip(&centre).map(|(a, b)| a - b).collect();
+    let directions: Vec<Vec<f32>> = prototypes.iter().map(less_centre).collect();
+    let spread = directions.iter().map(|d| dot(d, d)).sum::<f32>() / directions.len().max(1) as f32;
+    let scale = 1.0 / spread.max(1e-6);
+    Ok(directions.into_iter().map(|d| d.into_iter().map(|x| x * scale).collect()).collect())
 }
 
 fn embedded(embed: &impl Embed, texts: &[&str]) -> Result<Vec<Vec<f32>>> {
@@ -302,6 +324,16 @@ mod tests {
         }
         let probabilities = head.probabilities("x", &toy(&["x"]).unwrap()[0]).unwrap();
         assert!((probabilities.iter().sum::<f32>() - 1.0).abs() < 1e-5);
+    }
+
+    #[test]
+    fn descriptions_count_as_far_as_they_help() {
+        let held =
+            |trained: [f32; 2], alike: [f32; 2], class| HeldOut { trained: trained.into(), alike: alike.into(), class };
+        let told_by_likeness = [held([0.1, 0.0], [0.2, 0.5], 1), held([0.0, 0.1], [0.6, 0.1], 0)];
+        assert!(fit_fusion(&told_by_likeness).0 > 0.0);
+        let misled_by_likeness = [held([1.0, 0.0], [0.2, 0.5], 0), held([0.0, 1.0], [0.6, 0.1], 1)];
+        assert_eq!(fit_fusion(&misled_by_likeness).0, 0.0);
     }
 
     #[test]
