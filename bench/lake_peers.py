@@ -52,7 +52,7 @@ def by_duckdb(path, key):
     if not files:
         return 0, 0, {}
     source = f"read_parquet({files!r}, hive_partitioning = true)"
-    rows, distinct = duckdb.sql(f"SELECT count(*), count(DISTINCT {key}) FROM {source}").fetchone()
+    rows, distinct = duckdb.sql(f"SELECT count(*), count(DISTINCT {key}) FROM {source}").fetchall()[0]
     days = duckdb.sql(f"SELECT event_date, count(*) FROM {source} GROUP BY 1").fetchall()
     return rows, distinct, {str(day): n for day, n in days}
 

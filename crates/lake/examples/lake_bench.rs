@@ -32,16 +32,18 @@ async fn main() -> Outcome {
 
 async fn bulk(lake: &Lake, posts: u64, size: u64) -> Outcome {
     let mut out = std::io::stdout().lock();
-    let (mut busy, mut slowest) = (Duration::ZERO, Duration::ZERO);
+    let (mut busy, mut slowest, mut cpu) = (Duration::ZERO, Duration::ZERO, 0.0);
     for nth in 0..posts / size {
         let batch = batch(nth * size + 1, size)?;
-        let began = Instant::now();
+        let (began, cpu_before) = (Instant::now(), cpu_seconds());
         lake.commit(batch).await?;
+        cpu += cpu_seconds() - cpu_before;
         busy += began.elapsed();
         slowest = slowest.max(began.elapsed());
     }
     let rate = posts as f64 / busy.as_secs_f64();
     writeln!(out, "bulk: {rate:.0} posts/s in commits of {size}, slowest commit {} ms", slowest.as_millis())?;
+    writeln!(out, "      {:.0} posts per processor second", posts as f64 / cpu)?;
     ask(lake, &mut out).await
 }
 
@@ -79,11 +81,13 @@ async fn compact(lake: &Lake, commits: u64, rows: u64) -> Outcome {
     for nth in 0..commits {
         lake.commit(batch(nth * rows + 1, rows)?).await?;
     }
-    writeln!(out, "{commits} commits of {rows}: {:.1} s", began.elapsed().as_secs_f64())?;
+    let (seconds, cpu) = (began.elapsed().as_secs_f64(), cpu_seconds());
+    writeln!(out, "{commits} commits of {rows}: {seconds:.1} s, {cpu:.1} processor seconds")?;
     ask(lake, &mut out).await?;
     let began = Instant::now();
     let done = lake.maintain(domain::Clock::now(&SystemClock)).await?;
-    writeln!(out, "maintenance: {:.1} s, {done:?}", began.elapsed().as_secs_f64())?;
+    let (seconds, cpu) = (began.elapsed().as_secs_f64(), cpu_seconds() - cpu);
+    writeln!(out, "maintenance and the questions before it: {seconds:.1} s, {cpu:.1} processor seconds, {done:?}")?;
     ask(lake, &mut out).await
 }
 
@@ -167,4 +171,12 @@ fn post(number: u64) -> Outcome<EnrichedPost> {
         author_place: None,
         enriched_at: at,
     })
+}
+
+/// Processor seconds that this process has used (Linux; clock ticks of 10 ms): a rate that a busy machine doesn't bend.
+fn cpu_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let after_name = stat.rsplit(')').next().unwrap_or_default();
+    let ticks = |field: usize| after_name.split_whitespace().nth(field).and_then(|text| text.parse::<f64>().ok());
+    (ticks(11).unwrap_or(0.0) + ticks(12).unwrap_or(0.0)) / 100.0
 }

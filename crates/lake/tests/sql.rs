@@ -103,8 +103,8 @@ async fn errors_say_what_was_meant() {
     let lake = open(folder.path(), Config::default()).await;
     assert!(refused(&lake, "SELECT sentimnt FROM posts").await.contains("sentiment"));
     assert!(refused(&lake, "SELECT * FROM pots").await.contains("Did you mean posts?"));
-    let function = refused(&lake, "SELECT cuont(*) FROM posts").await;
-    assert!(function.contains("Did you mean 'count'?"), "{function}");
+    let function = refused(&lake, "SELECT arry_has(topics, 'x') FROM posts").await;
+    assert!(function.contains("Did you mean 'array_has'?"), "{function}");
     assert!(refused(&lake, "SELEC 1").await.contains("can't be read"));
     assert!(refused(&lake, "SELECT 1; SELECT 2").await.contains("one statement at a time"));
 }

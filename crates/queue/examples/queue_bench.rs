@@ -51,6 +51,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let batches: Vec<Vec<Record>> = (0..records / batch)
         .map(|nth| (nth * batch..(nth + 1) * batch).map(record).collect::<Result<_, _>>())
         .collect::<Result<_, _>>()?;
+    let cpu = cpu_seconds();
     let bytes = serde_json::to_vec(&batches[0][0])?.len();
     let began = Instant::now();
     let mut tasks = Vec::new();
@@ -69,11 +70,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let rate = |began: Instant| records as f64 / began.elapsed().as_secs_f64();
     writeln!(out, "append: {:.0} records/s ({bytes} bytes each, batches of {batch}, {writers} writers, {seen} ids known)", rate(began))?;
-    let began = Instant::now();
+    writeln!(out, "        {:.0} records per processor second", records as f64 / (cpu_seconds() - cpu))?;
+    let (began, cpu) = (Instant::now(), cpu_seconds());
     while let Some(lease) = queue.lease(1_000, Duration::from_secs(60)).await? {
         queue.ack(lease.id).await?;
     }
     writeln!(out, "lease and ack: {:.0} records/s (batches of 1000)", rate(began))?;
+    writeln!(out, "        {:.0} records per processor second", records as f64 / (cpu_seconds() - cpu))?;
     writeln!(out, "file: {} MiB", std::fs::metadata(&path)?.len() >> 20)?;
     Ok(())
 }
@@ -84,4 +87,12 @@ fn fill_seen(path: &std::path::Path, seen: u64) -> rusqlite::Result<()> {
     let sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
                INSERT OR IGNORE INTO seen SELECT randomblob(16), 0, 20000 FROM n";
     connection.execute(sql, [seen]).map(drop)
+}
+
+/// Processor seconds that this process has used (Linux; clock ticks of 10 ms): a rate that a busy machine doesn't bend.
+fn cpu_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let after_name = stat.rsplit(')').next().unwrap_or_default();
+    let ticks = |field: usize| after_name.split_whitespace().nth(field).and_then(|text| text.parse::<f64>().ok());
+    (ticks(11).unwrap_or(0.0) + ticks(12).unwrap_or(0.0)) / 100.0
 }

@@ -76,7 +76,7 @@ async fn nothing_is_lost_or_doubled_when_the_process_is_killed() {
     for round in 0..KILLS {
         let first = 1_000_000 * (round + 1);
         // A prime step visits early and late moments alike: right after the start, and deep in the work.
-        run_and_kill(folder.path(), first, (round * 37) % 101, &mut promises);
+        run_and_kill(folder.path(), first, (round * 137) % 701, &mut promises);
     }
     let queue = open(folder.path());
     let waiting = drain(&queue, 100).await;
