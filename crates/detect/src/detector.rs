@@ -23,17 +23,21 @@ const PHI_PRIOR_POINTS: f64 = 50.0;
 const PHI_POINTS: f64 = 5000.0;
 /// Values are learned clipped to so many standard deviations: a storm teaches little.
 const CLIP: f64 = 3.0;
+/// The spread itself needs the tail that the level can do without.
+const SPREAD_CLIP: f64 = 4.0;
 /// Time constant of the fading sum, seconds and at least so many intervals.
 const SUSTAINED_S: f64 = 6.0 * 3600.0;
 const SUSTAINED_POINTS: f64 = 3.0;
-const LEARNING: Learning = Learning { prior_points: 300.0, keep: 1.0 - 1.0 / 10_000.0, cap: 5.0 };
+/// The evidence's tails lean on the model for the first months; the rank's follows the series within days.
+const LEARNING: Learning = Learning { prior_points: 1500.0, keep: 1.0 - 1.0 / 20_000.0, cap: 4.0 };
+const RANK_LEARNING: Learning = Learning { prior_points: 300.0, keep: 1.0 - 1.0 / 10_000.0, cap: 5.0 };
 const PRIORS: Priors = Priors { day: 4.0, week: 40.0, keep_day: 0.97, keep_week: 0.9 };
 /// Shares of the budget: interval up, interval down, sustained up, sustained down, two intervals in a row up.
 const SHARES: [f64; TESTS] = [0.45, 0.1, 0.15, 0.1, 0.2];
 const TESTS: usize = 5;
 /// What the learned tail may err by, nats: with about a hundred excesses behind it, its far end is off by a factor of
 /// one and a half on average.
-const TAIL_DOUBT: f64 = 0.4;
+const TAIL_DOUBT: f64 = 0.5;
 /// A spike within a raised stretch counts for more than a lone one, by this much of the stretch's own evidence.
 const CORROBORATION: f64 = 0.5;
 /// After an incident a new one must be so much more surprising than what is left of the last one's memory.
@@ -130,7 +134,7 @@ pub struct Detector {
     tails: [Tail; TESTS],
     /// The tail of the ranking surprise, see `rank`.
     rank_tail: Tail,
-    /// What is left of the last evidence and of the last rank, in nats.
+    /// What is left of the last incidents' evidence and of the last rank, in nats.
     memory: f64,
     rank_memory: f64,
     /// Upward surprise of the interval before, nats.
@@ -176,7 +180,7 @@ impl Detector {
             inflation: 10.0,
             inflation_weight: 10.0,
             tails: [Tail::new(&LEARNING); TESTS],
-            rank_tail: Tail::new(&LEARNING),
+            rank_tail: Tail::new(&RANK_LEARNING),
             memory: 0.0,
             rank_memory: 0.0,
             last_up: 0.0,
@@ -218,16 +222,28 @@ impl Detector {
             return self.point(&prediction, 0.0, 0.0, None, true);
         }
         self.bridge(steps - 1);
-        let clipped = clip(value, &prediction);
+        let clipped = clip(value, &prediction, CLIP);
         let surprises = self.surprises(value, clipped, &prediction);
         let evidence = self.evidence(&surprises);
         let rank = self.rank(value, &prediction, &evidence);
         let onset = if rank > self.rank_memory * RISE { rank } else { 0.0 };
+        let calm = self.incident.is_none();
         let change = self.follow(at, value, &prediction, &evidence);
         let fade = keep(MEMORY_S / interval as f64);
-        self.memory = (self.memory * fade).max(evidence.nats);
+        // A near miss must not raise the bar for what comes next: only incidents are remembered.
+        let told = if self.incident.is_some() { evidence.nats } else { 0.0 };
+        self.memory = (self.memory * fade).max(told);
         self.rank_memory = (self.rank_memory * fade).max(rank);
-        self.learn(local, value, clipped, &prediction, &surprises);
+        // An incident teaches the tails once, by its opening interval: they count incidents, not intervals.
+        if calm && self.seen >= self.config.warm_up_intervals {
+            for (tail, surprise) in self.tails.iter_mut().zip(&surprises) {
+                tail.learn(*surprise, &LEARNING);
+            }
+        }
+        // What is normal is not learned from what is not; a new level is adopted when it has lasted.
+        if self.incident.is_none() {
+            self.learn(local, value, clipped, &prediction);
+        }
         self.last = Some(seconds);
         self.seen = self.seen.saturating_add(1);
         self.point(&prediction, evidence.nats, onset, change, false)
@@ -333,7 +349,7 @@ impl Detector {
         }
         let calibrated = self.rank_tail.calibrated(surprise);
         if self.seen >= self.config.warm_up_intervals {
-            self.rank_tail.learn(surprise, &LEARNING);
+            self.rank_tail.learn(surprise, &RANK_LEARNING);
         }
         let window = evidence.calibrated[2] + SHARES[2].ln();
         let down = (evidence.calibrated[1] + SHARES[1].ln()).max(evidence.calibrated[3] + SHARES[3].ln());
@@ -423,18 +439,14 @@ impl Detector {
         Change::Adopted(incident)
     }
 
-    fn learn(&mut self, local: i64, value: f64, clipped: f64, prediction: &Prediction, surprises: &[f64; TESTS]) {
-        if self.seen >= self.config.warm_up_intervals {
-            for (tail, surprise) in self.tails.iter_mut().zip(surprises) {
-                tail.learn(*surprise, &LEARNING);
-            }
-        }
+    fn learn(&mut self, local: i64, value: f64, clipped: f64, prediction: &Prediction) {
         // In the first hours nothing is known of the spread: the level follows the plain values.
         let learned = if self.seen < 12 { value.min(10.0 * clipped.max(1.0)) } else { clipped };
         let mean = prediction.mean;
         let weight = 1.0 / (1.0 + prediction.phi * mean);
         let memory = keep(PHI_POINTS);
-        let excess = (clipped - mean).powi(2) - mean - mean * mean * prediction.doubt;
+        let far = clip(value, prediction, SPREAD_CLIP);
+        let excess = (far - mean).powi(2) - mean - mean * mean * prediction.doubt;
         let half = usize::from(prediction.season >= 1.0);
         self.spread[half].learn(excess * weight * weight, mean * mean * weight * weight, prediction.season, memory);
         if self.seen > 20 {
@@ -473,9 +485,9 @@ struct Evidence {
     calibrated: [f64; TESTS],
 }
 
-fn clip(value: f64, prediction: &Prediction) -> f64 {
+fn clip(value: f64, prediction: &Prediction, deviations: f64) -> f64 {
     let phi = prediction.phi + prediction.doubt;
-    value.clamp(count::quantile(-CLIP, prediction.mean, phi).floor(), count::quantile(CLIP, prediction.mean, phi).ceil())
+    value.clamp(count::quantile(-deviations, prediction.mean, phi).floor(), count::quantile(deviations, prediction.mean, phi).ceil())
 }
 
 fn bounds(prediction: &Prediction) -> (f64, f64) {

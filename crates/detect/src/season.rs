@@ -38,6 +38,10 @@ pub(crate) struct Priors {
     pub(crate) keep_week: f32,
 }
 
+/// People are not on time: a tenth of a squared hour of doubt about when the day turns, so that the change to summer time and
+/// a late start do not alarm.
+const TIMING: f64 = 0.1;
+
 /// Daily and weekly profile of one series.
 #[derive(Debug, Clone)]
 pub(crate) struct Season {
@@ -74,7 +78,10 @@ impl Season {
         let information = |cell: Cell, prior: f32| f64::from(cell.expected + prior).max(1e-3);
         let variance = 1.0 / information(self.week[near], priors.week)
             + 1.0 / information(self.day[near % HOURS_OF_DAY], priors.day);
-        Factor { value, variance }
+        let (before, after) = ((near + HOURS_OF_WEEK - 1) % HOURS_OF_WEEK, (near + 1) % HOURS_OF_WEEK);
+        let ratio = |other: usize| (self.hour_factor(other, priors) / value).ln().abs();
+        let slope = ratio(before).max(ratio(after));
+        Factor { value, variance: variance + TIMING * slope * slope }
     }
 
     fn hour_factor(&self, hour: usize, priors: &Priors) -> f64 {

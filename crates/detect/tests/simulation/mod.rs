@@ -3,10 +3,10 @@
 use chrono::{DateTime, Utc};
 
 /// A small reproducible generator (splitmix64).
-pub struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15))
     }
 
@@ -54,19 +54,19 @@ impl Random {
     }
 
     /// A negative binomial count: variance `mean + dispersion * mean^2`, `dispersion` at most 1.
-    pub fn count(&mut self, mean: f64, dispersion: f64) -> f64 {
+    pub(crate) fn count(&mut self, mean: f64, dispersion: f64) -> f64 {
         let rate = if dispersion > 0.0 { self.gamma(1.0 / dispersion) * dispersion * mean } else { mean };
         self.poisson(rate)
     }
 }
 
 /// A Monday, midnight UTC.
-pub fn start() -> DateTime<Utc> {
+pub(crate) fn start() -> DateTime<Utc> {
     DateTime::from_timestamp(1_704_067_200, 0).unwrap_or_default()
 }
 
 /// The usual mean of an hour: a day with a night, quieter weekends.
-pub fn usual(level: f64, hour: i64) -> f64 {
+pub(crate) fn usual(level: f64, hour: i64) -> f64 {
     let day = 1.0 + 0.6 * ((hour.rem_euclid(24) as f64 - 14.0) / 24.0 * std::f64::consts::TAU).cos();
     let weekend = if (hour / 24).rem_euclid(7) >= 5 { 0.6 } else { 1.1 };
     level * day * weekend
