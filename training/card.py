@@ -1,5 +1,10 @@
-"""Fills the model card from the figures that evaluation wrote."""
+"""Fills the model card from the figures that evaluation wrote.
 
+`fit.py` does it; alone (`card.py INT8.json FP32.json`, both from `evaluate.py --figures`)
+it makes the card again, after an evaluation of more examples say.
+"""
+
+import argparse
 import json
 from pathlib import Path
 
@@ -51,7 +56,7 @@ Weights as shipped (int8), fp32 arithmetic; the loss is fp32 weights minus int8 
 
 {test}## Trained on
 
-{sets}
+{trained}{sets}
 
 ## What it can't do
 
@@ -70,14 +75,16 @@ def rows(int8: dict[str, float], full: dict[str, float]) -> str:
     """The figures, what int8 costs, the published references."""
     lines = ["| figure | ours | loss from int8 | published (test) |", "|---|---|---|---|"]
     for name, value in int8.items():
+        if name.endswith(("entity precision", "entity recall")) and not name.startswith(("wnut17,", "btc,")):
+            continue
         digits = 3 if "calibration" in name else 1
         loss = "" if digits == 3 else f"{full[name] - value:+.2f}"
         lines.append(f"| {name} | {value:.{digits}f} | {loss} | {evaluate.REFERENCES.get(name, '')} |")
     return "\n".join(lines)
 
 
-def write(folder: Path, int8: dict, full: dict, every: int) -> None:
-    """int8 and full: figures by split, as evaluate.py writes them, of every n-th example."""
+def write(folder: Path, int8: dict, full: dict, every: int, trained: str = "") -> None:
+    """int8 and full: figures by split, as evaluate.py writes them, of every n-th example; `trained`: how far."""
     settings = json.loads((folder / "config.json").read_text())["overheard"]
     heads = settings["heads"]
     temperatures = ", ".join(f"{t} {heads[t]['temperature']}" for t in ("sentiment", "emotion", "offensive"))
@@ -92,7 +99,24 @@ def write(folder: Path, int8: dict, full: dict, every: int) -> None:
         sample=f"Every {every}th example only: small sets are noisy. " if every > 1 else "",
         table=rows(int8["val"], full["val"]),
         test=test,
+        trained=f"{trained}\n\n" if trained else "",
         sets=SETS,
         languages="Arabic, English, French, German, Hindi, Indonesian, Italian, Portuguese, Spanish and Thai",
     )
     (folder / "README.md").write_text(card)
+
+
+def main() -> None:
+    """Writes the card from two files of figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("int8", type=Path)
+    parser.add_argument("fp32", type=Path)
+    parser.add_argument("--every", type=int, default=1)
+    parser.add_argument("--trained", default="", help="a sentence on how far training went")
+    parser.add_argument("--out", type=Path, default=Path("../models/overheard-small"))
+    options = parser.parse_args()
+    write(options.out, json.loads(options.int8.read_text()), json.loads(options.fp32.read_text()), options.every, options.trained)
+
+
+if __name__ == "__main__":
+    main()

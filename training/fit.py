@@ -52,6 +52,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("../models/overheard-small"))
     parser.add_argument("--checkpoint", type=Path, help="these weights rather than the better of the two")
     parser.add_argument("--every", type=int, default=1, help="judge only every n-th example; the card says so")
+    parser.add_argument("--trained", default="", help="a sentence for the card on how far training went")
     parser.add_argument("--version", default="1.0")
     options = parser.parse_args()
     logging.basicConfig(filename=options.work / "fit.log", level=logging.INFO, format="%(asctime)s %(message)s")
@@ -69,7 +70,7 @@ def main() -> None:
     export.export(options.work, source, fitted, options.out, options.version)
     baked = fitted | {"o_bias": 0.0}
     int8 = {split: evaluate.all_figures(rows, infer.run(options.out, None, rows), baked) for split, rows in examples.items()}
-    card.write(options.out, int8, full, options.every)
+    card.write(options.out, int8, full, options.every, options.trained)
     figures = json.dumps({"fitted": fitted, "fp32": full, "int8": int8}, indent=1)
     (options.work / "figures.json").write_text(figures)
     logging.info("chose %s; %s", source, figures)
