@@ -448,7 +448,13 @@ impl Detector {
         let far = clip(value, prediction, SPREAD_CLIP);
         let excess = (far - mean).powi(2) - mean - mean * mean * prediction.doubt;
         let half = usize::from(prediction.season >= 1.0);
-        self.spread[half].learn(excess * weight * weight, mean * mean * weight * weight, prediction.season, memory);
+        // Before the first day has passed, what looks like spread is the season not yet known; and what was learned in
+        // the first days fades faster.
+        let spread_memory = keep((f64::from(self.seen) / 2.0).clamp(24.0, PHI_POINTS));
+        let first_day = (86_400 / self.config.interval_s.max(1)).clamp(7, 288);
+        if self.seen >= first_day {
+            self.spread[half].learn(excess * weight * weight, mean * mean * weight * weight, prediction.season, spread_memory);
+        }
         if self.seen > 20 {
             let ratio = self.inflation / self.inflation_weight;
             let seen = (self.window.observed - self.window.expected).powi(2) / self.window_variance(prediction).max(1e-9);
