@@ -237,7 +237,7 @@ fn flag_name(index: &Index<'_>, code: &str) -> Option<NameValue> {
 fn longest(index: &Index<'_>, words: &Words, first: usize) -> Option<(usize, NameValue)> {
     let fst = &index.names;
     let mut best = None;
-    walk(fst, words, first, first, (fst.root().addr(), Output::zero()), &mut best);
+    walk(fst, words, first, (fst.root().addr(), Output::zero()), &mut best);
     let (end, name) = best?;
     let only = &words.tokens[first];
     if end > first + 1 {
@@ -268,7 +268,6 @@ fn is_katakana(c: char) -> bool {
 fn walk(
     fst: &Fst<&[u8]>,
     words: &Words,
-    first: usize,
     at: usize,
     state: (CompiledAddr, Output),
     best: &mut Option<(usize, NameValue)>,
@@ -286,16 +285,16 @@ fn walk(
         }
     }
     match words.tokens.get(at + 1).map(|next| next.gap) {
-        Some(Gap::None) => walk(fst, words, first, at + 1, state, best),
+        Some(Gap::None) => walk(fst, words, at + 1, state, best),
         Some(Gap::Soft) => {
             if let Some(state) = step(fst, state, b" ") {
-                walk(fst, words, first, at + 1, state, best);
+                walk(fst, words, at + 1, state, best);
             }
         }
         Some(Gap::Camel) => {
-            walk(fst, words, first, at + 1, state, best);
+            walk(fst, words, at + 1, state, best);
             if let Some(state) = step(fst, state, b" ") {
-                walk(fst, words, first, at + 1, state, best);
+                walk(fst, words, at + 1, state, best);
             }
         }
         Some(Gap::Comma | Gap::Hard) | None => {}

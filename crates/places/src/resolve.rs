@@ -227,10 +227,9 @@ impl<'l> Line<'l> {
         if self.hints.country.is_some_and(|c| c.eq_ignore_ascii_case(self.index.country_code(place))) {
             factor *= 50.0;
         }
-        if let Some(language) = self.hints.language.and_then(|l| l.as_bytes().get(..2)) {
-            if language == self.index.language(place) {
-                factor *= if language == b"en" { 2.0 } else { 5.0 };
-            }
+        let language = self.hints.language.and_then(|l| l.as_bytes().get(..2));
+        if language.is_some_and(|l| l == self.index.language(place)) {
+            factor *= if language == Some(b"en") { 2.0 } else { 5.0 };
         }
         factor
     }

@@ -304,7 +304,7 @@ fn is_regional_indicator(c: char) -> bool {
 
 fn tag_letter(c: char) -> Option<char> {
     let letter = (c as u32).checked_sub(0xe0000)?;
-    (0x61..=0x7a).contains(&letter).then(|| letter as u8 as char)
+    (0x61..=0x7a).contains(&letter).then_some(letter as u8 as char)
 }
 
 fn is_apostrophe(c: char) -> bool {

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 fn best(text: &str) -> Option<Place> {
-    Gazetteer::embedded().unwrap().locate(text, &Hints::default()).into_iter().next()
+    Gazetteer::embedded().expect("the embedded index is whole").locate(text, &Hints::default()).into_iter().next()
 }
 
 fn is_city(place: &Place, name: &str) -> bool {
@@ -113,14 +113,14 @@ fn hand_labelled_profiles_are_read_as_well_as_promised() {
 
 #[test]
 fn a_line_with_two_places_gives_both() {
-    let places = Gazetteer::embedded().unwrap().locate("NY ✈️ LA", &Hints::default());
+    let places = Gazetteer::embedded().expect("the embedded index is whole").locate("NY ✈️ LA", &Hints::default());
     let seen: Vec<_> = places.iter().map(|p| (p.region_code.as_deref(), p.kind)).collect();
     assert_eq!(seen, [(Some("NY"), PlaceKind::Region), (Some("CA"), PlaceKind::City)]);
 }
 
 #[test]
 fn hints_settle_what_a_name_leaves_open() {
-    let gazetteer = Gazetteer::embedded().unwrap();
+    let gazetteer = Gazetteer::embedded().expect("the embedded index is whole");
     let country = |text, language, country| {
         gazetteer.locate(text, &Hints { language, country }).first().map(|place| place.country.clone())
     };

@@ -4,7 +4,7 @@ use domain::{Coordinates, PlaceFrom};
 use places::{Gazetteer, Hints, geocode_line};
 
 fn gazetteer() -> &'static Gazetteer {
-    Gazetteer::embedded().unwrap()
+    Gazetteer::embedded().expect("the embedded index is whole")
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::OnceLock;
 
 fn gazetteer() -> &'static Gazetteer {
-    Gazetteer::embedded().unwrap()
+    Gazetteer::embedded().expect("the embedded index is whole")
 }
 
 /// Country of each (region code, region name), over all places of the index.
@@ -17,7 +17,7 @@ fn countries_of_regions() -> &'static HashMap<(String, String), Vec<String>> {
         let mut regions: HashMap<_, Vec<String>> = HashMap::new();
         let first = gazetteer().count(PlaceKind::Country);
         for number in first..first + gazetteer().count(PlaceKind::Region) {
-            let place = gazetteer().nth(number).unwrap();
+            let place = gazetteer().nth(number).expect("numbers below the count are places");
             let key = (place.region_code.unwrap_or_default(), place.region.unwrap_or_default());
             regions.entry(key).or_default().push(place.country);
         }
