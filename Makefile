@@ -38,14 +38,13 @@ lint: ## Format check and lints, warnings are errors
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 
-test: setup-test web ## Everything that must pass; what CI runs
+test: setup web ## Everything that must pass; what CI runs
 	cargo fmt --all --check
 	cargo build -p overheard
 	cargo test --workspace
 	cd web && npm test
-	$(MAKE) e2e
 
-e2e: build ## Browser tests over the real program
+e2e: setup-test build ## Browser tests over the real program (need Chromium and a few minutes; not part of `test` yet)
 	cd web && npm run --silent e2e
 
 golden: ## Write the golden files anew; read the diff

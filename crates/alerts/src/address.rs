@@ -63,7 +63,9 @@ impl Resolve for GuardedResolver {
             let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
             let allowed: Vec<SocketAddr> = found.into_iter().filter(|address| policy.allows(address.ip())).collect();
             if allowed.is_empty() {
-                return Err(Box::new(Error::Forbidden(name.as_str().to_owned())) as Box<dyn std::error::Error + Send + Sync>);
+                return Err(
+                    Box::new(Error::Forbidden(name.as_str().to_owned())) as Box<dyn std::error::Error + Send + Sync>
+                );
             }
             Ok(Box::new(allowed.into_iter()) as Addrs)
         })
@@ -119,10 +121,24 @@ mod tests {
     fn internal_addresses_are_refused_in_every_spelling() {
         let policy = AddressPolicy::default();
         for url in [
-            "http://127.0.0.1/", "http://2130706433/", "http://0x7f.1/", "http://localhost:8080/x", "http://10.1.2.3/",
-            "http://169.254.169.254/latest/meta-data", "http://172.20.0.1/", "http://192.168.1.1/", "http://100.64.0.1/",
-            "http://[::1]/", "http://[fe80::1]/", "http://[fd00::1]/", "http://[::ffff:10.0.0.1]/", "http://[64:ff9b::a00:1]/",
-            "http://[2002:7f00:1::]/", "http://0.0.0.0/", "http://[::]/", "http://a.localhost/",
+            "http://127.0.0.1/",
+            "http://2130706433/",
+            "http://0x7f.1/",
+            "http://localhost:8080/x",
+            "http://10.1.2.3/",
+            "http://169.254.169.254/latest/meta-data",
+            "http://172.20.0.1/",
+            "http://192.168.1.1/",
+            "http://100.64.0.1/",
+            "http://[::1]/",
+            "http://[fe80::1]/",
+            "http://[fd00::1]/",
+            "http://[::ffff:10.0.0.1]/",
+            "http://[64:ff9b::a00:1]/",
+            "http://[2002:7f00:1::]/",
+            "http://0.0.0.0/",
+            "http://[::]/",
+            "http://a.localhost/",
         ] {
             assert!(matches!(policy.check(url), Err(Error::Forbidden(_))), "{url}");
         }

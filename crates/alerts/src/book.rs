@@ -145,7 +145,8 @@ impl AlertBook {
         let mut changed = Vec::new();
         for entry in delivered {
             let channel = entry.notification.channel.clone();
-            let alert = self.change(&entry.notification.alert.id, now, |stored| stored.alert.notified.push((channel, now)));
+            let alert =
+                self.change(&entry.notification.alert.id, now, |stored| stored.alert.notified.push((channel, now)));
             changed.extend(alert.await?);
         }
         Ok(changed)
@@ -202,7 +203,10 @@ impl AlertBook {
             return alert.id == alert_id(&rule.name, facts.topic.as_deref(), onset);
         }
         let near = TimeDelta::seconds(i64::try_from(self.policy.group_within_s).unwrap_or(i64::MAX / 1000));
-        alert.anomalies.iter().any(|a| onset >= a.onset - near && onset <= a.end.unwrap_or(stored.fired_at).max(a.onset) + near)
+        alert
+            .anomalies
+            .iter()
+            .any(|a| onset >= a.onset - near && onset <= a.end.unwrap_or(stored.fired_at).max(a.onset) + near)
     }
 
     async fn open(
@@ -215,7 +219,10 @@ impl AlertBook {
     ) -> Result<StoredAlert> {
         let cooldown = TimeDelta::seconds(i64::try_from(rule.cooldown_s).unwrap_or(i64::MAX / 1000));
         let cooling = alerts.iter().any(|other| {
-            other.announced && other.alert.rule == rule.name && other.alert.topic == facts.topic && now - other.alert.opened_at < cooldown
+            other.announced
+                && other.alert.rule == rule.name
+                && other.alert.topic == facts.topic
+                && now - other.alert.opened_at < cooldown
         });
         let alert = Alert {
             id: alert_id(&rule.name, facts.topic.as_deref(), finding.onset.unwrap_or(now)),
@@ -284,7 +291,8 @@ impl AlertBook {
         if stored.alert.state == AlertState::Resolved {
             return Ok(false);
         }
-        let woken = stored.alert.state == AlertState::Silenced && stored.silenced_until.is_some_and(|until| until <= now);
+        let woken =
+            stored.alert.state == AlertState::Silenced && stored.silenced_until.is_some_and(|until| until <= now);
         if woken {
             stored.alert.state = AlertState::Open;
             stored.silenced_until = None;

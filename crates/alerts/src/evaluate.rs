@@ -30,23 +30,31 @@ pub fn evaluate(rule: &AlertRule, facts: &Facts, now: Timestamp) -> Option<Findi
                 plain(Severity::Medium, title)
             })
         }
-        Condition::Change { percent_min, window_s, mentions_min } => change(facts, topic, *percent_min, *window_s, *mentions_min),
+        Condition::Change { percent_min, window_s, mentions_min } => {
+            change(facts, topic, *percent_min, *window_s, *mentions_min)
+        }
         Condition::NegativeShare { share_min, window_s, mentions_min } => {
             let window = window(facts, *window_s)?;
             let share = window.negative as f64 / window.mentions.max(1) as f64;
             (window.mentions >= (*mentions_min).max(1) && share >= *share_min).then(|| {
                 let (percent, span) = ((share * 100.0).round(), duration(*window_s));
-                plain(Severity::High, format!("{percent} % of {} mentions of {topic} within {span} are negative", window.mentions))
+                plain(
+                    Severity::High,
+                    format!("{percent} % of {} mentions of {topic} within {span} are negative", window.mentions),
+                )
             })
         }
-        Condition::FirstMention { phrase } => facts
-            .first_mentions
-            .iter()
-            .find(|(mentioned, _)| mentioned.to_lowercase() == phrase.to_lowercase())
-            .map(|(_, at)| Finding {
-                onset: Some(*at),
-                ..plain(Severity::Medium, format!("\u{201c}{phrase}\u{201d} is mentioned for the first time in {topic}"))
-            }),
+        Condition::FirstMention { phrase } => {
+            facts.first_mentions.iter().find(|(mentioned, _)| mentioned.to_lowercase() == phrase.to_lowercase()).map(
+                |(_, at)| Finding {
+                    onset: Some(*at),
+                    ..plain(
+                        Severity::Medium,
+                        format!("\u{201c}{phrase}\u{201d} is mentioned for the first time in {topic}"),
+                    )
+                },
+            )
+        }
         Condition::Silence { source, silent_s } => {
             let fact = facts.sources.iter().find(|fact| fact.source == *source)?;
             let silent = u64::try_from((now - fact.last_received_at).num_seconds()).unwrap_or(0);
@@ -60,7 +68,9 @@ pub fn evaluate(rule: &AlertRule, facts: &Facts, now: Timestamp) -> Option<Findi
 
 fn anomaly(severity_min: Severity, facts: &Facts) -> Option<Finding> {
     let anomalies: Vec<Anomaly> = facts.anomalies.iter().filter(|a| a.severity >= severity_min).cloned().collect();
-    let worst = anomalies.iter().max_by(|a, b| (a.severity, a.score).partial_cmp(&(b.severity, b.score)).unwrap_or(std::cmp::Ordering::Equal))?;
+    let worst = anomalies.iter().max_by(|a, b| {
+        (a.severity, a.score).partial_cmp(&(b.severity, b.score)).unwrap_or(std::cmp::Ordering::Equal)
+    })?;
     let onset = anomalies.iter().map(|a| a.onset).min();
     Some(Finding { severity: worst.severity, title: worst.sentence.clone(), onset, anomalies })
 }

@@ -2,19 +2,19 @@
 //! channel (`words`), an outbox that survives restarts (`outbox`), and the notifiers. Relies on `domain::StateStore` for all
 //! that must outlive the process. Never notifies twice for one onset; never calls an address that the rules forbid.
 
+mod address;
 mod book;
+mod digest;
+mod error;
 mod evaluate;
 mod facts;
-mod quiet;
-mod digest;
-mod outbox;
-mod service;
-pub mod words;
-pub mod notifiers;
-mod address;
-mod error;
 #[cfg(test)]
 mod golden;
+pub mod notifiers;
+mod outbox;
+mod quiet;
+mod service;
+pub mod words;
 
 pub use address::AddressPolicy;
 pub use book::{AlertBook, Policy, StoredAlert};

@@ -131,5 +131,6 @@ pub(crate) fn into_value<T: Serialize>(value: &T) -> Result<serde_json::Value> {
 }
 
 pub(crate) fn from_value<T: serde::de::DeserializeOwned>(id: &str, value: serde_json::Value) -> Result<T> {
-    serde_json::from_value(value).map_err(|e| Error::caused(ErrorKind::Stop, format!("stored document {id} can't be read"), e))
+    serde_json::from_value(value)
+        .map_err(|e| Error::caused(ErrorKind::Stop, format!("stored document {id} can't be read"), e))
 }

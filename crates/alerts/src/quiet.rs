@@ -32,7 +32,8 @@ impl QuietHours {
         let local = now.with_timezone(&self.zone);
         let time = local.time();
         let overnight = self.end <= self.begin;
-        let quiet = if overnight { time >= self.begin || time < self.end } else { time >= self.begin && time < self.end };
+        let quiet =
+            if overnight { time >= self.begin || time < self.end } else { time >= self.begin && time < self.end };
         if !quiet {
             return None;
         }

@@ -38,7 +38,8 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(environment);
 
 fn environment() -> Environment<'static> {
     let mut environment = Environment::new();
-    environment.set_auto_escape_callback(|name| if name.ends_with(".html") { AutoEscape::Html } else { AutoEscape::None });
+    environment
+        .set_auto_escape_callback(|name| if name.ends_with(".html") { AutoEscape::Html } else { AutoEscape::None });
     for (name, source) in [
         ("text.txt", include_str!("templates/text.txt.j2")),
         ("email.html", include_str!("templates/email.html.j2")),
@@ -48,7 +49,8 @@ fn environment() -> Environment<'static> {
         environment.add_template(name, source).expect("templates are compiled in and tested");
     }
     environment.add_filter("plain", |text: String| text.replace('*', ""));
-    environment.add_filter("html", |text: String| Value::from_safe_string(emphasised(&escape_html(&text), "<b>", "</b>")));
+    environment
+        .add_filter("html", |text: String| Value::from_safe_string(emphasised(&escape_html(&text), "<b>", "</b>")));
     environment.add_filter("slack", |text: String| escape_slack(&text));
     environment.add_filter("slack_literal", |text: String| escape_slack(&text.replace(['*', '_', '~', '`'], " ")));
     environment.add_filter("line", |text: String| line(&text));
@@ -124,8 +126,9 @@ fn example_value(post: &ExamplePost) -> Value {
 /// A made-up alert for `alerts test`: every part of a message shows.
 pub fn sample(rule: &AlertRule, now: Timestamp) -> Alert {
     let topic = rule.topic.clone().unwrap_or_else(|| "all topics".into());
-    let sentence =
-        format!("Mentions of *{topic}* are 6.2× what is normal for this hour (412 against 66): *snow*, *DFW*, *rebook* explain most of it; 81 % negative.");
+    let sentence = format!(
+        "Mentions of *{topic}* are 6.2× what is normal for this hour (412 against 66): *snow*, *DFW*, *rebook* explain most of it; 81 % negative."
+    );
     let driver = |dimension: &str, value: &str, observed: f64, expected: f64, contribution: f64| Driver {
         dimension: dimension.into(),
         value: value.into(),
@@ -184,7 +187,13 @@ pub(crate) fn emphasised(text: &str, open: &str, close: &str) -> String {
     for (index, part) in text.split('*').enumerate() {
         if index > 0 {
             let last_odd = index == stars && stars % 2 == 1;
-            out.push_str(if last_odd { "*" } else if inside { close } else { open });
+            out.push_str(if last_odd {
+                "*"
+            } else if inside {
+                close
+            } else {
+                open
+            });
             inside = !inside;
         }
         out.push_str(part);
@@ -202,7 +211,11 @@ fn escape_slack(text: &str) -> String {
 
 /// One line, cut at a character, white space and control characters folded.
 pub(crate) fn line(text: &str) -> String {
-    let text = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|w| !w.is_empty()).collect::<Vec<_>>().join(" ");
+    let text = text
+        .split(|c: char| c.is_whitespace() || c.is_control())
+        .filter(|w| !w.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ");
     match text.char_indices().nth(LINE_MAX) {
         Some((cut, _)) => format!("{}…", &text[..cut]),
         None => text,

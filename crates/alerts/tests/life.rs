@@ -262,7 +262,9 @@ async fn plain_rules_fire_on_their_facts() {
         Some("120 mentions of all topics within 60 min")
     );
     assert_eq!(fires(Condition::Threshold { mentions_min: 121, window_s }), None);
-    assert!(fires(Condition::Change { percent_min: 200.0, window_s, mentions_min }).is_some_and(|t| t.contains("up 200 %")));
+    assert!(
+        fires(Condition::Change { percent_min: 200.0, window_s, mentions_min }).is_some_and(|t| t.contains("up 200 %"))
+    );
     assert!(fires(Condition::NegativeShare { share_min: 0.75, window_s, mentions_min }).is_some());
     assert_eq!(fires(Condition::NegativeShare { share_min: 0.76, window_s, mentions_min }), None);
     assert!(fires(Condition::FirstMention { phrase: "recall".into() }).is_some());
@@ -296,14 +298,21 @@ async fn one_request(status: &'static str) -> (String, tokio::task::JoinHandle<S
             let n = socket.read(&mut buffer).await.unwrap();
             got.extend_from_slice(&buffer[..n]);
             let text = String::from_utf8_lossy(&got);
-            let length = text.lines().find_map(|l| l.to_lowercase().strip_prefix("content-length: ").and_then(|v| v.parse::<usize>().ok()));
+            let length = text
+                .lines()
+                .find_map(|l| l.to_lowercase().strip_prefix("content-length: ").and_then(|v| v.parse::<usize>().ok()));
             if let (Some(head), Some(length)) = (text.find("\r\n\r\n"), length)
                 && got.len() >= head + 4 + length
             {
                 break;
             }
         }
-        socket.write_all(format!("HTTP/1.1 {status}\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n").as_bytes()).await.unwrap();
+        socket
+            .write_all(
+                format!("HTTP/1.1 {status}\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n").as_bytes(),
+            )
+            .await
+            .unwrap();
         String::from_utf8(got).unwrap()
     });
     (format!("http://127.0.0.1:{port}/hook"), served)
@@ -341,7 +350,8 @@ async fn a_name_that_resolves_to_this_machine_is_not_called() {
     let client = AddressPolicy::default().client().unwrap();
     // The name passes no check of the address itself: the resolver has to stop it.
     let error = client.get("http://localhost:9/").send().await.unwrap_err();
-    let causes: Vec<String> = std::iter::successors(Some(&error as &dyn std::error::Error), |e| e.source()).map(|e| e.to_string()).collect();
+    let causes: Vec<String> =
+        std::iter::successors(Some(&error as &dyn std::error::Error), |e| e.source()).map(|e| e.to_string()).collect();
     assert!(causes.iter().any(|cause| cause.contains("may not be called")), "{causes:?}");
 }
 
@@ -366,5 +376,8 @@ async fn slack_teams_and_sns_speak_to_their_receivers() {
     let sns = notifiers::Sns::new("desk", arn, Some(&endpoint), keys, internal, clock).unwrap();
     sns.notify(&sample().await).await.unwrap();
     let request = served.await.unwrap();
-    assert!(request.contains("Action=Publish") && request.contains("/20260302/eu-central-1/sns/aws4_request"), "{request}");
+    assert!(
+        request.contains("Action=Publish") && request.contains("/20260302/eu-central-1/sns/aws4_request"),
+        "{request}"
+    );
 }

@@ -8,7 +8,6 @@ use std::time::Instant;
 mod simulation;
 use simulation::{Random, start, usual};
 
-
 fn main() {
     if std::env::args().nth(1).as_deref() != Some("speed") {
         false_alarms();
@@ -18,7 +17,8 @@ fn main() {
 }
 
 fn false_alarms() {
-    for (name, dispersion) in [("over-dispersed 0.05", 0.05), ("over-dispersed 0.1", 0.1), ("over-dispersed 0.3", 0.3)] {
+    for (name, dispersion) in [("over-dispersed 0.05", 0.05), ("over-dispersed 0.1", 0.1), ("over-dispersed 0.3", 0.3)]
+    {
         let mut alarms = 0;
         for series in 0..100_u64 {
             let mut random = Random::new(series + 1);
@@ -59,7 +59,10 @@ fn delay_of(name: &str, usual: impl Fn(i64) -> f64, dispersion: f64) {
         delays.push(opened.unwrap_or(99));
     }
     delays.sort_unstable();
-    eprintln!("delay of 3x on 20 an hour ({name}), intervals: median {}, 90 % {}, worst {}", delays[100], delays[180], delays[199]);
+    eprintln!(
+        "delay of 3x on 20 an hour ({name}), intervals: median {}, 90 % {}, worst {}",
+        delays[100], delays[180], delays[199]
+    );
 }
 
 fn speed() {

@@ -42,8 +42,8 @@ pub(crate) fn score_at_most(count: f64, mean: f64, phi: f64) -> f64 {
     let p = mean / (mean + shape);
     let q = 1.0 - p;
     let n = count + shape;
-    let delta = count + 2.0 / 3.0 - (n + 1.0 / 3.0) * p
-        + 0.02 * (q / (count + 1.0) - p / shape + (q - 0.5) / (n + 1.0));
+    let delta =
+        count + 2.0 / 3.0 - (n + 1.0 / 3.0) * p + 0.02 * (q / (count + 1.0) - p / shape + (q - 0.5) / (n + 1.0));
     let spread = 1.0 + q * skewness((count + 0.5) / (n * p)) + p * skewness((shape - 0.5) / (n * q));
     delta * (spread.max(0.0) / ((n + 1.0 / 6.0) * p * q)).sqrt()
 }
@@ -99,9 +99,15 @@ mod tests {
 
     #[test]
     fn tails_agree_with_exact_sums_on_small_and_large_counts() {
-        for (count, mean, phi) in
-            [(9, 3.0, 0.05), (60, 20.0, 0.1), (3, 0.2, 0.5), (400, 66.0, 0.2), (1, 0.5, 0.3), (15, 3.0, 0.9), (30, 20.0, 1e-6)]
-        {
+        for (count, mean, phi) in [
+            (9, 3.0, 0.05),
+            (60, 20.0, 0.1),
+            (3, 0.2, 0.5),
+            (400, 66.0, 0.2),
+            (1, 0.5, 0.3),
+            (15, 3.0, 0.9),
+            (30, 20.0, 1e-6),
+        ] {
             let ours = -surprises(f64::from(count), mean, phi).0;
             let exact = exact_upper(count, mean, phi).ln();
             assert!((ours - exact).abs() < 0.05 + 0.02 * exact.abs(), "{count} {mean} {phi}: {ours} against {exact}");
@@ -110,7 +116,9 @@ mod tests {
 
     #[test]
     fn the_normal_tail_is_right_near_and_far() {
-        for (z, p) in [(0.0, 0.5), (1.0, 0.158_655_253_9), (3.0, 1.349_898e-3), (6.0, 9.865_877e-10), (-1.0, 0.841_344_746)] {
+        for (z, p) in
+            [(0.0, 0.5), (1.0, 0.158_655_253_9), (3.0, 1.349_898e-3), (6.0, 9.865_877e-10), (-1.0, 0.841_344_746)]
+        {
             assert!((ln_normal_upper_tail(z) - f64::ln(p)).abs() < 1e-4, "{z}");
         }
     }

@@ -92,7 +92,13 @@ struct Spread {
 
 impl Spread {
     fn new() -> Self {
-        Self { excess: PHI_PRIOR * PHI_PRIOR_POINTS, weight: PHI_PRIOR_POINTS, ranked: PHI_PRIOR_POINTS, centre: 0.0, points: 1.0 }
+        Self {
+            excess: PHI_PRIOR * PHI_PRIOR_POINTS,
+            weight: PHI_PRIOR_POINTS,
+            ranked: PHI_PRIOR_POINTS,
+            centre: 0.0,
+            points: 1.0,
+        }
     }
 
     fn phi(&self) -> f64 {
@@ -368,7 +374,10 @@ impl Detector {
         let mark = self.config.alarm_level() + TAIL_DOUBT;
         let mut now = self.incident_now(at, value, prediction, evidence, mark);
         let Some(before) = self.incident else {
-            if evidence.nats < mark.max(self.memory * RISE) || self.seen < self.config.warm_up_intervals || !self.matters(value, evidence) {
+            if evidence.nats < mark.max(self.memory * RISE)
+                || self.seen < self.config.warm_up_intervals
+                || !self.matters(value, evidence)
+            {
                 return None;
             }
             (self.incident, self.incident_calm) = (Some(now), 0);
@@ -397,7 +406,14 @@ impl Detector {
         Some(Change::Updated(now))
     }
 
-    fn incident_now(&self, at: Timestamp, value: f64, prediction: &Prediction, evidence: &Evidence, mark: f64) -> Incident {
+    fn incident_now(
+        &self,
+        at: Timestamp,
+        value: f64,
+        prediction: &Prediction,
+        evidence: &Evidence,
+        mark: f64,
+    ) -> Incident {
         let (lower, upper) = bounds(prediction);
         let kind = match evidence.upwards {
             true => Kind::Surge,
@@ -453,11 +469,17 @@ impl Detector {
         let spread_memory = keep((f64::from(self.seen) / 2.0).clamp(24.0, PHI_POINTS));
         let first_day = (86_400 / self.config.interval_s.max(1)).clamp(7, 288);
         if self.seen >= first_day {
-            self.spread[half].learn(excess * weight * weight, mean * mean * weight * weight, prediction.season, spread_memory);
+            self.spread[half].learn(
+                excess * weight * weight,
+                mean * mean * weight * weight,
+                prediction.season,
+                spread_memory,
+            );
         }
         if self.seen > 20 {
             let ratio = self.inflation / self.inflation_weight;
-            let seen = (self.window.observed - self.window.expected).powi(2) / self.window_variance(prediction).max(1e-9);
+            let seen =
+                (self.window.observed - self.window.expected).powi(2) / self.window_variance(prediction).max(1e-9);
             self.inflation = self.inflation * memory + seen.min(9.0 * ratio);
             self.inflation_weight = self.inflation_weight * memory + 1.0;
         }
@@ -493,7 +515,10 @@ struct Evidence {
 
 fn clip(value: f64, prediction: &Prediction, deviations: f64) -> f64 {
     let phi = prediction.phi + prediction.doubt;
-    value.clamp(count::quantile(-deviations, prediction.mean, phi).floor(), count::quantile(deviations, prediction.mean, phi).ceil())
+    value.clamp(
+        count::quantile(-deviations, prediction.mean, phi).floor(),
+        count::quantile(deviations, prediction.mean, phi).ceil(),
+    )
 }
 
 fn bounds(prediction: &Prediction) -> (f64, f64) {

@@ -19,7 +19,8 @@ pub fn draw_svg(title: &str, backtest: &Backtest) -> String {
     let line = |pick: fn(&BacktestRow) -> f64| {
         rows.iter().enumerate().map(|(i, row)| format!("{:.1},{:.1}", x(i), y(pick(row)))).collect::<Vec<_>>().join(" ")
     };
-    let lower: Vec<String> = rows.iter().enumerate().rev().map(|(i, row)| format!("{:.1},{:.1}", x(i), y(row.lower))).collect();
+    let lower: Vec<String> =
+        rows.iter().enumerate().rev().map(|(i, row)| format!("{:.1},{:.1}", x(i), y(row.lower))).collect();
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" font-family=\"system-ui,sans-serif\" font-size=\"12\">\
          <style>.b{{fill:#9ec5fe;opacity:.45}}.e{{fill:none;stroke:#3b82f6;stroke-dasharray:4 3}}.v{{fill:none;stroke:#24292f}}.a{{fill:#d1242f}}text{{fill:#57606a}}\
@@ -32,12 +33,19 @@ pub fn draw_svg(title: &str, backtest: &Backtest) -> String {
     add(format_args!("<polyline class=\"v\" points=\"{}\"/>", line(|row| row.value)));
     for (index, row) in rows.iter().enumerate().filter(|(_, row)| row.anomaly) {
         let (x, y, at) = (x(index), y(row.value), row.at.format("%Y-%m-%d %H:%M"));
-        add(format_args!("<circle class=\"a\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"5\"><title>{at} UTC: {} against {:.0}</title></circle>", row.value, row.expected));
+        add(format_args!(
+            "<circle class=\"a\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"5\"><title>{at} UTC: {} against {:.0}</title></circle>",
+            row.value, row.expected
+        ));
     }
     if let (Some(first), Some(last)) = (rows.first(), rows.last()) {
         let foot = HEIGHT - 12.0;
         add(format_args!("<text x=\"{MARGIN}\" y=\"{foot}\">{}</text>", first.at.format("%Y-%m-%d %H:%M UTC")));
-        add(format_args!("<text x=\"{}\" y=\"{foot}\" text-anchor=\"end\">{}</text>", WIDTH - MARGIN, last.at.format("%Y-%m-%d %H:%M UTC")));
+        add(format_args!(
+            "<text x=\"{}\" y=\"{foot}\" text-anchor=\"end\">{}</text>",
+            WIDTH - MARGIN,
+            last.at.format("%Y-%m-%d %H:%M UTC")
+        ));
         add(format_args!("<text x=\"4\" y=\"{:.0}\">{top:.0}</text>", MARGIN + 4.0));
     }
     svg.push_str("</svg>\n");
@@ -49,13 +57,20 @@ pub fn draw_terminal(backtest: &Backtest, width: usize) -> String {
     const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let rows = thinned(&backtest.rows, width.max(10));
     let top = scale_top(&rows);
-    let bars: String = rows.iter().map(|row| BARS[((row.value.max(0.0) / top).sqrt() * 7.99).clamp(0.0, 7.0) as usize]).collect();
+    let bars: String =
+        rows.iter().map(|row| BARS[((row.value.max(0.0) / top).sqrt() * 7.99).clamp(0.0, 7.0) as usize]).collect();
     let marks: String = rows.iter().map(|row| if row.anomaly { '^' } else { ' ' }).collect();
     let mut text = format!("{bars}\n{}\n", marks.trim_end());
     for incident in &backtest.incidents {
         let (onset, severity) = (incident.onset.format("%Y-%m-%d %H:%M"), incident.severity.as_str());
         let counts = format!("{:.0} against {:.0}", incident.observed, incident.expected);
-        writeln!(text, "{onset}  {severity:<8} {:<7} {counts}  score {:.2}", format!("{:?}", incident.kind).to_lowercase(), incident.score).unwrap_or_default();
+        writeln!(
+            text,
+            "{onset}  {severity:<8} {:<7} {counts}  score {:.2}",
+            format!("{:?}", incident.kind).to_lowercase(),
+            incident.score
+        )
+        .unwrap_or_default();
     }
     text
 }
@@ -69,7 +84,9 @@ fn thinned(rows: &[BacktestRow], most: usize) -> Vec<BacktestRow> {
     let stretch = rows.len().div_ceil(most.max(1)).max(1);
     let weight = |row: &BacktestRow| (row.anomaly, row.value);
     rows.chunks(stretch)
-        .filter_map(|rows| rows.iter().copied().max_by(|a, b| weight(a).partial_cmp(&weight(b)).unwrap_or(std::cmp::Ordering::Equal)))
+        .filter_map(|rows| {
+            rows.iter().copied().max_by(|a, b| weight(a).partial_cmp(&weight(b)).unwrap_or(std::cmp::Ordering::Equal))
+        })
         .collect()
 }
 

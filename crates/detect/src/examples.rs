@@ -72,7 +72,8 @@ pub(crate) fn spread(posts: &[PostInWindow]) -> Spread {
 /// Up to three posts: each the one whose words are most typical of the window, less what the ones before said already.
 pub(crate) fn representative(posts: &[PostInWindow]) -> Vec<ExamplePost> {
     let families = families(posts);
-    let words: HashMap<&str, HashSet<String>> = posts.iter().map(|post| (post.post_id.as_str(), words(&post.text))).collect();
+    let words: HashMap<&str, HashSet<String>> =
+        posts.iter().map(|post| (post.post_id.as_str(), words(&post.text))).collect();
     let mut heads: Vec<(&PostInWindow, u32)> = families
         .values()
         .filter_map(|family| {

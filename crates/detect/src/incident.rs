@@ -52,7 +52,9 @@ impl Change {
     /// The incident that changed.
     pub fn incident(&self) -> &Incident {
         match self {
-            Self::Opened(incident) | Self::Updated(incident) | Self::Ended(incident) | Self::Adopted(incident) => incident,
+            Self::Opened(incident) | Self::Updated(incident) | Self::Ended(incident) | Self::Adopted(incident) => {
+                incident
+            }
         }
     }
 }

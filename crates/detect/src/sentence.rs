@@ -8,15 +8,32 @@ use chrono_tz::Tz;
 use domain::Timestamp;
 
 /// Writes the sentence about `subject` (topic, or topic and category) from `begin` to `end` by the clock of `zone`.
-pub fn sentence(subject: &str, kind: Kind, begin: Timestamp, end: Timestamp, zone: Tz, explanation: &Explanation) -> String {
+pub fn sentence(
+    subject: &str,
+    kind: Kind,
+    begin: Timestamp,
+    end: Timestamp,
+    zone: Tz,
+    explanation: &Explanation,
+) -> String {
     let subject = subject.replace('*', "");
     let (observed, expected) = (explanation.observed, explanation.expected);
     let counts = format!("{} against {}, {}", number(observed), number(expected), span(begin, end, zone));
     let part = part_of_day(begin, zone);
     let mut text = match kind {
-        Kind::Silence => return format!("No mentions of *{subject}* where {} are normal for {part} ({}): its source may be silent.", number(expected), span(begin, end, zone)),
-        Kind::Surge if expected < 0.5 => format!("Mentions of *{subject}* appear where none are normal for {part} ({counts})"),
-        Kind::Surge => format!("Mentions of *{subject}* are {}× what is normal for {part} ({counts})", ratio(observed / expected)),
+        Kind::Silence => {
+            return format!(
+                "No mentions of *{subject}* where {} are normal for {part} ({}): its source may be silent.",
+                number(expected),
+                span(begin, end, zone)
+            );
+        }
+        Kind::Surge if expected < 0.5 => {
+            format!("Mentions of *{subject}* appear where none are normal for {part} ({counts})")
+        }
+        Kind::Surge => {
+            format!("Mentions of *{subject}* are {}× what is normal for {part} ({counts})", ratio(observed / expected))
+        }
         Kind::Drop => {
             let percent = (100.0 * (1.0 - observed / expected.max(0.5))).clamp(0.0, 100.0);
             format!("Mentions of *{subject}* are {percent:.0} % below what is normal for {part} ({counts})")
@@ -30,14 +47,18 @@ pub fn sentence(subject: &str, kind: Kind, begin: Timestamp, end: Timestamp, zon
 fn reasons(subject: &str, explanation: &Explanation) -> String {
     let mut names: Vec<&str> = Vec::new();
     for driver in explanation.drivers.iter().filter(|d| d.dimension != "sentiment") {
-        let same = |name: &&str| name.to_lowercase().contains(&driver.value.to_lowercase()) || driver.value.to_lowercase().contains(&name.to_lowercase());
+        let same = |name: &&str| {
+            name.to_lowercase().contains(&driver.value.to_lowercase())
+                || driver.value.to_lowercase().contains(&name.to_lowercase())
+        };
         if names.len() < 3 && !names.iter().any(same) && !driver.value.eq_ignore_ascii_case(subject) {
             names.push(&driver.value);
         }
     }
     let named: Vec<String> = names.iter().map(|name| format!("*{}*", name.replace('*', ""))).collect();
     let verb = if named.len() == 1 { "explains" } else { "explain" };
-    let covered = explanation.drivers.iter().filter(|d| names.contains(&d.value.as_str())).map(|d| d.contribution).sum::<f64>();
+    let covered =
+        explanation.drivers.iter().filter(|d| names.contains(&d.value.as_str())).map(|d| d.contribution).sum::<f64>();
     let extent = if covered >= 0.5 { "most of it" } else { "part of it" };
     let mut text = if named.is_empty() { String::new() } else { format!(": {} {verb} {extent}", named.join(", ")) };
     if let Some(share) = explanation.negative_share {
@@ -55,7 +76,8 @@ fn reasons(subject: &str, explanation: &Explanation) -> String {
 /// `a Sunday evening`.
 fn part_of_day(at: Timestamp, zone: Tz) -> String {
     let local = at.with_timezone(&zone);
-    let day = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"][local.weekday().num_days_from_monday() as usize];
+    let day = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
+        [local.weekday().num_days_from_monday() as usize];
     let part = match local.hour() {
         5..=11 => "morning",
         12..=16 => "afternoon",

@@ -29,10 +29,12 @@ fn onsets(result: &Backtest) -> Vec<Timestamp> {
 #[test]
 fn false_alarms_stay_within_the_budget() {
     // One a week over 100 series; half of them for half a year: 13 in the mean, 24 is three deviations more.
-    let alarms: usize = (0..50).map(|seed| {
-        let level = 2.0 * 1.2_f64.powi(seed as i32);
-        onsets(&hourly(series(seed, 4380, level, 0.05, |_| 1.0))).len()
-    }).sum();
+    let alarms: usize = (0..50)
+        .map(|seed| {
+            let level = 2.0 * 1.2_f64.powi(seed as i32);
+            onsets(&hourly(series(seed, 4380, level, 0.05, |_| 1.0))).len()
+        })
+        .sum();
     assert!(alarms <= 24, "{alarms} false alarms");
 }
 
@@ -42,7 +44,8 @@ fn a_tripled_level_is_found_within_two_intervals_and_told_once() {
     let mut late = 0;
     for seed in 0..40 {
         let mut random = Random::new(seed + 100);
-        let rows = (0..begin + 12).map(|h| (hour(h), random.count(if h < begin { 20.0 } else { 60.0 }, 0.02))).collect();
+        let rows =
+            (0..begin + 12).map(|h| (hour(h), random.count(if h < begin { 20.0 } else { 60.0 }, 0.02))).collect();
         let found: Vec<_> = onsets(&hourly(rows)).into_iter().filter(|at| *at >= hour(begin)).collect();
         late += usize::from(found.first().is_none_or(|at| *at > hour(begin + 1)));
         assert!(found.len() <= 1, "one incident was told {} times", found.len());
@@ -108,7 +111,9 @@ fn the_change_to_summer_time_raises_nothing() {
     for level in [20.0_f64, 2000.0] {
         let usual = |level: f64, hour: i64| level * (1.0 + 0.6 * (hour as f64 / 24.0 * std::f64::consts::TAU).cos());
         let mut random = Random::new(17);
-        let rows = (0..24 * 120).map(|h| (hour(h), random.count(usual(level, if h > 24 * 90 { h + 1 } else { h }), 0.05))).collect();
+        let rows = (0..24 * 120)
+            .map(|h| (hour(h), random.count(usual(level, if h > 24 * 90 { h + 1 } else { h }), 0.05)))
+            .collect();
         assert!(onsets(&hourly(rows)).iter().all(|at| *at < hour(24 * 90) || *at > hour(24 * 97)), "{level}");
     }
 }

@@ -3,17 +3,37 @@
 use detect::{Counts, Kind, PostInWindow, Question, ValueCount, explain, sentence};
 
 fn counts(mentions: f64, negative: f64, values: &[(&str, &str, f64)]) -> Counts {
-    let values = values.iter().map(|(d, v, count)| ValueCount { dimension: (*d).into(), value: (*v).into(), count: *count }).collect();
+    let values = values
+        .iter()
+        .map(|(d, v, count)| ValueCount { dimension: (*d).into(), value: (*v).into(), count: *count })
+        .collect();
     Counts { mentions, negative, values }
 }
 
 fn storm() -> Question {
     Question {
-        window: counts(412.0, 334.0, &[
-            ("language", "en", 405.0), ("key_phrase", "snow", 160.0), ("entity", "DFW", 120.0), ("key_phrase", "rebook", 90.0),
-            ("key_phrase", "seat", 12.0), ("hashtag", "#snowmageddon", 1.0),
-        ]),
-        baseline: counts(264.0, 120.0, &[("language", "en", 258.0), ("key_phrase", "snow", 4.0), ("key_phrase", "rebook", 16.0), ("key_phrase", "seat", 8.0)]),
+        window: counts(
+            412.0,
+            334.0,
+            &[
+                ("language", "en", 405.0),
+                ("key_phrase", "snow", 160.0),
+                ("entity", "DFW", 120.0),
+                ("key_phrase", "rebook", 90.0),
+                ("key_phrase", "seat", 12.0),
+                ("hashtag", "#snowmageddon", 1.0),
+            ],
+        ),
+        baseline: counts(
+            264.0,
+            120.0,
+            &[
+                ("language", "en", 258.0),
+                ("key_phrase", "snow", 4.0),
+                ("key_phrase", "rebook", 16.0),
+                ("key_phrase", "seat", 8.0),
+            ],
+        ),
         expected: Some(66.0),
         baseline_windows: 4.0,
         posts: Vec::new(),
@@ -40,7 +60,12 @@ fn what_only_grew_along_is_no_driver() {
 }
 
 fn post(id: usize, text: &str, repost_of: Option<&str>) -> PostInWindow {
-    PostInWindow { post_id: format!("x:{id}"), text: text.into(), repost_of: repost_of.map(Into::into), ..PostInWindow::default() }
+    PostInWindow {
+        post_id: format!("x:{id}"),
+        text: text.into(),
+        repost_of: repost_of.map(Into::into),
+        ..PostInWindow::default()
+    }
 }
 
 #[test]

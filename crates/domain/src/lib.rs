@@ -1,16 +1,16 @@
 //! The words of the house and the ports that join its rooms: posts, topics, what was understood, places, series,
 //! anomalies, alerts, and the traits behind which disks, networks and models stand. No I/O, no runtime, no clock.
 
+pub mod alert;
+pub mod anomaly;
+pub mod clock;
+pub mod enrichment;
 pub mod error;
 pub mod ids;
-pub mod post;
-pub mod enrichment;
 pub mod place;
-pub mod topic;
-pub mod anomaly;
-pub mod alert;
 pub mod ports;
-pub mod clock;
+pub mod post;
+pub mod topic;
 
 pub use alert::{Alert, AlertRule, AlertState, Condition, Notification};
 pub use anomaly::{Anomaly, Driver, ExamplePost, Severity};

@@ -2,10 +2,10 @@
 //! query language ([`query`]), how words are compared ([`text`]), the matcher of all topics at once ([`matcher`]) and
 //! the translation into the rules of X's filtered stream ([`x_rules`]).
 
-pub mod query;
 pub mod matcher;
-pub mod x_rules;
+pub mod query;
 pub mod text;
+pub mod x_rules;
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};

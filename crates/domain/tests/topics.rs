@@ -44,7 +44,11 @@ fn queries_find_what_they_say() {
         ("delta -dawn", &["delta"], &["delta dawn"]),
         ("delta NOT (dawn OR force)", &["delta"], &["delta force", "dawn delta"]),
         ("delta AND NOT dawn", &["delta"], &["delta dawn"]),
-        ("\"customer service\"", &["great Customer  Service", "customer-service"], &["service customer", "customer's service"]),
+        (
+            "\"customer service\"",
+            &["great Customer  Service", "customer-service"],
+            &["service customer", "customer's service"],
+        ),
         ("“customer service”", &["customer service"], &["customer"]),
         ("cancel*", &["cancelled", "cancel", "Cancellation"], &["uncancelled", "can"]),
         ("\"flight cancel*\"", &["my flight cancelled"], &["flight was cancelled"]),

@@ -121,8 +121,11 @@ fn batch(first: u64, size: u64) -> Outcome<EnrichedBatch> {
 /// A post of the length and the findings that a usual one has; 100 a second in event time.
 fn post(number: u64) -> Outcome<EnrichedPost> {
     let at = Timestamp::from_timestamp_millis(1_772_323_200_000 + i64::try_from(number)? * 10).unwrap_or_default();
-    let text = format!("@airline flight {number} was late again, and nobody at the gate in Chicago knew why. Third time! #fail");
-    let payload = format!("{{\"data\":{{\"id\":\"17{number:017}\",\"text\":{text:?},\"created_at\":\"{at}\",\"lang\":\"en\"}}}}");
+    let text = format!(
+        "@airline flight {number} was late again, and nobody at the gate in Chicago knew why. Third time! #fail"
+    );
+    let payload =
+        format!("{{\"data\":{{\"id\":\"17{number:017}\",\"text\":{text:?},\"created_at\":\"{at}\",\"lang\":\"en\"}}}}");
     let entity = |text: &str, kind, begin| Entity { text: text.into(), kind, confidence: 0.93, begin, end: begin + 8 };
     let phrase = |text: &str, begin| KeyPhrase { text: text.into(), confidence: 0.8, begin, end: begin + 8 };
     let mood = [SentimentLabel::Negative, SentimentLabel::Neutral, SentimentLabel::Positive][number as usize % 3];

@@ -61,19 +61,19 @@ impl Lake {
             *vacuumed_at = Some(now);
         }
         if done != Maintained::default() {
-            info!(compacted = done.files_compacted, made = done.files_made, rows = done.rows_compacted,
-                expired = done.files_expired, deleted = done.files_deleted, "lake maintained");
+            info!(
+                compacted = done.files_compacted,
+                made = done.files_made,
+                rows = done.rows_compacted,
+                expired = done.files_expired,
+                deleted = done.files_deleted,
+                "lake maintained"
+            );
         }
         failure.map_or(Ok(done), Err)
     }
 
-    async fn maintain_table(
-        &self,
-        name: TableName,
-        now: Timestamp,
-        vacuum: bool,
-        done: &mut Maintained,
-    ) -> Result<()> {
+    async fn maintain_table(&self, name: TableName, now: Timestamp, vacuum: bool, done: &mut Maintained) -> Result<()> {
         let table = self.table(name);
         done.files_expired += self.expire(table, now).await?;
         for bin in plan(table.files()?, now, &self.config) {
@@ -87,12 +87,14 @@ impl Lake {
         if vacuum {
             done.files_deleted += table.vacuum(self.config.readers_grace).await?;
         }
-        table.checkpoint(self.config.checkpoint_commits, now, self.config.readers_grace).await
+        table.checkpoint(self.config.checkpoint_commits).await?;
+        table.clean_log(now, self.config.readers_grace).await
     }
 
     /// Takes the days beyond the retention out; returns how many files they had.
     async fn expire(&self, table: &Table, now: Timestamp) -> Result<u64> {
-        let kept = self.config.retention_days.and_then(|days| now.date_naive().checked_sub_days(Days::new(days.into())));
+        let kept =
+            self.config.retention_days.and_then(|days| now.date_naive().checked_sub_days(Days::new(days.into())));
         let Some(first_kept) = kept else { return Ok(0) };
         let files = table.files()?;
         let expired = files.iter().filter(|file| day_of(file).parse::<NaiveDate>().is_ok_and(|day| day < first_kept));
@@ -143,11 +145,8 @@ fn plan(files: Vec<LogicalFileView>, now: Timestamp, config: &Config) -> Vec<Bin
     for (day, files) in days {
         let last = files.iter().map(LogicalFileView::modification_time).max().unwrap_or(0);
         let is_settled = now.timestamp_millis() - last >= settled.num_milliseconds();
-        let (groups, files_min) = if is_settled {
-            (vec![files], 2)
-        } else {
-            (by_size(files), config.compaction_files_min.max(2))
-        };
+        let (groups, files_min) =
+            if is_settled { (vec![files], 2) } else { (by_size(files), config.compaction_files_min.max(2)) };
         for group in groups {
             bins.extend(pack(day, group, config.file_bytes_max).into_iter().filter(|bin| bin.files.len() >= files_min));
         }

@@ -91,13 +91,7 @@ impl Lake {
         Self::of(root, tables, config, clock, true)
     }
 
-    fn of(
-        root: PathBuf,
-        tables: Vec<Table>,
-        config: Config,
-        clock: Arc<dyn Clock>,
-        read_only: bool,
-    ) -> Result<Self> {
+    fn of(root: PathBuf, tables: Vec<Table>, config: Config, clock: Arc<dyn Clock>, read_only: bool) -> Result<Self> {
         let tables: [Table; 6] = tables.try_into().map_err(|_| Error::Closing)?;
         let engine = Engine::new(&root, &config)?;
         let (writing, maintaining) = (Mutex::new(()), Mutex::new(None));

@@ -16,17 +16,17 @@
 //!
 //! One process writes; any number read (`Lake::open_read_only`). Two writers are safe: the slower one looks again.
 
-mod lake;
-mod schema;
-mod rows;
 mod commit;
-mod replace;
 mod compaction;
-mod table;
-mod files;
-mod query;
-mod values;
 mod error;
+mod files;
+mod lake;
+mod query;
+mod replace;
+mod rows;
+mod schema;
+mod table;
+mod values;
 
 pub use compaction::Maintained;
 pub use error::{Error, Result};

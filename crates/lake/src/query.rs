@@ -91,10 +91,8 @@ impl Lake {
         options.verify_plan(&plan).map_err(|error| explain(&error))?;
         let frame = context.execute_logical_plan(plan).await.map_err(|error| explain(&error))?;
         let fields = frame.schema().fields().iter();
-        let columns = fields.map(|field| Column {
-            name: field.name().clone(),
-            data_type: values::sql_name(field.data_type()),
-        });
+        let columns =
+            fields.map(|field| Column { name: field.name().clone(), data_type: values::sql_name(field.data_type()) });
         let mut rows = Rows { columns: columns.collect(), ..Rows::default() };
         let mut bytes_left = self.engine.answer_bytes_max;
         let mut stream = frame.execute_stream().await.map_err(|error| explain(&error))?;

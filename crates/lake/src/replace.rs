@@ -67,7 +67,12 @@ impl Lake {
     }
 
     /// Which of the keys a table holds, and in which days.
-    async fn find(&self, name: TableName, ids: &HashSet<String>, days: Option<Days>) -> Result<(HashSet<String>, Days)> {
+    async fn find(
+        &self,
+        name: TableName,
+        ids: &HashSet<String>,
+        days: Option<Days>,
+    ) -> Result<(HashSet<String>, Days)> {
         let files = self.table(name).files()?;
         let (root, ids) = (self.table(name).root.clone(), ids.clone());
         blocking(move || {

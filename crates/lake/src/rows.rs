@@ -3,8 +3,8 @@
 use crate::error::{Error, Result};
 use crate::schema::{TableName, list_element};
 use arrow::array::{
-    ArrayRef, Float32Array, Float64Array, Int32Array, Int64Array, ListBuilder, RecordBatch, StringArray,
-    StringBuilder, TimestampMicrosecondArray,
+    ArrayRef, Float32Array, Float64Array, Int32Array, Int64Array, ListBuilder, RecordBatch, StringArray, StringBuilder,
+    TimestampMicrosecondArray,
 };
 use chrono::NaiveDate;
 use domain::{Alert, Anomaly, EnrichedPost, Entity, EntityKind, KeyPhrase, PlaceKind, Timestamp};

@@ -8,15 +8,15 @@
 use crate::error::{Error, Result};
 use crate::files::sync_folder;
 use crate::schema::{PARTITION, TableName};
+use chrono::TimeDelta;
+use deltalake::checkpoints::{cleanup_expired_logs_for, create_checkpoint};
 use deltalake::kernel::engine::arrow_conversion::TryIntoKernel as _;
 use deltalake::kernel::transaction::{CommitBuilder, CommitProperties, TransactionError};
 use deltalake::kernel::{Action, Add, LogicalFileView, Remove, StructField, Transaction};
-use deltalake::checkpoints::{cleanup_expired_logs_for, create_checkpoint};
 use deltalake::operations::create::CreateBuilder;
 use deltalake::operations::vacuum::VacuumMode;
 use deltalake::protocol::{DeltaOperation, SaveMode};
 use deltalake::{DeltaTable, DeltaTableBuilder, DeltaTableError};
-use chrono::TimeDelta;
 use domain::Timestamp;
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -63,7 +63,7 @@ pub(crate) struct Table {
     snapshot: RwLock<DeltaTable>,
     /// Held for the length of one commit. Versions of application transactions as of the snapshot.
     committing: Mutex<HashMap<String, Option<i64>>>,
-    /// Version of the newest checkpoint made by this process.
+    /// Version of the newest checkpoint made by this process; at first the version that was opened.
     checkpointed: AtomicU64,
 }
 
@@ -90,7 +90,8 @@ impl Table {
     }
 
     fn of(name: TableName, root: PathBuf, table: DeltaTable) -> Self {
-        let (committing, checkpointed) = (Mutex::new(HashMap::new()), AtomicU64::new(0));
+        let checkpointed = AtomicU64::new(table.version().unwrap_or(0));
+        let committing = Mutex::new(HashMap::new());
         Self { name, root, snapshot: RwLock::new(table), committing, checkpointed }
     }
 
@@ -221,22 +222,28 @@ impl Table {
         }
     }
 
-    /// Writes a checkpoint when so many commits came since the last one, and deletes the log entries that it stands for
-    /// and that no reader needs.
-    pub(crate) async fn checkpoint(&self, commits: u64, now: Timestamp, grace: Duration) -> Result<()> {
-        let failed = |doing| Error::delta(doing, self.name.as_str());
+    /// Writes a checkpoint when so many commits came since the last one, and reads the table anew from it. Not for the
+    /// readers' sake alone: the library goes through its list of files once per commit, in as many pieces as there were
+    /// commits since it was read, so without this a thousandth commit costs many times the first.
+    pub(crate) async fn checkpoint(&self, commits: u64) -> Result<bool> {
         let (table, version) = (self.snapshot(), self.version());
-        let last = self.checkpointed.load(Ordering::Relaxed);
-        if version < last + commits {
-            return Ok(());
+        if version < self.checkpointed.load(Ordering::Relaxed) + commits {
+            return Ok(false);
         }
-        create_checkpoint(&table, None).await.map_err(failed("checkpoint"))?;
+        create_checkpoint(&table, None).await.map_err(Error::delta("checkpoint", self.name.as_str()))?;
+        self.checkpointed.store(version, Ordering::Relaxed);
+        self.reopen().await?;
+        Ok(true)
+    }
+
+    /// Deletes the log entries that a checkpoint stands for and that no reader needs.
+    pub(crate) async fn clean_log(&self, now: Timestamp, grace: Duration) -> Result<()> {
+        let (table, version) = (self.snapshot(), self.version());
         let cutoff = now.timestamp_millis() - i64::try_from(grace.as_millis()).unwrap_or(i64::MAX);
         let cleaned = cleanup_expired_logs_for(version, table.log_store().as_ref(), cutoff, None).await;
-        cleaned.map_err(failed("clean the log of"))?;
-        self.checkpointed.store(version, Ordering::Relaxed);
-        // A snapshot remembers the log entries that it was read from, and some are gone now.
-        self.reopen().await
+        let cleaned = cleaned.map_err(Error::delta("clean the log of", self.name.as_str()))?;
+        // A snapshot remembers the log entries that it was read from, and some may be gone now.
+        if cleaned > 0 { self.reopen().await } else { Ok(()) }
     }
 
     /// Deletes data files that no version within the grace needs; returns how many.

@@ -163,10 +163,10 @@ async fn anomalies_and_alerts_are_replaced_by_id() {
     lake.put_anomalies(vec![anomaly("a", 60.0), anomaly("a", 61.0)]).await.unwrap();
     let found = rows(&lake, "SELECT anomaly_id, observed, onset, ended_at FROM anomalies ORDER BY 1").await.rows;
     let onset = json!("2026-03-01T00:00:00Z");
-    assert_eq!(found, [
-        [json!("a"), json!(61.0), onset.clone(), json!(null)],
-        [json!("b"), json!(50.0), onset, json!(null)]
-    ]);
+    assert_eq!(
+        found,
+        [[json!("a"), json!(61.0), onset.clone(), json!(null)], [json!("b"), json!(50.0), onset, json!(null)]]
+    );
     let alert = |state| Alert {
         id: "alert-1".into(),
         rule: "rule".into(),

@@ -31,17 +31,20 @@ async fn a_lake_of_version_1_is_read_and_written_for_ever() {
     assert_eq!(counts(&lake).await, [5, 5, 10, 5]);
     let sql = "SELECT post_id, occurred_at, text, sentiment_negative, topics, hashtags, place, lat, issues FROM posts \
                WHERE post_id = 'x:000004'";
-    assert_eq!(rows(&lake, sql).await.rows, [[
-        json!("x:000004"),
-        json!("2026-03-01T00:04:00Z"),
-        json!("@rail the train 4 to Berlin was late #Verspätung"),
-        json!(0.7),
-        json!(["trains"]),
-        json!(["verspätung"]),
-        json!("Berlin"),
-        json!(52.52),
-        json!(["translation: off"])
-    ]]);
+    assert_eq!(
+        rows(&lake, sql).await.rows,
+        [[
+            json!("x:000004"),
+            json!("2026-03-01T00:04:00Z"),
+            json!("@rail the train 4 to Berlin was late #Verspätung"),
+            json!(0.7),
+            json!(["trains"]),
+            json!(["verspätung"]),
+            json!("Berlin"),
+            json!(52.52),
+            json!(["translation: off"])
+        ]]
+    );
     assert_eq!(one(&lake, "SELECT payload FROM raw WHERE post_id = 'x:000001'").await, json!("{\"id\":\"1\"}"));
     // Its transaction counts, so a replay of what it holds adds nothing.
     lake.commit(batch(4..=7)).await.unwrap();

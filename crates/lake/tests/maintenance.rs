@@ -13,7 +13,9 @@ use tempfile::tempdir;
 
 fn files(folder: &Path, ending: &str) -> usize {
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    entries.map(|path| if path.is_dir() { files(&path, ending) } else { path.to_str().unwrap().ends_with(ending).into() }).sum()
+    entries
+        .map(|path| if path.is_dir() { files(&path, ending) } else { path.to_str().unwrap().ends_with(ending).into() })
+        .sum()
 }
 
 #[tokio::test]

@@ -46,7 +46,8 @@ async fn a_time_range_opens_only_the_files_of_its_days() {
     assert_eq!(one(&lake, sql).await, json!(2));
     let plan = rows(&lake, &format!("EXPLAIN ANALYZE {sql}")).await.rows;
     let text = plan.iter().flatten().filter_map(|value| value.as_str()).collect::<String>();
-    let scanned = text.split("count_files_scanned=").nth(1).and_then(|rest| rest.split([',', ']']).next()).unwrap_or("?");
+    let scanned =
+        text.split("count_files_scanned=").nth(1).and_then(|rest| rest.split([',', ']']).next()).unwrap_or("?");
     assert_eq!(scanned, "2", "{text}");
 }
 

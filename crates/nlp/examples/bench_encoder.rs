@@ -50,10 +50,16 @@ fn main() -> Result<(), Failure> {
         let pieces: usize = readings.iter().flatten().map(|r| r.tokens.ids.len() + 2).sum();
         let failed = readings.iter().filter(|r| r.is_err()).count();
         rates.push(texts.len() as f64 / seconds);
-        println!("{}", serde_json::json!({"run": run, "posts_per_s": texts.len() as f64 / seconds, "pieces_per_s": pieces as f64 / seconds, "failed": failed}));
+        println!(
+            "{}",
+            serde_json::json!({"run": run, "posts_per_s": texts.len() as f64 / seconds, "pieces_per_s": pieces as f64 / seconds, "failed": failed})
+        );
     }
     rates.sort_by(f64::total_cmp);
-    println!("{}", serde_json::json!({"posts": texts.len(), "median_posts_per_s": rates.get(rates.len() / 2), "memory_mb": memory_mb()}));
+    println!(
+        "{}",
+        serde_json::json!({"posts": texts.len(), "median_posts_per_s": rates.get(rates.len() / 2), "memory_mb": memory_mb()})
+    );
     if flag("--single") {
         let mut times: Vec<f64> = Vec::new();
         for text in texts.iter().take(200) {
@@ -62,7 +68,10 @@ fn main() -> Result<(), Failure> {
             times.push(began.elapsed().as_secs_f64() * 1e3);
         }
         times.sort_by(f64::total_cmp);
-        println!("{}", serde_json::json!({"single_post_ms": {"p50": times[times.len() / 2], "p95": times[times.len() * 95 / 100]}}));
+        println!(
+            "{}",
+            serde_json::json!({"single_post_ms": {"p50": times[times.len() / 2], "p95": times[times.len() * 95 / 100]}})
+        );
     }
     Ok(())
 }
@@ -76,7 +85,8 @@ fn compare(encoder: &Encoder, dir: &Path) -> Result<(), Failure> {
         let text = row["normalised"].as_str().unwrap_or_default();
         let reading = encoder.read(&[text]).pop().ok_or("no reading")??;
         let ids: Vec<u64> = row["ids"].as_array().into_iter().flatten().filter_map(|v| v.as_u64()).collect();
-        same_pieces += usize::from(reading.tokens.ids.iter().map(|id| u64::from(*id)).eq(ids[1..ids.len() - 1].iter().copied()));
+        same_pieces +=
+            usize::from(reading.tokens.ids.iter().map(|id| u64::from(*id)).eq(ids[1..ids.len() - 1].iter().copied()));
         for (head, logits) in encoder.heads().zip(&reading.logits) {
             if let Some(want) = row["logits"][&head.name].as_array() {
                 for (a, b) in logits.iter().zip(want) {
@@ -94,7 +104,10 @@ fn compare(encoder: &Encoder, dir: &Path) -> Result<(), Failure> {
             }
         }
     }
-    println!("{}", serde_json::json!({"reference": {"texts": rows.len(), "same_pieces": same_pieces, "largest_logit_difference": worst, "entity_labels": labels, "same_entity_labels": same_labels}}));
+    println!(
+        "{}",
+        serde_json::json!({"reference": {"texts": rows.len(), "same_pieces": same_pieces, "largest_logit_difference": worst, "entity_labels": labels, "same_entity_labels": same_labels}})
+    );
     Ok(())
 }
 

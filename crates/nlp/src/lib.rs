@@ -4,15 +4,15 @@
 //! [`encoder`] (our own engine for models of the BERT family, on the processor) and on rules and tables for the rest.
 //! No network, no clock, no async: texts are taken, values returned, on threads of its own.
 
-pub mod understand;
-pub mod text;
-pub mod language;
-pub mod phrases;
 pub mod categories;
 pub mod classifier;
 pub mod encoder;
-pub mod linear;
 mod error;
+pub mod language;
+pub mod linear;
+pub mod phrases;
+pub mod text;
+pub mod understand;
 
 pub use error::{Error, Result};
 pub use understand::{Config, Understanding};

@@ -6,8 +6,16 @@ use serde::Deserialize;
 use std::path::PathBuf;
 
 const CASES: [&str; 10] = [
-    "bert", "bert-tokens", "distilbert", "roberta", "xlm-roberta", "xlm-roberta-tokens", "deberta-v2", "deberta-v3",
-    "modernbert", "modernbert-tokens",
+    "bert",
+    "bert-tokens",
+    "distilbert",
+    "roberta",
+    "xlm-roberta",
+    "xlm-roberta-tokens",
+    "deberta-v2",
+    "deberta-v3",
+    "modernbert",
+    "modernbert-tokens",
 ];
 
 #[derive(Deserialize)]
@@ -125,9 +133,9 @@ fn int8_stays_close_to_the_exact_weights() {
 
 /// FNV-1a over ids as little-endian u32, as in `generate.py`.
 fn fingerprint(ids: impl Iterator<Item = u32>) -> String {
-    let hash = ids.flat_map(u32::to_le_bytes).fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let hash = ids
+        .flat_map(u32::to_le_bytes)
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
     format!("{hash:016x}")
 }
 

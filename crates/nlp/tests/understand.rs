@@ -67,13 +67,45 @@ fn check(text: &str, found: &Enrichment) {
 
 fn odd_texts() -> Vec<String> {
     let mut texts: Vec<String> = [
-        "", " ", "\0", "\0\0a\0", "😀", "😀😀😀😀", "👩‍👩‍👧🇩🇪👍🏽", "\u{301}", "\u{301}\u{301}a", "\u{202e}\u{202d}abc\u{202c}",
-        "\u{200f}שלום\u{200e}", "@", "#", "$", "@@@@", "http://", "https://t.co/x @user #tag $AAPL", "&amp;&lt;&#x1F600;&bad;",
-        "<s></s><mask>", "ﷺﷺﷺ", "İİİ", "ＡＢＣ　ｄ", "e\u{301}\u{323}", "\u{feff}bom", "\r\n\t\u{b}\u{c}", "\u{fffd}", "ا\u{640}\u{640}\u{640}ا",
+        "",
+        " ",
+        "\0",
+        "\0\0a\0",
+        "😀",
+        "😀😀😀😀",
+        "👩‍👩‍👧🇩🇪👍🏽",
+        "\u{301}",
+        "\u{301}\u{301}a",
+        "\u{202e}\u{202d}abc\u{202c}",
+        "\u{200f}שלום\u{200e}",
+        "@",
+        "#",
+        "$",
+        "@@@@",
+        "http://",
+        "https://t.co/x @user #tag $AAPL",
+        "&amp;&lt;&#x1F600;&bad;",
+        "<s></s><mask>",
+        "ﷺﷺﷺ",
+        "İİİ",
+        "ＡＢＣ　ｄ",
+        "e\u{301}\u{323}",
+        "\u{feff}bom",
+        "\r\n\t\u{b}\u{c}",
+        "\u{fffd}",
+        "ا\u{640}\u{640}\u{640}ا",
     ]
     .map(str::to_owned)
     .to_vec();
-    texts.extend(["\u{301}".repeat(3000), "😀".repeat(3000), "a".repeat(70_000), "字".repeat(5000), "@a ".repeat(4000), "\0".repeat(4000), "&".repeat(9000)]);
+    texts.extend([
+        "\u{301}".repeat(3000),
+        "😀".repeat(3000),
+        "a".repeat(70_000),
+        "字".repeat(5000),
+        "@a ".repeat(4000),
+        "\0".repeat(4000),
+        "&".repeat(9000),
+    ]);
     texts
 }
 
@@ -99,7 +131,11 @@ fn a_megabyte_is_read_as_far_as_the_limit_goes_and_the_rest_is_stated() {
     assert!(text.len() > 1 << 20);
     let found = read(&understanding, &text);
     check(&text, &found);
-    assert!(found.issues.iter().any(|issue| issue.starts_with("text: the models read the first 65")), "{:?}", found.issues);
+    assert!(
+        found.issues.iter().any(|issue| issue.starts_with("text: the models read the first 65")),
+        "{:?}",
+        found.issues
+    );
     assert!(found.issues.iter().any(|issue| issue.contains("windows")), "{:?}", found.issues);
 }
 
@@ -121,7 +157,10 @@ fn a_foreign_classifier_stands_in_for_its_head_alone() {
     assert_ne!(own.sentiment, foreign.sentiment);
     assert_eq!(own.emotion, foreign.emotion);
     assert_eq!(own.embedding, foreign.embedding);
-    assert_eq!((own.model.as_str(), foreign.model.as_str()), ("tiny 1.0", "tiny 1.0 + xlm-roberta + xlm-roberta-tokens + bert"));
+    assert_eq!(
+        (own.model.as_str(), foreign.model.as_str()),
+        ("tiny 1.0", "tiny 1.0 + xlm-roberta + xlm-roberta-tokens + bert")
+    );
     assert!(own.category.is_none() && foreign.category.is_some());
     let label = foreign.category.unwrap().label;
     assert!(["negative", "neutral", "positive", "other"].contains(&label.as_str()), "{label}");
@@ -141,7 +180,8 @@ fn a_model_that_does_not_fit_its_place_is_refused_with_the_reason() {
 #[test]
 fn the_enrichment_of_a_post_does_not_depend_on_its_batch() {
     let texts = odd_texts();
-    let texts: Vec<&str> = texts.iter().map(String::as_str).take(20).chain(["I love it", "kein Empfang in Berlin"]).collect();
+    let texts: Vec<&str> =
+        texts.iter().map(String::as_str).take(20).chain(["I love it", "kein Empfang in Berlin"]).collect();
     let pairs: Vec<_> = texts.iter().map(|text| (*text, None)).collect();
     for (text, together) in texts.iter().zip(TINY.read(&pairs)) {
         assert_eq!(read(&TINY, text), together.unwrap(), "{text:?}");

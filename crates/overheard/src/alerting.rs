@@ -233,7 +233,8 @@ impl AnomalyListener for Judge {
             let mut by_topic: BTreeMap<String, Facts> = BTreeMap::new();
             for anomaly in anomalies {
                 let topic = Some(anomaly.topic.clone());
-                let entry = by_topic.entry(anomaly.topic.clone()).or_insert_with(|| Facts { topic, ..Facts::default() });
+                let entry =
+                    by_topic.entry(anomaly.topic.clone()).or_insert_with(|| Facts { topic, ..Facts::default() });
                 entry.anomalies.push(anomaly);
             }
             let facts: Vec<Facts> = by_topic.into_values().collect();

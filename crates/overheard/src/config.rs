@@ -161,7 +161,10 @@ impl Config {
             config::Config::builder().add_source(config::File::from_str(DEFAULT_TOML, config::FileFormat::Toml));
         if let Some(file) = file {
             if !file.is_file() {
-                bail!("there is no configuration file {}; `overheard config print --default` shows one", file.display());
+                bail!(
+                    "there is no configuration file {}; `overheard config print --default` shows one",
+                    file.display()
+                );
             }
             layers = layers.add_source(config::File::from(file).format(config::FileFormat::Toml));
         }
@@ -171,11 +174,8 @@ impl Config {
         if let Some(data) = data {
             layers = layers.set_override("data", data.to_string_lossy().as_ref())?;
         }
-        let config: Self = layers
-            .build()
-            .context("read configuration")?
-            .try_deserialize()
-            .context("check configuration")?;
+        let config: Self =
+            layers.build().context("read configuration")?.try_deserialize().context("check configuration")?;
         config.check()?;
         Ok(config)
     }

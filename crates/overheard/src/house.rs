@@ -3,9 +3,7 @@
 use crate::config::{self, Config};
 use anyhow::{Context, Result};
 use domain::topic::TopicMatcher;
-use domain::{
-    Clock, DeadLetter, Post, PostQueue, Provenance, Record, SourceId, StateStore, SystemClock, Topic,
-};
+use domain::{Clock, DeadLetter, Post, PostQueue, Provenance, Record, SourceId, StateStore, SystemClock, Topic};
 use lake::Lake;
 use nlp::categories::CategorySet;
 use pipeline::Understand;

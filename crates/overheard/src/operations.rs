@@ -96,7 +96,8 @@ impl House {
         let within = recent.iter().filter(|batch| now - batch.at <= RECENT);
         let mut lags: Vec<u64> = within.flat_map(|batch| batch.lags_ms.iter().copied()).collect();
         lags.sort_unstable();
-        let quantile = |share: f64| lags.get(((lags.len() as f64 * share) as usize).min(lags.len().saturating_sub(1))).copied();
+        let quantile =
+            |share: f64| lags.get(((lags.len() as f64 * share) as usize).min(lags.len().saturating_sub(1))).copied();
         (lags.len() as f64 / RECENT.num_seconds() as f64, quantile(0.5), quantile(0.99))
     }
 
@@ -145,7 +146,11 @@ fn disk_used(folder: &Path) -> u64 {
         .into_iter()
         .flatten()
         .flatten()
-        .map(|entry| if entry.path().is_dir() { disk_used(&entry.path()) } else { entry.metadata().map_or(0, |m| m.len()) })
+        .map(
+            |entry| {
+                if entry.path().is_dir() { disk_used(&entry.path()) } else { entry.metadata().map_or(0, |m| m.len()) }
+            },
+        )
         .sum()
 }
 
@@ -214,7 +219,11 @@ impl Operations for House {
     }
 
     async fn not_ready(&self) -> Option<String> {
-        self.lake.query("SELECT 1", QueryLimits::default()).await.err().map(|error| format!("the lake can't be asked: {error}"))
+        self.lake
+            .query("SELECT 1", QueryLimits::default())
+            .await
+            .err()
+            .map(|error| format!("the lake can't be asked: {error}"))
     }
 
     fn metrics(&self) -> String {
@@ -229,12 +238,7 @@ impl Operations for House {
         self.book.silence(alert_id, until, house::clock().now()).await
     }
 
-    async fn push(
-        &self,
-        source: &str,
-        content_type: Option<&str>,
-        body: Bytes,
-    ) -> Result<Vec<PushOutcome>, PushError> {
+    async fn push(&self, source: &str, content_type: Option<&str>, body: Bytes) -> Result<Vec<PushOutcome>, PushError> {
         let made;
         let connector = match self.push.get(source) {
             Some(connector) => connector,

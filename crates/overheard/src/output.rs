@@ -53,9 +53,9 @@ pub(crate) fn rows(columns: &[&str], rows: Vec<Vec<Value>>) -> Rows {
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| {
-        cause.downcast_ref::<io::Error>().is_some_and(|io| io.kind() == io::ErrorKind::BrokenPipe)
-    })
+    error
+        .chain()
+        .any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|io| io.kind() == io::ErrorKind::BrokenPipe))
 }
 
 fn write(rows: &Rows, format: Format, out: &mut impl Write) -> Result<()> {

@@ -77,7 +77,8 @@ fn every_file_opens_with_what_it_is_for_and_every_test_can_fail() {
     for file in files {
         let text = fs::read_to_string(&file).unwrap();
         assert!(text.starts_with("//!"), "{} does not open with //!", file.display());
-        let bare = text.lines().any(|line| line.trim_start().starts_with("matches!(") && line.trim_end().ends_with(");"));
+        let bare =
+            text.lines().any(|line| line.trim_start().starts_with("matches!(") && line.trim_end().ends_with(");"));
         assert!(!bare, "{} holds a bare matches! that asserts nothing", file.display());
     }
 }

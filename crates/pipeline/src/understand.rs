@@ -1,10 +1,10 @@
 //! The understanding stage: records on loan become enriched posts, or dead letters with a reason. Synchronous; it runs
 //! on a blocking thread, and one bad post never spoils its batch.
 
-use domain::{
-    DeadLetter, Enricher, EnrichedPost, Enrichment, EntityKind, Error, Lease, Post, PostId, Record, Result, Timestamp,
-};
 use domain::topic::TopicMatcher;
+use domain::{
+    DeadLetter, EnrichedPost, Enricher, Enrichment, EntityKind, Error, Lease, Post, PostId, Record, Result, Timestamp,
+};
 use places::Gazetteer;
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};

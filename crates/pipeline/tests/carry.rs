@@ -91,7 +91,10 @@ async fn carried(records: Vec<Record>, failures: u32) -> (Arc<Flaky>, Arc<Memory
     queue.append(records).await.unwrap();
     let shutdown = CancellationToken::new();
     let running = tokio::spawn(carry.run(shutdown.clone()));
-    while { let depth = queue.depth().await.unwrap(); depth.waiting + depth.in_flight > 0 } {
+    while {
+        let depth = queue.depth().await.unwrap();
+        depth.waiting + depth.in_flight > 0
+    } {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     shutdown.cancel();

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 fn record(number: u64) -> Result<Record, domain::Error> {
     let at = Timestamp::from_timestamp(1_700_000_000 + i64::try_from(number / 100).unwrap_or(0), 0).unwrap_or_default();
-    let text = format!("@airline flight {number} was late again and nobody at the gate knew why; the third time this month");
+    let text =
+        format!("@airline flight {number} was late again and nobody at the gate knew why; the third time this month");
     Ok(Record::Post(Box::new(Post {
         id: PostId::new("x", &format!("17{number:017}"))?,
         source: SourceId("bench".into()),
@@ -69,7 +70,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         task.await??;
     }
     let rate = |began: Instant| records as f64 / began.elapsed().as_secs_f64();
-    writeln!(out, "append: {:.0} records/s ({bytes} bytes each, batches of {batch}, {writers} writers, {seen} ids known)", rate(began))?;
+    writeln!(
+        out,
+        "append: {:.0} records/s ({bytes} bytes each, batches of {batch}, {writers} writers, {seen} ids known)",
+        rate(began)
+    )?;
     writeln!(out, "        {:.0} records per processor second", records as f64 / (cpu_seconds() - cpu))?;
     let (began, cpu) = (Instant::now(), cpu_seconds());
     while let Some(lease) = queue.lease(1_000, Duration::from_secs(60)).await? {

@@ -309,7 +309,10 @@ impl PostQueue for Embedded {
         let in_flight = self.consumer.lock().await.loans.in_flight();
         let (progress, oldest, dead_letters) = read_on(&self.records, |connection| {
             let oldest: Option<i64> = connection.query_row(
-                "SELECT (SELECT appended_ms FROM records ORDER BY offset LIMIT 1)", [], |row| row.get(0))?;
+                "SELECT (SELECT appended_ms FROM records ORDER BY offset LIMIT 1)",
+                [],
+                |row| row.get(0),
+            )?;
             let letters: u64 = connection.query_row("SELECT count(*) FROM dead_letters", [], |row| row.get(0))?;
             Ok((Progress::read(connection)?, oldest, letters))
         })

@@ -57,10 +57,7 @@ impl Error {
 /// Whether SQLite left the file as it was and the same call may work later: another process writes, or the disk is
 /// full for now. Everything else (I/O errors, corruption) leaves open what is on disk.
 pub(crate) fn passes_by_itself(error: &rusqlite::Error) -> bool {
-    matches!(
-        error.sqlite_error_code(),
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::DiskFull)
-    )
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::DiskFull))
 }
 
 impl From<Error> for domain::Error {

@@ -32,14 +32,14 @@
 //! documents(kind, key, body)             body: JSON
 //! ```
 
+mod append;
+mod documents;
 mod embedded;
+mod error;
 mod leases;
 mod record;
-mod append;
-mod writer;
 mod schema;
-mod documents;
-mod error;
+mod writer;
 
 pub use embedded::{Config, Embedded};
 pub use error::{Error, Result};

@@ -128,7 +128,8 @@ async fn check(steps: Vec<Step>) {
             Step::Lease(limit) => {
                 let lease = queue.lease(limit, Duration::from_secs(LEASE_S as u64)).await.unwrap();
                 let expected = model.lease(ids.len(), limit, now);
-                let found = lease.as_ref().map(|lease| lease.records.iter().map(|l| (l.offset, l.record.clone())).collect());
+                let found =
+                    lease.as_ref().map(|lease| lease.records.iter().map(|l| (l.offset, l.record.clone())).collect());
                 assert_eq!(found, expected);
                 ids.extend(lease.map(|lease| Some(lease.id)));
             }

@@ -18,11 +18,10 @@ const MINUTE: Duration = Duration::from_secs(60);
 async fn a_repeat_is_kept_out_before_and_after_its_ack_and_after_a_restart() {
     let (folder, clock) = (tempdir().unwrap(), clock());
     let queue = open(folder.path(), Config::default(), &clock);
-    assert_eq!(queue.append(vec![post(1), post(1), post(2)]).await.unwrap(), [
-        Appended::Stored(1),
-        Appended::Duplicate,
-        Appended::Stored(2)
-    ]);
+    assert_eq!(
+        queue.append(vec![post(1), post(1), post(2)]).await.unwrap(),
+        [Appended::Stored(1), Appended::Duplicate, Appended::Stored(2)]
+    );
     assert_eq!(drain(&queue, 10).await, [id(1), id(2)]);
     assert_eq!(queue.append(vec![post(2)]).await.unwrap(), [Appended::Duplicate]);
     drop(queue);
@@ -37,14 +36,17 @@ async fn a_deletion_follows_its_post_and_keeps_it_out_for_ever() {
     let (folder, clock) = (tempdir().unwrap(), clock());
     let queue = open(folder.path(), Config::default(), &clock);
     let answers = queue.append(vec![post(1), deletion(1), post(1), deletion(1), deletion(2), post(2)]).await.unwrap();
-    assert_eq!(answers, [
-        Appended::Stored(1),
-        Appended::Stored(2),
-        Appended::Deleted,
-        Appended::Duplicate,
-        Appended::Stored(3),
-        Appended::Deleted
-    ]);
+    assert_eq!(
+        answers,
+        [
+            Appended::Stored(1),
+            Appended::Stored(2),
+            Appended::Deleted,
+            Appended::Duplicate,
+            Appended::Stored(3),
+            Appended::Deleted
+        ]
+    );
     assert_eq!(drain(&queue, 10).await, [id(1), id(1), id(2)]);
 }
 
@@ -101,7 +103,8 @@ async fn the_queue_and_the_document_store_keep_the_promises_of_their_ports() {
     let folders = std::sync::Mutex::new(Vec::new());
     let fresh = || {
         let folder = tempdir().unwrap();
-        let queue = Embedded::open(folder.path().join("overheard.db"), Config::default(), Arc::new(SystemClock)).unwrap();
+        let queue =
+            Embedded::open(folder.path().join("overheard.db"), Config::default(), Arc::new(SystemClock)).unwrap();
         folders.lock().unwrap().push(folder);
         Arc::new(queue)
     };
@@ -241,7 +244,9 @@ async fn a_damaged_record_goes_to_the_dead_letters_and_holds_up_nothing() {
     let path = folder.path().join("overheard.db");
     rusqlite::Connection::open(&path)
         .unwrap()
-        .execute_batch("UPDATE records SET body = x'017B7B' WHERE offset = 1; UPDATE records SET body = x'00' WHERE offset = 3")
+        .execute_batch(
+            "UPDATE records SET body = x'017B7B' WHERE offset = 1; UPDATE records SET body = x'00' WHERE offset = 3",
+        )
         .unwrap();
     assert_eq!(drain(&queue, 1).await, [id(2)]);
     let letters = queue.dead_letters(10).await.unwrap();
@@ -318,11 +323,10 @@ async fn a_file_of_version_1_is_read_for_ever() {
     assert_eq!(found.replaces, [id(1)]);
     assert_eq!(found.payload, "{\"id\":\"2\"}");
     assert_eq!(lease.records[1].record, deletion(3));
-    assert_eq!(queue.append(vec![post(1), post(2), post(3)]).await.unwrap(), [
-        Appended::Deleted,
-        Appended::Duplicate,
-        Appended::Deleted
-    ]);
+    assert_eq!(
+        queue.append(vec![post(1), post(2), post(3)]).await.unwrap(),
+        [Appended::Deleted, Appended::Duplicate, Appended::Deleted]
+    );
     assert_eq!(queue.dead_letters(1).await.unwrap()[0].reason, "no text");
     assert_eq!(queue.get("topic", "trains").await.unwrap(), Some(json!({"query": "zug OR bahn"})));
     let depth = queue.depth().await.unwrap();

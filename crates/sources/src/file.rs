@@ -106,11 +106,7 @@ impl FileSource {
     }
 
     /// Reads the file to its end. `progress` is called after every batch. What was stored before a stop stays stored.
-    pub async fn run(
-        self,
-        mut progress: impl FnMut(&Progress) + Send,
-        shutdown: CancellationToken,
-    ) -> Result<Summary> {
+    pub async fn run(self, mut progress: impl FnMut(&Progress) + Send, shutdown: CancellationToken) -> Result<Summary> {
         let shift = self.shift().await?;
         let mut replay = replay::Replay::new(self.config.pace, shift);
         let mut so_far = Progress { bytes_total: reader::size(&self.config.path), ..Progress::default() };

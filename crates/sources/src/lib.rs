@@ -5,12 +5,12 @@
 //! to the dead letters with its reason.
 
 mod error;
-mod hand_over;
-pub mod record;
 pub mod file;
+mod hand_over;
 pub mod push;
-pub mod x;
+pub mod record;
 pub mod sample;
+pub mod x;
 
 pub use error::{Error, Result};
 pub use file::{FileConfig, FileSource};

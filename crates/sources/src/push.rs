@@ -92,13 +92,24 @@ impl PushSource {
 
     /// Stores the posts of a body; the answer comes once they are on disk, one outcome an item. `source`: whose token it
     /// was.
-    pub async fn accept(&self, body: &[u8], content_type: Option<&str>, source: &SourceId) -> Result<Vec<Outcome>, Error> {
+    pub async fn accept(
+        &self,
+        body: &[u8],
+        content_type: Option<&str>,
+        source: &SourceId,
+    ) -> Result<Vec<Outcome>, Error> {
         if body.len() > BODY_MAX_BYTES {
-            return Err(Error::TooLarge(format!("the body has {} bytes; at most {BODY_MAX_BYTES} are accepted", body.len())));
+            return Err(Error::TooLarge(format!(
+                "the body has {} bytes; at most {BODY_MAX_BYTES} are accepted",
+                body.len()
+            )));
         }
         let items = items(body, content_type)?;
         if items.len() > POSTS_MAX {
-            return Err(Error::TooLarge(format!("{} posts in one call; at most {POSTS_MAX} are accepted", items.len())));
+            return Err(Error::TooLarge(format!(
+                "{} posts in one call; at most {POSTS_MAX} are accepted",
+                items.len()
+            )));
         }
         let origin = Origin {
             source: source.clone(),
@@ -130,9 +141,11 @@ impl PushSource {
             }
         }
         let rejections = call.parsed.rejections;
-        hand_over::reject(&*self.queue, &origin.source, origin.received_at, rejections).await.map_err(|error| match error {
-            crate::Error::Port(error) => failed(error),
-            other => Error::Queue(other.into()),
+        hand_over::reject(&*self.queue, &origin.source, origin.received_at, rejections).await.map_err(|error| {
+            match error {
+                crate::Error::Port(error) => failed(error),
+                other => Error::Queue(other.into()),
+            }
         })?;
         Ok(call.outcomes)
     }
@@ -191,5 +204,7 @@ fn items<'b>(body: &'b [u8], content_type: Option<&str>) -> Result<Vec<&'b [u8]>
 }
 
 fn malformed(error: &serde_json::Error) -> Error {
-    Error::Malformed(format!("malformed JSON: {error}; send a post, an array of posts, or NDJSON with its content type"))
+    Error::Malformed(format!(
+        "malformed JSON: {error}; send a post, an array of posts, or NDJSON with its content type"
+    ))
 }

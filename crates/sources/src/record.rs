@@ -2,12 +2,12 @@
 //! I/O, no clock. JSON is either X's own ([`x`]) or our simple form ([`simple`]), told apart by its keys; rows of CSV
 //! become the simple form ([`table`]).
 
+mod checks;
+mod date;
 pub mod simple;
-pub mod x;
 pub mod table;
 mod value;
-mod date;
-mod checks;
+pub mod x;
 
 use domain::{Provenance, Record, SourceId, Timestamp};
 

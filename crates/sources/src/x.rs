@@ -8,18 +8,18 @@
 
 pub mod api;
 pub mod backoff;
-pub mod status;
 mod cursor;
 mod gap;
 mod lines;
 mod rules;
+pub mod status;
 
 use crate::error::Result;
 use crate::hand_over;
 use crate::record::x::{Message, StreamError, parse_message};
 use crate::record::{Origin, Parsed};
 use api::{Api, ApiError, Stream};
-use backoff::{Ladders, Ladder};
+use backoff::{Ladder, Ladders};
 use cursor::Cursor;
 use domain::{Clock, PostQueue, Provenance, SourceId, StateStore, Topic};
 use lines::Lines;
@@ -89,7 +89,10 @@ pub struct XSource {
 enum Ended {
     Stopped,
     /// X closed it, the network broke it, or it fell silent. `heard`: something had arrived on it.
-    Broken { words: String, heard: bool },
+    Broken {
+        words: String,
+        heard: bool,
+    },
     /// X said why, in the stream.
     Told(StreamError),
 }
@@ -153,7 +156,12 @@ impl XSource {
     }
 
     /// Connects again and again.
-    async fn listen(&mut self, cursor: &Cursor, connected: &Notify, shutdown: &CancellationToken) -> domain::Result<()> {
+    async fn listen(
+        &mut self,
+        cursor: &Cursor,
+        connected: &Notify,
+        shutdown: &CancellationToken,
+    ) -> domain::Result<()> {
         let mut ladder = Ladder::new(self.config.ladders);
         loop {
             if shutdown.is_cancelled() {

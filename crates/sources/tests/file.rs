@@ -27,7 +27,11 @@ fn write(folder: &Path, name: &str, bytes: &[u8]) -> FileConfig {
 }
 
 fn line(n: usize) -> String {
-    format!("{{\"id\":\"{n}\",\"text\":\"text {n}\",\"created_at\":\"2026-10-01T00:{:02}:{:02}Z\"}}\n", n / 60 % 60, n % 60)
+    format!(
+        "{{\"id\":\"{n}\",\"text\":\"text {n}\",\"created_at\":\"2026-10-01T00:{:02}:{:02}Z\"}}\n",
+        n / 60 % 60,
+        n % 60
+    )
 }
 
 #[tokio::test]
@@ -37,7 +41,9 @@ async fn every_form_gives_the_same_posts() {
     let array = format!("[{}]", lines.trim().replace('\n', ",\n  "));
     let pretty: String = lines
         .lines()
-        .map(|line| serde_json::to_string_pretty(&serde_json::from_str::<serde_json::Value>(line).unwrap()).unwrap() + "\n")
+        .map(|line| {
+            serde_json::to_string_pretty(&serde_json::from_str::<serde_json::Value>(line).unwrap()).unwrap() + "\n"
+        })
         .collect();
     let table: String = std::iter::once("ID;Created At;Text;Mood\n".to_owned())
         .chain((0..100).map(|n| format!("{n};2026-10-01 00:{:02}:{:02};\"text {n}\";fine\n", n / 60, n % 60)))
@@ -69,7 +75,9 @@ async fn every_form_gives_the_same_posts() {
 async fn bad_lines_go_to_the_dead_letters_and_the_rest_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let mut bytes = line(1).into_bytes();
-    bytes.extend_from_slice(b"{\"id\": 2, \"text\": \n\xff\xfe\n\n{\"id\":\"3\",\"text\":\"\",\"created_at\":\"2026-10-01\"}\n");
+    bytes.extend_from_slice(
+        b"{\"id\": 2, \"text\": \n\xff\xfe\n\n{\"id\":\"3\",\"text\":\"\",\"created_at\":\"2026-10-01\"}\n",
+    );
     bytes.extend_from_slice(&[b"{\"id\":\"4\",\"text\":\"".to_vec(), vec![b'a'; 9 << 20], b"\"}\n".to_vec()].concat());
     bytes.extend_from_slice(line(1).as_bytes());
     bytes.extend_from_slice(line(5).trim().as_bytes());
@@ -102,7 +110,8 @@ async fn a_table_says_what_is_wrong_with_it() {
     wrong.delimiter = Some(b',');
     let error = import(wrong, &queue).await.unwrap_err().to_string();
     assert!(error.contains("delimiter were ';'"), "{error}");
-    let named = write(folder.path(), "named.csv", b"Words,Posted,Stars\ngreat,2026-10-01,5\nshort\n\xff,2026-10-01,1\n");
+    let named =
+        write(folder.path(), "named.csv", b"Words,Posted,Stars\ngreat,2026-10-01,5\nshort\n\xff,2026-10-01,1\n");
     let error = import(named.clone(), &queue).await.unwrap_err().to_string();
     assert!(error.contains("hold the text") && error.contains("\"Words\""), "{error}");
     let mut mapped = named.clone();
@@ -157,7 +166,10 @@ async fn event_time_runs_as_fast_as_asked_and_dates_move_when_asked() {
         let queue = Arc::new(MemoryQueue::default());
         let begin = std::time::Instant::now();
         import(config, &queue).await.unwrap();
-        assert!(begin.elapsed().as_millis() >= 140, "the last post is due after 198 ms, and goes with those 50 ms before");
+        assert!(
+            begin.elapsed().as_millis() >= 140,
+            "the last post is due after 198 ms, and goes with those 50 ms before"
+        );
         let posts = queue.posts();
         assert_eq!(posts.len(), 120);
         let span = (posts[119].occurred_at - posts[0].occurred_at).num_milliseconds();
@@ -230,7 +242,8 @@ fn speeds_are_read_with_or_without_their_sign() {
 
 #[tokio::test]
 async fn the_airline_posts_are_imported_once() {
-    let data = std::env::var("OVERHEARD_DATA").unwrap_or_else(|_| format!("{}/../../../shared/data", env!("CARGO_MANIFEST_DIR")));
+    let data = std::env::var("OVERHEARD_DATA")
+        .unwrap_or_else(|_| format!("{}/../../../shared/data", env!("CARGO_MANIFEST_DIR")));
     let path = Path::new(&data).join("airline/tweets.jsonl");
     if !path.exists() {
         println!("skipped: {} is not there", path.display());
@@ -242,7 +255,10 @@ async fn the_airline_posts_are_imported_once() {
     let again = import(FileConfig::new(&path), &queue).await.unwrap();
     assert_eq!((again.stored, again.duplicates), (0, 14_485));
     let posts = queue.posts();
-    assert_eq!(posts.iter().filter(|post| post.author.as_ref().is_some_and(|author| author.location.is_some())).count(), 9_798);
+    assert_eq!(
+        posts.iter().filter(|post| post.author.as_ref().is_some_and(|author| author.location.is_some())).count(),
+        9_798
+    );
     assert!(posts.iter().filter(|post| post.coordinates.is_some()).count() > 600);
     assert!(posts.iter().all(|post| post.platform == "x"));
 }

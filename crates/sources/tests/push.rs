@@ -23,12 +23,24 @@ fn item(id: &str) -> String {
 #[tokio::test]
 async fn each_item_has_its_answer() {
     let queue = Arc::new(MemoryQueue::default());
-    let body = format!("[{}, {{\"id\":\"2\"}}, {}, {}, {{\"id\":\"9\",\"deleted\":true}}, 5]", item("1"), item("1"), item("3"));
+    let body = format!(
+        "[{}, {{\"id\":\"2\"}}, {}, {}, {{\"id\":\"9\",\"deleted\":true}}, 5]",
+        item("1"),
+        item("1"),
+        item("3")
+    );
     let outcomes = accept(&queue, &body, Some("application/json; charset=utf-8")).await.unwrap();
     let statuses: Vec<(usize, Status)> = outcomes.iter().map(|outcome| (outcome.index, outcome.status)).collect();
     assert_eq!(
         statuses,
-        [(0, Status::Stored), (1, Status::Rejected), (2, Status::Duplicate), (3, Status::Stored), (4, Status::Stored), (5, Status::Rejected)]
+        [
+            (0, Status::Stored),
+            (1, Status::Rejected),
+            (2, Status::Duplicate),
+            (3, Status::Stored),
+            (4, Status::Stored),
+            (5, Status::Rejected)
+        ]
     );
     assert_eq!(outcomes[0].post_id.as_deref(), Some("reviews:1"));
     assert_eq!(outcomes[1].reason.as_deref(), Some("there is no text"));

@@ -60,7 +60,10 @@ fn the_simple_form_knows_the_usual_names() {
     );
     assert_eq!((full.id.as_str(), full.text.as_str()), ("mastodon:5", "whole"));
     let author = full.author.unwrap();
-    assert_eq!((author.id.as_deref(), author.username.as_deref(), author.followers), (Some("9"), Some("ana"), Some(1_234)));
+    assert_eq!(
+        (author.id.as_deref(), author.username.as_deref(), author.followers),
+        (Some("9"), Some("ana"), Some(1_234))
+    );
     assert_eq!(full.coordinates.map(|point| (point.lat, point.lon)), Some((-12.0, -77.0)), "GeoJSON: longitude first");
     assert_eq!(full.place_name.as_deref(), Some("Lima, Peru"));
     assert_eq!((full.language_hint.as_deref(), full.reach), (Some("es"), Some(99)));
@@ -69,8 +72,15 @@ fn the_simple_form_knows_the_usual_names() {
     assert_eq!(full.replaces[0].as_str(), "mastodon:3");
     let export = post(r#"{"post_id":"bluesky:at://did:plc:a/post/1","text":"t","occurred_at":1760000000}"#);
     assert_eq!((export.id.as_str(), export.platform.as_str()), ("bluesky:at://did:plc:a/post/1", "bluesky"));
-    assert_eq!(post(r#"{"id":18446744073709551615,"text":"t","created_at":"2026-10-01T00:00:00Z"}"#).id.native_id(), "18446744073709551615");
-    assert_eq!(post(r#"{"id":1,"text":"t","created_at":"2026-10-01T00:00:00Z","lat_lon":[0,0]}"#).coordinates, None, "null island");
+    assert_eq!(
+        post(r#"{"id":18446744073709551615,"text":"t","created_at":"2026-10-01T00:00:00Z"}"#).id.native_id(),
+        "18446744073709551615"
+    );
+    assert_eq!(
+        post(r#"{"id":1,"text":"t","created_at":"2026-10-01T00:00:00Z","lat_lon":[0,0]}"#).coordinates,
+        None,
+        "null island"
+    );
     let gone = read(br#"{"id":"7","deleted":true}"#);
     assert!(matches!(&gone.records[..], [Record::Deletion(gone)] if gone.id.as_str() == "x:7"));
 }
@@ -91,7 +101,10 @@ fn x_payloads_become_posts() {
     let first = &posts[0];
     assert_eq!(first.id.as_str(), "x:1890000000000000001");
     let author = first.author.as_ref().unwrap();
-    assert_eq!((author.id.as_deref(), author.username.as_deref(), author.followers), (Some("77"), Some("kari_n"), Some(321)));
+    assert_eq!(
+        (author.id.as_deref(), author.username.as_deref(), author.followers),
+        (Some("77"), Some("kari_n"), Some(321))
+    );
     assert_eq!(author.location.as_deref(), Some("Oslo, Norway"));
     assert_eq!(first.coordinates.map(|point| (point.lat, point.lon)), Some((59.91, 10.75)));
     assert_eq!(first.place_name.as_deref(), Some("Oslo, Norway"));
@@ -100,7 +113,10 @@ fn x_payloads_become_posts() {
     assert_eq!(first.payload, fixture.lines().next().unwrap());
     assert_eq!(first.url.as_deref(), Some("https://x.com/kari_n/status/1890000000000000001"));
     let edited = &posts[1];
-    assert_eq!(edited.replaces.iter().map(|id| id.native_id()).collect::<Vec<_>>(), ["1890000000000000001", "1890000000000000002"]);
+    assert_eq!(
+        edited.replaces.iter().map(|id| id.native_id()).collect::<Vec<_>>(),
+        ["1890000000000000001", "1890000000000000002"]
+    );
     assert_eq!((edited.reach, edited.language_hint.as_deref()), (Some(55), None), "und is no language");
     let repost = &posts[2];
     assert_eq!(repost.repost_of.as_ref().map(|id| id.as_str()), Some("x:1890000000000000004"));
@@ -118,7 +134,11 @@ fn a_page_of_the_search_is_cut_into_posts_that_stand_alone() {
     let Record::Post(three) = &parsed.records[1] else { panic!("a post") };
     assert_eq!(three.author.as_ref().unwrap().username.as_deref(), Some("b"));
     let again = post(&three.payload);
-    assert_eq!(Post { payload: String::new(), ..again }, Post { payload: String::new(), ..(**three).clone() }, "rebuilt from its payload");
+    assert_eq!(
+        Post { payload: String::new(), ..again },
+        Post { payload: String::new(), ..(**three).clone() },
+        "rebuilt from its payload"
+    );
     assert!(!three.payload.contains("\"a\""), "only its own author");
     let empty = parse_message(r#"{"meta":{"result_count":0}}"#, &origin());
     assert_eq!(empty, Message::Records(Parsed::default()));
@@ -134,7 +154,8 @@ fn notices_and_errors_of_the_stream_are_told_apart() {
     assert_eq!(deleted(notice), ["x:5"]);
     assert_eq!(deleted(r#"{"delete":{"status":{"id":6,"id_str":"6","user_id":1}}}"#), ["x:6"], "the old form");
     assert_eq!(deleted(r#"{"data":{"withheld":{"tweet":{"id":"7"},"withheld_in_countries":["XX"]}}}"#), ["x:7"]);
-    let partly = parse_message(r#"{"data":{"withheld":{"tweet":{"id":"7"},"withheld_in_countries":["DE"]}}}"#, &origin());
+    let partly =
+        parse_message(r#"{"data":{"withheld":{"tweet":{"id":"7"},"withheld_in_countries":["DE"]}}}"#, &origin());
     assert_eq!(partly, Message::Notice("withheld".into()), "still public elsewhere");
     assert_eq!(parse_message(r#"{"new_kind":{"a":1},"b":2}"#, &origin()), Message::Notice("b new_kind".into()));
     let error = parse_message(
@@ -142,8 +163,14 @@ fn notices_and_errors_of_the_stream_are_told_apart() {
         &origin(),
     );
     let Message::Error(error) = error else { panic!("{error:?}") };
-    assert_eq!((error.title.as_str(), error.kind.as_str()), ("operational-disconnect", "UpstreamOperationalDisconnect"));
-    let error = parse_message(r#"{"title":"ConnectionException","detail":"limit","connection_issue":"TooManyConnections"}"#, &origin());
+    assert_eq!(
+        (error.title.as_str(), error.kind.as_str()),
+        ("operational-disconnect", "UpstreamOperationalDisconnect")
+    );
+    let error = parse_message(
+        r#"{"title":"ConnectionException","detail":"limit","connection_issue":"TooManyConnections"}"#,
+        &origin(),
+    );
     assert!(matches!(error, Message::Error(error) if error.kind == "TooManyConnections"));
     assert!(matches!(parse_message(r#"{"data":{"id":"1","te"#, &origin()), Message::Malformed(_)), "a line cut off");
 }
@@ -198,7 +225,8 @@ fn bad_input_is_answered_with_its_reason() {
 fn odd_but_good_input_is_taken() {
     let limit = "é".repeat(TEXT_MAX_BYTES / 2);
     for text in ["😡😡😡", "\u{202b}שלום\u{202c} \u{200f}", "\u{feff}bom", "a\u{301}", limit.as_str()] {
-        let line = serde_json::json!({"id": "1", "text": text, "created_at": "2026-10-01", "unknown": {"x": [1]}}).to_string();
+        let line =
+            serde_json::json!({"id": "1", "text": text, "created_at": "2026-10-01", "unknown": {"x": [1]}}).to_string();
         assert_eq!(post(&line).text, text, "untouched");
     }
 }

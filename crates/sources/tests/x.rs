@@ -141,7 +141,13 @@ async fn posts_arrive_exactly_once_whatever_goes_wrong() {
     let simulator = SimulatorConfig {
         posts_per_second: 2_000.0,
         keep_alive: Duration::from_millis(50),
-        limits: Limits { stream: 10_000, read_rules: 10_000, change_rules: 10_000, search: 100_000, ..Limits::default() },
+        limits: Limits {
+            stream: 10_000,
+            read_rules: 10_000,
+            change_rules: 10_000,
+            search: 100_000,
+            ..Limits::default()
+        },
         faults: Faults { broken_line_share: 0.002, disconnect_share: 0.001, silent_after: Some(500), ..Faults::all(7) },
         ..SimulatorConfig::default()
     };
@@ -150,7 +156,8 @@ async fn posts_arrive_exactly_once_whatever_goes_wrong() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_airline_posts_arrive_exactly_once_with_all_faults_on() {
-    let data = std::env::var("OVERHEARD_DATA").unwrap_or_else(|_| format!("{}/../../../shared/data", env!("CARGO_MANIFEST_DIR")));
+    let data = std::env::var("OVERHEARD_DATA")
+        .unwrap_or_else(|_| format!("{}/../../../shared/data", env!("CARGO_MANIFEST_DIR")));
     let path = Path::new(&data).join("airline/tweets.jsonl");
     if !path.exists() {
         println!("skipped: {} is not there", path.display());
@@ -161,7 +168,13 @@ async fn the_airline_posts_arrive_exactly_once_with_all_faults_on() {
     let simulator = SimulatorConfig {
         posts_per_second: 3_000.0,
         keep_alive: Duration::from_millis(50),
-        limits: Limits { stream: 10_000, read_rules: 10_000, change_rules: 10_000, search: 100_000, ..Limits::default() },
+        limits: Limits {
+            stream: 10_000,
+            read_rules: 10_000,
+            change_rules: 10_000,
+            search: 100_000,
+            ..Limits::default()
+        },
         faults: Faults::all(3),
         ..SimulatorConfig::default()
     };
@@ -183,13 +196,19 @@ async fn rules_follow_the_topics_and_others_rules_stay() {
         rules
     };
     let pair = |value: &str, tag: &str| (value.to_owned(), tag.to_owned());
-    let running = Running::start(config(&simulator), vec![topic("airlines", "delta AND late"), topic("all", "lang:en")]);
+    let running =
+        Running::start(config(&simulator), vec![topic("airlines", "delta AND late"), topic("all", "lang:en")]);
     until("connected", || running.status().state == State::Connected).await;
     assert_eq!(rules(), [pair("cats", "somebody's"), pair("delta late", "overheard:airlines")]);
     assert!(running.status().topics_left_out["all"].contains("lang:en"));
     assert!(simulator.seen().dry_runs.load(Ordering::Relaxed) > 0, "tried first");
-    running.topics.send_replace(vec![topic("renamed", "delta AND late"), topic("new", "jetblue -ad"), topic("bad", "delta united -(")]);
-    let expected = [pair("cats", "somebody's"), pair("delta late", "overheard:renamed"), pair("jetblue -ad", "overheard:new")];
+    running.topics.send_replace(vec![
+        topic("renamed", "delta AND late"),
+        topic("new", "jetblue -ad"),
+        topic("bad", "delta united -("),
+    ]);
+    let expected =
+        [pair("cats", "somebody's"), pair("delta late", "overheard:renamed"), pair("jetblue -ad", "overheard:new")];
     until("the rules changed", || rules() == expected).await;
     until("the status says so", || running.status().rules == 2).await;
     assert_eq!(simulator.seen().connections.load(Ordering::Relaxed), 1, "no reconnection for a change of rules");
@@ -233,7 +252,8 @@ async fn deletions_take_effect() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_check_says_in_words_whether_x_lets_us_in() {
     let open = XSimulator::start(SimulatorConfig::default(), vec![]).await.unwrap();
-    let closed = XSimulator::start(SimulatorConfig { not_enrolled: true, ..SimulatorConfig::default() }, vec![]).await.unwrap();
+    let closed =
+        XSimulator::start(SimulatorConfig { not_enrolled: true, ..SimulatorConfig::default() }, vec![]).await.unwrap();
     let busy = Limits { read_rules: 0, ..Limits::default() };
     let busy = XSimulator::start(SimulatorConfig { limits: busy, ..SimulatorConfig::default() }, vec![]).await.unwrap();
     let wrong = XConfig { bearer_token: SecretString::from("wrong"), ..config(&open) };
@@ -252,7 +272,13 @@ async fn a_check_says_in_words_whether_x_lets_us_in() {
         assert!(check.advice.unwrap_or_default().contains(advice));
     }
     let bad = XConfig { base_url: "api.x.com".into(), ..config(&open) };
-    assert!(XSource::check(&bad, &ManualClock::at(testkit::posts::noon())).await.unwrap_err().to_string().contains("https://"));
+    assert!(
+        XSource::check(&bad, &ManualClock::at(testkit::posts::noon()))
+            .await
+            .unwrap_err()
+            .to_string()
+            .contains("https://")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,11 +1,11 @@
 //! For tests only: fakes of the ports, the conformance suites that every implementation passes, and simulators of the
 //! outside world. Never linked into the binary.
 
-pub mod posts;
 pub mod conformance;
+pub mod memory_lake;
 pub mod memory_queue;
 pub mod memory_state;
-pub mod memory_lake;
+pub mod posts;
 pub mod x_simulator;
 
 pub use memory_lake::MemoryLake;

@@ -7,8 +7,8 @@
 
 mod faults;
 mod payload;
-mod rules;
 mod routes;
+mod rules;
 mod stream;
 
 use faults::Dice;

@@ -57,7 +57,10 @@ impl Email {
         let mut message = Message::builder()
             .from(self.from.clone())
             // The same notification has the same Message-ID: a mail reader shows a repeat once.
-            .message_id(Some(format!("<{}@overheard>", crate::book::alert_id("mail", Some(&notification.id), notification.alert.opened_at))))
+            .message_id(Some(format!(
+                "<{}@overheard>",
+                crate::book::alert_id("mail", Some(&notification.id), notification.alert.opened_at)
+            )))
             .subject(subject(notification));
         for to in &self.to {
             message = message.to(to.clone());

@@ -21,7 +21,12 @@ pub struct Slack {
 
 impl Slack {
     /// `url` is the incoming webhook, a secret in itself; `link` leads to the dashboard.
-    pub fn new(channel: impl Into<String>, url: SecretString, link: Option<String>, policy: AddressPolicy) -> Result<Self, Error> {
+    pub fn new(
+        channel: impl Into<String>,
+        url: SecretString,
+        link: Option<String>,
+        policy: AddressPolicy,
+    ) -> Result<Self, Error> {
         policy.check(url.expose_secret())?;
         Ok(Self { channel: channel.into(), url, link, client: policy.client()? })
     }
@@ -32,7 +37,8 @@ pub(crate) fn message(notification: &Notification, link: Option<&str>) -> Result
     let text: String = render(Template::Slack, notification, link)?.chars().take(TEXT_MAX).collect();
     let fallback = render(Template::Short, notification, link)?;
     let alert = &notification.alert;
-    let mut context = format!("Rule {} · since {}", alert.rule, crate::words::since(alert).format("%Y-%m-%d %H:%M UTC"));
+    let mut context =
+        format!("Rule {} · since {}", alert.rule, crate::words::since(alert).format("%Y-%m-%d %H:%M UTC"));
     if let Some(link) = link {
         context.push_str(&format!(" · <{link}|dashboard>"));
     }

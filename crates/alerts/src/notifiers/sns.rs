@@ -41,7 +41,11 @@ impl Sns {
         policy: AddressPolicy,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, Error> {
-        let region = topic_arn.split(':').nth(3).filter(|r| !r.is_empty()).ok_or_else(|| Error::Address(topic_arn.to_owned()))?;
+        let region = topic_arn
+            .split(':')
+            .nth(3)
+            .filter(|r| !r.is_empty())
+            .ok_or_else(|| Error::Address(topic_arn.to_owned()))?;
         let endpoint = endpoint.map_or_else(|| format!("https://sns.{region}.amazonaws.com/"), str::to_owned);
         Ok(Self {
             channel: channel.into(),
@@ -62,7 +66,8 @@ impl Sns {
             .append_pair("Subject", &subject(notification))
             .append_pair("Message", &render(Template::Text, notification, None)?);
         if self.topic_arn.ends_with(".fifo") {
-            form.append_pair("MessageGroupId", "overheard").append_pair("MessageDeduplicationId", &hex(&Sha256::digest(&notification.id)));
+            form.append_pair("MessageGroupId", "overheard")
+                .append_pair("MessageDeduplicationId", &hex(&Sha256::digest(&notification.id)));
         }
         let body = form.finish();
         let host = match (self.endpoint.host_str(), self.endpoint.port()) {

@@ -19,7 +19,12 @@ pub struct Teams {
 
 impl Teams {
     /// `url` is the workflow's address, a secret in itself; `link` leads to the dashboard.
-    pub fn new(channel: impl Into<String>, url: SecretString, link: Option<String>, policy: AddressPolicy) -> Result<Self, Error> {
+    pub fn new(
+        channel: impl Into<String>,
+        url: SecretString,
+        link: Option<String>,
+        policy: AddressPolicy,
+    ) -> Result<Self, Error> {
         policy.check(url.expose_secret())?;
         Ok(Self { channel: channel.into(), url, link, client: policy.client()? })
     }
@@ -50,14 +55,18 @@ pub(crate) fn message(notification: &Notification, link: Option<&str>) -> Value 
             body.push(json!({"type": "FactSet", "facts": facts}));
         }
         for post in anomaly.examples.iter().take(3) {
-            body.push(json!({"type": "TextBlock", "text": escape(&line(&post.text), true), "wrap": true, "isSubtle": true}));
+            body.push(
+                json!({"type": "TextBlock", "text": escape(&line(&post.text), true), "wrap": true, "isSubtle": true}),
+            );
         }
     }
     let since = crate::words::since(alert).format("%Y-%m-%d %H:%M UTC");
     let foot = format!("Rule {} · since {since}", escape(&alert.rule, true));
     body.push(json!({"type": "TextBlock", "text": foot, "isSubtle": true, "size": "Small"}));
-    let actions: Vec<Value> =
-        link.map(|link| json!({"type": "Action.OpenUrl", "title": "Open the dashboard", "url": link})).into_iter().collect();
+    let actions: Vec<Value> = link
+        .map(|link| json!({"type": "Action.OpenUrl", "title": "Open the dashboard", "url": link}))
+        .into_iter()
+        .collect();
     json!({
         "type": "message",
         "attachments": [{

@@ -50,7 +50,8 @@ pub(crate) fn body(notification: &Notification) -> Result<String, Error> {
 
 /// `sha256=` and the signature of a body sent at `timestamp` (Unix seconds).
 pub(crate) fn sign(secret: &SecretString, timestamp: i64, body: &str) -> String {
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.expose_secret().as_bytes()).expect("HMAC takes keys of any length");
+    let mut mac =
+        Hmac::<Sha256>::new_from_slice(secret.expose_secret().as_bytes()).expect("HMAC takes keys of any length");
     mac.update(format!("{timestamp}.{body}").as_bytes());
     format!("sha256={}", hex(&mac.finalize().into_bytes()))
 }

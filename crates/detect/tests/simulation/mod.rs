@@ -39,7 +39,11 @@ impl Random {
             // Sums of Poisson counts are Poisson: a large mean is drawn as a gamma-thinned remainder.
             let pivot = (mean * 0.875).floor();
             let wait = self.gamma(pivot);
-            return if wait <= mean { pivot + self.poisson(mean - wait) } else { self.binomial(pivot - 1.0, mean / wait) };
+            return if wait <= mean {
+                pivot + self.poisson(mean - wait)
+            } else {
+                self.binomial(pivot - 1.0, mean / wait)
+            };
         }
         let (limit, mut product, mut count) = ((-mean).exp(), self.uniform(), 0.0);
         while product > limit {

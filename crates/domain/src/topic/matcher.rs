@@ -1,9 +1,9 @@
 //! All topics against a post in one pass: the words of every query go into one automaton, so the time per post hardly
 //! depends on how many topics there are. Gives the same answers as [`Query::matches`] topic by topic.
 
+use super::Topic;
 use super::query::{Expression, Query, QueryError, Subject, Term};
 use super::text::{Ending, fold, stands_alone};
-use super::Topic;
 use crate::error::{Error, Result};
 use crate::post::Post;
 use aho_corasick::{AhoCorasick, MatchKind};
@@ -101,8 +101,10 @@ impl TopicMatcher {
             }
         }
         // Every query asks for something, so a topic without a positive hit can't match.
-        let mut candidates: Vec<usize> =
-            (0..found.len()).filter(|term| found[*term]).flat_map(|term| self.topics_of[term].iter().copied()).collect();
+        let mut candidates: Vec<usize> = (0..found.len())
+            .filter(|term| found[*term])
+            .flat_map(|term| self.topics_of[term].iter().copied())
+            .collect();
         candidates.sort_unstable();
         candidates.dedup();
         candidates.retain(|topic| self.expressions[*topic].holds(&found));

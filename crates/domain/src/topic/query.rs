@@ -218,12 +218,15 @@ impl Parser {
         if length > LENGTH_MAX_CHARS {
             return self.fail(
                 LENGTH_MAX_CHARS,
-                format!("the query has {length} characters; at most {LENGTH_MAX_CHARS} are accepted: make two topics of it"),
+                format!(
+                    "the query has {length} characters; at most {LENGTH_MAX_CHARS} are accepted: make two topics of it"
+                ),
             );
         }
         self.skip_blank();
         if self.at == length {
-            return self.fail(0, "the query is empty: write the words to listen for, such as united OR \"united airlines\"");
+            return self
+                .fail(0, "the query is empty: write the words to listen for, such as united OR \"united airlines\"");
         }
         let expression = self.or(0)?;
         if self.at < length {
@@ -325,9 +328,10 @@ impl Parser {
 
     fn word(&mut self) -> Result<Expression, QueryError> {
         let begin = self.at;
-        while self.peek().is_some_and(|c| {
-            !c.is_whitespace() && !matches!(c, '(' | '（' | ')' | '）') && !QUOTES.contains(&c)
-        }) {
+        while self
+            .peek()
+            .is_some_and(|c| !c.is_whitespace() && !matches!(c, '(' | '（' | ')' | '）') && !QUOTES.contains(&c))
+        {
             self.at += 1;
         }
         let word: String = self.chars[begin..self.at].iter().collect();
@@ -346,10 +350,12 @@ impl Parser {
         let inside = begin + name.chars().count() + 1;
         let value = match (value, self.peek()) {
             ("", Some(c)) if QUOTES.contains(&c) => {
-                return self.fail(self.at, format!("{name}: takes one word without quotation marks, right after the colon"));
+                return self
+                    .fail(self.at, format!("{name}: takes one word without quotation marks, right after the colon"));
             }
             ("", _) => {
-                return self.fail(inside, format!("{name}: needs a value right after the colon, as in {}", example(name)));
+                return self
+                    .fail(inside, format!("{name}: needs a value right after the colon, as in {}", example(name)));
             }
             (value, _) => value,
         };
@@ -365,7 +371,10 @@ impl Parser {
             "lang" => {
                 let code = primary(value);
                 if !(2..=3).contains(&code.len()) || !code.chars().all(|c| c.is_ascii_lowercase()) {
-                    return self.fail(inside, format!("{value:?} is no language code: use two letters, as in lang:en or lang:pt"));
+                    return self.fail(
+                        inside,
+                        format!("{value:?} is no language code: use two letters, as in lang:en or lang:pt"),
+                    );
                 }
                 Term::Lang(code)
             }
@@ -388,13 +397,25 @@ impl Parser {
         }
         let folded = fold(stem);
         if !folded.chars().any(|c| class(c) != Class::Separator && !matches!(c, '#' | '@' | '$')) {
-            return self.fail(begin, "nothing here can be searched for: punctuation is not compared. Write a word, a tag or an emoji");
+            return self.fail(
+                begin,
+                "nothing here can be searched for: punctuation is not compared. Write a word, a tag or an emoji",
+            );
         }
         if star && folded.chars().count() < STEM_MIN_CHARS {
-            return self.fail(begin, format!("at least {STEM_MIN_CHARS} characters are needed before a *, else nearly every post matches"));
+            return self.fail(
+                begin,
+                format!("at least {STEM_MIN_CHARS} characters are needed before a *, else nearly every post matches"),
+            );
         }
         let tag = folded.starts_with('#') && !folded.contains(' ');
-        let ending = if star { Ending::Open } else if tag { Ending::Tag } else { Ending::Whole };
+        let ending = if star {
+            Ending::Open
+        } else if tag {
+            Ending::Tag
+        } else {
+            Ending::Whole
+        };
         self.count(begin)?;
         Ok(Expression::Term(Term::Text { folded, ending, written: stem.to_owned() }))
     }
@@ -409,7 +430,8 @@ impl Parser {
 
     fn expect_operand(&mut self, operator: &str) -> Result<(), QueryError> {
         self.skip_blank();
-        let missing = self.at == self.chars.len() || self.is_close() || self.peek_operator("OR") || self.peek_operator("AND");
+        let missing =
+            self.at == self.chars.len() || self.is_close() || self.peek_operator("OR") || self.peek_operator("AND");
         if missing {
             let at = self.at.min(self.chars.len());
             return self.fail(at, format!("{operator} needs a word after it: add one, or remove the {operator}"));

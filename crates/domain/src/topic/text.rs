@@ -31,7 +31,13 @@ pub(crate) fn class(c: char) -> Class {
     match c {
         'a'..='z' | '0'..='9' | '_' => Class::Word,
         '#' | '@' | '$' | '+' | '&' | '%' => Class::Symbol,
-        _ if c.is_ascii() => if is_ascii_symbol(c) { Class::Symbol } else { Class::Separator },
+        _ if c.is_ascii() => {
+            if is_ascii_symbol(c) {
+                Class::Symbol
+            } else {
+                Class::Separator
+            }
+        }
         _ if is_unspaced(c) => Class::Unspaced,
         _ if c.is_alphanumeric() || is_combining_mark(c) => Class::Word,
         _ if c.is_whitespace() || c.is_control() || is_punctuation(c) => Class::Separator,
@@ -177,11 +183,26 @@ mod tests {
     #[test]
     fn what_people_call_the_same_word_folds_to_the_same() {
         let pairs = [
-            ("Nestlé", "NESTLE"), ("São Paulo", "sao paulo"), ("Škoda", "skoda"), ("STRASSE", "straße"),
-            ("ΟΔΟΣ", "οδος"), ("ΟΔΌΣ", "οδός"), ("İstanbul", "istanbul"), ("ISTANBUL", "ıstanbul"),
-            ("Ｕｎｉｔｅｄ", "united"), ("𝗨𝗻𝗶𝘁𝗲𝗱", "united"), ("ｶﾒﾗ", "カメラ"), ("cafe\u{301}", "café"),
-            ("مُحَمَّد", "محمد"), ("👍\u{fe0f}", "👍"), ("don’t", "don't"), ("soft\u{ad}hyphen", "softhyphen"),
-            ("\u{202b}delta\u{202c}", "delta"), ("iPhone™ 6", "iphone 6"), ("Ёлка", "елка"), ("Citroën", "citroen"),
+            ("Nestlé", "NESTLE"),
+            ("São Paulo", "sao paulo"),
+            ("Škoda", "skoda"),
+            ("STRASSE", "straße"),
+            ("ΟΔΟΣ", "οδος"),
+            ("ΟΔΌΣ", "οδός"),
+            ("İstanbul", "istanbul"),
+            ("ISTANBUL", "ıstanbul"),
+            ("Ｕｎｉｔｅｄ", "united"),
+            ("𝗨𝗻𝗶𝘁𝗲𝗱", "united"),
+            ("ｶﾒﾗ", "カメラ"),
+            ("cafe\u{301}", "café"),
+            ("مُحَمَّد", "محمد"),
+            ("👍\u{fe0f}", "👍"),
+            ("don’t", "don't"),
+            ("soft\u{ad}hyphen", "softhyphen"),
+            ("\u{202b}delta\u{202c}", "delta"),
+            ("iPhone™ 6", "iphone 6"),
+            ("Ёлка", "елка"),
+            ("Citroën", "citroen"),
         ];
         for (one, other) in pairs {
             assert_eq!(fold(one), fold(other), "{one} and {other}");
@@ -197,7 +218,10 @@ mod tests {
 
     #[test]
     fn punctuation_becomes_one_space_and_symbols_stay() {
-        assert_eq!(fold("  Late... again!! (AA) #fail @United's 3.5% C++ AT&T 😡 "), "late again aa #fail @united s 3 5% c++ at&t 😡");
+        assert_eq!(
+            fold("  Late... again!! (AA) #fail @United's 3.5% C++ AT&T 😡 "),
+            "late again aa #fail @united s 3 5% c++ at&t 😡"
+        );
         assert_eq!(fold("。东京、大阪！"), "东京 大阪");
         assert_eq!(fold("?!…"), "");
     }

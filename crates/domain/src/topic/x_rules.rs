@@ -215,9 +215,7 @@ fn widen(expression: &Expression, wanted: bool, notes: &mut BTreeSet<String>) ->
             let parts = parts.iter().map(|part| widen(part, wanted, notes)).collect();
             if conjunction { Rule::and(parts) } else { Rule::or(parts) }
         }
-        Expression::Term(Term::Text { folded, ending, written }) => {
-            widen_text(folded, *ending, written, wanted, notes)
-        }
+        Expression::Term(Term::Text { folded, ending, written }) => widen_text(folded, *ending, written, wanted, notes),
         Expression::Term(Term::From(account)) => {
             let fits = account.len() <= 15 && account.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
             match (fits, wanted) {

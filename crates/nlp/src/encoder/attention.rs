@@ -115,7 +115,15 @@ impl Heads {
     }
 
     /// Attention of all sequences and heads. `qkv`: [pieces, 3 x hidden]; `out`: [pieces, hidden].
-    pub(crate) fn attend(self, isa: Isa, spans: &[Span], positions: &Positions, qkv: &[f32], out: &mut [f32], buffers: &mut Buffers) {
+    pub(crate) fn attend(
+        self,
+        isa: Isa,
+        spans: &[Span],
+        positions: &Positions,
+        qkv: &[f32],
+        out: &mut [f32],
+        buffers: &mut Buffers,
+    ) {
         let hidden = self.hidden();
         for span in spans {
             let qkv = &qkv[span.begin * 3 * hidden..][..span.length * 3 * hidden];
@@ -162,7 +170,9 @@ impl Heads {
         refill(&mut buffers.scores, length * columns);
         ops::product(isa, &buffers.queries, self.width, self.width, &buffers.keys, columns, &mut buffers.scores);
         match positions {
-            Positions::Rotary { radius: Some(radius), .. } => hide_distant(&mut buffers.scores, columns, length, *radius),
+            Positions::Rotary { radius: Some(radius), .. } => {
+                hide_distant(&mut buffers.scores, columns, length, *radius)
+            }
             Positions::Disentangled(relative) => self.add_relative(isa, length, head, relative, buffers),
             _ => {}
         }
@@ -190,7 +200,15 @@ impl Heads {
         if !relative.keys.is_empty() {
             self.take_relative(&relative.keys, head, relative.span, first..last + 1, &mut buffers.relative);
             refill(&mut buffers.from_queries, length * reach);
-            ops::product(isa, &buffers.queries, self.width, self.width, &buffers.relative, reach, &mut buffers.from_queries);
+            ops::product(
+                isa,
+                &buffers.queries,
+                self.width,
+                self.width,
+                &buffers.relative,
+                reach,
+                &mut buffers.from_queries,
+            );
         }
         if !relative.queries.is_empty() {
             self.take_relative(&relative.queries, head, relative.span, first..last + 1, &mut buffers.relative);
@@ -245,7 +263,8 @@ mod tests {
 
     #[test]
     fn far_distances_share_buckets_and_near_ones_do_not() {
-        let relative = Disentangled { keys: Vec::new(), queries: Vec::new(), span: 256, buckets: 256, distance_max: 512 };
+        let relative =
+            Disentangled { keys: Vec::new(), queries: Vec::new(), span: 256, buckets: 256, distance_max: 512 };
         assert_eq!((relative.index(0), relative.index(100), relative.index(-128)), (256, 356, 128));
         assert_eq!(relative.bucket(511), 255);
         assert_eq!(relative.bucket(-300), -relative.bucket(300));

@@ -131,13 +131,25 @@ impl ModelConfig {
             attention_heads: count(&["num_attention_heads", "n_heads"])?,
             intermediate: count(&["intermediate_size", "hidden_dim"])?,
             // RoBERTa counts positions from the padding id plus one.
-            positions: if family == Family::Roberta { positions.saturating_sub(position_offset(&raw)) } else { positions },
-            epsilon: number(&raw, &["layer_norm_eps", "norm_eps"]).unwrap_or(if family == Family::DebertaV2 { 1e-7 } else if family == Family::ModernBert { 1e-5 } else { 1e-12 }),
+            positions: if family == Family::Roberta {
+                positions.saturating_sub(position_offset(&raw))
+            } else {
+                positions
+            },
+            epsilon: number(&raw, &["layer_norm_eps", "norm_eps"]).unwrap_or(if family == Family::DebertaV2 {
+                1e-7
+            } else if family == Family::ModernBert {
+                1e-5
+            } else {
+                1e-12
+            }),
             activation: Activation::parse(activation.and_then(Value::as_str).unwrap_or("gelu"))?,
             labels: labels(&raw),
             architecture: raw["architectures"][0].as_str().unwrap_or_default().to_owned(),
             overheard: match raw.get("overheard") {
-                Some(block) => Some(Overheard::deserialize(block).map_err(|e| Error::Invalid(format!("overheard: {e}")))?),
+                Some(block) => {
+                    Some(Overheard::deserialize(block).map_err(|e| Error::Invalid(format!("overheard: {e}")))?)
+                }
                 None => None,
             },
             raw,
@@ -152,7 +164,10 @@ impl ModelConfig {
         if let Some(block) = &self.overheard
             && block.format != 1
         {
-            return Err(Error::Unsupported(format!("format {} of an overheard model; this program reads 1", block.format)));
+            return Err(Error::Unsupported(format!(
+                "format {} of an overheard model; this program reads 1",
+                block.format
+            )));
         }
         if self.positions < 8 {
             return Err(Error::Invalid("fewer than 8 positions".into()));
@@ -218,10 +233,8 @@ fn labels(raw: &Value) -> Vec<String> {
         let count = raw.get("num_labels").and_then(Value::as_u64).unwrap_or(2).min(100_000);
         return (0..count).map(|i| format!("LABEL_{i}")).collect();
     };
-    let mut pairs: Vec<(usize, String)> = map
-        .iter()
-        .filter_map(|(id, label)| Some((id.parse().ok()?, label.as_str()?.to_owned())))
-        .collect();
+    let mut pairs: Vec<(usize, String)> =
+        map.iter().filter_map(|(id, label)| Some((id.parse().ok()?, label.as_str()?.to_owned()))).collect();
     pairs.sort();
     pairs.into_iter().map(|(_, label)| label).collect()
 }

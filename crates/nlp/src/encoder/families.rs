@@ -54,10 +54,8 @@ const DISTILBERT: LayerNames = LayerNames {
     output_norm: "output_layer_norm",
 };
 
-const DEBERTA: LayerNames = LayerNames {
-    qkv: &["attention.self.query_proj", "attention.self.key_proj", "attention.self.value_proj"],
-    ..BERT
-};
+const DEBERTA: LayerNames =
+    LayerNames { qkv: &["attention.self.query_proj", "attention.self.key_proj", "attention.self.value_proj"], ..BERT };
 
 const MODERNBERT: LayerNames = LayerNames {
     layer: "layers",
@@ -71,7 +69,11 @@ const MODERNBERT: LayerNames = LayerNames {
 
 impl<'a> Loader<'a> {
     pub(crate) fn new(config: &'a ModelConfig, weights: &'a Weights, precision: Precision) -> Result<Self> {
-        let words = if config.family == Family::ModernBert { "embeddings.tok_embeddings.weight" } else { "embeddings.word_embeddings.weight" };
+        let words = if config.family == Family::ModernBert {
+            "embeddings.tok_embeddings.weight"
+        } else {
+            "embeddings.word_embeddings.weight"
+        };
         let prefix = weights.names().filter_map(|name| name.strip_suffix(words)).min_by_key(|prefix| prefix.len());
         let prefix = prefix.ok_or_else(|| Error::Invalid(format!("the weights hold no {words}")))?.to_owned();
         Ok(Self { config, weights, precision, prefix })
@@ -107,7 +109,8 @@ impl<'a> Loader<'a> {
     fn embeddings(&self) -> Result<Embeddings> {
         let config = self.config;
         let modern = config.family == Family::ModernBert;
-        let words = self.name(if modern { "embeddings.tok_embeddings.weight" } else { "embeddings.word_embeddings.weight" });
+        let words =
+            self.name(if modern { "embeddings.tok_embeddings.weight" } else { "embeddings.word_embeddings.weight" });
         let words = self.table(&words)?;
         let width = words.width;
         let absolute = !modern && (config.family != Family::DebertaV2 || config.flag("position_biased_input", true));
@@ -120,12 +123,20 @@ impl<'a> Loader<'a> {
         }
         let types = self.name("embeddings.token_type_embeddings.weight");
         let constant = match self.weights.find(&types).map(|t| t.shape.clone()) {
-            Some(shape) if shape.len() == 2 && shape[0] > 0 => self.weights.floats(&types, &[shape[0], width])?[..width].to_vec(),
+            Some(shape) if shape.len() == 2 && shape[0] > 0 => {
+                self.weights.floats(&types, &[shape[0], width])?[..width].to_vec()
+            }
             _ => Vec::new(),
         };
         let projection = match width == config.hidden {
             true => None,
-            false => Some(Linear::read(self.weights, &[self.name("embeddings.embed_proj")], width, config.hidden, self.precision)?),
+            false => Some(Linear::read(
+                self.weights,
+                &[self.name("embeddings.embed_proj")],
+                width,
+                config.hidden,
+                self.precision,
+            )?),
         };
         let norm = self.norm(&self.name(if modern { "embeddings.norm" } else { "embeddings.LayerNorm" }))?;
         Ok(Embeddings { words, positions, constant, norm, projection })
@@ -137,7 +148,10 @@ impl<'a> Loader<'a> {
             return Err(Error::Invalid(format!("{name} is not a matrix")));
         };
         if count == 0 || width == 0 || (width != self.config.hidden && self.config.family != Family::DebertaV2) {
-            return Err(Error::Invalid(format!("{name} has shape {:?}, hidden size is {}", rows.shape, self.config.hidden)));
+            return Err(Error::Invalid(format!(
+                "{name} has shape {:?}, hidden size is {}",
+                rows.shape, self.config.hidden
+            )));
         }
         let scales = match rows.dtype == safetensors::Dtype::I8 {
             true => self.weights.floats(&format!("{name}.scale"), &[count])?,
@@ -174,7 +188,8 @@ impl<'a> Loader<'a> {
         let config = self.config;
         let (hidden, intermediate) = (config.hidden, config.intermediate);
         let name = |part: &str| self.name(&format!("{}.{index}.{part}", names.layer));
-        let read = |part: &str, inputs, outputs| Linear::read(self.weights, &[name(part)], inputs, outputs, self.precision);
+        let read =
+            |part: &str, inputs, outputs| Linear::read(self.weights, &[name(part)], inputs, outputs, self.precision);
         let style = if config.family == Family::ModernBert { Style::PreNormGated } else { Style::PostNorm };
         let gated = usize::from(style == Style::PreNormGated) + 1;
         let qkv: Vec<String> = names.qkv.iter().map(|part| name(part)).collect();
@@ -293,7 +308,13 @@ impl<'a> Loader<'a> {
         let inputs = dense.as_ref().map_or(config.hidden, |(linear, _)| linear.outputs);
         let mean = config.family == Family::ModernBert && config.word("classifier_pooling") == Some("mean");
         Ok(Head {
-            level: if pieces { Level::Piece } else if mean { Level::Mean } else { Level::First },
+            level: if pieces {
+                Level::Piece
+            } else if mean {
+                Level::Mean
+            } else {
+                Level::First
+            },
             norm: match config.family {
                 Family::ModernBert => Some(self.norm("head.norm")?),
                 _ => None,
@@ -332,7 +353,12 @@ impl<'a> Loader<'a> {
             (None, Some("mean")) => Level::Mean,
             other => return Err(Error::Unsupported(format!("head {name:?} with level and pooling {other:?}"))),
         };
-        Ok(Head { level, dense: None, norm: None, out: self.dense(&format!("heads.{name}"), self.config.hidden, outputs)? })
+        Ok(Head {
+            level,
+            dense: None,
+            norm: None,
+            out: self.dense(&format!("heads.{name}"), self.config.hidden, outputs)?,
+        })
     }
 
     /// Heads are small and sensitive: always in f32.

@@ -42,7 +42,13 @@ pub(crate) struct Rounded {
 impl Linear {
     /// Reads the named layers (`<name>.weight`, `<name>.bias` if there is one), each of the given number of outputs,
     /// and stacks them into one: query, key and value are one product.
-    pub(crate) fn read(weights: &Weights, names: &[String], inputs: usize, outputs: usize, precision: Precision) -> Result<Self> {
+    pub(crate) fn read(
+        weights: &Weights,
+        names: &[String],
+        inputs: usize,
+        outputs: usize,
+        precision: Precision,
+    ) -> Result<Self> {
         let mut bias = Vec::with_capacity(names.len() * outputs);
         let (mut stored, mut scales, mut floats) = (Vec::new(), Vec::new(), Vec::new());
         for name in names {
@@ -187,7 +193,10 @@ mod tests {
     fn naive(matrix: &[f32], bias: &[f32], input: &[f32], inputs: usize) -> Vec<f32> {
         let rows = input.chunks_exact(inputs);
         let dot = |row: &[f32], w: &[f32]| row.iter().zip(w).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
-        rows.flat_map(|row| matrix.chunks_exact(inputs).zip(bias).map(move |(w, b)| (dot(row, w) + f64::from(*b)) as f32)).collect()
+        rows.flat_map(|row| {
+            matrix.chunks_exact(inputs).zip(bias).map(move |(w, b)| (dot(row, w) + f64::from(*b)) as f32)
+        })
+        .collect()
     }
 
     #[test]
@@ -197,8 +206,11 @@ mod tests {
             let bias: Vec<f32> = matrix(1, outputs, 5);
             let want = naive(&weights, &bias, &input, inputs);
             let (integers, scales) = round_rows(&weights, inputs);
-            let restored: Vec<f32> =
-                integers.chunks(inputs).zip(&scales).flat_map(|(row, s)| row.iter().map(move |v| f32::from(*v) * s)).collect();
+            let restored: Vec<f32> = integers
+                .chunks(inputs)
+                .zip(&scales)
+                .flat_map(|(row, s)| row.iter().map(move |v| f32::from(*v) * s))
+                .collect();
             let want_int8 = naive(&restored, &bias, &input, inputs);
             for isa in Isa::available() {
                 let mut out = vec![0.0; rows * outputs];

@@ -158,10 +158,11 @@ impl Encoder {
 
     /// Reads texts; one answer each, in order. A text that the tokenizer refuses does not spoil the others.
     pub fn read(&self, texts: &[&str]) -> Vec<Result<Reading>> {
-        let cut: Vec<Result<Tokens>> = threads::map(self.options.threads, texts.len(), 16, |i| self.pieces.cut(texts[i]))
-            .into_iter()
-            .map(|result| result.unwrap_or_else(|| Err(Error::Text("the tokenizer failed on it".into()))))
-            .collect();
+        let cut: Vec<Result<Tokens>> =
+            threads::map(self.options.threads, texts.len(), 16, |i| self.pieces.cut(texts[i]))
+                .into_iter()
+                .map(|result| result.unwrap_or_else(|| Err(Error::Text("the tokenizer failed on it".into()))))
+                .collect();
         let mut windows = Vec::new();
         let room = self.window - self.pieces.prefix.len() - self.pieces.suffix.len();
         for (text, tokens) in cut.iter().enumerate() {
@@ -170,7 +171,8 @@ impl Encoder {
             }
         }
         let batches = self.batches(&windows);
-        let parts = threads::map(self.options.threads, batches.len(), 1, |i| self.run(&windows[batches[i].clone()], &cut));
+        let parts =
+            threads::map(self.options.threads, batches.len(), 1, |i| self.run(&windows[batches[i].clone()], &cut));
         let mut found: Vec<Vec<Part>> = texts.iter().map(|_| Vec::new()).collect();
         for (batch, parts) in batches.iter().zip(parts) {
             let parts = parts.and_then(Result::ok).unwrap_or_default();
@@ -178,7 +180,10 @@ impl Encoder {
                 found[window.text].push(part);
             }
         }
-        cut.into_iter().zip(found).map(|(tokens, parts)| tokens.and_then(|tokens| self.combine(tokens, &parts))).collect()
+        cut.into_iter()
+            .zip(found)
+            .map(|(tokens, parts)| tokens.and_then(|tokens| self.combine(tokens, &parts)))
+            .collect()
     }
 
     /// Ranges of windows of about the token budget each, fewer where there is not enough work for all threads.

@@ -167,38 +167,37 @@ vectorised! {
     /// Small product `out[i][n] = sum over k of left[i][k] * right[k][n]`, `k` in order. Rows of `left` are
     /// `left_stride` long, of which `inner` count; rows of `right` and `out` are `columns` long, a multiple of sixteen.
     pub(crate) fn product(left: &[f32], left_stride: usize, inner: usize, right: &[f32], columns: usize, out: &mut [f32]) {
-        const HEIGHT: usize = 4;
-        let blocks = left.chunks(HEIGHT * left_stride).zip(out.chunks_mut(HEIGHT * columns));
-        for (left, out) in blocks {
-            if left.len() == HEIGHT * left_stride {
-                block::<HEIGHT>(left, left_stride, inner, right, columns, out);
-            } else {
-                for (left, out) in left.chunks_exact(left_stride).zip(out.chunks_exact_mut(columns)) {
-                    block::<1>(left, left_stride, inner, right, columns, out);
+        for (left, out) in left.chunks(4 * left_stride).zip(out.chunks_mut(4 * columns)) {
+            // Where fewer than four rows are left, the first stands in; its other sums are not looked at.
+            let row = |h: usize| {
+                let at = if (h + 1) * left_stride <= left.len() { h * left_stride } else { 0 };
+                &left[at..][..inner]
+            };
+            let rows = [row(0), row(1), row(2), row(3)];
+            for column in (0..columns).step_by(LANES) {
+                let sums = block(rows, right, columns, column);
+                for (sum, out) in sums.iter().zip(out.chunks_exact_mut(columns)) {
+                    out[column..][..LANES].copy_from_slice(sum);
                 }
             }
         }
     }
 }
 
-/// `H` rows of a product, sixteen columns at a time.
+/// Four rows of a product, sixteen columns.
 #[inline(always)]
-fn block<const H: usize>(left: &[f32], left_stride: usize, inner: usize, right: &[f32], columns: usize, out: &mut [f32]) {
-    for column in (0..columns).step_by(LANES) {
-        let mut sums = [[0f32; LANES]; H];
-        for (k, row) in right.chunks_exact(columns).take(inner).enumerate() {
-            let Some(values) = row[column..].first_chunk::<LANES>() else { return };
-            for (h, sum) in sums.iter_mut().enumerate() {
-                let factor = left[h * left_stride + k];
-                for (s, v) in sum.iter_mut().zip(values) {
-                    *s += factor * v;
-                }
-            }
-        }
-        for (h, sum) in sums.iter().enumerate() {
-            out[h * columns + column..][..LANES].copy_from_slice(sum);
+fn block([a, b, c, d]: [&[f32]; 4], right: &[f32], columns: usize, column: usize) -> [[f32; LANES]; 4] {
+    let [mut w, mut x, mut y, mut z] = [[0f32; LANES]; 4];
+    for ((((row, a), b), c), d) in right.chunks_exact(columns).zip(a).zip(b).zip(c).zip(d) {
+        let Some(values) = row[column..].first_chunk::<LANES>() else { break };
+        for lane in 0..LANES {
+            w[lane] += a * values[lane];
+            x[lane] += b * values[lane];
+            y[lane] += c * values[lane];
+            z[lane] += d * values[lane];
         }
     }
+    [w, x, y, z]
 }
 
 vectorised! {

@@ -5,7 +5,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// `work(0..count)`, in order, by up to `threads` threads taking `chunk` numbers at a time. Where `work` panics, the
 /// results of its thread are `None`; the others stand.
-pub(crate) fn map<T: Send>(threads: usize, count: usize, chunk: usize, work: impl Fn(usize) -> T + Sync) -> Vec<Option<T>> {
+pub(crate) fn map<T: Send>(
+    threads: usize,
+    count: usize,
+    chunk: usize,
+    work: impl Fn(usize) -> T + Sync,
+) -> Vec<Option<T>> {
     let chunk = chunk.max(1);
     let threads = threads.clamp(1, count.div_ceil(chunk).max(1));
     let next = AtomicUsize::new(0);

@@ -97,7 +97,13 @@ fn wordpiece(dir: &Path, settings: &Value) -> Result<Value> {
         text.lines().enumerate().map(|(id, piece)| (piece.trim_end_matches('\r').to_owned(), json!(id))).collect();
     let token = |field: &str, default: &str| special(settings, field, default);
     let [cls, sep] = [token("cls_token", "[CLS]"), token("sep_token", "[SEP]")];
-    let names = [token("pad_token", "[PAD]"), token("unk_token", "[UNK]"), cls.clone(), sep.clone(), token("mask_token", "[MASK]")];
+    let names = [
+        token("pad_token", "[PAD]"),
+        token("unk_token", "[UNK]"),
+        cls.clone(),
+        sep.clone(),
+        token("mask_token", "[MASK]"),
+    ];
     let added = added_tokens(&vocab, &names, settings);
     Ok(json!({
         "version": "1.0",
@@ -131,7 +137,13 @@ fn byte_level(dir: &Path, settings: &Value) -> Result<Value> {
         .collect();
     let token = |field: &str, default: &str| special(settings, field, default);
     let [bos, eos] = [token("cls_token", "<s>"), token("sep_token", "</s>")];
-    let names = [bos.clone(), token("pad_token", "<pad>"), eos.clone(), token("unk_token", "<unk>"), token("mask_token", "<mask>")];
+    let names = [
+        bos.clone(),
+        token("pad_token", "<pad>"),
+        eos.clone(),
+        token("unk_token", "<unk>"),
+        token("mask_token", "<mask>"),
+    ];
     let added = added_tokens(&vocab, &names, settings);
     let prefixed = settings["add_prefix_space"].as_bool().unwrap_or(false);
     let id = |name: &str| vocab.get(name).cloned().ok_or_else(|| Error::malformed(dir, format!("no piece {name:?}")));
@@ -176,7 +188,8 @@ fn added_tokens(vocab: &serde_json::Map<String, Value>, names: &[String; 5], set
 
 /// `[CLS] text [SEP]`.
 fn template(vocab: &serde_json::Map<String, Value>, cls: &str, sep: &str) -> Result<Value> {
-    let id = |name: &str| vocab.get(name).cloned().ok_or_else(|| Error::Invalid(format!("vocab.txt has no piece {name:?}")));
+    let id =
+        |name: &str| vocab.get(name).cloned().ok_or_else(|| Error::Invalid(format!("vocab.txt has no piece {name:?}")));
     let token = |name: &str| json!({"SpecialToken": {"id": name, "type_id": 0}});
     let text = json!({"Sequence": {"id": "A", "type_id": 0}});
     Ok(json!({

@@ -193,7 +193,16 @@ mod tests {
 
     #[test]
     fn halves_are_decoded_exactly() {
-        let cases = [(0x0000, 0.0), (0x8000, -0.0), (0x3c00, 1.0), (0xc000, -2.0), (0x7bff, 65504.0), (0x0001, 5.960_464_5e-8), (0x03ff, 6.097_555e-5), (0x0400, 6.103_515_6e-5)];
+        let cases = [
+            (0x0000, 0.0),
+            (0x8000, -0.0),
+            (0x3c00, 1.0),
+            (0xc000, -2.0),
+            (0x7bff, 65504.0),
+            (0x0001, 5.960_464_5e-8),
+            (0x03ff, 6.097_555e-5),
+            (0x0400, 6.103_515_6e-5),
+        ];
         for (bits, value) in cases {
             assert_eq!(half_to_f32(bits).to_bits(), f32::to_bits(value), "{bits:#x}");
         }

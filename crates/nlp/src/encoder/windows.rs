@@ -50,7 +50,12 @@ pub(crate) fn cut(text: usize, pieces: usize, room: usize) -> Vec<Window> {
 }
 
 /// Lays windows one after another, special tokens around each.
-pub(crate) fn pack(windows: &[Window], cut: &[Result<Tokens>], prefix: &[u32], suffix: &[u32]) -> (Vec<u32>, Vec<Span>) {
+pub(crate) fn pack(
+    windows: &[Window],
+    cut: &[Result<Tokens>],
+    prefix: &[u32],
+    suffix: &[u32],
+) -> (Vec<u32>, Vec<Span>) {
     let mut ids = Vec::new();
     let mut spans = Vec::with_capacity(windows.len());
     for window in windows {

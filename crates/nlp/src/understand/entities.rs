@@ -18,10 +18,19 @@ pub(crate) struct Tagger {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Tag {
     Outside,
-    Begin { group: usize, kind: Option<EntityKind> },
-    Inside { group: usize, kind: Option<EntityKind> },
+    Begin {
+        group: usize,
+        kind: Option<EntityKind>,
+    },
+    Inside {
+        group: usize,
+        kind: Option<EntityKind>,
+    },
     /// A model without marks: neighbours of one group are one entity.
-    Bare { group: usize, kind: Option<EntityKind> },
+    Bare {
+        group: usize,
+        kind: Option<EntityKind>,
+    },
 }
 
 impl Tag {
@@ -160,7 +169,8 @@ fn argmax(scores: &[f32]) -> usize {
 
 /// Reads `O`, `B-person`, `I-ORG`, `LOC`.
 fn tag(label: &str, head: &HeadInfo, groups: &mut Vec<String>) -> Tag {
-    let (mark, name) = label.split_once(['-', '_']).filter(|(m, _)| matches!(*m, "B" | "I" | "E" | "S")).unwrap_or(("", label));
+    let (mark, name) =
+        label.split_once(['-', '_']).filter(|(m, _)| matches!(*m, "B" | "I" | "E" | "S")).unwrap_or(("", label));
     if matches!(label, "O" | "LABEL_0" | "0") {
         return Tag::Outside;
     }
@@ -352,7 +362,10 @@ mod tests {
     #[test]
     fn words_are_cut_as_people_name_things() {
         let cut = |text: &'static str| split(text).into_iter().map(|r| &text[r]).collect::<Vec<_>>();
-        assert_eq!(cut("Obama's (U.S.) T-Mobile, #tag @user!"), ["Obama", "'s", "(", "U.S.", ")", "T-Mobile", ",", "#tag", "@user", "!"]);
+        assert_eq!(
+            cut("Obama's (U.S.) T-Mobile, #tag @user!"),
+            ["Obama", "'s", "(", "U.S.", ")", "T-Mobile", ",", "#tag", "@user", "!"]
+        );
         assert_eq!(cut("  ... "), [".", ".", "."]);
         assert_eq!(cut(""), [""; 0]);
     }
@@ -378,8 +391,15 @@ mod tests {
     fn rules_stand_where_a_model_overlaps_them() {
         let entity = |begin, end, kind| Entity { text: "x".into(), kind, confidence: 0.9, begin, end };
         let rules = vec![entity(0, 5, EntityKind::Hashtag), entity(10, 12, EntityKind::Emoji)];
-        let model = vec![entity(1, 5, EntityKind::Person), entity(5, 10, EntityKind::Location), entity(11, 20, EntityKind::Work)];
+        let model = vec![
+            entity(1, 5, EntityKind::Person),
+            entity(5, 10, EntityKind::Location),
+            entity(11, 20, EntityKind::Work),
+        ];
         let merged = merge(rules, model, 0.5);
-        assert_eq!(merged.iter().map(|e| (e.begin, e.kind)).collect::<Vec<_>>(), [(0, EntityKind::Hashtag), (5, EntityKind::Location), (10, EntityKind::Emoji)]);
+        assert_eq!(
+            merged.iter().map(|e| (e.begin, e.kind)).collect::<Vec<_>>(),
+            [(0, EntityKind::Hashtag), (5, EntityKind::Location), (10, EntityKind::Emoji)]
+        );
     }
 }

@@ -116,7 +116,8 @@ struct Said {
 impl Understanding {
     /// Loads what the configuration names.
     pub fn load(config: &Config) -> Result<Self> {
-        let options = |precision| Options { precision, threads: config.threads.max(1), token_budget: config.token_budget.max(1) };
+        let options =
+            |precision| Options { precision, threads: config.threads.max(1), token_budget: config.token_budget.max(1) };
         let foreign = |dir: &Option<PathBuf>| {
             dir.as_ref().map(|dir| Classifier::load(dir, options(config.precision))).transpose()
         };
@@ -138,7 +139,17 @@ impl Understanding {
         let name = if names.is_empty() { "rules".to_owned() } else { names.join(" + ") };
         let phrases = KeyPhrases { phrases_max: config.key_phrases_max };
         let categories = RwLock::default();
-        let found = Self { name, language, shipped, sentiment, entities, category, categories, phrases, config: config.clone() };
+        let found = Self {
+            name,
+            language,
+            shipped,
+            sentiment,
+            entities,
+            category,
+            categories,
+            phrases,
+            config: config.clone(),
+        };
         found.set_categories(config.categories.as_ref())?;
         Ok(found)
     }
@@ -333,7 +344,9 @@ impl Shipped {
         });
         found.embedding = self.embedding(reading);
         if reading.windows > 1 {
-            found.issues.push(format!("text: read in {} overlapping windows, which were put together", reading.windows));
+            found
+                .issues
+                .push(format!("text: read in {} overlapping windows, which were put together", reading.windows));
         }
         match &self.entities {
             Some((head, tagger)) => tagger.entities(text, &prepared.social, &reading.tokens, &reading.logits[*head]),

@@ -38,13 +38,22 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
         Action::List { format } => {
             let rows = rules
                 .into_iter()
-                .map(|rule| vec![json!(rule.name), json!(rule.topic), json!(rule.condition), json!(rule.channels), json!(rule.enabled)])
+                .map(|rule| {
+                    vec![
+                        json!(rule.name),
+                        json!(rule.topic),
+                        json!(rule.condition),
+                        json!(rule.channels),
+                        json!(rule.enabled),
+                    ]
+                })
                 .collect();
             output::print(&output::rows(&["rule", "topic", "condition", "channels", "enabled"], rows), format)?;
         }
         Action::Test { rule } => {
             let found = rules.iter().find(|known| known.name == rule);
-            let rule = found.with_context(|| format!("there is no rule {rule:?}; `overheard alerts list` shows them"))?;
+            let rule =
+                found.with_context(|| format!("there is no rule {rule:?}; `overheard alerts list` shows them"))?;
             let book = alerting::book(state);
             let channels = book.send_test(rule, house::clock().now()).await?;
             let lake = house::open_lake(&config).await?;

@@ -52,9 +52,7 @@ pub(crate) fn run(global: &Global, args: Args) -> Result<ExitCode> {
     let now = SystemClock.now();
     let input: Box<dyn BufRead> = match args.file.to_str() {
         Some("-") => Box::new(std::io::stdin().lock()),
-        _ => Box::new(BufReader::new(
-            File::open(&args.file).with_context(|| format!("open {}", args.file.display()))?,
-        )),
+        _ => Box::new(BufReader::new(File::open(&args.file).with_context(|| format!("open {}", args.file.display()))?)),
     };
     let mut failed = 0;
     let mut chunk = Vec::new();
@@ -111,7 +109,8 @@ fn post(number: usize, line: &str, now: Timestamp) -> Result<(Value, Post)> {
         source: SourceId("analyze".into()),
         platform: "text".into(),
         text,
-        author: field("user_location").map(|location| domain::Author { location: Some(location), ..Default::default() }),
+        author: field("user_location")
+            .map(|location| domain::Author { location: Some(location), ..Default::default() }),
         url: None,
         occurred_at: now,
         received_at: now,

@@ -57,17 +57,17 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
         }
         None => {
             let interval_s = asked.unwrap_or(3600);
-            let key = SeriesKey { topic: args.topic.clone().unwrap_or_else(|| counts::EVERYTHING.into()), category: args.category.clone() };
+            let key = SeriesKey {
+                topic: args.topic.clone().unwrap_or_else(|| counts::EVERYTHING.into()),
+                category: args.category.clone(),
+            };
             let rows = from_lake(&config, &args, &key, interval_s).await?;
             (key.topic, rows, interval_s)
         }
     };
     let per_week = args.false_alarms_per_week.unwrap_or(config.watch.false_alarms_per_week);
-    let settings = detect::Config {
-        false_alarms: FalseAlarms { per_week },
-        series: 1,
-        ..detect::Config::every(interval_s)
-    };
+    let settings =
+        detect::Config { false_alarms: FalseAlarms { per_week }, series: 1, ..detect::Config::every(interval_s) };
     let result = detect::backtest(settings, rows);
     if let Some(file) = &args.scores {
         std::fs::write(file, detect::write_csv(&result)).with_context(|| format!("write {}", file.display()))?;

@@ -49,20 +49,40 @@ pub(crate) fn run(global: &Global, args: Args) -> Result<ExitCode> {
     match args.action {
         Action::Train { .. } => {
             let head = CategoryHead::build(&set, &language)?;
-            say(format_args!("{} categories, {:?}; below {} it is `other`", head.names().len(), head.method(), set.other_below))?;
+            say(format_args!(
+                "{} categories, {:?}; below {} it is `other`",
+                head.names().len(),
+                head.method(),
+                set.other_below
+            ))?;
         }
         Action::Eval { format, .. } => {
             if !set.can_train() {
-                bail!("8 or more examples are needed in every category to evaluate; without them posts are told apart by meaning alone");
+                bail!(
+                    "8 or more examples are needed in every category to evaluate; without them posts are told apart by meaning alone"
+                );
             }
             let figures = evaluate(&set, &language)?;
             let percent = |share: f32| json!((f64::from(share) * 1000.0).round() / 10.0);
             let rows = figures.classes.iter().map(|class| {
-                vec![json!(class.name), percent(class.precision), percent(class.recall), percent(class.f1), json!(class.support)]
+                vec![
+                    json!(class.name),
+                    percent(class.precision),
+                    percent(class.recall),
+                    percent(class.f1),
+                    json!(class.support),
+                ]
             });
-            output::print(&output::rows(&["category", "precision", "recall", "f1", "examples"], rows.collect()), format)?;
+            output::print(
+                &output::rows(&["category", "precision", "recall", "f1", "examples"], rows.collect()),
+                format,
+            )?;
             if format == Format::Table {
-                say(format_args!("accuracy {}, macro F1 {} (cross-validated)", percent(figures.accuracy), percent(figures.macro_f1)))?;
+                say(format_args!(
+                    "accuracy {}, macro F1 {} (cross-validated)",
+                    percent(figures.accuracy),
+                    percent(figures.macro_f1)
+                ))?;
             }
         }
     }

@@ -43,7 +43,9 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
             }
             let rows = letters
                 .into_iter()
-                .map(|letter| vec![json!(letter.id), json!(letter.occurred_at), json!(letter.source), json!(letter.reason)])
+                .map(|letter| {
+                    vec![json!(letter.id), json!(letter.occurred_at), json!(letter.source), json!(letter.reason)]
+                })
                 .collect();
             output::print(&output::rows(&["id", "at", "source", "reason"], rows), format)?;
         }

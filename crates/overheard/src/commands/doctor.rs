@@ -48,7 +48,12 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
         findings.push(("server", server(config)));
         findings.push(("source x", source_x(config).await));
         for push in &config.sources.push {
-            findings.push(("source push", config::secret(&push.token_env, "").map(|_| format!("{}: token is set", push.name)).map_err(|e| format!("{}: {e:#}", push.name))));
+            findings.push((
+                "source push",
+                config::secret(&push.token_env, "")
+                    .map(|_| format!("{}: token is set", push.name))
+                    .map_err(|e| format!("{}: {e:#}", push.name)),
+            ));
         }
     }
     let wrong = findings.iter().filter(|(_, finding)| finding.is_err()).count();

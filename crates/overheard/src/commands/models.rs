@@ -63,7 +63,11 @@ async fn add(config: &Config, model: &str, revision: &str, endpoint: &str) -> Re
     let folder = match Path::new(model) {
         local if local.is_dir() => local.to_owned(),
         _ => {
-            let good = |part: &str| !part.is_empty() && !part.starts_with('.') && part.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
+            let good = |part: &str| {
+                !part.is_empty()
+                    && !part.starts_with('.')
+                    && part.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
+            };
             if !model.split('/').all(good) || model.split('/').count() > 2 {
                 bail!("{model:?} is neither a folder nor a hub id like cardiffnlp/twitter-xlm-roberta-base-sentiment");
             }
@@ -73,7 +77,10 @@ async fn add(config: &Config, model: &str, revision: &str, endpoint: &str) -> Re
         }
     };
     try_out(&folder)?;
-    say(format_args!("to use it for sentiment, set in your configuration:\n  [understand]\n  sentiment_model = {:?}", folder.display().to_string()))?;
+    say(format_args!(
+        "to use it for sentiment, set in your configuration:\n  [understand]\n  sentiment_model = {:?}",
+        folder.display().to_string()
+    ))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -83,7 +90,8 @@ fn try_out(folder: &PathBuf) -> Result<()> {
     let text = "I love this!";
     match classifier.classify(&[text]).into_iter().next() {
         Some(Ok(labels)) => {
-            let shown: Vec<String> = labels.iter().take(5).map(|scored| format!("{} {:.2}", scored.label, scored.probability)).collect();
+            let shown: Vec<String> =
+                labels.iter().take(5).map(|scored| format!("{} {:.2}", scored.label, scored.probability)).collect();
             say(format_args!("{text:?} -> {}", shown.join(", ")))
         }
         Some(Err(error)) => Err(error).context("try the model"),

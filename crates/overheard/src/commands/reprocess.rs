@@ -62,7 +62,8 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
         let Some(last) = rows.last() else { break };
         after = last[0].as_str().unwrap_or_default().to_owned();
         let count = rows.len();
-        let posts: Vec<_> = rows.iter().filter_map(|row| house::post_from_raw(row).inspect_err(|_| failed += 1).ok()).collect();
+        let posts: Vec<_> =
+            rows.iter().filter_map(|row| house::post_from_raw(row).inspect_err(|_| failed += 1).ok()).collect();
         let worker = understand.clone();
         let now = SystemClock.now();
         let answers = tokio::task::spawn_blocking(move || worker.posts(posts, now)).await?;

@@ -73,10 +73,8 @@ async fn list(config: &Config, format: Format) -> Result<ExitCode> {
         say("no topics yet; add one: overheard topics add NAME 'QUERY'")?;
         return Ok(ExitCode::SUCCESS);
     }
-    let rows = topics
-        .into_iter()
-        .map(|topic| vec![json!(topic.name), json!(topic.query), json!(topic.created_at)])
-        .collect();
+    let rows =
+        topics.into_iter().map(|topic| vec![json!(topic.name), json!(topic.query), json!(topic.created_at)]).collect();
     output::print(&output::rows(&["name", "query", "created_at"], rows), format)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -93,9 +91,8 @@ async fn test(config: &Config, query: &str, texts: Vec<String>, format: Format, 
     let topic = Topic { name: "test".into(), query: query.into(), created_at: SystemClock.now() };
     let matcher = TopicMatcher::new(vec![topic])?;
     let candidates: Vec<Vec<Value>> = if texts.is_empty() {
-        let sql = format!(
-            "SELECT post_id, author, language, text FROM sentiment ORDER BY occurred_at DESC LIMIT {newest}"
-        );
+        let sql =
+            format!("SELECT post_id, author, language, text FROM sentiment ORDER BY occurred_at DESC LIMIT {newest}");
         let limits = QueryLimits { rows_max: newest, ..QueryLimits::default() };
         house::open_lake_read_only(config).await?.query(&sql, limits).await?.rows
     } else {

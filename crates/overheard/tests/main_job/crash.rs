@@ -20,7 +20,8 @@ fn killed_at_random_moments_nothing_is_lost_and_nothing_doubled() {
     let file = posts_file(folder.path(), POSTS);
     let mut killed = 0;
     for moment in moments() {
-        let mut import = plain(&data).arg("import").arg(&file).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut import =
+            plain(&data).arg("import").arg(&file).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         std::thread::sleep(Duration::from_millis(moment));
         killed += usize::from(import.try_wait().unwrap().is_none());
         import.kill().unwrap();

@@ -44,11 +44,12 @@ impl House {
         }
         let client = reqwest::Client::builder().timeout(Duration::from_secs(20)).build().unwrap();
         let house = Self { child, address: format!("http://127.0.0.1:{port}"), password, client };
-        house.until("the page answers", async || {
-            let answer = house.client.get(house.url("/healthz")).send().await;
-            answer.is_ok_and(|answer| answer.status().is_success())
-        })
-        .await;
+        house
+            .until("the page answers", async || {
+                let answer = house.client.get(house.url("/healthz")).send().await;
+                answer.is_ok_and(|answer| answer.status().is_success())
+            })
+            .await;
         house
     }
 
@@ -81,7 +82,12 @@ impl House {
     }
 
     async fn sql(&self, cookie: &str, sql: &str) -> Value {
-        let request = self.client.post(self.url("/api/sql")).header("cookie", cookie).header("origin", &self.address).json(&json!({"sql": sql}));
+        let request = self
+            .client
+            .post(self.url("/api/sql"))
+            .header("cookie", cookie)
+            .header("origin", &self.address)
+            .json(&json!({"sql": sql}));
         request.send().await.unwrap().json().await.unwrap()
     }
 
@@ -147,19 +153,23 @@ async fn what_is_pushed_arrives_is_watched_and_survives_a_stop() {
     assert_eq!((again["accepted"].as_u64(), again["duplicates"].as_u64()), (Some(0), Some(10)));
 
     let cookie = house.sign_in().await;
-    house.until("every post is in the lake", async || {
-        house.sql(&cookie, "SELECT count(*) FROM sentiment").await["rows"][0][0] == posts.len()
-    })
-    .await;
-    house.until("the storm is an anomaly", async || {
-        let found = house.sql(&cookie, "SELECT observed FROM anomalies WHERE severity IN ('high', 'critical')").await;
-        found["rows"].as_array().is_some_and(|rows| rows.iter().any(|row| row[0] == 90.0))
-    })
-    .await;
-    house.until("an alert is open or over", async || {
-        house.sql(&cookie, "SELECT count(*) FROM alerts").await["rows"][0][0].as_u64() > Some(0)
-    })
-    .await;
+    house
+        .until("every post is in the lake", async || {
+            house.sql(&cookie, "SELECT count(*) FROM sentiment").await["rows"][0][0] == posts.len()
+        })
+        .await;
+    house
+        .until("the storm is an anomaly", async || {
+            let found =
+                house.sql(&cookie, "SELECT observed FROM anomalies WHERE severity IN ('high', 'critical')").await;
+            found["rows"].as_array().is_some_and(|rows| rows.iter().any(|row| row[0] == 90.0))
+        })
+        .await;
+    house
+        .until("an alert is open or over", async || {
+            house.sql(&cookie, "SELECT count(*) FROM alerts").await["rows"][0][0].as_u64() > Some(0)
+        })
+        .await;
     let metrics = house.client.get(house.url("/metrics")).send().await.unwrap().text().await.unwrap();
     assert!(metrics.contains("overheard_committed_posts_total"), "{metrics}");
 

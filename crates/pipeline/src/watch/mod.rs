@@ -172,7 +172,13 @@ impl Grid {
     }
 
     /// Every series gets a value for every interval of the stretch: what was not counted is zero.
-    fn push(&mut self, counted: Vec<Count>, from: Timestamp, to: Timestamp, config: &WatchConfig) -> Vec<(SeriesKey, Change)> {
+    fn push(
+        &mut self,
+        counted: Vec<Count>,
+        from: Timestamp,
+        to: Timestamp,
+        config: &WatchConfig,
+    ) -> Vec<(SeriesKey, Change)> {
         let mut by_time: BTreeMap<Timestamp, BTreeMap<SeriesKey, f64>> = BTreeMap::new();
         for count in counted {
             by_time.entry(count.at).or_default().insert(count.key, count.mentions);
@@ -202,7 +208,9 @@ impl Grid {
                 break;
             }
             let settings = detect::Config {
-                false_alarms: FalseAlarms { per_week: config.false_alarms_per_week / config.intervals_s.len().max(1) as f64 },
+                false_alarms: FalseAlarms {
+                    per_week: config.false_alarms_per_week / config.intervals_s.len().max(1) as f64,
+                },
                 ..detect::Config::every(self.interval_s)
             };
             let mut detector = Detector::new(settings);

@@ -3,9 +3,9 @@
 use super::Watch;
 use super::counts::{SeriesKey, Stretch};
 use super::evidence;
+use chrono::Duration;
 use detect::Change;
 use domain::{Anomaly, Result, Timestamp};
-use chrono::Duration;
 
 /// Tells one change of one incident.
 pub(super) async fn tell(

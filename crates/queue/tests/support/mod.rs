@@ -3,9 +3,7 @@
 #![allow(dead_code, clippy::allow_attributes, reason = "every test file uses its part")]
 
 use chrono::DateTime;
-use domain::{
-    Appended, Deletion, ManualClock, Post, PostId, PostQueue, Provenance, Record, SourceId, Timestamp,
-};
+use domain::{Appended, Deletion, ManualClock, Post, PostId, PostQueue, Provenance, Record, SourceId, Timestamp};
 use queue::{Config, Embedded};
 use std::path::Path;
 use std::sync::Arc;

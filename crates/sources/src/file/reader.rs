@@ -83,7 +83,8 @@ fn format(config: &FileConfig, start: &[u8]) -> Format {
 }
 
 fn open(path: &Path, counted: &Arc<AtomicU64>) -> std::io::Result<Box<dyn BufRead>> {
-    let raw: Box<dyn Read> = if path.as_os_str() == "-" { Box::new(std::io::stdin()) } else { Box::new(File::open(path)?) };
+    let raw: Box<dyn Read> =
+        if path.as_os_str() == "-" { Box::new(std::io::stdin()) } else { Box::new(File::open(path)?) };
     let mut plain = BufReader::with_capacity(BUFFER_BYTES, Counting { inner: raw, counted: counted.clone() });
     let gzip = plain.fill_buf()?.starts_with(&[0x1f, 0x8b]);
     Ok(if gzip {
@@ -132,7 +133,8 @@ impl<F: FnMut(Batch) -> bool> Batches<'_, F> {
         });
         read(origin, &mut self.parsed);
         self.bytes += bytes;
-        let full = self.parsed.records.len() + self.parsed.rejections.len() >= BATCH_RECORDS || self.bytes >= BATCH_BYTES;
+        let full =
+            self.parsed.records.len() + self.parsed.rejections.len() >= BATCH_RECORDS || self.bytes >= BATCH_BYTES;
         !full || self.flush()
     }
 

@@ -71,12 +71,14 @@ impl Replay {
             Record::Deletion(_) => None,
         };
         let first = waiting.iter().find_map(occurred_at);
-        let (event, started, wall) = *self.begin.get_or_insert((first.unwrap_or(clock.now()), Instant::now(), clock.now()));
+        let (event, started, wall) =
+            *self.begin.get_or_insert((first.unwrap_or(clock.now()), Instant::now(), clock.now()));
         let wait = waiting.first().and_then(|record| after(record, event)).unwrap_or_default();
         // A pause beyond all measure (a broken date) is cut to a year, so that the sum can't overflow.
         tokio::time::sleep_until(started + wait.min(Duration::from_secs(31_536_000))).await;
         let reach = started.elapsed() + TOGETHER;
-        let many = waiting.iter().take_while(|record| after(record, event).is_none_or(|due| due <= reach)).count().max(1);
+        let many =
+            waiting.iter().take_while(|record| after(record, event).is_none_or(|due| due <= reach)).count().max(1);
         let mut due: Vec<Record> = waiting.drain(..many).collect();
         for record in &mut due {
             let passed = after(record, event).and_then(|passed| TimeDelta::from_std(passed).ok());

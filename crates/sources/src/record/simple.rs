@@ -200,8 +200,19 @@ impl<'de> Visitor<'de> for FormVisitor {
 fn is_key_of_x(key: &str) -> bool {
     matches!(
         key,
-        "data" | "includes" | "matching_rules" | "errors" | "edit_history_tweet_ids" | "public_metrics"
-            | "referenced_tweets" | "note_tweet" | "delete" | "drop" | "undrop" | "withheld" | "tweet_edit"
+        "data"
+            | "includes"
+            | "matching_rules"
+            | "errors"
+            | "edit_history_tweet_ids"
+            | "public_metrics"
+            | "referenced_tweets"
+            | "note_tweet"
+            | "delete"
+            | "drop"
+            | "undrop"
+            | "withheld"
+            | "tweet_edit"
     )
 }
 
@@ -238,7 +249,10 @@ pub(crate) fn build(mut fields: Box<Fields<'_>>, payload: String, origin: &Origi
         coordinates: coordinates(&mut fields),
         place_name: fields.take(Field::Place).and_then(place_name),
         repost_of,
-        replaces: replaces(fields.take(Field::Replaces)).iter().map(|native| post_id(native)).collect::<Result<_, _>>()?,
+        replaces: replaces(fields.take(Field::Replaces))
+            .iter()
+            .map(|native| post_id(native))
+            .collect::<Result<_, _>>()?,
         reach: fields.take(Field::Reach).and_then(|reach| reach.as_count()),
         provenance: origin.provenance,
         topics_hint: Vec::new(),
@@ -253,7 +267,9 @@ fn identity(fields: &mut Fields<'_>, origin: &Origin) -> Result<(String, Option<
     let platform = fields.text(Field::Platform).unwrap_or_else(|| origin.platform.clone());
     if let Some(whole) = fields.text(Field::PostId) {
         // An export of ours carries the platform in the id.
-        if let Some((platform, native)) = whole.split_once(':').filter(|(platform, _)| checks::platform(platform).is_ok()) {
+        if let Some((platform, native)) =
+            whole.split_once(':').filter(|(platform, _)| checks::platform(platform).is_ok())
+        {
             return Ok((platform.to_owned(), Some(native.to_owned())));
         }
         checks::platform(&platform)?;
@@ -262,9 +278,9 @@ fn identity(fields: &mut Fields<'_>, origin: &Origin) -> Result<(String, Option<
     checks::platform(&platform)?;
     match fields.take(Field::Id) {
         None => Ok((platform, None)),
-        Some(Value::Float(number)) => Err(format!(
-            "the id {number} was written as a decimal number, which loses digits: write it as a text"
-        )),
+        Some(Value::Float(number)) => {
+            Err(format!("the id {number} was written as a decimal number, which loses digits: write it as a text"))
+        }
         Some(id) => match id.into_text() {
             Some(id) => Ok((platform, Some(id.trim().to_owned()))),
             None => Err("the id is neither a text nor a number".into()),
@@ -304,7 +320,8 @@ fn author(fields: &mut Fields<'_>) -> Option<Author> {
         Some(name) => Author { username: name.into_text().map(Cow::into_owned), ..Author::default() },
         None => Author::default(),
     };
-    author.username = author.username.map(|name| name.trim().trim_start_matches('@').to_owned()).filter(|n| !n.is_empty());
+    author.username =
+        author.username.map(|name| name.trim().trim_start_matches('@').to_owned()).filter(|n| !n.is_empty());
     author.id = fields.text(Field::AuthorId).or(author.id);
     author.location = fields.text(Field::Location).or(author.location);
     author.followers = fields.take(Field::Followers).and_then(|count| count.as_count()).or(author.followers);

@@ -300,9 +300,8 @@ fn error_of(envelope: &Envelope<'_>) -> StreamError {
     let items: Vec<ErrorItem> =
         envelope.errors.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
     let item = items.into_iter().next();
-    let (title, detail, kind) = item.map_or((None, None, None), |item| {
-        (item.title, item.detail, item.disconnect_type.or(item.connection_issue))
-    });
+    let (title, detail, kind) = item
+        .map_or((None, None, None), |item| (item.title, item.detail, item.disconnect_type.or(item.connection_issue)));
     StreamError {
         title: title.or_else(|| envelope.title.clone()).unwrap_or_else(|| "error without a title".into()),
         detail: detail.or_else(|| envelope.detail.clone()).unwrap_or_default(),
@@ -340,8 +339,13 @@ impl<'a> Included<'a> {
         let user = tweet.author_id.as_deref().and_then(|id| self.users.get(id)).map(|(_, raw)| *raw);
         let place = self.place(tweet).map(|(_, raw)| *raw);
         let references = tweet.referenced_tweets.iter().flatten();
-        let posts: Vec<&str> = references.filter_map(|to| self.posts.get(to.id.as_ref()).map(|(_, raw)| *raw)).collect();
-        let parts = [("users", user.unwrap_or("").to_owned()), ("places", place.unwrap_or("").to_owned()), ("tweets", posts.join(","))];
+        let posts: Vec<&str> =
+            references.filter_map(|to| self.posts.get(to.id.as_ref()).map(|(_, raw)| *raw)).collect();
+        let parts = [
+            ("users", user.unwrap_or("").to_owned()),
+            ("places", place.unwrap_or("").to_owned()),
+            ("tweets", posts.join(",")),
+        ];
         let parts = parts.iter().filter(|(_, raw)| !raw.is_empty()).map(|(name, raw)| format!("\"{name}\":[{raw}]"));
         format!("{{\"data\":{data},\"includes\":{{{}}}}}", parts.collect::<Vec<_>>().join(","))
     }

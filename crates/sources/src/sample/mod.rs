@@ -78,11 +78,8 @@ impl Sample {
 
     /// The topics that listen to the sample's companies.
     pub fn topics(&self) -> Vec<Topic> {
-        let topic = |brand: &Brand| Topic {
-            name: brand.topic.clone(),
-            query: brand.query.clone(),
-            created_at: self.anchor,
-        };
+        let topic =
+            |brand: &Brand| Topic { name: brand.topic.clone(), query: brand.query.clone(), created_at: self.anchor };
         self.content.brand.iter().map(topic).collect()
     }
 
@@ -160,7 +157,15 @@ impl Sample {
         self.post(language, &incident.texts, &city, hour, index, random)
     }
 
-    fn post(&self, language: &str, texts: &Texts, city: &str, hour: Timestamp, index: usize, random: &mut Random) -> Post {
+    fn post(
+        &self,
+        language: &str,
+        texts: &Texts,
+        city: &str,
+        hour: Timestamp,
+        index: usize,
+        random: &mut Random,
+    ) -> Post {
         let empty = Vec::new();
         let choices = texts.get(language).or_else(|| texts.get("en")).unwrap_or(&empty);
         let text = if choices.is_empty() { String::new() } else { random.pick(choices).clone() };

@@ -21,12 +21,17 @@ const AGENT: &str = concat!("overheard/", env!("CARGO_PKG_VERSION"));
 
 /// What to ask for with each post.
 const POST_FIELDS: [(&str, &str); 2] = [
-    ("tweet.fields", "created_at,lang,author_id,edit_history_tweet_ids,geo,public_metrics,referenced_tweets,note_tweet"),
+    (
+        "tweet.fields",
+        "created_at,lang,author_id,edit_history_tweet_ids,geo,public_metrics,referenced_tweets,note_tweet",
+    ),
     ("place.fields", "full_name,country_code,geo"),
 ];
 const EXPANSIONS: &str = "geo.place_id,referenced_tweets.id";
-const AUTHOR_FIELDS: [(&str, &str); 2] =
-    [("expansions", "author_id,geo.place_id,referenced_tweets.id"), ("user.fields", "username,location,public_metrics")];
+const AUTHOR_FIELDS: [(&str, &str); 2] = [
+    ("expansions", "author_id,geo.place_id,referenced_tweets.id"),
+    ("user.fields", "username,location,public_metrics"),
+];
 
 /// Why a request brought nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,12 +144,13 @@ impl Stream {
 impl Api {
     pub(super) fn new(config: &XConfig) -> Result<Self> {
         let base = config.base_url.trim_end_matches('/');
-        let base = Url::parse(base)
-            .ok()
-            .filter(|url| matches!(url.scheme(), "https" | "http") && url.has_host())
-            .ok_or_else(|| Error::Setting(format!("{base:?} is no address of an API: write it as https://api.x.com")))?;
-        let mut authorization = HeaderValue::from_str(&format!("Bearer {}", config.bearer_token.expose_secret().trim()))
-            .map_err(|_| Error::Setting("the bearer token of X holds characters that no token has".into()))?;
+        let base =
+            Url::parse(base).ok().filter(|url| matches!(url.scheme(), "https" | "http") && url.has_host()).ok_or_else(
+                || Error::Setting(format!("{base:?} is no address of an API: write it as https://api.x.com")),
+            )?;
+        let mut authorization =
+            HeaderValue::from_str(&format!("Bearer {}", config.bearer_token.expose_secret().trim()))
+                .map_err(|_| Error::Setting("the bearer token of X holds characters that no token has".into()))?;
         authorization.set_sensitive(true);
         // Compressed, the stream would sit in the decoder until a block is full; a redirect would carry the token away.
         let client = reqwest::Client::builder()
@@ -167,7 +173,11 @@ impl Api {
 
     fn post_query(&self) -> Vec<(&'static str, &'static str)> {
         let mut query = POST_FIELDS.to_vec();
-        if self.expand_authors { query.extend(AUTHOR_FIELDS) } else { query.push(("expansions", EXPANSIONS)) }
+        if self.expand_authors {
+            query.extend(AUTHOR_FIELDS)
+        } else {
+            query.push(("expansions", EXPANSIONS))
+        }
         query
     }
 
@@ -201,7 +211,11 @@ impl Api {
     }
 
     /// Adds rules (or only tries to, by `dry_run`); gives those that X would not take.
-    pub(super) async fn add_rules(&self, rules: &[(String, String)], dry_run: bool) -> Result<Vec<RefusedRule>, ApiError> {
+    pub(super) async fn add_rules(
+        &self,
+        rules: &[(String, String)],
+        dry_run: bool,
+    ) -> Result<Vec<RefusedRule>, ApiError> {
         let add: Vec<_> = rules.iter().map(|(value, tag)| serde_json::json!({"value": value, "tag": tag})).collect();
         self.change_rules(&serde_json::json!({ "add": add }), dry_run).await
     }
@@ -331,7 +345,8 @@ fn error_of(status: StatusCode, headers: &HeaderMap, text: &str) -> ApiError {
         }
         StatusCode::UNAUTHORIZED => ApiError::Refused {
             words: "X does not accept the bearer token".into(),
-            advice: "copy the app's bearer token again from the developer console; it changes when it is regenerated".into(),
+            advice: "copy the app's bearer token again from the developer console; it changes when it is regenerated"
+                .into(),
         },
         StatusCode::FORBIDDEN => refused(&problem, &words),
         _ => ApiError::Http { status: status.as_u16(), words },
@@ -380,7 +395,11 @@ impl Problem {
         let mut words: Vec<&str> = own.into_iter().filter_map(|part| part.as_deref()).collect();
         words.dedup();
         if words.is_empty() || words == ["Invalid Request"] {
-            return self.errors.iter().find_map(Problem::words).or_else(|| words.first().map(|word| (*word).to_owned()));
+            return self
+                .errors
+                .iter()
+                .find_map(Problem::words)
+                .or_else(|| words.first().map(|word| (*word).to_owned()));
         }
         Some(words.join(": "))
     }

@@ -147,8 +147,9 @@ impl Cursor {
 
     async fn write(&self, inner: &mut Inner) -> Result<()> {
         if inner.document != inner.saved {
-            let value = serde_json::to_value(&inner.document)
-                .map_err(|error| domain::Error::caused(domain::ErrorKind::Stop, "the cursor can't be written", error))?;
+            let value = serde_json::to_value(&inner.document).map_err(|error| {
+                domain::Error::caused(domain::ErrorKind::Stop, "the cursor can't be written", error)
+            })?;
             self.store.put(Self::KIND, &self.key, value).await?;
             inner.saved = inner.document.clone();
         }

@@ -80,7 +80,8 @@ pub(super) async fn synchronise(
 ) -> Result<(), ApiError> {
     let mut wanted = wanted(topics, domain::topic::x_rules::RULE_LENGTH_MAX_CHARS);
     let present = api.rules().await?;
-    let others = present.iter().filter(|rule| !rule.tag.as_deref().is_some_and(|tag| tag.starts_with(TAG_PREFIX))).count();
+    let others =
+        present.iter().filter(|rule| !rule.tag.as_deref().is_some_and(|tag| tag.starts_with(TAG_PREFIX))).count();
     let room = rules_max.saturating_sub(others);
     for (_, tag) in wanted.rules.drain(room.min(wanted.rules.len())..) {
         let topic = tag.trim_start_matches(TAG_PREFIX).to_owned();
@@ -133,7 +134,9 @@ async fn try_out(api: &Api, add: &mut Vec<(String, String)>, wanted: &mut Wanted
 fn leave_out(wanted: &mut Wanted, value: &str, reason: String) {
     if let Some(place) = wanted.rules.iter().position(|(known, _)| known == value) {
         let (_, tag) = wanted.rules.remove(place);
-        wanted.left_out.insert(tag.trim_start_matches(TAG_PREFIX).to_owned(), format!("X refuses the rule {value}: {reason}"));
+        wanted
+            .left_out
+            .insert(tag.trim_start_matches(TAG_PREFIX).to_owned(), format!("X refuses the rule {value}: {reason}"));
     }
 }
 

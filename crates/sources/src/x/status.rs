@@ -12,7 +12,9 @@ pub enum State {
     Connecting,
     Connected,
     /// Waits before the next try.
-    Waiting { seconds: f64 },
+    Waiting {
+        seconds: f64,
+    },
     Stopped,
 }
 

@@ -59,7 +59,10 @@ async fn main() -> std::io::Result<()> {
     };
     let count = posts.len();
     let simulator = XSimulator::start(config, posts).await?;
-    println!("X is simulated at {} with {count} posts; they are published from the first connection on", simulator.url());
+    println!(
+        "X is simulated at {} with {count} posts; they are published from the first connection on",
+        simulator.url()
+    );
     println!("bearer token: {}", arguments.token);
     println!("stop with Ctrl-C");
     tokio::signal::ctrl_c().await

@@ -41,10 +41,14 @@ async fn offsets_start_at_one_and_grow(queue: Arc<dyn PostQueue>) {
     let first = append(&queue, &["a", "b"]).await;
     let second = append(&queue, &["c"]).await;
     assert_eq!(first[0], Appended::Stored(1), "the first offset is 1");
-    let offsets: Vec<u64> = first.iter().chain(&second).map(|answer| match answer {
-        Appended::Stored(offset) => *offset,
-        other => panic!("{other:?} for a new post"),
-    }).collect();
+    let offsets: Vec<u64> = first
+        .iter()
+        .chain(&second)
+        .map(|answer| match answer {
+            Appended::Stored(offset) => *offset,
+            other => panic!("{other:?} for a new post"),
+        })
+        .collect();
     assert!(offsets.windows(2).all(|pair| pair[0] < pair[1]), "offsets grow by appending: {offsets:?}");
     let depth = queue.depth().await.expect("depth");
     assert_eq!((depth.waiting, depth.in_flight, depth.appended, depth.duplicates), (3, 0, 3, 0));
@@ -128,7 +132,11 @@ async fn what_is_acked_is_forgotten(queue: Arc<dyn PostQueue>) {
     queue.ack(held.id).await.expect("ack");
     queue.release(held.id).await.ok();
     let depth = queue.depth().await.expect("depth");
-    assert_eq!((depth.waiting, depth.in_flight, depth.appended), (1, 0, 3), "a release after the ack brings nothing back");
+    assert_eq!(
+        (depth.waiting, depth.in_flight, depth.appended),
+        (1, 0, 3),
+        "a release after the ack brings nothing back"
+    );
     assert_eq!(ids(&lease(&queue, 10).await), ["c"]);
 }
 
@@ -208,19 +216,21 @@ async fn a_waiter_is_woken_by_an_append(queue: Arc<dyn PostQueue>) {
 async fn appends_at_the_same_time_lose_and_double_nothing(queue: Arc<dyn PostQueue>) {
     const WRITERS: usize = 4;
     const BATCHES: usize = 10;
-    let writers: Vec<_> = (0..WRITERS).map(|writer| {
-        let queue = queue.clone();
-        tokio::spawn(async move {
-            let mut stored = 0;
-            for batch in 0..BATCHES {
-                // The "shared" posts are the same for all writers.
-                let records = vec![record(&format!("{writer}-{batch}")), record(&format!("shared-{batch}"))];
-                let answers = queue.append(records).await.expect("append");
-                stored += answers.iter().filter(|answer| matches!(answer, Appended::Stored(_))).count();
-            }
-            stored
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|writer| {
+            let queue = queue.clone();
+            tokio::spawn(async move {
+                let mut stored = 0;
+                for batch in 0..BATCHES {
+                    // The "shared" posts are the same for all writers.
+                    let records = vec![record(&format!("{writer}-{batch}")), record(&format!("shared-{batch}"))];
+                    let answers = queue.append(records).await.expect("append");
+                    stored += answers.iter().filter(|answer| matches!(answer, Appended::Stored(_))).count();
+                }
+                stored
+            })
         })
-    }).collect();
+        .collect();
     let mut stored = 0;
     for writer in writers {
         stored += writer.await.expect("no panic");

@@ -51,10 +51,12 @@ async fn what_is_not_there_is_none(store: Arc<dyn StateStore>) {
 }
 
 async fn one_of_many_wins_put_new(store: Arc<dyn StateStore>) {
-    let tasks: Vec<_> = (0..8).map(|n| {
-        let store = store.clone();
-        tokio::spawn(async move { store.put_new("session", "one", json!(n)).await.expect("put_new") })
-    }).collect();
+    let tasks: Vec<_> = (0..8)
+        .map(|n| {
+            let store = store.clone();
+            tokio::spawn(async move { store.put_new("session", "one", json!(n)).await.expect("put_new") })
+        })
+        .collect();
     let mut winners = 0;
     for task in tasks {
         winners += usize::from(task.await.expect("no panic"));

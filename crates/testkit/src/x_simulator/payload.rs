@@ -40,9 +40,10 @@ impl SimulatedPost {
 
     /// An author's id that stays the same for a name (FNV-1a).
     fn author_id(&self) -> String {
-        let hash = self.username.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
+        let hash = self
+            .username
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
         (hash >> 16).to_string()
     }
 
@@ -103,7 +104,8 @@ pub(super) fn with_edits(posts: Vec<SimulatedPost>, share: f64, seed: u64) -> Ve
     for mut post in posts {
         let number = post.number();
         if number > 1 && dice.falls(share) {
-            let first = SimulatedPost { id: (number - 1).to_string(), text: format!("{} teh", post.text), ..post.clone() };
+            let first =
+                SimulatedPost { id: (number - 1).to_string(), text: format!("{} teh", post.text), ..post.clone() };
             post.replaces = vec![first.id.clone()];
             all.push(first);
         }

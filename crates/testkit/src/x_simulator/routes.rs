@@ -33,7 +33,9 @@ pub(super) fn application(shared: Arc<Shared>) -> Router {
         .route("/2/tweets/search/stream/rules", get(read_rules).post(change_rules))
         .route("/2/tweets/search/stream/rules/counts", get(count_rules))
         .route("/2/tweets/search/recent", get(search))
-        .fallback(async || problem(404, &json!({"title": "Not Found", "detail": "Not Found", "type": "about:blank", "status": 404})))
+        .fallback(async || {
+            problem(404, &json!({"title": "Not Found", "detail": "Not Found", "type": "about:blank", "status": 404}))
+        })
         .layer(middleware::from_fn_with_state(shared.clone(), authorize))
         .with_state(shared)
 }
@@ -42,16 +44,22 @@ pub(super) fn application(shared: Arc<Shared>) -> Router {
 async fn authorize(State(shared): App, request: Request, next: Next) -> Response {
     let expected = format!("Bearer {}", shared.config.token);
     if request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok()) != Some(expected.as_str()) {
-        return problem(401, &json!({"title": "Unauthorized", "type": "about:blank", "status": 401, "detail": "Unauthorized"}));
+        return problem(
+            401,
+            &json!({"title": "Unauthorized", "type": "about:blank", "status": 401, "detail": "Unauthorized"}),
+        );
     }
     if shared.config.not_enrolled {
-        return problem(403, &json!({
-            "client_id": "1", "title": "Client Forbidden", "reason": "client-not-enrolled",
-            "required_enrollment": "Appropriate Level of API Access",
-            "detail": "When authenticating requests to the Twitter API v2 endpoints, you must use keys and tokens from a \
-                developer App that is attached to a Project.",
-            "registration_url": "https://developer.x.com/", "type": "https://api.twitter.com/2/problems/client-forbidden",
-        }));
+        return problem(
+            403,
+            &json!({
+                "client_id": "1", "title": "Client Forbidden", "reason": "client-not-enrolled",
+                "required_enrollment": "Appropriate Level of API Access",
+                "detail": "When authenticating requests to the Twitter API v2 endpoints, you must use keys and tokens from a \
+                    developer App that is attached to a Project.",
+                "registration_url": "https://developer.x.com/", "type": "https://api.twitter.com/2/problems/client-forbidden",
+            }),
+        );
     }
     next.run(request).await
 }
@@ -87,7 +95,8 @@ fn admit(shared: &Shared, kind: &'static str, limit: u32) -> Result<HeaderMap, B
 }
 
 fn too_many_requests(headers: HeaderMap) -> Response {
-    let body = json!({"title": "Too Many Requests", "detail": "Too Many Requests", "type": "about:blank", "status": 429});
+    let body =
+        json!({"title": "Too Many Requests", "detail": "Too Many Requests", "type": "about:blank", "status": 429});
     answer((429, body), headers)
 }
 
@@ -113,7 +122,10 @@ async fn open_stream(State(shared): App) -> Response {
     let request = shared.seen.connections.fetch_add(1, Ordering::Relaxed);
     let faults = &shared.config.faults;
     if request < u64::from(faults.unavailable_first) {
-        return problem(503, &json!({"title": "Service Unavailable", "detail": "Service Unavailable", "type": "about:blank", "status": 503}));
+        return problem(
+            503,
+            &json!({"title": "Service Unavailable", "detail": "Service Unavailable", "type": "about:blank", "status": 503}),
+        );
     }
     if request < u64::from(faults.unavailable_first) + u64::from(faults.rate_limited_first) {
         shared.seen.rate_limited.fetch_add(1, Ordering::Relaxed);
@@ -121,11 +133,14 @@ async fn open_stream(State(shared): App) -> Response {
     }
     if shared.connected.swap(true, Ordering::SeqCst) {
         shared.seen.refused_connections.fetch_add(1, Ordering::Relaxed);
-        return problem(429, &json!({
-            "title": "ConnectionException", "connection_issue": "TooManyConnections",
-            "detail": "This stream is currently at the maximum allowed connection limit.",
-            "type": "https://api.twitter.com/2/problems/streaming-connection",
-        }));
+        return problem(
+            429,
+            &json!({
+                "title": "ConnectionException", "connection_issue": "TooManyConnections",
+                "detail": "This stream is currently at the maximum allowed connection limit.",
+                "type": "https://api.twitter.com/2/problems/streaming-connection",
+            }),
+        );
     }
     (headers, stream::body(shared)).into_response()
 }
@@ -172,8 +187,10 @@ async fn change_rules(State(shared): App, Query(parameters): Parameters, body: B
     if dry_run {
         shared.seen.dry_runs.fetch_add(1, Ordering::Relaxed);
     }
-    let bad = |message: &str| json!({"errors": [{"message": message, "parameters": {}}], "title": "Invalid Request",
-        "detail": "One or more parameters to your request was invalid.", "type": "https://api.twitter.com/2/problems/invalid-request"});
+    let bad = |message: &str| {
+        json!({"errors": [{"message": message, "parameters": {}}], "title": "Invalid Request",
+        "detail": "One or more parameters to your request was invalid.", "type": "https://api.twitter.com/2/problems/invalid-request"})
+    };
     let change: Change = match serde_json::from_slice(if body.is_empty() { b"{}" } else { &body }) {
         Ok(change) => change,
         Err(error) => return answer((400, bad(&error.to_string())), headers),

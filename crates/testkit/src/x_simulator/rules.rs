@@ -62,10 +62,13 @@ impl Rules {
 
     pub(super) fn count(&self) -> Answer {
         let count = self.rules.len();
-        (200, json!({"data": {
-            "client_app_rules_count": count.to_string(), "project_rules_count": count.to_string(),
-            "cap_per_client_app": self.max.to_string(), "cap_per_project": self.max.to_string(),
-        }}))
+        (
+            200,
+            json!({"data": {
+                "client_app_rules_count": count.to_string(), "project_rules_count": count.to_string(),
+                "cap_per_client_app": self.max.to_string(), "cap_per_project": self.max.to_string(),
+            }}),
+        )
     }
 
     pub(super) fn add(&mut self, new: Vec<NewRule>, dry_run: bool, sent: &str) -> Answer {
@@ -82,8 +85,11 @@ impl Rules {
             }
         }
         if self.rules.len() + accepted.len() > self.max {
-            return (429, json!({"title": "RulesCapExceeded", "detail": "Rule cap exceeded", "status": 429,
-                "type": "https://api.twitter.com/2/problems/rule-cap"}));
+            return (
+                429,
+                json!({"title": "RulesCapExceeded", "detail": "Rule cap exceeded", "status": 429,
+                "type": "https://api.twitter.com/2/problems/rule-cap"}),
+            );
         }
         let created = accepted.len();
         let data: Vec<Value> = accepted.iter().map(Rule::json).collect();
@@ -101,12 +107,23 @@ impl Rules {
         }
         // Clients in the wild print `DuplicateRule` from answers that count as a success.
         let repeats_only = errors.iter().all(|error| error["title"] == "DuplicateRule");
-        (if created > 0 { 201 } else if repeats_only { 200 } else { 400 }, body)
+        (
+            if created > 0 {
+                201
+            } else if repeats_only {
+                200
+            } else {
+                400
+            },
+            body,
+        )
     }
 
     fn check(&self, rule: &NewRule, accepted: &[Rule]) -> Result<Query, Value> {
-        let invalid = |details: &str| json!({"value": rule.value, "details": [details], "title": "UnprocessableEntity",
-            "type": "https://api.twitter.com/2/problems/invalid-rules"});
+        let invalid = |details: &str| {
+            json!({"value": rule.value, "details": [details], "title": "UnprocessableEntity",
+            "type": "https://api.twitter.com/2/problems/invalid-rules"})
+        };
         if let Some(same) = self.rules.iter().chain(accepted).find(|known| known.value == rule.value) {
             return Err(json!({"value": rule.value, "id": same.id, "title": "DuplicateRule",
                 "type": "https://api.twitter.com/2/problems/duplicate-rules"}));

@@ -158,7 +158,8 @@ async fn deliver(shared: &Shared, sender: &Sender, post: &SimulatedPost) -> Deli
     }
     if fault(shared, |faults| faults.deletion_share) {
         count(&shared.seen.deletions);
-        let notice = json!({"data": {"delete": {"tweet": {"id": post.id, "author_id": "1"}, "event_at": post.created_at}}});
+        let notice =
+            json!({"data": {"delete": {"tweet": {"id": post.id, "author_id": "1"}, "event_at": post.created_at}}});
         send(sender, format!("{notice}\r\n")).await;
     }
     if fault(shared, |faults| faults.operational_disconnect_share) {

@@ -37,7 +37,11 @@ impl Isa {
         #[cfg(target_arch = "x86_64")]
         {
             let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
-            if avx2 && is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512vnni") {
+            if avx2
+                && is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx512vnni")
+            {
                 found.push(Self::Avx512Vnni);
             }
             if avx2 {
@@ -68,7 +72,12 @@ fn agrees(isa: Isa) -> bool {
 /// columns, two weights. `out`: height x 16 sums, row-major; what lies beyond is of no meaning.
 #[inline]
 pub(crate) fn tile_i16(isa: Isa, rows: &[i16], inner: usize, panel: &[i8], out: &mut [i32; ROWS * PANEL]) {
-    assert!(inner % 2 == 0 && panel.len() == inner * PANEL && rows.len() % inner == 0 && (1..=ROWS).contains(&(rows.len() / inner)));
+    assert!(
+        inner % 2 == 0
+            && panel.len() == inner * PANEL
+            && rows.len() % inner == 0
+            && (1..=ROWS).contains(&(rows.len() / inner))
+    );
     match isa {
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 => x86::tile_i16_avx2(rows, inner, panel, out),
@@ -84,7 +93,9 @@ fn tile_i16_plain(rows: &[i16], inner: usize, panel: &[i8], out: &mut [i32; ROWS
         for (pair, weights) in row.as_chunks::<2>().0.iter().zip(panel.as_chunks::<{ 2 * PANEL }>().0) {
             for (column, sum) in acc.iter_mut().enumerate() {
                 let product = i32::from(pair[0]).wrapping_mul(i32::from(weights[2 * column]));
-                *sum = sum.wrapping_add(product).wrapping_add(i32::from(pair[1]).wrapping_mul(i32::from(weights[2 * column + 1])));
+                *sum = sum
+                    .wrapping_add(product)
+                    .wrapping_add(i32::from(pair[1]).wrapping_mul(i32::from(weights[2 * column + 1])));
             }
         }
         *sums = acc;

@@ -33,7 +33,11 @@ pub(super) fn tile_f32_avx2(rows: &[f32], inner: usize, panel: &[f32], out: &mut
 /// The rows of a tile; where there are fewer than four, the first stands in, for its sums are not looked at.
 #[inline(always)]
 fn four<T>(rows: &[T], inner: usize) -> [&[T]; ROWS] {
-    std::array::from_fn(|h| if (h + 1) * inner <= rows.len() { &rows[h * inner..][..inner] } else { &rows[..inner] })
+    let row = |h: usize| {
+        let at = if (h + 1) * inner <= rows.len() { h * inner } else { 0 };
+        &rows[at..][..inner]
+    };
+    [row(0), row(1), row(2), row(3)]
 }
 
 /// `vpmaddwd`: sixteen products of 16 bits a register, summed in pairs to 32 bits. Two registers cover the panel.
@@ -44,7 +48,8 @@ fn four<T>(rows: &[T], inner: usize) -> [&[T]; ROWS] {
 #[target_feature(enable = "avx2")]
 unsafe fn i16_avx2(rows: [&[i16]; ROWS], panel: &[i8], out: &mut [i32; ROWS * PANEL]) {
     let mut sums = [[_mm256_setzero_si256(); 2]; ROWS];
-    let [a, b, c, d] = rows.map(|row| row.as_chunks::<2>().0);
+    let [a, b, c, d] = rows;
+    let (a, b, c, d) = (a.as_chunks::<2>().0, b.as_chunks::<2>().0, c.as_chunks::<2>().0, d.as_chunks::<2>().0);
     let weights = panel.as_chunks::<{ 2 * PANEL }>().0;
     for ((((weights, a), b), c), d) in weights.iter().zip(a).zip(b).zip(c).zip(d) {
         // SAFETY: 32 bytes are two registers of sixteen.
@@ -69,7 +74,8 @@ unsafe fn i16_avx2(rows: [&[i16]; ROWS], panel: &[i8], out: &mut [i32; ROWS * PA
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 unsafe fn i16_vnni(rows: [&[i16]; ROWS], panel: &[i8], out: &mut [i32; ROWS * PANEL]) {
     let mut sums = [[_mm512_setzero_si512(); 2]; ROWS];
-    let [a, b, c, d] = rows.map(|row| row.as_chunks::<2>().0);
+    let [a, b, c, d] = rows;
+    let (a, b, c, d) = (a.as_chunks::<2>().0, b.as_chunks::<2>().0, c.as_chunks::<2>().0, d.as_chunks::<2>().0);
     let weights = panel.as_chunks::<{ 2 * PANEL }>().0;
     for (i, ((((weights, a), b), c), d)) in weights.iter().zip(a).zip(b).zip(c).zip(d).enumerate() {
         // SAFETY: 32 bytes are one register of 32.
@@ -79,7 +85,13 @@ unsafe fn i16_vnni(rows: [&[i16]; ROWS], panel: &[i8], out: &mut [i32; ROWS * PA
             sum[i & 1] = _mm512_dpwssd_epi32(sum[i & 1], weights, values);
         }
     }
-    let sums = sums.map(|sum| _mm512_add_epi32(sum[0], sum[1]));
+    let [a, b, c, d] = sums;
+    let sums = [
+        _mm512_add_epi32(a[0], a[1]),
+        _mm512_add_epi32(b[0], b[1]),
+        _mm512_add_epi32(c[0], c[1]),
+        _mm512_add_epi32(d[0], d[1]),
+    ];
     // SAFETY: four registers of sixteen sums are four rows.
     *out = unsafe { transmute::<[__m512i; ROWS], [i32; ROWS * PANEL]>(sums) };
 }
