@@ -44,15 +44,16 @@ fn main() -> Result<(), Failure> {
     }
     let mut rates = Vec::new();
     for run in 0..number("--runs", 5)? {
-        let began = Instant::now();
+        let (began, busy) = (Instant::now(), processor_s());
         let readings = encoder.read(&texts);
         let seconds = began.elapsed().as_secs_f64();
+        let busy_s = processor_s().zip(busy).map(|(after, before)| after - before);
         let pieces: usize = readings.iter().flatten().map(|r| r.tokens.ids.len() + 2).sum();
         let failed = readings.iter().filter(|r| r.is_err()).count();
         rates.push(texts.len() as f64 / seconds);
         println!(
             "{}",
-            serde_json::json!({"run": run, "posts_per_s": texts.len() as f64 / seconds, "pieces_per_s": pieces as f64 / seconds, "failed": failed})
+            serde_json::json!({"run": run, "posts_per_s": texts.len() as f64 / seconds, "pieces_per_s": pieces as f64 / seconds, "busy_s": busy_s, "failed": failed})
         );
     }
     rates.sort_by(f64::total_cmp);
@@ -116,4 +117,12 @@ fn memory_mb() -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
     line.split_whitespace().nth(1)?.parse::<f64>().ok().map(|kb| kb / 1024.0)
+}
+
+/// Processor seconds of all threads of this process, where Linux tells: what counts on a machine with other work to do.
+fn processor_s() -> Option<f64> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks: f64 = fields.get(11)?.parse::<f64>().ok()? + fields.get(12)?.parse::<f64>().ok()?;
+    Some(ticks / 100.0)
 }
