@@ -50,7 +50,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Self { precision: Precision::Int8, threads, token_budget: 128 }
+        Self { precision: Precision::Int8, threads, token_budget: 96 }
     }
 }
 
