@@ -43,17 +43,26 @@ pub struct Lease {
     pub records: Vec<Leased>,
 }
 
-/// Something that could not be kept or understood, with the reason. Nothing is thrown away.
+/// Something that could not be kept or understood, with the reason. Nothing is thrown away; two letters of one source
+/// with one reason and one payload are the same letter.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DeadLetter {
     /// Given by the queue; 0 before it is stored.
     pub id: u64,
     pub source: String,
+    /// The platform of its posts, where they name none.
+    #[serde(default = "platform_before_it_was_kept")]
+    pub platform: String,
     /// In words: what is wrong and where.
     pub reason: String,
     /// What came in, as far as it is text (invalid bytes replaced).
     pub payload: String,
     pub occurred_at: Timestamp,
+}
+
+/// Letters without a platform come from before it was kept with them: they were replayed as X's.
+fn platform_before_it_was_kept() -> String {
+    "x".into()
 }
 
 /// How full the queue is.
@@ -82,7 +91,7 @@ pub trait PostQueue: Send + Sync {
     async fn ack(&self, lease_id: u64) -> Result<()>;
     /// Gives a lease back unprocessed (a stop in mid-batch).
     async fn release(&self, lease_id: u64) -> Result<()>;
-    /// Sets things aside with their reason.
+    /// Sets things aside with their reason; a letter that lies there already is not kept twice.
     async fn dead_letter(&self, letters: Vec<DeadLetter>) -> Result<()>;
     /// The newest dead letters first.
     async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>>;

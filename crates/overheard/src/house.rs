@@ -108,7 +108,7 @@ pub(crate) fn understand(config: &Config, topics: Vec<Topic>) -> Result<Arc<Unde
 pub(crate) async fn replay(queue: &Embedded, letter: &DeadLetter) -> domain::Result<Replayed> {
     let origin = Origin {
         source: SourceId(letter.source.clone()),
-        platform: "x".into(),
+        platform: letter.platform.clone(),
         provenance: Provenance::File,
         received_at: clock().now(),
     };

@@ -61,6 +61,7 @@ impl Understand {
                 Err(error) => understood.rejected.push(DeadLetter {
                     id: 0,
                     source: post.source.0.clone(),
+                    platform: post.platform.clone(),
                     reason: format!("could not be understood: {error}"),
                     payload: post.payload.clone(),
                     occurred_at: now,

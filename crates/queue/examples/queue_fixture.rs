@@ -43,6 +43,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let letter = DeadLetter {
         id: 0,
         source: "file:a.jsonl".into(),
+        platform: "x".into(),
         reason: "no text".into(),
         payload: "{}".into(),
         occurred_at: at(0),

@@ -3,6 +3,7 @@
 use crate::record::Prepared;
 use domain::{Appended, DeadLetter};
 use rusqlite::{OptionalExtension, Transaction, params};
+use xxhash_rust::xxh3::xxh3_128;
 
 const POST: i64 = 0;
 const DELETED: i64 = 1;
@@ -127,20 +128,35 @@ pub(crate) fn ack(transaction: &Transaction<'_>, first: u64, last: u64) -> rusql
     progress.write(transaction)
 }
 
-/// Keeps letters; their ids are given here.
-pub(crate) fn keep_letters(transaction: &Transaction<'_>, bodies: &[String]) -> rusqlite::Result<()> {
-    let mut insert = transaction.prepare_cached("INSERT INTO dead_letters(body) VALUES (?)")?;
-    bodies.iter().try_for_each(|body| insert.execute(params![body]).map(drop))
+/// A dead letter, ready to be written.
+pub(crate) struct PreparedLetter {
+    key: [u8; 16],
+    body: String,
+}
+
+impl PreparedLetter {
+    pub(crate) fn new(letter: &DeadLetter) -> serde_json::Result<Self> {
+        let same = (&letter.source, &letter.reason, &letter.payload);
+        let key = xxh3_128(&serde_json::to_vec(&same)?).to_be_bytes();
+        Ok(Self { key, body: serde_json::to_string(letter)? })
+    }
+}
+
+/// Keeps the letters that don't lie there yet; their ids are given here. Returns how many were new.
+pub(crate) fn keep_letters(transaction: &Transaction<'_>, letters: &[PreparedLetter]) -> rusqlite::Result<usize> {
+    let sql = "INSERT INTO dead_letters(letter_key, body) VALUES (?, ?) ON CONFLICT DO NOTHING";
+    let mut insert = transaction.prepare_cached(sql)?;
+    letters.iter().map(|letter| insert.execute(params![letter.key, letter.body])).sum()
 }
 
 /// Moves a record that can't be read to the dead letters, so that it holds up nothing.
-pub(crate) fn quarantine(transaction: &Transaction<'_>, offset: u64, body: &str) -> rusqlite::Result<()> {
+pub(crate) fn quarantine(transaction: &Transaction<'_>, offset: u64, letter: &PreparedLetter) -> rusqlite::Result<()> {
     let mut progress = Progress::read(transaction)?;
     let sql = "DELETE FROM records WHERE offset = ? RETURNING length(body)";
     let bytes: Option<u64> =
         transaction.prepare_cached(sql)?.query_row(params![offset], |row| row.get(0)).optional()?;
     let Some(bytes) = bytes else { return Ok(()) };
-    keep_letters(transaction, &[body.to_owned()])?;
+    keep_letters(transaction, std::slice::from_ref(letter))?;
     progress.waiting_bytes = progress.waiting_bytes.saturating_sub(bytes);
     progress.waiting = progress.waiting.saturating_sub(1);
     progress.write(transaction)
@@ -159,6 +175,7 @@ pub(crate) fn letter(id: u64, body: &str) -> DeadLetter {
         Err(error) => DeadLetter {
             id,
             source: "queue".into(),
+            platform: "queue".into(),
             reason: format!("stored dead letter {id}: {error}"),
             payload: body.to_owned(),
             occurred_at: domain::Timestamp::UNIX_EPOCH,

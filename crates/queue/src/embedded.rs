@@ -1,6 +1,6 @@
 //! The queue in one file: the port's calls, each a short walk to the writer's thread or to a reader's connection.
 
-use crate::append::{self, Progress, Room};
+use crate::append::{self, PreparedLetter, Progress, Room};
 use crate::error::{Doing, Error};
 use crate::leases::{Gap, Loans};
 use crate::record::{self, Unreadable};
@@ -195,11 +195,12 @@ impl Embedded {
                     let letter = DeadLetter {
                         id: 0,
                         source: "queue".into(),
+                        platform: "queue".into(),
                         reason,
                         payload: String::from_utf8_lossy(&body).into_owned(),
                         occurred_at: self.clock.now(),
                     };
-                    let letter = serde_json::to_string(&letter).doing("write a dead letter as JSON")?;
+                    let letter = PreparedLetter::new(&letter).doing("write a dead letter as JSON")?;
                     self.writer.write(1, move |t| append::quarantine(t, offset, &letter)).await?;
                 }
             }
@@ -280,10 +281,12 @@ impl PostQueue for Embedded {
         if letters.is_empty() {
             return Ok(());
         }
-        let bodies = letters.iter().map(serde_json::to_string).collect::<serde_json::Result<Vec<_>>>();
-        let bodies = bodies.doing("write a dead letter as JSON")?;
-        metrics::counter!("overheard_queue_dead_letters_total").increment(bodies.len() as u64);
-        Ok(self.writer.write(bodies.len(), move |transaction| append::keep_letters(transaction, &bodies)).await?)
+        let letters = letters.iter().map(PreparedLetter::new).collect::<serde_json::Result<Vec<_>>>();
+        let letters = letters.doing("write a dead letter as JSON")?;
+        let kept =
+            self.writer.write(letters.len(), move |transaction| append::keep_letters(transaction, &letters)).await?;
+        metrics::counter!("overheard_queue_dead_letters_total").increment(kept as u64);
+        Ok(())
     }
 
     async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>> {

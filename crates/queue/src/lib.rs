@@ -22,13 +22,13 @@
 //! Any number of processes may append (`up`, `import`, `--role listen`) and read. Only one lends: it holds an advisory
 //! lock on `<file>.consumer`, which the kernel drops when the process dies, so there is no time-out to wait for.
 //!
-//! # Layout (format 1, `PRAGMA user_version`)
+//! # Layout (format 2, `PRAGMA user_version`)
 //!
 //! ```text
 //! records(offset, appended_ms, body)     body: one byte format (1), then the record as JSON
 //! seen(post_key, state, event_day)       post_key: XXH3-128 of the id, big endian; state: 0 post, 1 deleted
 //! progress(last_offset, waiting, waiting_bytes, appended, duplicates)      one row
-//! dead_letters(id, body)                 body: JSON
+//! dead_letters(id, body, letter_key)     body: JSON; letter_key: XXH3-128 of source, reason and payload, unique
 //! documents(kind, key, body)             body: JSON
 //! ```
 

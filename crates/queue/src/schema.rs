@@ -6,8 +6,8 @@ use std::fs::OpenOptions;
 use std::path::Path;
 use std::time::Duration;
 
-/// Format of the tables, kept in `PRAGMA user_version`.
-const FORMAT: i64 = 1;
+/// Format of the tables, kept in `PRAGMA user_version`. A file of an earlier one is brought up to it when it is opened.
+const FORMAT: i64 = 2;
 /// "OVHD", so that another program's database isn't taken for ours.
 const APPLICATION_ID: i64 = 0x4F56_4844;
 
@@ -22,6 +22,12 @@ INSERT INTO progress VALUES (1, 0, 0, 0, 0, 0);
 CREATE TABLE dead_letters(id INTEGER PRIMARY KEY AUTOINCREMENT, body TEXT NOT NULL);
 CREATE TABLE documents(
     kind TEXT NOT NULL, key TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (kind, key)) WITHOUT ROWID;
+";
+
+/// Format 2: a dead letter is kept once. Letters of format 1 have no key and stay as they are.
+const FORMAT_2: &str = "
+ALTER TABLE dead_letters ADD COLUMN letter_key BLOB;
+CREATE UNIQUE INDEX dead_letters_by_key ON dead_letters(letter_key);
 ";
 
 /// Opens the file for writing; makes it, and its folder, when it isn't there. Only its owner may read it: it holds
@@ -42,9 +48,13 @@ pub(crate) fn open_writer(path: &Path) -> Result<Connection> {
     let transaction = connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .doing("begin to make the queue's tables")?;
-    if format(&transaction)? == 0 {
+    let found = format(&transaction)?;
+    if found == 0 {
         transaction.execute_batch(TABLES).doing("make the queue's tables")?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID).doing("name the queue's file")?;
+    }
+    if found < FORMAT {
+        transaction.execute_batch(FORMAT_2).doing("bring the queue's tables up to format 2")?;
         transaction.pragma_update(None, "user_version", FORMAT).doing("write the queue's format")?;
     }
     transaction.commit().doing("make the queue's tables")?;

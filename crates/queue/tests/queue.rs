@@ -183,6 +183,7 @@ async fn dead_letters_are_kept_newest_first_and_taken_out_once() {
     let letter = |reason: &str| DeadLetter {
         id: 0,
         source: "file:a.jsonl".into(),
+        platform: "reviews".into(),
         reason: reason.into(),
         payload: "{".into(),
         occurred_at: at(0),
@@ -327,7 +328,10 @@ async fn a_file_of_version_1_is_read_for_ever() {
         queue.append(vec![post(1), post(2), post(3)]).await.unwrap(),
         [Appended::Deleted, Appended::Duplicate, Appended::Deleted]
     );
-    assert_eq!(queue.dead_letters(1).await.unwrap()[0].reason, "no text");
+    let letter = queue.dead_letters(1).await.unwrap().remove(0);
+    assert_eq!((letter.reason.as_str(), letter.platform.as_str()), ("no text", "x"));
+    queue.dead_letter(vec![letter.clone(), letter]).await.unwrap();
+    assert_eq!(queue.depth().await.unwrap().dead_letters, 2, "letters of version 1 have no key");
     assert_eq!(queue.get("topic", "trains").await.unwrap(), Some(json!({"query": "zug OR bahn"})));
     let depth = queue.depth().await.unwrap();
     assert_eq!((depth.appended, depth.duplicates), (3, 3));

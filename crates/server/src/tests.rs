@@ -308,6 +308,7 @@ async fn a_dead_letter_leaves_only_when_its_replay_worked() {
     let letter = |id, payload: &str| domain::DeadLetter {
         id,
         source: "push:a".into(),
+        platform: "a".into(),
         reason: "no text".into(),
         payload: payload.into(),
         occurred_at: NOW.parse().unwrap(),

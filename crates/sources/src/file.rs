@@ -7,8 +7,9 @@ mod replay;
 
 use crate::error::{Error, Result};
 use crate::hand_over;
+use crate::record::Origin;
 use crate::record::table::ColumnMapping;
-use domain::{Clock, PostQueue, SourceId};
+use domain::{Clock, PostQueue, Provenance, SourceId, Timestamp};
 use reader::Batch;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -64,6 +65,16 @@ impl FileConfig {
             delimiter: None,
             pace: Pace::AsFastAsPossible,
             shift_to_now: false,
+        }
+    }
+
+    /// Where posts come from that are read now.
+    fn origin(&self, received_at: Timestamp) -> Origin {
+        Origin {
+            source: self.source.clone(),
+            platform: self.platform.clone(),
+            provenance: Provenance::File,
+            received_at,
         }
     }
 }
@@ -140,7 +151,8 @@ impl FileSource {
         progress: &mut (impl FnMut(&Progress) + Send),
     ) -> Result<()> {
         let source = &self.config.source;
-        let rejected = hand_over::reject(&*self.queue, source, self.clock.now(), batch.parsed.rejections).await?;
+        let origin = self.config.origin(self.clock.now());
+        let rejected = hand_over::reject(&*self.queue, &origin, batch.parsed.rejections).await?;
         so_far.summary.rejected += rejected;
         so_far.summary.read += rejected;
         let mut waiting = batch.parsed.records;

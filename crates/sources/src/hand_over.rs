@@ -1,8 +1,8 @@
 //! Posts into the queue and rejections to the dead letters; a full queue makes the source wait, not lose.
 
 use crate::error::Result;
-use crate::record::Rejection;
-use domain::{Appended, DeadLetter, ErrorKind, PostQueue, Record, SourceId, Timestamp};
+use crate::record::{Origin, Rejection};
+use domain::{Appended, DeadLetter, ErrorKind, PostQueue, Record, SourceId};
 use std::time::Duration;
 
 /// First and longest wait for a queue that is full.
@@ -60,25 +60,21 @@ pub(crate) fn count_all(source: &SourceId, answers: &[Appended]) -> Counts {
 }
 
 /// Sets rejections aside with their reason.
-pub(crate) async fn reject(
-    queue: &dyn PostQueue,
-    source: &SourceId,
-    at: Timestamp,
-    rejections: Vec<Rejection>,
-) -> Result<u64> {
+pub(crate) async fn reject(queue: &dyn PostQueue, origin: &Origin, rejections: Vec<Rejection>) -> Result<u64> {
     if rejections.is_empty() {
         return Ok(0);
     }
     let rejected = rejections.len() as u64;
     let letters = rejections.into_iter().map(|rejection| DeadLetter {
         id: 0,
-        source: source.0.clone(),
+        source: origin.source.0.clone(),
+        platform: origin.platform.clone(),
         reason: rejection.reason,
         payload: rejection.payload,
-        occurred_at: at,
+        occurred_at: origin.received_at,
     });
     queue.dead_letter(letters.collect()).await?;
-    count(source, "rejected", rejected);
+    count(&origin.source, "rejected", rejected);
     Ok(rejected)
 }
 

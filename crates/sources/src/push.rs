@@ -141,11 +141,9 @@ impl PushSource {
             }
         }
         let rejections = call.parsed.rejections;
-        hand_over::reject(&*self.queue, &origin.source, origin.received_at, rejections).await.map_err(|error| {
-            match error {
-                crate::Error::Port(error) => failed(error),
-                other => Error::Queue(other.into()),
-            }
+        hand_over::reject(&*self.queue, origin, rejections).await.map_err(|error| match error {
+            crate::Error::Port(error) => failed(error),
+            other => Error::Queue(other.into()),
         })?;
         Ok(call.outcomes)
     }

@@ -326,7 +326,7 @@ async fn store(
     cursor: &Cursor,
     status: &SharedStatus,
 ) -> domain::Result<()> {
-    hand_over::reject(queue, &origin.source, origin.received_at, parsed.rejections).await?;
+    hand_over::reject(queue, origin, parsed.rejections).await?;
     if parsed.records.is_empty() {
         return Ok(());
     }

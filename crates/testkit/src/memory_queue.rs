@@ -175,6 +175,12 @@ impl PostQueue for MemoryQueue {
     async fn dead_letter(&self, letters: Vec<DeadLetter>) -> Result<()> {
         let mut state = self.state();
         for mut letter in letters {
+            let same = |kept: &DeadLetter| {
+                (&kept.source, &kept.reason, &kept.payload) == (&letter.source, &letter.reason, &letter.payload)
+            };
+            if state.letters.values().any(same) {
+                continue;
+            }
             state.last_letter += 1;
             letter.id = state.last_letter;
             state.letters.insert(letter.id, letter);

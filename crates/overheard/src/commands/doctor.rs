@@ -3,9 +3,8 @@
 use crate::Global;
 use crate::config::{self, Config};
 use crate::house;
-use crate::output::say;
+use crate::output::{self, Format, say};
 use anyhow::Result;
-use clap::ValueEnum;
 use domain::{Analytics, Clock, PostQueue, QueryLimits, SystemClock};
 use serde_json::json;
 use std::path::Path;
@@ -15,13 +14,7 @@ use std::process::ExitCode;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[arg(long, value_enum, default_value = "table")]
-    format: Form,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Form {
-    Table,
-    Jsonl,
+    format: Format,
 }
 
 /// What one check found: fine with a word about it, or wrong with how to mend it.
@@ -57,15 +50,19 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
         }
     }
     let wrong = findings.iter().filter(|(_, finding)| finding.is_err()).count();
-    for (name, finding) in &findings {
-        let (mark, words) = match finding {
-            Ok(words) => ("ok", words),
-            Err(words) => ("mend", words),
-        };
-        match args.format {
-            Form::Table => say(format_args!("{mark:<5} {name:<14} {words}"))?,
-            Form::Jsonl => say(json!({"check": name, "ok": finding.is_ok(), "words": words}))?,
-        }
+    let rows: Vec<[&str; 3]> = findings
+        .iter()
+        .map(|(name, finding)| match finding {
+            Ok(words) => ["ok", name, words],
+            Err(words) => ["mend", name, words],
+        })
+        .collect();
+    if args.format == Format::Table {
+        // Lines, not a table: advice is never cut.
+        rows.iter().try_for_each(|[state, check, words]| say(format_args!("{state:<5} {check:<14} {words}")))?;
+    } else {
+        let rows = rows.into_iter().map(|row| row.map(|cell| json!(cell)).to_vec()).collect();
+        output::print(&output::rows(&["state", "check", "words"], rows), args.format)?;
     }
     Ok(if wrong == 0 { ExitCode::SUCCESS } else { ExitCode::from(3) })
 }

@@ -74,6 +74,8 @@ pub(crate) struct LettersParams {
 pub(crate) struct DeadLetterView {
     id: u64,
     source: String,
+    /// The platform of its posts, where they name none.
+    platform: String,
     /// In words: what is wrong and where.
     reason: String,
     /// What came in, as far as it is text.
@@ -83,8 +85,8 @@ pub(crate) struct DeadLetterView {
 
 impl From<DeadLetter> for DeadLetterView {
     fn from(letter: DeadLetter) -> Self {
-        let DeadLetter { id, source, reason, payload, occurred_at } = letter;
-        Self { id, source, reason, payload, occurred_at }
+        let DeadLetter { id, source, platform, reason, payload, occurred_at } = letter;
+        Self { id, source, platform, reason, payload, occurred_at }
     }
 }
 

@@ -5,7 +5,7 @@ use super::{FileConfig, Format};
 use crate::error::{Error, Result};
 use crate::record::table::{Columns, sniff_delimiter};
 use crate::record::{self, Origin, Parsed, RECORD_MAX_BYTES, Rejection};
-use domain::{Clock, Provenance, Record, Timestamp};
+use domain::{Clock, Record, Timestamp};
 use flate2::bufread::MultiGzDecoder;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -125,12 +125,7 @@ impl<F: FnMut(Batch) -> bool> Batches<'_, F> {
     /// Reads one record into the batch; says whether to go on.
     fn add(&mut self, bytes: usize, read: impl FnOnce(&Origin, &mut Parsed)) -> bool {
         let (config, clock) = (self.config, self.clock);
-        let origin = self.origin.get_or_insert_with(|| Origin {
-            source: config.source.clone(),
-            platform: config.platform.clone(),
-            provenance: Provenance::File,
-            received_at: clock.now(),
-        });
+        let origin = self.origin.get_or_insert_with(|| config.origin(clock.now()));
         read(origin, &mut self.parsed);
         self.bytes += bytes;
         let full =

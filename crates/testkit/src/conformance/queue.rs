@@ -173,6 +173,7 @@ async fn dead_letters_are_kept_newest_first(queue: Arc<dyn PostQueue>) {
     let letter = |reason: &str| DeadLetter {
         id: 0,
         source: "file:bad.jsonl".into(),
+        platform: "reviews".into(),
         reason: reason.into(),
         payload: "{\"id\": 1, …".into(),
         occurred_at: noon(),
@@ -183,7 +184,9 @@ async fn dead_letters_are_kept_newest_first(queue: Arc<dyn PostQueue>) {
     assert_eq!(kept.iter().map(|letter| letter.reason.as_str()).collect::<Vec<_>>(), ["three", "two"]);
     assert_eq!(DeadLetter { id: 0, ..kept[0].clone() }, letter("three"), "whole");
     assert!(kept.iter().all(|letter| letter.id > 0) && kept[0].id != kept[1].id, "with ids of the queue");
-    assert_eq!(queue.depth().await.expect("depth").dead_letters, 3);
+    let again = DeadLetter { occurred_at: noon() + chrono::Duration::hours(1), ..letter("one") };
+    queue.dead_letter(vec![again]).await.expect("dead letter");
+    assert_eq!(queue.depth().await.expect("depth").dead_letters, 3, "the same letter is kept once");
     let taken = queue.remove_dead_letter(kept[0].id).await.expect("remove");
     assert_eq!(taken.as_ref(), Some(&kept[0]));
     assert_eq!(queue.remove_dead_letter(kept[0].id).await.expect("remove"), None, "once");
