@@ -269,9 +269,9 @@ async fn a_later_programs_records_and_files_are_left_alone() {
     assert_eq!(queue.lease(1, MINUTE).await.unwrap_err().kind(), ErrorKind::Stop);
     assert_eq!(queue.depth().await.unwrap().waiting, 1);
     drop(queue);
-    later.execute_batch("PRAGMA user_version = 2").unwrap();
+    later.execute_batch("PRAGMA user_version = 3").unwrap();
     let opened = Embedded::open(&path, Config::default(), clock);
-    assert!(matches!(opened, Err(Error::NewerFormat { found: 2, known: 1, .. })));
+    assert!(matches!(opened, Err(Error::NewerFormat { found: 3, known: 2, .. })));
 }
 
 #[test]
