@@ -7,7 +7,7 @@ use crate::clock::Timestamp;
 use crate::enrichment::Enrichment;
 use crate::error::Result;
 use crate::ids::PostId;
-use crate::place::{Place, PlaceFrom};
+use crate::place::{Coordinates, Place, PlaceFrom};
 use crate::post::{Post, Record};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -202,6 +202,26 @@ pub trait Enricher: Send + Sync {
     fn enrich(&self, posts: &[Post]) -> Vec<Result<Enrichment>>;
     /// Name and version of the model.
     fn model(&self) -> &str;
+}
+
+/// What is known beside a text that names a place.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PlaceHints<'a> {
+    /// Language of the post, ISO 639-1.
+    pub language: Option<&'a str>,
+    /// Country that is likely, ISO 3166-1, two letters.
+    pub country: Option<&'a str>,
+}
+
+/// Finds places by name and by coordinates. Synchronous, as [`Enricher`].
+pub trait Geocoder: Send + Sync {
+    /// These texts will be asked for next: an engine on the network fetches them side by side.
+    fn prepare(&self, _texts: &[&str]) {}
+    /// The places that a text names (a location line, the name of a town), the best first; empty when nothing can be
+    /// known. An error says that the engine can't answer now.
+    fn locate(&self, text: &str, hints: &PlaceHints<'_>) -> Result<Vec<Place>>;
+    /// The place that a point lies in; none far from any town. The coordinates given back are the point's own.
+    fn nearest(&self, point: Coordinates) -> Result<Option<Place>>;
 }
 
 /// Delivers notifications to one channel.

@@ -21,6 +21,7 @@ pub(crate) struct Config {
     pub server: ServerConfig,
     pub queue: QueueConfig,
     pub understand: UnderstandConfig,
+    pub places: PlacesConfig,
     pub lake: LakeConfig,
     pub watch: WatchConfig,
     pub alerts: AlertsConfig,
@@ -49,6 +50,26 @@ pub(crate) struct UnderstandConfig {
     pub threads: usize,
     pub categories: String,
     pub sentiment_model: String,
+}
+
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PlacesConfig {
+    pub engine: PlacesEngine,
+    /// AWS region of the service.
+    pub region: String,
+    /// Environment variable, or file, that holds the API key.
+    pub key_env: String,
+    pub key_file: String,
+    /// Replaces AWS's own address.
+    pub endpoint: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum PlacesEngine {
+    Embedded,
+    AmazonLocation,
 }
 
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
@@ -290,7 +311,7 @@ mod tests {
     #[test]
     fn the_schema_knows_every_section() {
         let schema = Config::schema();
-        for section in ["server", "queue", "understand", "lake", "watch", "alerts", "sources"] {
+        for section in ["server", "queue", "understand", "places", "lake", "watch", "alerts", "sources"] {
             assert!(schema["properties"].get(section).is_some(), "{section}");
         }
     }

@@ -1,9 +1,12 @@
 //! The wiring: opens the rooms as the settings say. Each function opens one; commands take what they need.
 
-use crate::config::{self, Config};
+use crate::config::{self, Config, PlacesEngine};
+use amazon_location::AmazonLocation;
 use anyhow::{Context, Result};
 use domain::topic::TopicMatcher;
-use domain::{Clock, DeadLetter, Post, PostQueue, Provenance, Record, SourceId, StateStore, SystemClock, Topic};
+use domain::{
+    Clock, DeadLetter, Geocoder, Post, PostQueue, Provenance, Record, SourceId, StateStore, SystemClock, Topic,
+};
 use lake::Lake;
 use nlp::categories::CategorySet;
 use pipeline::Understand;
@@ -101,7 +104,25 @@ pub(crate) fn categories(config: &Config) -> Result<Option<CategorySet>> {
 pub(crate) fn understand(config: &Config, topics: Vec<Topic>) -> Result<Arc<Understand>> {
     let matcher = TopicMatcher::new(topics).map_err(|error| anyhow::anyhow!("{error}"))?;
     let gazetteer = Gazetteer::embedded().context("read the gazetteer")?;
-    Ok(Arc::new(Understand::new(Arc::new(language(config)?), gazetteer, matcher)))
+    let stage = Understand::new(Arc::new(language(config)?), gazetteer, matcher);
+    Ok(Arc::new(match geocoder(config)? {
+        Some(geocoder) => stage.with_geocoder(geocoder),
+        None => stage,
+    }))
+}
+
+/// The engine for places, where it is not the embedded one.
+fn geocoder(config: &Config) -> Result<Option<Arc<dyn Geocoder>>> {
+    let places = &config.places;
+    if places.engine == PlacesEngine::Embedded {
+        return Ok(None);
+    }
+    let key = config::secret(&places.key_env, &places.key_file).context("places.engine = \"amazon-location\"")?;
+    let mut settings = amazon_location::Config::new(&places.region, key);
+    if !places.endpoint.is_empty() {
+        settings.endpoint.clone_from(&places.endpoint);
+    }
+    Ok(Some(Arc::new(AmazonLocation::new(&settings)?)))
 }
 
 /// Sends a dead letter through the parser once more; the letter itself is left where it is.

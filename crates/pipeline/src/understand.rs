@@ -3,9 +3,10 @@
 
 use domain::topic::TopicMatcher;
 use domain::{
-    DeadLetter, EnrichedPost, Enricher, Enrichment, EntityKind, Error, Lease, Post, PostId, Record, Result, Timestamp,
+    DeadLetter, EnrichedPost, Enricher, Enrichment, EntityKind, Error, Geocoder, Lease, Post, PostId, Record, Result,
+    Timestamp,
 };
-use places::Gazetteer;
+use places::{Clues, Gazetteer, PostPlaces};
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, RwLock};
@@ -22,12 +23,19 @@ pub struct Understood {
 pub struct Understand {
     enricher: Arc<dyn Enricher>,
     gazetteer: &'static Gazetteer,
+    /// An engine for places that is asked before the gazetteer.
+    geocoder: Option<Arc<dyn Geocoder>>,
     topics: RwLock<Arc<TopicMatcher>>,
 }
 
 impl Understand {
     pub fn new(enricher: Arc<dyn Enricher>, gazetteer: &'static Gazetteer, topics: TopicMatcher) -> Self {
-        Self { enricher, gazetteer, topics: RwLock::new(Arc::new(topics)) }
+        Self { enricher, gazetteer, geocoder: None, topics: RwLock::new(Arc::new(topics)) }
+    }
+
+    /// Asks this engine for places; while it can't answer, the embedded gazetteer does.
+    pub fn with_geocoder(self, geocoder: Arc<dyn Geocoder>) -> Self {
+        Self { geocoder: Some(geocoder), ..self }
     }
 
     /// From now on posts are matched against these topics.
@@ -88,6 +96,15 @@ impl Understand {
 
     /// A panic in the engine costs the post that caused it, not its batch: then each is tried alone.
     fn enrich(&self, posts: &[Post]) -> Vec<Result<Enrichment>> {
+        if let Some(geocoder) = &self.geocoder {
+            geocoder.prepare(
+                &posts
+                    .iter()
+                    .flat_map(|post| [profile(post), post.place_name.as_deref()])
+                    .flatten()
+                    .collect::<Vec<_>>(),
+            );
+        }
         match catch_unwind(AssertUnwindSafe(|| self.enricher.enrich(posts))) {
             Ok(answers) if answers.len() == posts.len() => answers,
             _ => posts.iter().map(|post| self.enrich_alone(post)).collect(),
@@ -101,21 +118,33 @@ impl Understand {
             .unwrap_or_else(|| Err(Error::reject("the language engine failed on this text")))
     }
 
-    fn place_and_match(&self, offset: u64, post: Post, enrichment: Enrichment, now: Timestamp) -> EnrichedPost {
+    /// The places of a post, and why the engine that was to be asked did not find them.
+    fn places(&self, clues: &Clues<'_>) -> (PostPlaces, Option<String>) {
+        let asked = self.geocoder.as_ref().map(|engine| places::of_post(engine.as_ref(), clues));
+        let issue = match asked {
+            Some(Ok(found)) => return (found, None),
+            Some(Err(error)) => Some(format!("places by the embedded gazetteer: {error}")),
+            None => None,
+        };
+        (places::of_post(self.gazetteer, clues).unwrap_or_default(), issue)
+    }
+
+    fn place_and_match(&self, offset: u64, post: Post, mut enrichment: Enrichment, now: Timestamp) -> EnrichedPost {
         let named: Vec<&str> = enrichment
             .entities
             .iter()
             .filter(|entity| entity.kind == EntityKind::Location)
             .map(|entity| entity.text.as_str())
             .collect();
-        let profile = post.author.as_ref().and_then(|author| author.location.as_deref());
-        let found = self.gazetteer.place_of_post(
-            post.coordinates,
-            post.place_name.as_deref(),
-            &named,
-            profile,
-            Some(&enrichment.language.code),
-        );
+        let clues = Clues {
+            geotag: post.coordinates,
+            place_name: post.place_name.as_deref(),
+            entities: &named,
+            profile: profile(&post),
+            language: Some(&enrichment.language.code),
+        };
+        let (found, issue) = self.places(&clues);
+        enrichment.issues.extend(issue);
         let matcher = self.topics.read().unwrap_or_else(|poisoned| poisoned.into_inner()).clone();
         let topics = matcher.matches(&post, Some(&enrichment.language.code));
         EnrichedPost {
@@ -128,4 +157,9 @@ impl Understand {
             enriched_at: now,
         }
     }
+}
+
+/// The author's location line.
+fn profile(post: &Post) -> Option<&str> {
+    post.author.as_ref()?.location.as_deref()
 }

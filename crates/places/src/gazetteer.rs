@@ -6,18 +6,9 @@ use crate::mention::{self, Mention};
 use crate::nearest::nearest;
 use crate::resolve::{Found, resolve};
 use crate::text::{Kind, Words};
-use domain::{Coordinates, Place, PlaceKind};
+use domain::{Coordinates, Geocoder, Place, PlaceHints as Hints, PlaceKind};
 use std::cell::RefCell;
 use std::sync::OnceLock;
-
-/// What is known beside a text.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Hints<'a> {
-    /// Language of the post, ISO 639-1.
-    pub language: Option<&'a str>,
-    /// Country that is likely, ISO 3166-1, two letters.
-    pub country: Option<&'a str>,
-}
 
 /// Finds places by name and by coordinates. Shared freely between threads.
 pub struct Gazetteer {
@@ -121,6 +112,16 @@ impl Gazetteer {
     pub fn nth(&self, number: u32) -> Option<Place> {
         let total = self.index.country_count() + self.index.region_count() + self.index.city_count();
         (number < total).then(|| self.place(Found { place: PlaceId(number), confidence: 1.0 }))
+    }
+}
+
+impl Geocoder for Gazetteer {
+    fn locate(&self, text: &str, hints: &Hints<'_>) -> domain::Result<Vec<Place>> {
+        Ok(Self::locate(self, text, hints))
+    }
+
+    fn nearest(&self, point: Coordinates) -> domain::Result<Option<Place>> {
+        Ok(Self::nearest(self, point))
     }
 }
 

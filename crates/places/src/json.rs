@@ -1,6 +1,7 @@
 //! The answer of `overheard geocode`, one line a text.
 
-use crate::gazetteer::{Gazetteer, Hints};
+use crate::gazetteer::Gazetteer;
+use domain::PlaceHints as Hints;
 use domain::{Place, PlaceKind};
 use serde::Serialize;
 

@@ -19,9 +19,10 @@ mod resolve;
 mod sphere;
 pub mod text;
 
-pub use gazetteer::{Gazetteer, Hints};
+pub use domain::PlaceHints as Hints;
+pub use gazetteer::Gazetteer;
 pub use json::geocode_line;
-pub use post::PostPlaces;
+pub use post::{Clues, PostPlaces, of_post};
 
 use domain::ErrorKind;
 
