@@ -63,27 +63,41 @@ pub fn interval_of(rows: &[(Timestamp, f64)]) -> Option<u32> {
 }
 
 /// Reads `timestamp,value` with a header; times as `2015-02-26 21:42:53`, with `T`, fractions or an offset, UTC unless
-/// said. Errors name the line.
+/// said, or Unix seconds. Errors name the line and say what was expected.
 pub fn read_csv(text: &str) -> Result<Vec<(Timestamp, f64)>, String> {
     let mut rows = Vec::new();
     for (index, line) in text.lines().enumerate() {
         let line = line.trim().trim_start_matches('\u{feff}');
-        if line.is_empty() || (index == 0 && !line.starts_with(|c: char| c.is_ascii_digit())) {
+        let header = index == 0 && !line.trim_start_matches('"').starts_with(|c: char| c.is_ascii_digit());
+        if line.is_empty() || header {
             continue;
         }
-        let mut fields = line.split(',');
-        let (Some(at), Some(value)) = (fields.next(), fields.next()) else {
-            return Err(format!("line {}: timestamp,value expected", index + 1));
-        };
-        let at = parse_time(at).ok_or_else(|| format!("line {}: {at:?} is not a time", index + 1))?;
-        let value = value.trim().parse().map_err(|_| format!("line {}: {value:?} is not a number", index + 1))?;
-        rows.push((at, value));
+        let row = read_row(line).map_err(|error| format!("line {}: {error}", index + 1))?;
+        rows.push(row);
     }
-    Ok(rows)
+    match rows.is_empty() {
+        true => Err("there are no rows; a header timestamp,value and a row per interval are expected".into()),
+        false => Ok(rows),
+    }
+}
+
+fn read_row(line: &str) -> Result<(Timestamp, f64), String> {
+    let mut fields = line.split(',').map(|field| field.trim().trim_matches('"'));
+    let (Some(at), Some(value)) = (fields.next(), fields.next()) else {
+        return Err(format!("two columns, timestamp,value, are expected, separated by a comma: {line:?}"));
+    };
+    let time = parse_time(at).ok_or_else(|| format!("{at:?} is not a time, like 2015-02-26 21:42:53"))?;
+    match value.parse::<f64>() {
+        Ok(count) if count.is_finite() && count >= 0.0 => Ok((time, count)),
+        Ok(_) => Err(format!("{value:?} is not a count: 0 or more is expected")),
+        Err(_) => Err(format!("{value:?} is not a number")),
+    }
 }
 
 fn parse_time(text: &str) -> Option<Timestamp> {
-    let text = text.trim().trim_matches('"');
+    if let Some(seconds) = text.parse::<i64>().ok().filter(|seconds| *seconds > 100_000_000) {
+        return Timestamp::from_timestamp(seconds, 0);
+    }
     if let Ok(at) = chrono::DateTime::parse_from_rfc3339(text) {
         return Some(at.to_utc());
     }

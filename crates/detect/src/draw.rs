@@ -52,7 +52,7 @@ pub fn draw_svg(title: &str, backtest: &Backtest) -> String {
     svg
 }
 
-/// A line of bars, `width` characters wide, with `^` under the onsets, and the incidents in words.
+/// A line of bars, `width` characters wide, with `^` under the onsets.
 pub fn draw_terminal(backtest: &Backtest, width: usize) -> String {
     const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let rows = thinned(&backtest.rows, width.max(10));
@@ -60,19 +60,7 @@ pub fn draw_terminal(backtest: &Backtest, width: usize) -> String {
     let bars: String =
         rows.iter().map(|row| BARS[((row.value.max(0.0) / top).sqrt() * 7.99).clamp(0.0, 7.0) as usize]).collect();
     let marks: String = rows.iter().map(|row| if row.anomaly { '^' } else { ' ' }).collect();
-    let mut text = format!("{bars}\n{}\n", marks.trim_end());
-    for incident in &backtest.incidents {
-        let (onset, severity) = (incident.onset.format("%Y-%m-%d %H:%M"), incident.severity.as_str());
-        let counts = format!("{:.0} against {:.0}", incident.observed, incident.expected);
-        writeln!(
-            text,
-            "{onset}  {severity:<8} {:<7} {counts}  score {:.2}",
-            format!("{:?}", incident.kind).to_lowercase(),
-            incident.score
-        )
-        .unwrap_or_default();
-    }
-    text
+    format!("{bars}\n{}\n", marks.trim_end())
 }
 
 fn scale_top(rows: &[BacktestRow]) -> f64 {

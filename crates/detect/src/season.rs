@@ -98,9 +98,10 @@ impl Season {
             }
             self.last_hour = hour as u16;
         }
-        let day = self.day[hour % HOURS_OF_DAY].factor(priors.day);
         let week = self.week[hour].factor(priors.week);
         self.day[hour % HOURS_OF_DAY].learn(observed * weight, level * week * weight);
+        // The week learns what the day leaves unexplained: both learning the whole of it would overshoot.
+        let day = self.day[hour % HOURS_OF_DAY].factor(priors.day);
         self.week[hour].learn(observed * weight, level * day * weight);
     }
 }

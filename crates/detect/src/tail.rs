@@ -1,6 +1,7 @@
 //! Turns the surprise of a model into a probability that history bears out. Real series are burstier than any fitted
 //! distribution, so the tail is learned: how often the surprise passed a mark, and by how much it then went on, gives an
-//! exponential tail (peaks over threshold) that starts from what the model claims and yields to what was seen.
+//! exponential tail (peaks over threshold) that starts from what the model claims and yields to what was seen. What so
+//! few excesses leave in doubt is part of the answer: the predictive tail is Lomax's, heavier while little was seen.
 //! Relies on the caller for surprise in natural units (`-ln p`).
 
 /// Where the learned tail begins: the model's own one in fifty.
@@ -31,6 +32,7 @@ impl Tail {
         Self { points: learning.prior_points as f32, passed: passed as f32, excess: passed as f32 }
     }
 
+    /// Mean excess over the mark.
     fn scale(&self) -> f64 {
         f64::from(self.excess) / f64::from(self.passed)
     }
@@ -41,8 +43,7 @@ impl Tail {
         if surprise <= MARK {
             return surprise * rate / MARK;
         }
-        let excess = (surprise - MARK) / self.scale();
-        rate + excess
+        rate + f64::from(self.passed) * ((surprise - MARK) / f64::from(self.excess)).ln_1p()
     }
 
     pub(crate) fn learn(&mut self, surprise: f64, learning: &Learning) {
