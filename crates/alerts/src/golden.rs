@@ -1,4 +1,4 @@
-//! Every template against its golden file under `golden/`; `OVERHEARD_GOLDEN=update` writes them, then read the diff.
+//! Every template against its golden file under `golden/`; `make golden` writes them anew, then read the diff.
 
 use crate::notifiers;
 use crate::words::{Template, render, sample};
@@ -21,17 +21,17 @@ fn notification(kind: &str) -> Notification {
 
 fn check(name: &str, text: &str) {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("golden").join(name);
-    if std::env::var("OVERHEARD_GOLDEN").is_ok_and(|mode| mode == "update") {
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::write(&path, text).unwrap();
     }
     let expected = std::fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(text, expected, "{name} differs; OVERHEARD_GOLDEN=update writes it");
+    assert_eq!(text, expected, "{name} differs; `make golden` writes it");
 }
 
 #[test]
 fn every_template_gives_its_golden_text() {
     let link = Some("https://overheard.example/anomalies");
-    for kind in ["opened", "resolved", "test"] {
+    for kind in ["opened", "updated", "resolved", "digest", "test"] {
         let notification = notification(kind);
         check(&format!("{kind}.text.txt"), &render(Template::Text, &notification, link).unwrap());
         check(&format!("{kind}.short.txt"), &render(Template::Short, &notification, link).unwrap());

@@ -13,6 +13,7 @@ mod golden;
 pub mod notifiers;
 mod outbox;
 mod quiet;
+mod rehearsal;
 mod service;
 pub mod words;
 
@@ -24,4 +25,5 @@ pub use evaluate::{Finding, evaluate};
 pub use facts::{Facts, SourceFacts, WindowFacts, windows_needed};
 pub use outbox::{Delivery, Entry, Outbox};
 pub use quiet::QuietHours;
+pub use rehearsal::rehearse;
 pub use service::{Config, Service};

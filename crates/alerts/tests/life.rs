@@ -273,6 +273,24 @@ async fn plain_rules_fire_on_their_facts() {
 }
 
 #[tokio::test]
+async fn a_rehearsal_opens_what_the_rule_would_have_opened_and_tells_nobody() {
+    let window = |mentions| WindowFacts { window_s: 3600, mentions, mentions_before: 10, negative: 0 };
+    let moment = |hour: u32, mentions| {
+        let now = at(NOON) + chrono::TimeDelta::hours(i64::from(hour));
+        (now, vec![Facts { windows: vec![window(mentions)], ..Facts::default() }])
+    };
+    let moments: Vec<_> = (0..24).map(|hour| moment(hour, if matches!(hour, 3 | 4 | 20) { 120 } else { 10 })).collect();
+    let on_many = rule(Condition::Threshold { mentions_min: 100, window_s: 3600 });
+    let alerts = alerts::rehearse(&on_many, Policy::default(), moments.clone()).await.unwrap();
+    let opened: Vec<Timestamp> = alerts.iter().map(|alert| alert.opened_at).collect();
+    assert_eq!(opened, [moments[3].0, moments[20].0], "hours 3 and 4 are one alert, hour 20 another");
+    assert_eq!(alerts[0].resolved_at, Some(moments[7].0));
+    assert!(alerts.iter().all(|alert| alert.notified.is_empty()));
+    let on_more = rule(Condition::Threshold { mentions_min: 121, window_s: 3600 });
+    assert!(alerts::rehearse(&on_more, Policy::default(), moments).await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn the_digest_comes_once_a_day() {
     let house = House::new();
     let seen = facts(vec![anomaly("n1", "late flight", NOON, Severity::Medium)]);

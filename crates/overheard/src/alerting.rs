@@ -3,9 +3,9 @@
 
 use crate::config::{self, ChannelConfig, ChannelKind, Config, RuleConfig};
 use crate::house;
-use alerts::notifiers::{Email, Log, Slack, Smtp, Teams, Webhook};
-use alerts::{AddressPolicy, AlertBook, Facts, Policy, Service, SourceFacts, WindowFacts};
-use anyhow::{Context, Result};
+use alerts::notifiers::{AwsCredentials, Email, Log, Slack, Smtp, Sns, Teams, Webhook};
+use alerts::{AddressPolicy, AlertBook, Digest, Facts, Policy, Service, SourceFacts, WindowFacts};
+use anyhow::{Context, Result, bail};
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use domain::{
@@ -39,7 +39,20 @@ pub(crate) fn outbox(config: &Config, book: &AlertBook, lake: Arc<Lake>) -> Resu
     for channel in &config.alerts.channels {
         notifiers.push(notifier(config, channel).with_context(|| format!("set up the channel {:?}", channel.name))?);
     }
-    Ok(Service::new(alerts::Config::default(), book.clone(), notifiers, house::clock(), Some(lake)))
+    let settings = alerts::Config { digest: digest(config)?, ..alerts::Config::default() };
+    Ok(Service::new(settings, book.clone(), notifiers, house::clock(), Some(lake)))
+}
+
+fn digest(config: &Config) -> Result<Option<Digest>> {
+    let digest = &config.alerts.digest;
+    if digest.channels.is_empty() {
+        return Ok(None);
+    }
+    let at = digest.at.parse().or_else(|_| chrono::NaiveTime::parse_from_str(&digest.at, "%H:%M"));
+    let at = at.with_context(|| format!("alerts.digest.at: {:?} is no time of day, as 08:00", digest.at))?;
+    let zone = config.time_zone.parse();
+    let zone = zone.map_err(|_| anyhow::anyhow!("time_zone: {:?} is no IANA name", config.time_zone))?;
+    Ok(Some(Digest { channels: digest.channels.clone(), at, zone }))
 }
 
 fn notifier(config: &Config, channel: &ChannelConfig) -> Result<Arc<dyn Notifier>> {
@@ -61,14 +74,33 @@ fn notifier(config: &Config, channel: &ChannelConfig) -> Result<Arc<dyn Notifier
             let password = config::secret(&channel.secret_env, "").ok();
             let smtp = Smtp {
                 host: channel.url.clone(),
-                port: None,
-                encryption: "tls".into(),
+                port: channel.port,
+                encryption: channel.encryption.clone(),
                 username: (!channel.username.is_empty()).then(|| channel.username.clone()),
                 password,
                 from: channel.from.clone(),
             };
+            if !["tls", "starttls", "none"].contains(&channel.encryption.as_str()) {
+                bail!("encryption is tls, starttls or none, not {:?}", channel.encryption);
+            }
             Arc::new(Email::new(name, &smtp, &channel.to, link)?)
         }
+        ChannelKind::Sns => {
+            let endpoint = (!channel.url.is_empty()).then_some(channel.url.as_str());
+            Arc::new(Sns::new(name, &channel.topic_arn, endpoint, aws_keys(channel)?, policy, house::clock())?)
+        }
+    })
+}
+
+fn aws_keys(channel: &ChannelConfig) -> Result<AwsCredentials> {
+    let secret_env = match channel.secret_env.as_str() {
+        "" => "AWS_SECRET_ACCESS_KEY",
+        named => named,
+    };
+    Ok(AwsCredentials {
+        access_key_id: config::secret(&channel.access_key_env, "")?.expose_secret().to_owned(),
+        secret_access_key: config::secret(secret_env, "")?,
+        session_token: config::secret("AWS_SESSION_TOKEN", "").ok(),
     })
 }
 
@@ -104,7 +136,10 @@ fn configured(rule: &RuleConfig) -> AlertRule {
     AlertRule {
         name: rule.name.clone(),
         topic: rule.topic.clone(),
-        condition: Condition::Anomaly { severity_min: rule.severity_min },
+        condition: rule
+            .condition
+            .clone()
+            .unwrap_or(Condition::Anomaly { severity_min: rule.severity_min.unwrap_or(Severity::Medium) }),
         channels: rule.channels.clone(),
         cooldown_s: rule.cooldown_s,
         quiet_hours: rule.quiet_hours.clone(),
@@ -151,7 +186,10 @@ impl Judge {
             let entry = facts.entry(rule.topic.clone()).or_insert_with(|| of_topic(&rule.topic));
             match &rule.condition {
                 Condition::FirstMention { phrase } => {
-                    entry.first_mentions.extend(self.first_mention(rule.topic.as_deref(), phrase, now).await?);
+                    // Only news: what was first said more than a day ago is history brought in.
+                    let first = first_mention(self.lake.as_ref(), rule.topic.as_deref(), phrase).await?;
+                    let first = first.filter(|at| now - *at < HISTORY);
+                    entry.first_mentions.extend(first.map(|at| (phrase.clone(), at)));
                 }
                 Condition::Silence { source, .. } => entry.sources.extend(self.sign_of_life(source).await?),
                 _ => {}
@@ -187,24 +225,6 @@ impl Judge {
         Ok(WindowFacts { window_s, mentions: number(0), mentions_before: number(1), negative: number(2) })
     }
 
-    /// The first mention of a phrase ever, when it happened within the last day.
-    async fn first_mention(
-        &self,
-        topic: Option<&str>,
-        phrase: &str,
-        now: Timestamp,
-    ) -> domain::Result<Option<(String, Timestamp)>> {
-        let words = phrase.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-        let sql = format!(
-            "SELECT min(occurred_at) FROM sentiment WHERE text ILIKE {} AND {}",
-            literal(&format!("%{words}%")),
-            of_series(&series(topic)),
-        );
-        let row = self.first_row(&sql).await?;
-        let first = row.first().and_then(serde_json::Value::as_str).map(pipeline::moment).transpose()?;
-        Ok(first.filter(|at| now - *at < HISTORY).map(|at| (phrase.to_owned(), at)))
-    }
-
     async fn sign_of_life(&self, source: &str) -> domain::Result<Option<SourceFacts>> {
         let sql = format!("SELECT max(received_at) FROM raw WHERE source = {}", literal(source));
         let row = self.first_row(&sql).await?;
@@ -215,6 +235,23 @@ impl Judge {
     async fn first_row(&self, sql: &str) -> domain::Result<Vec<serde_json::Value>> {
         Ok(self.lake.query(sql, QueryLimits::default()).await?.rows.into_iter().next().unwrap_or_default())
     }
+}
+
+/// The first mention of a phrase ever.
+pub(crate) async fn first_mention(
+    lake: &dyn Analytics,
+    topic: Option<&str>,
+    phrase: &str,
+) -> domain::Result<Option<Timestamp>> {
+    let words = phrase.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+    let sql = format!(
+        "SELECT min(occurred_at) FROM sentiment WHERE text ILIKE {} AND {}",
+        literal(&format!("%{words}%")),
+        of_series(&series(topic)),
+    );
+    let rows = lake.query(&sql, QueryLimits::default()).await?.rows;
+    let first = rows.first().and_then(|row| row.first()?.as_str());
+    first.map(pipeline::moment).transpose()
 }
 
 fn series(topic: Option<&str>) -> SeriesKey {

@@ -91,6 +91,7 @@ pub(crate) struct WatchConfig {
 #[serde(deny_unknown_fields)]
 pub(crate) struct AlertsConfig {
     pub allow_internal: bool,
+    pub digest: DigestConfig,
     #[serde(default)]
     pub channels: Vec<ChannelConfig>,
     #[serde(default)]
@@ -104,6 +105,7 @@ pub(crate) enum ChannelKind {
     Slack,
     Teams,
     Email,
+    Sns,
 }
 
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
@@ -117,9 +119,22 @@ pub(crate) struct ChannelConfig {
     /// Environment variable that holds the address.
     #[serde(default)]
     pub url_env: String,
-    /// Webhook: environment variable that holds the signing key. Email: the SMTP password.
+    /// Environment variable that holds the secret. Webhook: the signing key. Email: the SMTP password. SNS: the secret
+    /// access key [default: AWS_SECRET_ACCESS_KEY].
     #[serde(default)]
     pub secret_env: String,
+    /// SNS: name of the topic; its region is read from it.
+    #[serde(default)]
+    pub topic_arn: String,
+    /// SNS: environment variable that holds the access key's id.
+    #[serde(default = "aws_access_key_id")]
+    pub access_key_env: String,
+    /// Email: `tls` (from the first byte), `starttls`, or `none` (a server on this machine).
+    #[serde(default = "tls")]
+    pub encryption: String,
+    /// Email; none: the usual port of the encryption.
+    #[serde(default)]
+    pub port: Option<u16>,
     /// Email only.
     #[serde(default)]
     pub username: String,
@@ -135,9 +150,15 @@ pub(crate) struct RuleConfig {
     pub name: String,
     #[serde(default)]
     pub topic: Option<String>,
-    /// `low`, `medium`, `high` or `critical`.
-    #[schemars(with = "String")]
-    pub severity_min: domain::Severity,
+    /// Fires on an anomaly of at least this severity: `low`, `medium`, `high` or `critical`.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub severity_min: Option<domain::Severity>,
+    /// Any other condition, in place of `severity_min`: `{ when = "threshold", mentions_min = 100, window_s = 3600 }`;
+    /// also `change`, `negative_share`, `first_mention` and `silence`.
+    #[serde(default)]
+    #[schemars(with = "Option<serde_json::Value>")]
+    pub condition: Option<domain::Condition>,
     pub channels: Vec<String>,
     #[serde(default = "an_hour")]
     pub cooldown_s: u64,
@@ -147,6 +168,25 @@ pub(crate) struct RuleConfig {
 
 fn an_hour() -> u64 {
     3600
+}
+
+fn tls() -> String {
+    "tls".into()
+}
+
+fn aws_access_key_id() -> String {
+    "AWS_ACCESS_KEY_ID".into()
+}
+
+/// One message a day with the alerts of the day before.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DigestConfig {
+    /// Channels that get it; none: no digest.
+    #[serde(default)]
+    pub channels: Vec<String>,
+    /// Time of day by the clock of `time_zone`, `08:00`.
+    pub at: String,
 }
 
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
@@ -215,19 +255,38 @@ impl Config {
         if !(self.watch.false_alarms_per_week > 0.0) {
             bail!("watch.false_alarms_per_week must be more than 0; a small one, like 0.1, alarms seldom");
         }
-        for rule in &self.alerts.rules {
-            for channel in &rule.channels {
-                if !self.alerts.channels.iter().any(|known| &known.name == channel) && channel != "log" {
-                    bail!("alerts.rules: rule {:?} names the channel {channel:?}, which is not configured", rule.name);
-                }
-            }
-        }
-        Ok(())
+        self.alerts.check()
     }
 
     /// The configuration's JSON Schema.
     pub(crate) fn schema() -> serde_json::Value {
         schemars::schema_for!(Self).to_value()
+    }
+}
+
+impl AlertsConfig {
+    fn check(&self) -> Result<()> {
+        let unknown = |named: &[String]| {
+            let known = |channel: &&String| {
+                channel.as_str() == "log" || self.channels.iter().any(|known| &known.name == *channel)
+            };
+            named.iter().find(|channel| !known(channel)).cloned()
+        };
+        if let Some(channel) = unknown(&self.digest.channels) {
+            bail!("alerts.digest.channels names {channel:?}, which is not configured");
+        }
+        for RuleConfig { name, channels, severity_min, condition, quiet_hours, .. } in &self.rules {
+            if let Some(channel) = unknown(channels) {
+                bail!("alerts.rules: rule {name:?} names the channel {channel:?}, which is not configured");
+            }
+            if severity_min.is_some() == condition.is_some() {
+                bail!("alerts.rules: rule {name:?} needs either severity_min or a condition");
+            }
+            if let Some(hours) = quiet_hours {
+                hours.parse::<alerts::QuietHours>().with_context(|| format!("alerts.rules: rule {name:?}"))?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -11,6 +11,7 @@ mod house;
 mod hub;
 mod operations;
 mod output;
+mod rehearsal;
 mod supervisor;
 
 use clap::{Parser, Subcommand};

@@ -2,10 +2,11 @@
 
 use crate::config::Config;
 use crate::house;
+use crate::rehearsal;
 use async_trait::async_trait;
 use axum::body::Bytes;
 use chrono::TimeDelta;
-use domain::{Alert, Analytics, DeadLetter, EnrichedPost, QueryLimits, Result, SourceId, Timestamp};
+use domain::{Alert, AlertRule, Analytics, DeadLetter, EnrichedPost, QueryLimits, Result, SourceId, Timestamp};
 use lake::Lake;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use pipeline::Committed;
@@ -236,6 +237,10 @@ impl Operations for House {
 
     async fn silence(&self, alert_id: &str, until: Timestamp, _who: &str) -> Result<Option<Alert>> {
         self.book.silence(alert_id, until, house::clock().now()).await
+    }
+
+    async fn back_test(&self, rule: &AlertRule, from: Timestamp, to: Timestamp) -> Result<Vec<Alert>> {
+        rehearsal::back_test(self.lake.as_ref(), rule, from, to).await
     }
 
     async fn push(&self, source: &str, content_type: Option<&str>, body: Bytes) -> Result<Vec<PushOutcome>, PushError> {

@@ -107,6 +107,11 @@ fn authorization(keys: &AwsCredentials, region: &str, service: &str, host: &str,
         "POST\n/\n\ncontent-type:{CONTENT_TYPE}\nhost:{host}\nx-amz-date:{date}\n{token_line}\n{signed}\n{}",
         hex(&Sha256::digest(body))
     );
+    signed_by(keys, region, service, date, &signed, &canonical)
+}
+
+/// Signs a canonical request: its digest under a key derived from day, region and service.
+fn signed_by(keys: &AwsCredentials, region: &str, service: &str, date: &str, signed: &str, canonical: &str) -> String {
     let day = date.get(..8).unwrap_or_default();
     let scope = format!("{day}/{region}/{service}/aws4_request");
     let text = format!("AWS4-HMAC-SHA256\n{date}\n{scope}\n{}", hex(&Sha256::digest(canonical)));
@@ -135,5 +140,33 @@ impl Notifier for Sns {
 
     async fn notify(&self, notification: &Notification) -> Result<()> {
         deliver(self.request(notification, self.clock.now())?).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The worked example of AWS's manual: listing the users of an account.
+    #[test]
+    fn the_published_example_gets_its_published_signature() {
+        let keys = AwsCredentials {
+            access_key_id: "AKIDEXAMPLE".into(),
+            secret_access_key: "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY".into(),
+            session_token: None,
+        };
+        let signed = "content-type;host;x-amz-date";
+        let canonical = format!(
+            "GET\n/\nAction=ListUsers&Version=2010-05-08\ncontent-type:{CONTENT_TYPE}\nhost:iam.amazonaws.com\n\
+             x-amz-date:20150830T123600Z\n\n{signed}\n{}",
+            hex(&Sha256::digest(""))
+        );
+        let header = signed_by(&keys, "us-east-1", "iam", "20150830T123600Z", signed, &canonical);
+        assert_eq!(
+            header,
+            "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/iam/aws4_request, \
+             SignedHeaders=content-type;host;x-amz-date, \
+             Signature=5d672d79c15b13162d9279b0855cfba6789a8edb4c82c400e06b5924a6f2b5d7"
+        );
     }
 }

@@ -40,20 +40,23 @@ pub(crate) struct Args {
     /// Draw it as an SVG picture.
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
-    /// False alarms a week that you can live with.
+    /// False alarms a week that you can live with, over all series together.
     #[arg(long)]
     false_alarms_per_week: Option<f64>,
+    /// Series that share these false alarms [default: 100 for a file; as many as there are for the lake].
+    #[arg(long)]
+    series_watched: Option<u32>,
 }
 
 pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
     let config = Config::load(global.config.as_deref(), global.data.as_deref())?;
     let asked = args.interval.as_deref().map(seconds).transpose()?;
-    let (name, rows, interval_s) = match &args.series {
+    let (name, rows, interval_s, watched) = match &args.series {
         Some(file) => {
             let text = std::fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
             let rows = detect::read_csv(&text).map_err(|error| anyhow::anyhow!("{}: {error}", file.display()))?;
             let interval_s = asked.or_else(|| detect::interval_of(&rows)).context("two rows or more are needed")?;
-            (file.display().to_string(), rows, interval_s)
+            (file.display().to_string(), rows, interval_s, detect::Config::default().series)
         }
         None => {
             let interval_s = asked.unwrap_or(3600);
@@ -61,13 +64,19 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
                 topic: args.topic.clone().unwrap_or_else(|| counts::EVERYTHING.into()),
                 category: args.category.clone(),
             };
-            let rows = from_lake(&config, &args, &key, interval_s).await?;
-            (key.topic, rows, interval_s)
+            let (rows, watched) = from_lake(&config, &args, &key, interval_s).await?;
+            (key.topic, rows, interval_s, watched)
         }
     };
     let per_week = args.false_alarms_per_week.unwrap_or(config.watch.false_alarms_per_week);
-    let settings =
-        detect::Config { false_alarms: FalseAlarms { per_week }, series: 1, ..detect::Config::every(interval_s) };
+    if !(per_week > 0.0) {
+        bail!("--false-alarms-per-week must be more than 0");
+    }
+    let settings = detect::Config {
+        false_alarms: FalseAlarms { per_week },
+        series: args.series_watched.unwrap_or(watched),
+        ..detect::Config::every(interval_s)
+    };
     let result = detect::backtest(settings, rows);
     if let Some(file) = &args.scores {
         std::fs::write(file, detect::write_csv(&result)).with_context(|| format!("write {}", file.display()))?;
@@ -78,7 +87,13 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
     tell(&name, &result)
 }
 
-async fn from_lake(config: &Config, args: &Args, key: &SeriesKey, interval_s: u32) -> Result<Vec<(Timestamp, f64)>> {
+/// The lake's counts of a series, and how many series the lake holds.
+async fn from_lake(
+    config: &Config,
+    args: &Args,
+    key: &SeriesKey,
+    interval_s: u32,
+) -> Result<(Vec<(Timestamp, f64)>, u32)> {
     let lake = house::open_lake_read_only(config).await?;
     let since = moment(args.since.as_deref().unwrap_or_default())?;
     let (first, last) = counts::span(lake.as_ref()).await?.context("the lake is empty")?;
@@ -86,16 +101,18 @@ async fn from_lake(config: &Config, args: &Args, key: &SeriesKey, interval_s: u3
     let floor = |at: Timestamp| Timestamp::from_timestamp(at.timestamp().div_euclid(step) * step, 0).unwrap_or(at);
     let (from, to) = (floor(since.max(first)), floor(last.min(SystemClock.now())));
     let counted = counts::counts(lake.as_ref(), Stretch { from, to }, interval_s).await?;
+    let watched = counted.iter().map(|count| &count.key).collect::<std::collections::BTreeSet<_>>().len();
     let mut known: std::collections::HashMap<Timestamp, f64> =
         counted.into_iter().filter(|count| &count.key == key).map(|count| (count.at, count.mentions)).collect();
     if known.is_empty() {
         bail!("no mention of {:?} since {since}; `overheard topics list` shows the topics", key.topic);
     }
     let intervals = (to - from).num_seconds() / step;
-    Ok((0..intervals)
+    let rows = (0..intervals)
         .map(|index| from + chrono::Duration::seconds(index * step))
         .map(|at| (at, known.remove(&at).unwrap_or(0.0)))
-        .collect())
+        .collect();
+    Ok((rows, u32::try_from(watched).unwrap_or(u32::MAX)))
 }
 
 fn tell(name: &str, result: &Backtest) -> Result<ExitCode> {

@@ -11,7 +11,8 @@ use serde_json::Value;
 const BASELINE: Duration = Duration::days(7);
 /// Values of one dimension that are looked at, most frequent first.
 const VALUES_MAX: usize = 200;
-/// Posts of which the examples are chosen.
+/// Posts of which the examples are chosen: a sample over the whole incident, the same at every look (by the last digits of
+/// their ids, which are as good as random).
 const POSTS_MAX: usize = 400;
 
 /// Asks the lake about the posts of a series in a stretch. `expected`: what the detector expected over it.
@@ -28,6 +29,8 @@ pub(super) async fn gather(
         ("category", "category"),
         ("language", "language"),
         ("country", "country"),
+        ("place", "place"),
+        ("sentiment", "sentiment"),
         ("platform", "platform"),
         ("author", "author"),
     ] {
@@ -113,7 +116,7 @@ async fn values(
 async fn posts(analytics: &dyn Analytics, condition: &str) -> Result<Vec<PostInWindow>> {
     let sql = format!(
         "SELECT post_id, text, url, author, sentiment, fingerprint, repost_of, reach FROM sentiment WHERE {condition} \
-         ORDER BY occurred_at, post_id LIMIT {POSTS_MAX}"
+         ORDER BY reverse(post_id) LIMIT {POSTS_MAX}"
     );
     let rows = counts::ask(analytics, &sql).await?;
     let read = |row: Vec<Value>| {
