@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PORT ?= 8480
 DATA ?= overheard-data
 
-.PHONY: help setup setup-test web build demo dev fmt lint test unit e2e golden bench x-simulator clean-demo
+.PHONY: help setup setup-test web build demo dev fmt lint test unit e2e golden bench eval x-simulator clean-demo
 
 help: ## Say what can be done here
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -52,6 +52,10 @@ golden: ## Write the golden files anew; read the diff
 
 bench: build ## Speed of language, queue and lake
 	bench/run.sh
+
+eval: ## Quality of the language model on the labelled sets of OVERHEARD_DATA (../shared/data), and of OVERHEARD_TEST
+	cargo build -q -p overheard -p nlp --example eval
+	$${CARGO_TARGET_DIR:-target}/debug/examples/eval $(MODEL)
 
 x-simulator: ## A stand-in for X's API on this machine, to see the real connector work
 	cargo run -q -p testkit --bin x-simulator -- --help

@@ -10,6 +10,8 @@ use std::ops::Range;
 #[derive(Debug, Clone)]
 pub(crate) struct Tagger {
     tags: Vec<Tag>,
+    /// Kinds as the model names them, by group.
+    groups: Vec<String>,
     temperature: f32,
     o_bias: f32,
 }
@@ -63,11 +65,22 @@ impl Tagger {
         let mut groups: Vec<String> = Vec::new();
         let tags: Vec<Tag> = head.labels.iter().map(|label| tag(label, head, &mut groups)).collect();
         let useful = tags.iter().any(|tag| tag.kind().is_some()) && tags.contains(&Tag::Outside);
-        useful.then(|| Self { tags, temperature: head.temperature, o_bias: head.o_bias })
+        useful.then(|| Self { tags, groups, temperature: head.temperature, o_bias: head.o_bias })
     }
 
     /// The entities of a text, in order, none inside another. `logits`: [pieces, labels].
     pub(crate) fn entities(&self, original: &str, clean: &CleanText, tokens: &Tokens, logits: &[f32]) -> Vec<Entity> {
+        self.named(original, clean, tokens, logits).into_iter().map(|(_, entity)| entity).collect()
+    }
+
+    /// The same, each with its kind as the model names it.
+    pub(crate) fn named(
+        &self,
+        original: &str,
+        clean: &CleanText,
+        tokens: &Tokens,
+        logits: &[f32],
+    ) -> Vec<(&str, Entity)> {
         let words = words(&clean.text, tokens);
         let rows: Vec<&[f32]> = words.iter().filter_map(|word| self.row(logits, word.piece)).collect();
         if rows.len() != words.len() {
@@ -128,7 +141,14 @@ impl Tagger {
         }
     }
 
-    fn collect(&self, original: &str, clean: &CleanText, words: &[Word], rows: &[&[f32]], path: &[Tag]) -> Vec<Entity> {
+    fn collect(
+        &self,
+        original: &str,
+        clean: &CleanText,
+        words: &[Word],
+        rows: &[&[f32]],
+        path: &[Tag],
+    ) -> Vec<(&str, Entity)> {
         let mut found = Vec::new();
         let mut i = 0;
         while i < path.len() {
@@ -146,7 +166,8 @@ impl Tagger {
             if range.start < range.end && !text.trim().is_empty() {
                 let sum: f32 = rows[begin..=last].iter().map(|row| self.confidence(row, kind)).sum();
                 let confidence = sum / (last - begin + 1) as f32;
-                found.push(Entity { text: text.to_owned(), kind, confidence, begin: range.start, end: range.end });
+                let entity = Entity { text: text.to_owned(), kind, confidence, begin: range.start, end: range.end };
+                found.push((self.groups[group].as_str(), entity));
             }
         }
         found

@@ -184,6 +184,24 @@ impl Understanding {
         answers.into_iter().map(|answer| answer.unwrap_or_else(|| Err(failed()))).collect()
     }
 
+    /// The entities that the shipped model finds, each with its kind as the model names it: finer than the product's
+    /// kinds where it was trained on more. For evaluation; [`Self::read`] adds those found by rule.
+    pub fn named(&self, texts: &[&str]) -> Vec<Result<Vec<(String, Entity)>>> {
+        let Some((shipped, (head, tagger))) = self.shipped.as_ref().and_then(|s| Some((s, s.entities.as_ref()?))) else {
+            return texts.iter().map(|_| Ok(Vec::new())).collect();
+        };
+        let prepared: Vec<Prepared> = texts.iter().map(|text| self.prepare(text)).collect();
+        let inputs: Vec<&str> = prepared.iter().map(|p| p.social.text.as_str()).collect();
+        let readings = shipped.encoder.read(&inputs).into_iter().zip(texts).zip(&prepared);
+        let answer = |((reading, text), prepared): ((Result<Reading>, &&str), &Prepared)| {
+            let reading = reading?;
+            let found = tagger.named(text, &prepared.social, &reading.tokens, &reading.logits[*head]);
+            let sure = found.into_iter().filter(|(_, entity)| entity.confidence >= self.config.entity_confidence_min);
+            Ok(sure.map(|(name, entity)| (name.to_owned(), entity)).collect())
+        };
+        readings.map(answer).collect()
+    }
+
     fn each<T: Send>(&self, count: usize, work: impl Fn(usize) -> T + Sync) -> Vec<Option<T>> {
         crate::encoder::map_threads(self.config.threads, count, 16, work)
     }
