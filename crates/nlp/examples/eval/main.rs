@@ -20,15 +20,8 @@ use std::time::Instant;
 
 const EXTRA_TEXTS: [&str; 4] =
     ["thai_wisesight", "indonesian_smsa", "indonesian_nusax", "portuguese_mozambique_afrisenti"];
-const EXTRA_WORDS: [&str; 7] = [
-    "tweebank_ner",
-    "uner_portuguese",
-    "uner_danish",
-    "uner_swedish",
-    "uner_croatian",
-    "uner_slovak",
-    "uner_chinese",
-];
+const EXTRA_WORDS: [&str; 7] =
+    ["tweebank_ner", "uner_portuguese", "uner_danish", "uner_swedish", "uner_croatian", "uner_slovak", "uner_chinese"];
 /// The extra sets have no split of their own: training leaves out every 20th text, of which every 4th is judged here.
 const EXTRA_STEP: usize = 80;
 const EMOTIONS: [&str; 4] = ["anger", "joy", "optimism", "sadness"];
@@ -43,11 +36,8 @@ fn main() -> Done {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let model = std::env::args_os().nth(1).map_or_else(|| root.join("models/overheard-small"), PathBuf::from);
     let data = std::env::var_os("OVERHEARD_DATA").map_or_else(|| root.join("../shared/data"), PathBuf::from);
-    let config = Config {
-        model_dir: Some(model),
-        language_model: Some(root.join("models/lid.176.ftz")),
-        ..Config::default()
-    };
+    let config =
+        Config { model_dir: Some(model), language_model: Some(root.join("models/lid.176.ftz")), ..Config::default() };
     let understanding = Understanding::load(&config)?;
     judge(&understanding, &data, "val", "dev")?;
     match std::env::var_os("OVERHEARD_TEST") {
@@ -61,7 +51,11 @@ fn judge(understanding: &Understanding, data: &Path, split: &str, word_split: &s
     let began = Instant::now();
     let mut table = Table::default();
     let posts = texts(understanding, data, split, &mut table)? + words(understanding, data, word_split, &mut table)?;
-    println!("\n{} on {split}: {posts} posts in {:.0} s\n", understanding_name(understanding), began.elapsed().as_secs_f32());
+    println!(
+        "\n{} on {split}: {posts} posts in {:.0} s\n",
+        understanding_name(understanding),
+        began.elapsed().as_secs_f32()
+    );
     println!("| figure | ours | published (test) |\n|---|---|---|");
     for (figure, ours, published) in &table.0 {
         println!("| {figure} | {ours} | {published} |");

@@ -70,7 +70,7 @@ impl Tagger {
 
     /// The entities of a text, in order, none inside another. `logits`: [pieces, labels].
     pub(crate) fn entities(&self, original: &str, clean: &CleanText, tokens: &Tokens, logits: &[f32]) -> Vec<Entity> {
-        self.named(original, clean, tokens, logits).into_iter().map(|(_, entity)| entity).collect()
+        self.named(original, clean, tokens, logits).into_iter().filter_map(|(_, entity)| without_at(entity)).collect()
     }
 
     /// The same, each with its kind as the model names it.
@@ -180,6 +180,16 @@ impl Tagger {
     }
 }
 
+/// Treebanks write `@ name` and call both names; people write `dinner @ Luigi's`.
+fn without_at(mut entity: Entity) -> Option<Entity> {
+    if let Some(rest) = entity.text.strip_prefix('@') {
+        let name = rest.trim_start();
+        entity.begin += 1 + rest[..rest.len() - name.len()].chars().count() as u32;
+        entity.text = name.to_owned();
+    }
+    (!entity.text.is_empty()).then_some(entity)
+}
+
 fn continues(tag: Tag, group: usize) -> bool {
     matches!(tag, Tag::Inside { group: g, .. } | Tag::Bare { group: g, .. } if g == group)
 }
@@ -279,7 +289,7 @@ fn by_piece(text: &str, bytes: Range<usize>, tokens: &Tokens, piece: &mut usize,
 
 fn nameable(text: &str, bytes: &Range<usize>) -> bool {
     let word = &text[bytes.clone()];
-    word.chars().any(|c| is_word(c) && !is_mark(c)) && !matches!(word, "http" | "@user" | "'s" | "’s")
+    word == "@" || word.chars().any(|c| is_word(c) && !is_mark(c)) && !matches!(word, "http" | "@user" | "'s" | "’s")
 }
 
 /// Cuts at white space, then punctuation off both ends of a word, character by character, and a possessive. `U.S.`,
@@ -406,6 +416,15 @@ mod tests {
         let logits = [0.0, 5.0, 0.0, 5.0, 0.0, 0.0];
         let found = run(&labels, "AT&amp;T  stinks", &logits);
         assert_eq!(found, [("AT&amp;T".to_owned(), EntityKind::Organisation)]);
+    }
+
+    #[test]
+    fn an_at_sign_is_no_name_and_no_part_of_one() {
+        let labels = ["O", "B-person", "I-person"];
+        let apart = [0.0, 5.0, 0.0, 0.0, 5.0, 0.0];
+        assert_eq!(run(&labels, "@ Luigi", &apart), [("Luigi".to_owned(), EntityKind::Person)]);
+        let together = [0.0, 5.0, 0.0, 0.0, 0.0, 5.0];
+        assert_eq!(run(&labels, "@ Luigi", &together), [("Luigi".to_owned(), EntityKind::Person)]);
     }
 
     #[test]

@@ -35,7 +35,8 @@ pub struct Config {
     pub categories: Option<CategorySet>,
     /// A category of [`Self::category_model`] below this becomes `other`, 0 to 1.
     pub category_confidence_min: f32,
-    /// Entities of the model below this are left out, 0 to 1.
+    /// Entities of the model below this are left out, 0 to 1. The decoder has chosen already, so this is for those that
+    /// it was forced to guess.
     pub entity_confidence_min: f32,
     /// Key phrases of a post at most.
     pub key_phrases_max: usize,
@@ -60,7 +61,7 @@ impl Default for Config {
             category_model: None,
             categories: None,
             category_confidence_min: 0.4,
-            entity_confidence_min: 0.4,
+            entity_confidence_min: 0.2,
             key_phrases_max: KeyPhrases::default().phrases_max,
             threads,
             token_budget,
@@ -187,7 +188,8 @@ impl Understanding {
     /// The entities that the shipped model finds, each with its kind as the model names it: finer than the product's
     /// kinds where it was trained on more. For evaluation; [`Self::read`] adds those found by rule.
     pub fn named(&self, texts: &[&str]) -> Vec<Result<Vec<(String, Entity)>>> {
-        let Some((shipped, (head, tagger))) = self.shipped.as_ref().and_then(|s| Some((s, s.entities.as_ref()?))) else {
+        let Some((shipped, (head, tagger))) = self.shipped.as_ref().and_then(|s| Some((s, s.entities.as_ref()?)))
+        else {
             return texts.iter().map(|_| Ok(Vec::new())).collect();
         };
         let prepared: Vec<Prepared> = texts.iter().map(|text| self.prepare(text)).collect();
