@@ -4,6 +4,7 @@
 pub mod alert;
 pub mod anomaly;
 pub mod clock;
+pub mod counts;
 pub mod enrichment;
 pub mod error;
 pub mod ids;
@@ -15,6 +16,7 @@ pub mod topic;
 pub use alert::{Alert, AlertRule, AlertState, Condition, Notification};
 pub use anomaly::{Anomaly, Driver, ExamplePost, Severity};
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
+pub use counts::{Dimension, Question, Selection};
 pub use enrichment::{
     Category, EmotionScore, Enrichment, Entity, EntityKind, KeyPhrase, Language, Sentiment, SentimentLabel,
 };

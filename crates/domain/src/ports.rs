@@ -4,6 +4,7 @@
 use crate::alert::{Alert, Notification};
 use crate::anomaly::Anomaly;
 use crate::clock::Timestamp;
+use crate::counts::{Question, Selection};
 use crate::enrichment::Enrichment;
 use crate::error::Result;
 use crate::ids::PostId;
@@ -191,6 +192,10 @@ pub struct Column {
 #[async_trait]
 pub trait Analytics: Send + Sync {
     async fn query(&self, sql: &str, limits: QueryLimits) -> Result<Rows>;
+    /// Counts posts without SQL, as of now; `None`: what it needs isn't held in memory, ask in SQL.
+    async fn count(&self, _: &Selection, _: Question) -> Result<Option<Rows>> {
+        Ok(None)
+    }
     /// Grows with every commit: a key for caches.
     fn version(&self) -> u64;
 }

@@ -1,5 +1,6 @@
 //! The lake as a whole: its tables, its limits, who may write.
 
+use crate::counts::Counts;
 use crate::error::{Error, Result};
 use crate::query::Engine;
 use crate::schema::TableName;
@@ -33,6 +34,8 @@ pub struct Config {
     pub query_spill_bytes: u64,
     /// Largest answer of one query, in bytes of its values.
     pub answer_bytes_max: usize,
+    /// Memory for the columns that posts are counted by, in bytes: the newest days that fit are held; 0: none.
+    pub counts_bytes_max: usize,
     /// How old a query's view of other processes' commits may be.
     pub refresh: Duration,
 }
@@ -50,6 +53,7 @@ impl Default for Config {
             query_memory_bytes: 256 << 20,
             query_spill_bytes: 4 << 30,
             answer_bytes_max: 64 << 20,
+            counts_bytes_max: 1 << 30,
             refresh: Duration::from_secs(2),
         }
     }
@@ -62,6 +66,7 @@ pub struct Lake {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) tables: Arc<[Table; 6]>,
     pub(crate) engine: Engine,
+    pub(crate) counts: Arc<Counts>,
     /// Batches are committed one after the other; a rewrite stands in the same line.
     pub(crate) writing: Mutex<()>,
     /// When the vacuum ran last; also keeps two maintenances apart.
@@ -95,7 +100,9 @@ impl Lake {
         let tables: [Table; 6] = tables.try_into().map_err(|_| Error::Closing)?;
         let engine = Engine::new(&root, &config)?;
         let (writing, maintaining) = (Mutex::new(()), Mutex::new(None));
-        Ok(Self { root, config, clock, tables: Arc::new(tables), engine, writing, maintaining, read_only })
+        let tables = Arc::new(tables);
+        let counts = Counts::new(&root, Arc::clone(&tables), config.counts_bytes_max);
+        Ok(Self { root, config, clock, tables, engine, counts, writing, maintaining, read_only })
     }
 
     /// Where it lies.

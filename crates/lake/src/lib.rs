@@ -18,6 +18,7 @@
 
 mod commit;
 mod compaction;
+mod counts;
 mod error;
 mod files;
 mod lake;

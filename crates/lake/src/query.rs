@@ -16,7 +16,7 @@ use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::{DFParser, Statement};
 use datafusion::sql::sqlparser::ast;
-use domain::{Analytics, Column, QueryLimits, Result, Rows};
+use domain::{Analytics, Column, QueryLimits, Question, Result, Rows, Selection};
 use futures::StreamExt as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -76,6 +76,10 @@ impl Analytics for Lake {
         }
     }
 
+    async fn count(&self, selection: &Selection, question: Question) -> Result<Option<Rows>> {
+        Ok(self.count_held(selection, question).await?)
+    }
+
     fn version(&self) -> u64 {
         self.tables.iter().map(crate::table::Table::version).sum()
     }
@@ -113,7 +117,7 @@ impl Lake {
     }
 
     /// Takes in other processes' commits: a reader always, the writer (who knows his own) now and then.
-    async fn refresh_when_due(&self) -> Result<(), Error> {
+    pub(crate) async fn refresh_when_due(&self) -> Result<(), Error> {
         let due = {
             let mut at = self.engine.refreshed_at.lock().unwrap_or_else(PoisonError::into_inner);
             let due = self.is_read_only() || at.is_none_or(|at| at.elapsed() >= self.engine.refresh);

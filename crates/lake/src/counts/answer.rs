@@ -1,0 +1,455 @@
+//! The questions, answered by a walk over the selected posts, in the rows that the same question in SQL would have.
+
+use super::chunk::{Chunk, KINDS, KINDS_SHOWN, unpacked};
+use super::dictionary::NONE;
+use super::select::Selected;
+use super::vocabulary::{Profile, Vocabulary};
+use domain::{Column, Dimension, Question, Rows, Timestamp};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, HashMap};
+
+/// Most cells of a series that are counted here.
+const CELLS_MAX: usize = 4 << 20;
+
+/// Posts: all, and by sentiment.
+type Counts = [u64; 5];
+
+const COUNTS: [&str; 5] = ["mentions", "positive", "negative", "neutral", "mixed"];
+
+/// A question with all that its answer needs.
+pub(super) struct Asked<'a> {
+    pub(super) vocabulary: &'a Vocabulary,
+    pub(super) selected: Selected,
+    /// In the order of their days.
+    pub(super) chunks: Vec<&'a Chunk>,
+    /// These are all posts of the range; else older ones are missing.
+    pub(super) is_whole: bool,
+}
+
+impl Asked<'_> {
+    pub(super) fn answer(&self, question: Question) -> Option<Rows> {
+        match question {
+            Question::Totals { since } => Some(self.totals(since)),
+            Question::Series { by, origin, step_s } => self.series(by, origin, step_s),
+            Question::Breakdown { by, limit } => Some(self.breakdown(by, limit)),
+            Question::Countries => Some(self.countries()),
+            Question::Places { limit } => Some(self.places(limit)),
+            Question::NthNewest { nth } => self.nth_newest(nth),
+        }
+    }
+
+    /// Column of a post's counts beside `mentions`; 0: none.
+    fn sentiment_of(&self, profile: u32) -> usize {
+        let sentiment = self.vocabulary.profiles.items()[profile as usize].sentiment as usize;
+        if sentiment < COUNTS.len() { sentiment } else { 0 }
+    }
+
+    fn sentiments(&self) -> Vec<usize> {
+        (0..).take(self.vocabulary.profiles.items().len()).map(|profile| self.sentiment_of(profile)).collect()
+    }
+
+    fn totals(&self, since: Timestamp) -> Rows {
+        let (since, vocabulary) = (since.timestamp_micros(), self.vocabulary);
+        let (profiles, words) = (vocabulary.profiles.items().len(), vocabulary.persons.len() / 64 + 1);
+        let person: Vec<u32> = vocabulary.authors.items().iter().map(|author| author.person).collect();
+        let side = || Side { by_profile: vec![0; profiles], reach: 0, persons: vec![0; words] };
+        let accounts = self.selected.walk(
+            &self.chunks,
+            || [side(), side()],
+            |sides, chunk, row| {
+                let side = &mut sides[usize::from(chunk.times[row] >= since)];
+                side.by_profile[chunk.profiles[row] as usize] += 1;
+                side.reach += chunk.reach[row];
+                let person = person[chunk.authors[row] as usize];
+                side.persons[person as usize / 64] |= 1 << (person % 64);
+            },
+        );
+        let mut sides = [side(), side()];
+        for (whole, part) in accounts.iter().flat_map(|account| account.iter().enumerate()) {
+            sides[whole].add(part);
+        }
+        let mut answer = rows(["current"].into_iter().chain(COUNTS).chain(["authors", "reach"]));
+        for (current, side) in [false, true].into_iter().zip(&sides) {
+            let counts = self.by_sentiment(&side.by_profile);
+            if counts[0] > 0 {
+                let persons: u32 = side.persons.iter().map(|word| word.count_ones()).sum();
+                let unknown = u32::from(side.persons[0] & 1 == 1);
+                answer.rows.push(row([json!(current)], counts, [json!(persons - unknown), json!(side.reach)]));
+            }
+        }
+        answer
+    }
+
+    fn by_sentiment(&self, by_profile: &[u64]) -> Counts {
+        let mut counts = [0; 5];
+        for (profile, count) in (0..).zip(by_profile) {
+            counts[0] += count;
+            if let sentiment @ 1.. = self.sentiment_of(profile) {
+                counts[sentiment] += count;
+            }
+        }
+        counts
+    }
+
+    fn series(&self, by: Dimension, origin: Timestamp, step_s: i64) -> Option<Rows> {
+        let (origin, step) = (origin.timestamp_micros(), step_s * 1_000_000);
+        let groups = self.groups(by)?;
+        let rows_in = |chunk: &Chunk| self.selected.rows(chunk);
+        let times = self.chunks.iter().filter(|chunk| !rows_in(chunk).is_empty());
+        let (first, last) = times.fold((i64::MAX, i64::MIN), |(first, last), chunk| {
+            let rows = rows_in(chunk);
+            (first.min(chunk.times[rows.start]), last.max(chunk.times[rows.end - 1]))
+        });
+        let mut answer = rows(["at_us", "value", "mentions"]);
+        if first > last {
+            return Some(answer);
+        }
+        let (first, last) = ((first - origin) / step, (last - origin) / step);
+        let intervals = usize::try_from(last - first + 1).ok()?;
+        let width = groups.values.len();
+        let cells = intervals.checked_mul(width).filter(|cells| *cells <= CELLS_MAX)?;
+        let accounts = self.selected.walk(
+            &self.chunks,
+            || (vec![0u64; cells], i64::MIN, 0),
+            |(cells, end, base), chunk, row| {
+                let time = chunk.times[row];
+                // Rows of a chunk rise: the interval is worked out when one ends (or another chunk begins).
+                if time >= *end || time < *end - step {
+                    let interval = (time - origin) / step;
+                    *end = origin + (interval + 1) * step;
+                    *base = usize::try_from(interval - first).unwrap_or(0) * width;
+                }
+                cells[*base + groups.of_row(chunk, row)] += 1;
+            },
+        );
+        let cells = summed(accounts.into_iter().map(|(cells, ..)| cells), cells);
+        for (interval, cells) in (first..).zip(cells.chunks(width)) {
+            let at = origin + interval * step;
+            let mut by_value: BTreeMap<u32, u64> = BTreeMap::new();
+            for (values, count) in groups.values.iter().zip(cells).filter(|(_, count)| **count > 0) {
+                for value in values {
+                    *by_value.entry(*value).or_default() += count;
+                }
+            }
+            let lines = by_value.into_iter();
+            answer.rows.extend(lines.map(|(value, count)| vec![json!(at), self.word(value), json!(count)]));
+        }
+        Some(answer)
+    }
+
+    /// The groups of a dimension that has few values.
+    fn groups(&self, by: Dimension) -> Option<Groups> {
+        let vocabulary = self.vocabulary;
+        let of_profile = |of: fn(&Profile) -> u32| {
+            Some(Groups::of(Keyed::Profile, vocabulary.profiles.items().iter().map(of), |word| vec![word]))
+        };
+        match by {
+            Dimension::Sentiment => of_profile(|profile| profile.sentiment),
+            Dimension::Category => of_profile(|profile| profile.category),
+            Dimension::Language => of_profile(|profile| profile.language),
+            Dimension::Platform => of_profile(|profile| profile.platform),
+            Dimension::Source => of_profile(|profile| profile.source),
+            Dimension::Topic => {
+                let sets = vocabulary.profiles.items().iter().map(|profile| profile.topics);
+                Some(Groups::of(Keyed::Profile, sets, |set| vocabulary.topics.items()[set as usize].clone()))
+            }
+            Dimension::Country => {
+                let places = vocabulary.places.items().iter().map(|place| place.country);
+                Some(Groups::of(Keyed::Place, places, |word| vec![word]))
+            }
+            Dimension::Place => {
+                let places = vocabulary.places.items().iter().map(|place| place.place);
+                Some(Groups::of(Keyed::Place, places, |word| vec![word]))
+            }
+            Dimension::Author | Dimension::Hashtag | Dimension::Entity | Dimension::Phrase => None,
+        }
+    }
+
+    fn breakdown(&self, by: Dimension, limit: usize) -> Rows {
+        let mut answer = rows(["value", "kind"].into_iter().chain(COUNTS));
+        if let Some(groups) = self.groups(by) {
+            let mut found = self.counts_of(&groups);
+            found.remove(&NONE);
+            let mut found: Vec<(&str, Counts)> =
+                found.into_iter().map(|(word, counts)| (self.vocabulary.words.text(word), counts)).collect();
+            found.sort_by_key(|(value, counts)| (std::cmp::Reverse(counts[0]), *value));
+            found.truncate(limit);
+            answer.rows.extend(found.into_iter().map(|(value, counts)| row([json!(value), Value::Null], counts, [])));
+        } else {
+            answer.rows = self.names(by, limit);
+        }
+        answer
+    }
+
+    fn counts_of(&self, groups: &Groups) -> HashMap<u32, Counts> {
+        let (cells, sentiments) = (groups.values.len() * COUNTS.len(), self.sentiments());
+        let accounts = self.selected.walk(
+            &self.chunks,
+            || vec![0u64; cells],
+            |cells, chunk, row| {
+                cells[groups.of_row(chunk, row) * COUNTS.len() + sentiments[chunk.profiles[row] as usize]] += 1;
+            },
+        );
+        let cells = summed(accounts.into_iter(), cells);
+        let mut found: HashMap<u32, Counts> = HashMap::new();
+        for (values, cells) in groups.values.iter().zip(cells.chunks(COUNTS.len())) {
+            let all: u64 = cells.iter().sum();
+            for value in values.iter().filter(|_| all > 0) {
+                let counts = found.entry(*value).or_default();
+                counts[0] += all;
+                (1..COUNTS.len()).for_each(|at| counts[at] += cells[at]);
+            }
+        }
+        found
+    }
+
+    /// The most frequent of a dimension that may have millions of values: counted first, told by sentiment only where
+    /// they are shown.
+    fn names(&self, by: Dimension, limit: usize) -> Vec<Vec<Value>> {
+        let (names, named) = (&self.vocabulary.names, Named { by, vocabulary: self.vocabulary });
+        let size = names.len() + 1;
+        let accounts = self.selected.walk(
+            &self.chunks,
+            || vec![0u64; size],
+            |counts, chunk, row| named.each(chunk, row, |name, _| counts[name as usize] += 1),
+        );
+        let counts = summed(accounts.into_iter(), size);
+        let chosen = named.most_frequent(&counts, limit);
+        let mut slots = vec![u32::MAX; size];
+        for (slot, (folded, ..)) in (0..).zip(&chosen) {
+            slots[*folded as usize] = slot;
+        }
+        let sentiments = self.sentiments();
+        let accounts = self.selected.walk(
+            &self.chunks,
+            || vec![([0u64; COUNTS.len()], usize::MAX); chosen.len()],
+            |found, chunk, row| {
+                named.each(chunk, row, |name, kind| {
+                    if let Some((counts, first)) = found.get_mut(slots[named.group(name) as usize] as usize) {
+                        counts[sentiments[chunk.profiles[row] as usize]] += 1;
+                        if *first == usize::MAX || KINDS[kind] < KINDS[*first] {
+                            *first = kind;
+                        }
+                    }
+                });
+            },
+        );
+        let told = chosen.into_iter().enumerate().map(|(slot, (_, mentions, value))| {
+            let mut counts = [mentions, 0, 0, 0, 0];
+            let mut kinds: Vec<&str> = Vec::new();
+            for (part, kind) in accounts.iter().map(|account| account[slot]) {
+                (1..COUNTS.len()).for_each(|at| counts[at] += part[at]);
+                kinds.extend(KINDS.get(kind).copied());
+            }
+            let kind = kinds.into_iter().min().filter(|_| by == Dimension::Entity);
+            row([json!(value), kind.map_or(Value::Null, |kind| json!(kind))], counts, [])
+        });
+        told.collect()
+    }
+
+    fn countries(&self) -> Rows {
+        let mut answer = rows(["country"].into_iter().chain(COUNTS));
+        let found = self.groups(Dimension::Country).map(|groups| self.counts_of(&groups)).unwrap_or_default();
+        answer.rows.extend(found.into_iter().map(|(word, counts)| row([self.word(word)], counts, [])));
+        answer
+    }
+
+    fn places(&self, limit: usize) -> Rows {
+        let (places, words) = (self.vocabulary.places.items(), &self.vocabulary.words);
+        let is_shown = |place: &super::vocabulary::Place| {
+            place.point.is_some() && place.place != NONE && words.text(place.kind) != "country"
+        };
+        let numbers: Vec<u32> = (0..).take(places.len()).collect();
+        let groups = Groups::of(Keyed::Place, numbers.into_iter(), |place| vec![place]);
+        let mut found: BTreeMap<[&str; 3], (Counts, f64, f64)> = BTreeMap::new();
+        for (number, counts) in self.counts_of(&groups) {
+            let place = &places[number as usize];
+            if let Some((lat, lon)) = place.point.filter(|_| is_shown(place)) {
+                let key = [place.place, place.region, place.country].map(|word| words.text(word));
+                let (sums, lats, lons) = found.entry(key).or_default();
+                (0..COUNTS.len()).for_each(|at| sums[at] += counts[at]);
+                *lats += f64::from_bits(lat) * counts[0] as f64;
+                *lons += f64::from_bits(lon) * counts[0] as f64;
+            }
+        }
+        let mut found: Vec<_> = found.into_iter().collect();
+        found.sort_by_key(|(_, (counts, ..))| std::cmp::Reverse(counts[0]));
+        found.truncate(limit);
+        let mut answer = rows(["place", "region", "country", "lat", "lon"].into_iter().chain(COUNTS));
+        answer.rows.extend(found.into_iter().map(|([place, region, country], (counts, lats, lons))| {
+            let known = |text: &str| if text.is_empty() { Value::Null } else { json!(text) };
+            let mean = |sum: f64| json!(sum / counts[0] as f64);
+            row([json!(place), known(region), known(country), mean(lats), mean(lons)], counts, [])
+        }));
+        answer
+    }
+
+    fn nth_newest(&self, nth: usize) -> Option<Rows> {
+        let mut newest: Vec<i64> = Vec::new();
+        let mut day = None;
+        for chunk in self.chunks.iter().rev() {
+            // Chunks of one day overlap; days don't.
+            let of = chunk.times.first().map(|time| time.div_euclid(86_400_000_000));
+            if day != of && newest.len() >= nth {
+                break;
+            }
+            day = of;
+            let rows = self.selected.rows(chunk).rev().filter(|row| self.selected.takes(chunk, *row));
+            newest.extend(rows.take(nth).map(|row| chunk.times[row]));
+        }
+        if newest.len() < nth && !self.is_whole {
+            return None;
+        }
+        newest.sort_unstable_by_key(|time| std::cmp::Reverse(*time));
+        let mut answer = rows(["at_us"]);
+        answer.rows.extend(newest.iter().take(nth).last().map(|time| vec![json!(time)]));
+        Some(answer)
+    }
+
+    fn word(&self, word: u32) -> Value {
+        if word == NONE { Value::Null } else { json!(self.vocabulary.words.text(word)) }
+    }
+}
+
+/// One side of the moment that totals are split by.
+struct Side {
+    by_profile: Vec<u64>,
+    reach: i64,
+    /// A bit for each person.
+    persons: Vec<u64>,
+}
+
+impl Side {
+    fn add(&mut self, part: &Self) {
+        self.by_profile.iter_mut().zip(&part.by_profile).for_each(|(sum, part)| *sum += part);
+        self.reach += part.reach;
+        self.persons.iter_mut().zip(&part.persons).for_each(|(all, part)| *all |= part);
+    }
+}
+
+/// Which column of a post tells its group.
+#[derive(Clone, Copy)]
+enum Keyed {
+    Profile,
+    Place,
+}
+
+/// Groups of a dimension: the group of each profile or place, and the values of each group.
+struct Groups {
+    keyed: Keyed,
+    group: Vec<u32>,
+    values: Vec<Vec<u32>>,
+}
+
+impl Groups {
+    fn of(keyed: Keyed, keys: impl Iterator<Item = u32>, values_of: impl Fn(u32) -> Vec<u32>) -> Self {
+        let (mut known, mut values) = (HashMap::new(), Vec::new());
+        let group = keys.map(|key| {
+            *known.entry(key).or_insert_with(|| {
+                values.push(values_of(key));
+                u32::try_from(values.len() - 1).unwrap_or(0)
+            })
+        });
+        Self { keyed, group: group.collect(), values }
+    }
+
+    #[inline]
+    fn of_key(&self, key: u32) -> usize {
+        self.group[key as usize] as usize
+    }
+
+    #[inline]
+    fn of_row(&self, chunk: &Chunk, row: usize) -> usize {
+        match self.keyed {
+            Keyed::Profile => self.of_key(chunk.profiles[row]),
+            Keyed::Place => self.of_key(chunk.places[row]),
+        }
+    }
+}
+
+/// A dimension whose values are names.
+struct Named<'a> {
+    by: Dimension,
+    vocabulary: &'a Vocabulary,
+}
+
+impl Named<'_> {
+    #[inline]
+    fn each(&self, chunk: &Chunk, row: usize, mut take: impl FnMut(u32, usize)) {
+        match self.by {
+            Dimension::Entity => {
+                for entity in chunk.entities.of(row) {
+                    let (name, kind) = unpacked(*entity);
+                    if kind < KINDS_SHOWN {
+                        take(name, kind as usize);
+                    }
+                }
+            }
+            Dimension::Phrase => chunk.phrases.of(row).iter().for_each(|name| take(*name, 0)),
+            Dimension::Hashtag => chunk.hashtags.of(row).iter().for_each(|name| take(*name, 0)),
+            _ => take(self.vocabulary.authors.items()[chunk.authors[row] as usize].handle, 0),
+        }
+    }
+
+    /// The name that a name is counted under.
+    #[inline]
+    fn group(&self, name: u32) -> u32 {
+        match self.by {
+            Dimension::Entity | Dimension::Phrase => self.vocabulary.names.folded(name),
+            _ => name,
+        }
+    }
+
+    /// Group, mentions, and its first spelling, the most frequent first.
+    fn most_frequent(&self, counts: &[u64], limit: usize) -> Vec<(u32, u64, &str)> {
+        let seen = || (0u32..).zip(counts).filter(|(name, count)| *name != NONE && **count > 0);
+        let mut grouped = vec![0u64; counts.len()];
+        for (name, count) in seen() {
+            grouped[self.group(name) as usize] += count;
+        }
+        let mut sizes: Vec<u64> = grouped.iter().copied().filter(|count| *count > 0).collect();
+        let least = match sizes.len() > limit && limit > 0 {
+            true => *sizes.select_nth_unstable_by_key(limit - 1, |count| std::cmp::Reverse(*count)).1,
+            false => 1,
+        };
+        let mut spellings: HashMap<u32, &str> = HashMap::new();
+        for (name, _) in seen() {
+            let group = self.group(name);
+            if grouped[group as usize] >= least {
+                let text = self.vocabulary.names.text(name);
+                let first = spellings.entry(group).or_insert(text);
+                *first = text.min(*first);
+            }
+        }
+        let mut chosen: Vec<_> =
+            spellings.into_iter().map(|(group, text)| (group, grouped[group as usize], text)).collect();
+        chosen.sort_by_key(|(_, count, text)| (std::cmp::Reverse(*count), *text));
+        chosen.truncate(limit);
+        chosen
+    }
+}
+
+fn summed(accounts: impl Iterator<Item = Vec<u64>>, size: usize) -> Vec<u64> {
+    accounts.fold(vec![0; size], |mut sums, account| {
+        sums.iter_mut().zip(account).for_each(|(sum, part)| *sum += part);
+        sums
+    })
+}
+
+fn rows<'a>(columns: impl IntoIterator<Item = &'a str>) -> Rows {
+    let columns = columns.into_iter().map(|name| Column { name: name.into(), data_type: data_type(name).into() });
+    Rows { columns: columns.collect(), ..Rows::default() }
+}
+
+fn data_type(column: &str) -> &'static str {
+    match column {
+        "current" => "BOOLEAN",
+        "value" | "kind" | "place" | "region" | "country" => "TEXT",
+        "lat" | "lon" => "DOUBLE",
+        _ => "BIGINT",
+    }
+}
+
+fn row<const N: usize, const M: usize>(before: [Value; N], counts: Counts, after: [Value; M]) -> Vec<Value> {
+    before.into_iter().chain(counts.map(|count| json!(count))).chain(after).collect()
+}
