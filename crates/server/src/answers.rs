@@ -2,8 +2,10 @@
 //! lake, and rows read by column name. Two people who ask the same at the same time cause one question.
 
 use crate::error::Error;
+use crate::filter::Filter;
+use crate::query;
 use chrono::{DateTime, Duration};
-use domain::{Analytics, QueryLimits, Rows, Timestamp};
+use domain::{Analytics, QueryLimits, Question, Rows, Timestamp};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -53,6 +55,37 @@ impl Answers {
             .await
             .map_err(Error::of_port)?;
         Ok(Arc::clone(answer))
+    }
+
+    /// Counts, or gives the answer that is still good. `sql` says the same as the question, for what can't be counted
+    /// without.
+    pub(crate) async fn count(
+        &self,
+        filter: &Filter,
+        question: Question,
+        sql: String,
+        rows_max: usize,
+        now: Timestamp,
+    ) -> Result<Arc<Rows>, Error> {
+        let slot = self.slot(&sql, now);
+        let answer = slot
+            .get_or_try_init(|| async {
+                if let Some(rows) = self.count_held(filter, question).await? {
+                    return Ok(Arc::new(rows));
+                }
+                let limits = QueryLimits { rows_max, ..QueryLimits::default() };
+                self.ask_fresh(&sql, limits).await.map(Arc::new)
+            })
+            .await
+            .map_err(Error::of_port)?;
+        Ok(Arc::clone(answer))
+    }
+
+    /// Counts what can be counted without SQL.
+    pub(crate) async fn count_held(&self, filter: &Filter, question: Question) -> domain::Result<Option<Rows>> {
+        let Some(selection) = query::selection(filter) else { return Ok(None) };
+        let _permit = self.at_once.acquire().await.map_err(|_| domain::Error::retry("the server is stopping"))?;
+        self.analytics.count(&selection, question).await
     }
 
     /// Asks without the cache: for a person's own SQL and for exports.

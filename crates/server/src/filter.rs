@@ -143,6 +143,8 @@ const VALUE_LENGTH_MAX: usize = 300;
 const WORDS_MAX: usize = 20;
 /// A range of ten years is more than any lake holds; absurd dates would only make absurd series.
 const RANGE_DAYS_MAX: i64 = 3660;
+/// The year 2200.
+const TIME_MAX_S: i64 = 7_258_118_400;
 /// Parameters that single endpoints read themselves.
 const OTHERS: [&str; 14] = [
     "by",
@@ -210,6 +212,13 @@ impl Filter {
         Ok(())
     }
 
+    /// All posts, whenever they were written.
+    pub(crate) fn everything() -> Self {
+        let range =
+            TimeRange { from: DateTime::UNIX_EPOCH, to: DateTime::from_timestamp(TIME_MAX_S, 0).unwrap_or_default() };
+        Self { range, time_zone: Tz::UTC, values: BTreeMap::new(), words: Vec::new(), originals_only: false }
+    }
+
     pub(crate) fn of(&self, dimension: Dimension) -> &[String] {
         self.values.get(&dimension).map_or(&[], Vec::as_slice)
     }
@@ -267,7 +276,7 @@ fn checked_range(
     if to - from > Duration::days(RANGE_DAYS_MAX) {
         return Err(Error::bad_field("from", "The range is longer than ten years."));
     }
-    if from.timestamp() < 0 || to.timestamp() > 7_258_118_400 {
+    if from.timestamp() < 0 || to.timestamp() > TIME_MAX_S {
         return Err(Error::bad_field("from", "The range must lie between the years 1970 and 2200."));
     }
     Ok(TimeRange { from, to })

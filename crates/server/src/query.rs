@@ -5,7 +5,7 @@
 use crate::filter::{Dimension, Filter, TimeRange};
 use chrono::{Duration, NaiveTime, TimeZone};
 use chrono_tz::Tz;
-use domain::Timestamp;
+use domain::{Selection, Timestamp};
 
 /// A text as a SQL literal.
 pub(crate) fn literal(text: &str) -> String {
@@ -63,6 +63,35 @@ fn lower(values: &[String]) -> String {
     list(values.iter().map(|value| literal(&value.to_lowercase())))
 }
 
+/// The filter without SQL, for counting; none when it asks for words, which only the texts can tell.
+pub(crate) fn selection(filter: &Filter) -> Option<Selection> {
+    let any_of = filter.values.iter().map(|(dimension, values)| (counted(*dimension), values.clone()));
+    filter.words.is_empty().then(|| Selection {
+        from: filter.range.from,
+        to: filter.range.to,
+        any_of: any_of.collect(),
+        originals_only: filter.originals_only,
+    })
+}
+
+/// The dimension in the words of the house.
+pub(crate) fn counted(dimension: Dimension) -> domain::Dimension {
+    match dimension {
+        Dimension::Topic => domain::Dimension::Topic,
+        Dimension::Sentiment => domain::Dimension::Sentiment,
+        Dimension::Category => domain::Dimension::Category,
+        Dimension::Language => domain::Dimension::Language,
+        Dimension::Platform => domain::Dimension::Platform,
+        Dimension::Country => domain::Dimension::Country,
+        Dimension::Source => domain::Dimension::Source,
+        Dimension::Author => domain::Dimension::Author,
+        Dimension::Place => domain::Dimension::Place,
+        Dimension::Hashtag => domain::Dimension::Hashtag,
+        Dimension::Entity => domain::Dimension::Entity,
+        Dimension::Phrase => domain::Dimension::Phrase,
+    }
+}
+
 /// Conditions on table `sentiment` for the filter.
 pub(crate) fn posts_where(filter: &Filter) -> String {
     let mut conditions = vec![in_range(filter.range)];
@@ -86,19 +115,16 @@ fn post_condition(dimension: Dimension, values: &[String], range: TimeRange) -> 
             let spellings: Vec<String> = values.iter().flat_map(|tag| [tag.clone(), tag.to_lowercase()]).collect();
             any_of_list("hashtags", &spellings)
         }
-        Dimension::Entity => named_in("entities", "entity", values, range),
-        Dimension::Phrase => named_in("key_phrases", "phrase", values, range),
+        // Of links there is no end, and nobody looks for one among the entities.
+        Dimension::Entity => named_in("entities", "kind <> 'link' AND lower(entity)", values, range),
+        Dimension::Phrase => named_in("key_phrases", "lower(phrase)", values, range),
         Dimension::Author => format!("lower(author) IN ({})", lower(values)),
         scalar => format!("{} IN ({})", column(scalar).unwrap_or("NULL"), list(values.iter().map(|v| literal(v)))),
     }
 }
 
-fn named_in(table: &str, column: &str, values: &[String], range: TimeRange) -> String {
-    format!(
-        "post_id IN (SELECT post_id FROM {table} WHERE {} AND lower({column}) IN ({}))",
-        in_range(range),
-        lower(values)
-    )
+fn named_in(table: &str, name: &str, values: &[String], range: TimeRange) -> String {
+    format!("post_id IN (SELECT post_id FROM {table} WHERE {} AND {name} IN ({}))", in_range(range), lower(values))
 }
 
 /// Conditions on `entities` or `key_phrases`: those tables carry time, topics and sentiment themselves; whatever else

@@ -166,6 +166,7 @@ async fn serve(
         say("  It is shown only this once.")?;
     }
     house::push_tokens(config, &state).await?;
+    lake.warm_up();
     let (live, _) = broadcast::channel(LIVE_BATCHES);
     let server = server::Server {
         config: server::Config { bind: bind(config)?, ..server::Config::default() },

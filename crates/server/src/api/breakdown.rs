@@ -9,7 +9,7 @@ use crate::filter::{Dimension, Filter, FilterParams};
 use crate::query::{self, COUNTS};
 use axum::Json;
 use axum::extract::State;
-use domain::Rows;
+use domain::{Question, Rows};
 use futures::future::try_join_all;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -69,9 +69,13 @@ pub(crate) async fn breakdown(
         })
         .collect::<Result<_, _>>()?;
     let now = app.clock.now();
-    let questions = dimensions.iter().map(|by| {
-        let filter = if *by == Dimension::Topic { filter.without(*by) } else { filter.clone() };
-        app.answers.ask(statement(*by, &filter, limit + 1), limit + 1, now)
+    let filters: Vec<Filter> = dimensions
+        .iter()
+        .map(|by| if *by == Dimension::Topic { filter.without(*by) } else { filter.clone() })
+        .collect();
+    let questions = dimensions.iter().zip(&filters).map(|(by, filter)| {
+        let question = Question::Breakdown { by: query::counted(*by), limit: limit + 1 };
+        app.answers.count(filter, question, statement(*by, filter, limit + 1), limit + 1, now)
     });
     let answers = try_join_all(questions).await?;
     Ok(Json(dimensions.into_iter().zip(answers).map(|(by, rows)| parts(by, &rows, limit)).collect()))

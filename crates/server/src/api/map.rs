@@ -8,6 +8,7 @@ use crate::filter::{Filter, FilterParams};
 use crate::query::{self, COUNTS};
 use axum::Json;
 use axum::extract::State;
+use domain::Question;
 use serde::Serialize;
 use std::sync::Arc;
 use utoipa::ToSchema;
@@ -56,11 +57,13 @@ pub(crate) async fn map(State(app): State<Arc<App>>, _: Viewer, filter: Filter) 
     let places = format!(
         "SELECT place, region, country, avg(lat) AS lat, avg(lon) AS lon, {COUNTS} FROM sentiment WHERE {conditions} \
          AND lat IS NOT NULL AND place IS NOT NULL AND coalesce(place_kind, '') <> 'country' \
-         GROUP BY place, region, country ORDER BY mentions DESC LIMIT 500"
+         GROUP BY place, region, country ORDER BY mentions DESC, place, region, country LIMIT 500"
     );
     let now = app.clock.now();
-    let (countries, places) =
-        tokio::try_join!(app.answers.ask(countries, 400, now), app.answers.ask(places, 500, now))?;
+    let (countries, places) = tokio::try_join!(
+        app.answers.count(&filter, Question::Countries, countries, 400, now),
+        app.answers.count(&filter, Question::Places { limit: 500 }, places, 500, now)
+    )?;
     let mentions = each(&countries).map(|row| row.count("mentions")).sum();
     let countries: Vec<CountryView> = each(&countries)
         .filter_map(|row| {

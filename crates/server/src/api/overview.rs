@@ -11,6 +11,7 @@ use crate::query::{self, COUNTS};
 use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, Duration, Utc};
+use domain::Question;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -59,8 +60,12 @@ pub(crate) async fn overview(State(app): State<Arc<App>>, _: Viewer, filter: Fil
     );
     let now = app.clock.now();
     let version = app.answers.version();
-    let newest = "SELECT CAST(max(occurred_at) AS BIGINT) AS newest_us FROM sentiment".to_owned();
-    let (rows, newest) = tokio::try_join!(app.answers.ask(sql, 2, now), app.answers.ask(newest, 1, now))?;
+    let everything = Filter::everything();
+    let newest = "SELECT CAST(max(occurred_at) AS BIGINT) AS at_us FROM sentiment".to_owned();
+    let (rows, newest) = tokio::try_join!(
+        app.answers.count(&both, Question::Totals { since: range.from }, sql, 2, now),
+        app.answers.count(&everything, Question::NthNewest { nth: 1 }, newest, 1, now)
+    )?;
     let (mut totals, mut previous) = (Totals::default(), Totals::default());
     for row in each(&rows) {
         let (mentions, negative) = (row.count("mentions"), row.count("negative"));
@@ -78,7 +83,7 @@ pub(crate) async fn overview(State(app): State<Arc<App>>, _: Viewer, filter: Fil
         };
         *(if row.flag("current") { &mut totals } else { &mut previous }) = counted;
     }
-    let newest_at = each(&newest).next().and_then(|row| row.time("newest"));
+    let newest_at = each(&newest).next().and_then(|row| row.time("at"));
     Ok(Json(Overview { range, previous_range, totals, previous, newest_at, version }))
 }
 
@@ -136,7 +141,9 @@ pub(crate) async fn series(
     };
     let sql = format!("SELECT {bucket} AS at_us, value, count(*) AS mentions FROM ({source}) GROUP BY 1, 2");
     let (now, version) = (app.clock.now(), app.answers.version());
-    let (rows, anomalies) = tokio::try_join!(app.answers.ask(sql, 200_000, now), within(&app, &filter, 200))?;
+    let question = Question::Series { by: query::counted(by), origin, step_s: granularity_s };
+    let (rows, anomalies) =
+        tokio::try_join!(app.answers.count(&filter, question, sql, 200_000, now), within(&app, &filter, 200))?;
     let cells = each(&rows)
         .filter_map(|row| Some((row.time("at")?, row.text("value").unwrap_or_default(), row.count("mentions"))));
     let times = intervals(filter.range, origin, granularity_s);

@@ -12,7 +12,7 @@ use crate::query::{self, in_range, literal};
 use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, Duration, Utc};
-use domain::PostId;
+use domain::{PostId, Question, Rows};
 use futures::future::try_join_all;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -65,8 +65,10 @@ pub(crate) async fn posts(
     };
     let after = params.cursor.as_deref().map(parse_cursor).transpose()?;
     let version = app.answers.version();
-    let sql = choice(&filter, after.as_ref(), grouped, limit + 1);
-    let rows = app.answers.ask(sql, limit + 1, app.clock.now()).await?;
+    let rows = match grouped {
+        true => app.answers.ask(choice(&filter, after.as_ref(), true, limit + 1), limit + 1, app.clock.now()).await?,
+        false => newest(&app, &filter, after.as_ref(), limit + 1).await?,
+    };
     let mut chosen: Vec<Chosen> = each(&rows)
         .filter_map(|row| {
             let (post_id, at) = (row.text("post_id")?, row.time("occurred_at")?);
@@ -77,6 +79,33 @@ pub(crate) async fn posts(
     chosen.truncate(limit);
     let next = chosen.last().filter(|_| more).map(|last| format!("{}.{}", last.at.timestamp_micros(), last.post_id));
     Ok(Json(Posts { posts: in_full(&app, &chosen).await?, next, version }))
+}
+
+/// The newest posts behind the cursor. Only as much of the range is read as holds them.
+async fn newest(
+    app: &App,
+    filter: &Filter,
+    after: Option<&(DateTime<Utc>, String)>,
+    limit: usize,
+) -> Result<Arc<Rows>, Error> {
+    let TimeRange { from, to } = filter.range;
+    let to = after.map_or(to, |(at, _)| to.min(*at + Duration::microseconds(1)));
+    let older = filter.within(TimeRange { from, to: after.map_or(to, |(at, _)| to.min(*at)) });
+    let (question, now) = (Question::NthNewest { nth: limit }, app.clock.now());
+    let starts = match app.answers.count_held(&older, question).await.map_err(Error::of_port)? {
+        Some(rows) => vec![each(&rows).next().and_then(|row| row.time("at")).unwrap_or(older.range.to)],
+        // Words: the last part of the range may do.
+        None => vec![to - (to - from) / 64, to - (to - from) / 8, from],
+    };
+    let mut rows = Arc::default();
+    for start in starts {
+        let filter = filter.within(TimeRange { from: start.max(from), to });
+        rows = app.answers.ask(choice(&filter, after, false, limit), limit, now).await?;
+        if rows.rows.len() >= limit {
+            break;
+        }
+    }
+    Ok(rows)
 }
 
 fn parse_cursor(cursor: &str) -> Result<(DateTime<Utc>, String), Error> {
