@@ -118,7 +118,8 @@ impl Carry {
     async fn commit(&self, lease: Lease, understood: Understood) -> Result<()> {
         let Some(last) = lease.records.last() else { return Ok(()) };
         let counted = (understood.posts.len(), understood.deletions.len(), understood.rejected.len());
-        let shown = Arc::new(understood.posts.clone());
+        // Nobody listening is fine: the lake has the posts.
+        let shown = (self.committed.receiver_count() > 0).then(|| Arc::new(understood.posts.clone()));
         let batch = EnrichedBatch {
             partition: lease.partition.clone(),
             last_offset: last.offset,
@@ -135,9 +136,8 @@ impl Carry {
         metrics::counter!("overheard_deleted_posts_total").increment(deletions as u64);
         metrics::counter!("overheard_rejected_posts_total").increment(rejected as u64);
         info!(posts, deletions, rejected, last_offset = last.offset, "batch committed");
-        // Nobody listening is fine: the lake has the posts.
-        if self.committed.receiver_count() > 0 {
-            drop(self.committed.send(Committed { posts: shown, at: self.clock.now() }));
+        if let Some(posts) = shown {
+            drop(self.committed.send(Committed { posts, at: self.clock.now() }));
         }
         Ok(())
     }

@@ -54,24 +54,21 @@ impl Understand {
             }
         }
         gone.extend(understood.deletions.iter());
-        let kept: Vec<(u64, &Post)> = lease
-            .records
-            .iter()
-            .filter_map(|leased| match &leased.record {
-                Record::Post(post) if !gone.contains(&post.id) => Some((leased.offset, post.as_ref())),
-                _ => None,
-            })
-            .collect();
-        let posts: Vec<Post> = kept.iter().map(|(_, post)| (*post).clone()).collect();
-        for ((offset, _), (post, enrichment)) in kept.iter().zip(posts.iter().zip(self.enrich(&posts))) {
+        let kept = lease.records.iter().filter_map(|leased| match &leased.record {
+            Record::Post(post) if !gone.contains(&post.id) => Some((leased.offset, post.as_ref().clone())),
+            _ => None,
+        });
+        let (offsets, posts): (Vec<u64>, Vec<Post>) = kept.unzip();
+        let enrichments = self.enrich(&posts);
+        for (offset, (post, enrichment)) in offsets.into_iter().zip(posts.into_iter().zip(enrichments)) {
             match enrichment {
-                Ok(enrichment) => understood.posts.push(self.place_and_match(*offset, post.clone(), enrichment, now)),
+                Ok(enrichment) => understood.posts.push(self.place_and_match(offset, post, enrichment, now)),
                 Err(error) => understood.rejected.push(DeadLetter {
                     id: 0,
-                    source: post.source.0.clone(),
-                    platform: post.platform.clone(),
+                    source: post.source.0,
+                    platform: post.platform,
                     reason: format!("could not be understood: {error}"),
-                    payload: post.payload.clone(),
+                    payload: post.payload,
                     occurred_at: now,
                 }),
             }
