@@ -18,3 +18,13 @@ echo "== queue: durable appends a second"
 cargo build -q -p queue -p overheard --example queue_bench && target/debug/examples/queue_bench
 echo "== lake: durable commits"
 cargo build -q -p lake -p overheard --example lake_bench && target/debug/examples/lake_bench
+
+echo "== dashboard: every panel at ${OVERHEARD_BENCH_POSTS:-15000} posts (1,000,000 and 10,000,000: set OVERHEARD_BENCH_POSTS)"
+cargo build -q -p lake -p overheard --example lake_generate
+data=$(mktemp -d -p .)
+trap 'rm -rf "$texts" "$data"' EXIT
+target/debug/examples/lake_generate "$data/lake" "${OVERHEARD_BENCH_POSTS:-15000}"
+python3 bench/dashboard_peer.py "$data"
+
+echo "== latency: from a push to its row in SQL and on the dashboard, 200 posts/s"
+python3 bench/latency.py --seconds "${OVERHEARD_BENCH_SECONDS:-20}"
