@@ -306,7 +306,7 @@ async fn days_beyond_the_memory_are_left_to_sql() {
     let folder = tempfile::tempdir().unwrap();
     let lake = open(folder.path(), Config { counts_bytes_max: 20_000, ..Config::default() }).await;
     lake.commit(batch(1..=900)).await.unwrap();
-    let last = |days| Selection {
+    let last = |days: i64| Selection {
         from: at(86_400 * (3 - days)),
         to: at(3 * 86_400),
         any_of: Vec::new(),
