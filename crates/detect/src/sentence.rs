@@ -5,7 +5,7 @@ use crate::explain::Explanation;
 use crate::incident::Kind;
 use chrono::{Datelike, Timelike};
 use chrono_tz::Tz;
-use domain::Timestamp;
+use domain::{Driver, Timestamp};
 
 /// Writes the sentence about `subject` (topic, or topic and category) from `begin` to `end` by the clock of `zone`.
 pub fn sentence(
@@ -46,7 +46,11 @@ pub fn sentence(
 
 fn reasons(subject: &str, explanation: &Explanation) -> String {
     let mut names: Vec<&str> = Vec::new();
-    for driver in explanation.drivers.iter().filter(|d| d.dimension != "sentiment") {
+    // What people talk about says more than who they are and where; the strongest first in each.
+    let subject_matter = |d: &&Driver| matches!(d.dimension.as_str(), "category" | "key_phrase" | "entity" | "hashtag");
+    let (matter, rest): (Vec<&Driver>, Vec<&Driver>) =
+        explanation.drivers.iter().filter(|d| d.dimension != "sentiment").partition(subject_matter);
+    for driver in if matter.is_empty() { rest } else { matter } {
         let same = |name: &&str| {
             name.to_lowercase().contains(&driver.value.to_lowercase())
                 || driver.value.to_lowercase().contains(&name.to_lowercase())

@@ -51,6 +51,20 @@ fn the_sentence_says_what_how_much_when_and_why() {
 }
 
 #[test]
+fn the_sentence_names_what_is_talked_about_before_who_and_where() {
+    let mut question = storm();
+    for (dimension, value) in [("author", "busybody"), ("country", "CN")] {
+        question.window.values.push(ValueCount { dimension: dimension.into(), value: value.into(), count: 300.0 });
+    }
+    let (begin, end) = ("2015-02-22T22:00:00Z".parse().unwrap(), "2015-02-22T23:00:00Z".parse().unwrap());
+    let tell =
+        |question: &Question| sentence("late flight", Kind::Surge, begin, end, chrono_tz::UTC, &explain(question));
+    assert!(tell(&question).contains(": *snow*, *DFW*, *rebook* explain"), "{}", tell(&question));
+    question.window.values.retain(|v| matches!(v.dimension.as_str(), "author" | "country"));
+    assert!(tell(&question).contains(": *CN*, *busybody* explain"), "{}", tell(&question));
+}
+
+#[test]
 fn what_only_grew_along_is_no_driver() {
     let explanation = explain(&storm());
     let names: Vec<&str> = explanation.drivers.iter().map(|d| d.value.as_str()).collect();

@@ -74,7 +74,8 @@ impl Email {
 /// The first line of the title, short enough for a list of mails.
 pub(crate) fn subject(notification: &Notification) -> String {
     let title = notification.alert.title.replace('*', "");
-    let title = title.split([':', '\n']).next().unwrap_or_default();
+    // Up to the reasons; a colon within a time of day is none.
+    let title = title.lines().next().unwrap_or_default().split(": ").next().unwrap_or_default();
     let short: String = title.chars().filter(|c| !c.is_control()).take(100).collect();
     format!("[{}] {short}", kind_words(notification))
 }

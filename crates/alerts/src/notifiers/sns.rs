@@ -94,7 +94,13 @@ const CONTENT_TYPE: &str = "application/x-www-form-urlencoded; charset=utf-8";
 
 /// SNS takes 100 ASCII characters.
 fn subject(notification: &Notification) -> String {
-    super::email::subject(notification).chars().filter(|c| c.is_ascii_graphic() || *c == ' ').take(100).collect()
+    super::email::subject(notification)
+        .replace('×', "x")
+        .replace('–', "-")
+        .chars()
+        .filter(|c| c.is_ascii_graphic() || *c == ' ')
+        .take(100)
+        .collect()
 }
 
 /// The `Authorization` header of Signature Version 4 for a POST to `/`.
