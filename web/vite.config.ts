@@ -4,7 +4,8 @@ import { writeFileSync } from 'node:fs';
 import { defineConfig, type Plugin } from 'vite';
 
 /** `npm run dev` serves the page and passes everything else to a running Overheard. */
-const api = process.env.OVERHEARD_URL ?? 'http://localhost:8480';
+// The host stays as the browser said it: the server refuses writes whose origin is another.
+const api = { target: process.env.OVERHEARD_URL ?? 'http://localhost:8480', changeOrigin: false };
 
 /** A build empties `dist`; this file keeps the folder in the repository, where Cargo looks for it. */
 const keepFolder: Plugin = {
