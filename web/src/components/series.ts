@@ -37,3 +37,14 @@ function add(parent: HTMLElement, className: string, text: string): void {
   element.textContent = text;
   parent.append(element);
 }
+
+/** Stretches put together where they touch, in order. */
+export function spans(stretches: [number, number][]): [number, number][] {
+  const joined: [number, number][] = [];
+  for (const [from, to] of stretches.toSorted((a, b) => a[0] - b[0])) {
+    const last = joined.at(-1);
+    if (last && from <= last[1]) last[1] = Math.max(last[1], to);
+    else joined.push([from, to]);
+  }
+  return joined;
+}
