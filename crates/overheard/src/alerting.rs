@@ -104,6 +104,11 @@ fn aws_keys(channel: &ChannelConfig) -> Result<AwsCredentials> {
     })
 }
 
+/// Names of all channels.
+pub(crate) fn channels(config: &Config) -> Vec<String> {
+    config.alerts.channels.iter().map(|channel| channel.name.clone()).chain([LOG.to_owned()]).collect()
+}
+
 /// Rules of the configuration and of the page; without any, medium anomalies go to every channel.
 pub(crate) async fn rules(config: &Config, state: &dyn StateStore) -> domain::Result<Vec<AlertRule>> {
     let mut rules: BTreeMap<String, AlertRule> =
@@ -117,12 +122,11 @@ pub(crate) async fn rules(config: &Config, state: &dyn StateStore) -> domain::Re
         }
     }
     if rules.is_empty() {
-        let channels = config.alerts.channels.iter().map(|channel| channel.name.clone());
         let rule = AlertRule {
             name: "anything unusual".into(),
             topic: None,
             condition: Condition::Anomaly { severity_min: Severity::Medium },
-            channels: channels.chain([LOG.to_owned()]).collect(),
+            channels: channels(config),
             cooldown_s: 3600,
             quiet_hours: None,
             enabled: true,

@@ -5,7 +5,8 @@ use amazon_location::AmazonLocation;
 use anyhow::{Context, Result};
 use domain::topic::TopicMatcher;
 use domain::{
-    Clock, DeadLetter, Geocoder, Post, PostQueue, Provenance, Record, SourceId, StateStore, SystemClock, Topic,
+    Category, Clock, DeadLetter, EnrichedPost, Enrichment, Geocoder, Post, PostId, PostQueue, Provenance, Record,
+    Sentiment, SentimentLabel, SourceId, StateStore, SystemClock, Topic,
 };
 use lake::Lake;
 use nlp::categories::CategorySet;
@@ -15,8 +16,10 @@ use queue::Embedded;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use server::Replayed;
+use server::labels::Correction;
 use sources::record::{Origin, Parsed};
 use sources::x::{XConfig, XSource};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -71,8 +74,8 @@ pub(crate) async fn topics(state: &dyn StateStore) -> Result<Vec<Topic>> {
     documents.into_iter().map(read).collect()
 }
 
-/// The language engine as configured.
-pub(crate) fn language(config: &Config) -> Result<nlp::Understanding> {
+/// The language engine as configured, with these categories.
+pub(crate) fn language(config: &Config, categories: Option<CategorySet>) -> Result<nlp::Understanding> {
     let u = &config.understand;
     let mut settings = nlp::Config::default();
     if u.threads > 0 {
@@ -84,7 +87,7 @@ pub(crate) fn language(config: &Config) -> Result<nlp::Understanding> {
             "the shipped language model was not found beside the program: name its folder in understand.model, \
              or keep posts without understanding them with understand.enabled = false",
         )?);
-        settings.categories = categories(config)?;
+        settings.categories = categories;
         settings.sentiment_model = (!u.sentiment_model.is_empty()).then(|| PathBuf::from(&u.sentiment_model));
     }
     nlp::Understanding::load(&settings).context("load the language model")
@@ -100,11 +103,26 @@ pub(crate) fn categories(config: &Config) -> Result<Option<CategorySet>> {
     CategorySet::parse(&text).map(Some).with_context(|| format!("read the categories {file}"))
 }
 
+/// The categories in use: those saved on the page; while none are, those of the file. What is too unsure is `other`
+/// below the file's threshold in either case.
+pub(crate) async fn category_set(config: &Config, state: &dyn StateStore) -> Result<Option<CategorySet>> {
+    let of_file = categories(config)?;
+    let saved = server::saved_categories(state).await?;
+    if saved.is_empty() {
+        return Ok(of_file);
+    }
+    let mut set: CategorySet = serde_json::from_value(json!({"category": saved})).context("read the categories")?;
+    if let Some(file) = of_file {
+        set.other_below = file.other_below;
+    }
+    set.checked().map(Some).context("read the categories")
+}
+
 /// The understanding stage with its engines.
-pub(crate) fn understand(config: &Config, topics: Vec<Topic>) -> Result<Arc<Understand>> {
+pub(crate) fn stage(config: &Config, language: Arc<nlp::Understanding>, topics: Vec<Topic>) -> Result<Arc<Understand>> {
     let matcher = TopicMatcher::new(topics).map_err(|error| anyhow::anyhow!("{error}"))?;
     let gazetteer = Gazetteer::embedded().context("read the gazetteer")?;
-    let stage = Understand::new(Arc::new(language(config)?), gazetteer, matcher);
+    let stage = Understand::new(language, gazetteer, matcher);
     Ok(Arc::new(match geocoder(config)? {
         Some(geocoder) => stage.with_geocoder(geocoder),
         None => stage,
@@ -123,6 +141,50 @@ fn geocoder(config: &Config) -> Result<Option<Arc<dyn Geocoder>>> {
         settings.endpoint.clone_from(&places.endpoint);
     }
     Ok(Some(Arc::new(AmazonLocation::new(&settings)?)))
+}
+
+/// The understanding stage with the topics and categories that are saved.
+pub(crate) async fn understand(config: &Config, state: &dyn StateStore) -> Result<Arc<Understand>> {
+    let language = language(config, category_set(config, state).await?)?;
+    stage(config, Arc::new(language), topics(state).await?)
+}
+
+/// Posts of `raw` that were understood once more, and how many could not be.
+pub(crate) struct Again {
+    pub(crate) posts: Vec<EnrichedPost>,
+    pub(crate) failed: usize,
+}
+
+/// Understands rows ([`RAW_COLUMNS`]) of `raw` once more. What people corrected stays as they said.
+pub(crate) async fn understand_again(
+    understand: &Arc<Understand>,
+    labels: &HashMap<PostId, Correction>,
+    rows: &[Vec<Value>],
+) -> Result<Again> {
+    let posts: Vec<Post> = rows.iter().filter_map(|row| post_from_raw(row).ok()).collect();
+    let (worker, now) = (Arc::clone(understand), clock().now());
+    let answers = tokio::task::spawn_blocking(move || worker.posts(posts, now)).await?;
+    let mut posts: Vec<EnrichedPost> = answers.into_iter().flatten().collect();
+    for post in &mut posts {
+        if let Some(label) = labels.get(&post.post.id) {
+            relabel(&mut post.enrichment, label);
+        }
+    }
+    Ok(Again { failed: rows.len() - posts.len(), posts })
+}
+
+/// What a person said stands before what the model said; its probabilities stay beside it.
+fn relabel(enrichment: &mut Enrichment, correction: &Correction) {
+    if let Some(label) = correction.sentiment {
+        let sure = |of: SentimentLabel| if of == label { 1.0 } else { 0.0 };
+        let (positive, negative) = (sure(SentimentLabel::Positive), sure(SentimentLabel::Negative));
+        let (neutral, mixed) = (sure(SentimentLabel::Neutral), sure(SentimentLabel::Mixed));
+        let unread = Sentiment { label, positive, negative, neutral, mixed };
+        enrichment.sentiment = Some(Sentiment { label, ..enrichment.sentiment.unwrap_or(unread) });
+    }
+    if let Some(label) = &correction.category {
+        enrichment.category = Some(Category { label: label.clone(), confidence: 1.0 });
+    }
 }
 
 /// Sends a dead letter through the parser once more; the letter itself is left where it is.
@@ -160,8 +222,11 @@ pub(crate) async fn replay_dead_letters(queue: &Embedded, ids: &[u64]) -> Result
     Ok((passed, failed))
 }
 
-/// The post of a row `post_id, source, platform, provenance, received_at, payload` of `raw`.
-pub(crate) fn post_from_raw(row: &[Value]) -> Result<Post> {
+/// What [`understand_again`] reads.
+pub(crate) const RAW_COLUMNS: &str = "post_id, source, platform, provenance, received_at, payload";
+
+/// The post of a row ([`RAW_COLUMNS`]) of `raw`.
+fn post_from_raw(row: &[Value]) -> Result<Post> {
     let field = |index: usize| row.get(index).and_then(Value::as_str).context("read a row of raw");
     let origin = Origin {
         source: SourceId(field(1)?.to_owned()),

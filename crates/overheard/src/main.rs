@@ -7,6 +7,7 @@
 mod alerting;
 mod commands;
 mod config;
+mod follow;
 mod house;
 mod hub;
 mod operations;

@@ -1,30 +1,31 @@
 //! What the server asks of the running house: sources, system report, push, replays, alerts taken in hand.
 
 use crate::config::Config;
-use crate::house;
-use crate::rehearsal;
+use crate::{alerting, house, rehearsal};
 use async_trait::async_trait;
 use axum::body::Bytes;
 use chrono::TimeDelta;
-use domain::{Alert, AlertRule, Analytics, DeadLetter, EnrichedPost, QueryLimits, Result, SourceId, Timestamp};
+use domain::{
+    Alert, AlertRule, Analytics, DeadLetter, EnrichedPost, Error, PostTable, QueryLimits, Result, SourceId, Timestamp,
+};
 use lake::Lake;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use pipeline::Committed;
 use queue::Embedded;
-use server::{Operations, PushError, PushOutcome, PushStatus, Replayed, SourceStatus, SystemReport, TableReport};
+use server::{
+    CategoryBody, Operations, PushError, PushOutcome, PushStatus, Replayed, SourceStatus, SystemReport, TableReport,
+};
 use sources::push::{self, PushSource};
 use sources::x::status::{SharedStatus, State};
-use std::collections::{HashMap, VecDeque};
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// The running house as the server sees it.
 pub(crate) struct House {
     roles: Vec<String>,
     started_at: Timestamp,
-    data: PathBuf,
-    retention_days: Option<u32>,
-    channels: Vec<String>,
+    config: Config,
     queue: Arc<Embedded>,
     lake: Arc<Lake>,
     model: Option<String>,
@@ -33,6 +34,16 @@ pub(crate) struct House {
     x: OnceLock<SharedStatus>,
     metrics: PrometheusHandle,
     recent: Mutex<VecDeque<Batch>>,
+    seen: Mutex<BTreeMap<String, Seen>>,
+}
+
+/// What a source brought since the process started.
+#[derive(Default)]
+struct Seen {
+    posts: u64,
+    last_post_at: Option<Timestamp>,
+    /// Commits of the last minute with the posts of the source in each.
+    recent: VecDeque<(Timestamp, usize)>,
 }
 
 /// What a commit tells of the speed: how many posts, how long each was under way.
@@ -60,9 +71,7 @@ impl House {
         Ok(Arc::new(Self {
             roles,
             started_at: house::clock().now(),
-            data: config.data.clone(),
-            retention_days: (config.lake.retention_days > 0).then_some(config.lake.retention_days),
-            channels: config.alerts.channels.iter().map(|channel| channel.name.clone()).collect(),
+            config: config.clone(),
             queue,
             lake,
             model,
@@ -71,6 +80,7 @@ impl House {
             x: OnceLock::new(),
             metrics: PrometheusBuilder::new().install_recorder()?,
             recent: Mutex::default(),
+            seen: Mutex::default(),
         }))
     }
 
@@ -82,6 +92,7 @@ impl House {
 
     /// Takes the speed of a commit.
     pub(crate) fn observe(&self, committed: &Committed) {
+        self.observe_sources(committed);
         let lag = |post: &EnrichedPost| (committed.at - post.post.received_at).num_milliseconds().max(0) as u64;
         let batch = Batch { at: committed.at, lags_ms: committed.posts.iter().map(lag).collect() };
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
@@ -89,6 +100,63 @@ impl House {
         while recent.front().is_some_and(|oldest| committed.at - oldest.at > RECENT) {
             recent.pop_front();
         }
+    }
+
+    /// Counts what each source brought in a commit.
+    fn observe_sources(&self, committed: &Committed) {
+        let mut brought: BTreeMap<&str, (usize, Timestamp)> = BTreeMap::new();
+        for post in committed.posts.iter() {
+            let entry = brought.entry(&post.post.source.0).or_insert((0, post.post.received_at));
+            *entry = (entry.0 + 1, entry.1.max(post.post.received_at));
+        }
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        for (source, (posts, last)) in brought {
+            let one = seen.entry(source.to_owned()).or_default();
+            one.posts += posts as u64;
+            one.last_post_at = one.last_post_at.max(Some(last));
+            one.recent.push_back((committed.at, posts));
+            while one.recent.front().is_some_and(|(at, _)| committed.at - *at > RECENT) {
+                one.recent.pop_front();
+            }
+        }
+    }
+
+    /// Adds what was counted of a source; those that are no connector of ours (`sample`, imports) are told too.
+    fn with_seen(&self, mut sources: Vec<SourceStatus>, now: Timestamp) -> Vec<SourceStatus> {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        for (id, one) in seen.iter() {
+            let minute =
+                one.recent.iter().filter(|(at, _)| now - *at <= RECENT).map(|(_, posts)| *posts).sum::<usize>();
+            let known = sources.iter_mut().find(|source| source.id == *id);
+            if known.as_ref().is_some_and(|source| source.connector == "x") {
+                continue;
+            }
+            let status = SourceStatus {
+                id: id.clone(),
+                connector: id.split(':').next().unwrap_or_default().to_owned(),
+                state: "connected".into(),
+                since: Some(self.started_at),
+                ..SourceStatus::default()
+            };
+            let status = SourceStatus {
+                posts: one.posts,
+                posts_per_minute: minute as f64,
+                last_post_at: one.last_post_at,
+                ..known.as_deref().cloned().unwrap_or(status)
+            };
+            match known {
+                Some(source) => *source = status,
+                None => sources.push(status),
+            }
+        }
+        sources
+    }
+
+    /// The page reads alerts from the lake.
+    async fn show(&self, alert: Result<Option<Alert>>) -> Result<Option<Alert>> {
+        let alert = alert?;
+        self.lake.put_alerts(alert.iter().cloned().collect()).await?;
+        Ok(alert)
     }
 
     /// Posts a second, median and 99th percentile of the lag, over the last minute.
@@ -107,7 +175,7 @@ impl House {
         for name in ["raw", "sentiment", "entities", "key_phrases", "anomalies", "alerts"] {
             let counted = self.lake.query(&format!("SELECT count(*) FROM {name}"), QueryLimits::default()).await;
             let rows = counted.ok().and_then(|rows| rows.rows.first()?.first()?.as_u64()).unwrap_or(0);
-            let (files, size_bytes) = parquet_files(&self.data.join("lake").join(name));
+            let (files, size_bytes) = parquet_files(&self.config.data.join("lake").join(name));
             tables.push(TableReport { name: name.into(), rows, files, size_bytes, version: self.lake.version() });
         }
         tables
@@ -118,7 +186,7 @@ impl House {
         if self.model.is_none() && self.roles.iter().any(|role| role == "understand") {
             notices.push("posts are kept without being understood: understand.enabled is false".into());
         }
-        if fs4::available_space(&self.data).is_ok_and(|free| free < 2_000_000_000) {
+        if fs4::available_space(&self.config.data).is_ok_and(|free| free < 2_000_000_000) {
             notices.push("less than 2 GB are free on the data disk".into());
         }
         notices
@@ -189,13 +257,13 @@ impl Operations for House {
         let now = house::clock().now();
         let mut sources: Vec<SourceStatus> = self.x.get().map(|status| x_source(status, now)).into_iter().collect();
         sources.extend(self.push.keys().map(|name| SourceStatus {
-            id: name.clone(),
+            id: format!("push:{name}"),
             connector: "push".into(),
             state: "connected".into(),
             since: Some(self.started_at),
             ..SourceStatus::default()
         }));
-        sources
+        self.with_seen(sources, now)
     }
 
     async fn system(&self) -> SystemReport {
@@ -210,11 +278,11 @@ impl Operations for House {
             lag_p50_ms,
             lag_p99_ms,
             memory_bytes: memory_bytes(),
-            disk_used_bytes: Some(disk_used(&self.data)),
-            disk_free_bytes: fs4::available_space(&self.data).ok(),
-            retention_days: self.retention_days,
+            disk_used_bytes: Some(disk_used(&self.config.data)),
+            disk_free_bytes: fs4::available_space(&self.config.data).ok(),
+            retention_days: (self.config.lake.retention_days > 0).then_some(self.config.lake.retention_days),
             tables: self.tables().await,
-            channels: self.channels.clone(),
+            channels: alerting::channels(&self.config),
             notices: self.notices().await,
         }
     }
@@ -232,11 +300,25 @@ impl Operations for House {
     }
 
     async fn acknowledge(&self, alert_id: &str, who: &str) -> Result<Option<Alert>> {
-        self.book.acknowledge(alert_id, who, house::clock().now()).await
+        self.show(self.book.acknowledge(alert_id, who, house::clock().now()).await).await
     }
 
     async fn silence(&self, alert_id: &str, until: Timestamp, _who: &str) -> Result<Option<Alert>> {
-        self.book.silence(alert_id, until, house::clock().now()).await
+        self.show(self.book.silence(alert_id, until, house::clock().now()).await).await
+    }
+
+    async fn preset_categories(&self) -> Result<Vec<CategoryBody>> {
+        let set = house::categories(&self.config).map_err(|error| Error::reject(format!("{error:#}")))?;
+        let own = |category: nlp::categories::CategoryDefinition| CategoryBody {
+            name: category.name,
+            description: category.description,
+            examples: category.examples,
+        };
+        Ok(set.map_or(Vec::new(), |set| set.categories.into_iter().map(own).collect()))
+    }
+
+    async fn rules(&self) -> Result<Vec<AlertRule>> {
+        alerting::rules(&self.config, self.queue.as_ref()).await
     }
 
     async fn back_test(&self, rule: &AlertRule, from: Timestamp, to: Timestamp) -> Result<Vec<Alert>> {

@@ -17,11 +17,11 @@ mod operations;
 mod query;
 mod service;
 
-pub use api::document;
+pub use api::{document, labels, saved_categories};
 pub use config::Config;
 pub use error::Error;
 pub use operations::{
-    Operations, PushError, PushOutcome, PushStatus, Replayed, SourceStatus, SystemReport, TableReport,
+    CategoryBody, Operations, PushError, PushOutcome, PushStatus, Replayed, SourceStatus, SystemReport, TableReport,
 };
 pub use service::{LivePosts, Server};
 

@@ -42,6 +42,19 @@ pub struct TableReport {
     pub version: u64,
 }
 
+/// One category of the user's own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CategoryBody {
+    pub name: String,
+    /// What belongs to it, in words.
+    #[serde(default)]
+    pub description: String,
+    /// Texts that belong to it.
+    #[serde(default)]
+    pub examples: Vec<String>,
+}
+
 /// How the house does, beside what the queue says of itself.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SystemReport {
@@ -154,6 +167,16 @@ pub trait Operations: Send + Sync {
     /// Alert rules were added, edited or removed in the state store: load them again.
     async fn rules_changed(&self) -> Result<()> {
         Ok(())
+    }
+
+    /// The categories of the configuration's file, which hold while none are saved on the page.
+    async fn preset_categories(&self) -> Result<Vec<CategoryBody>> {
+        Ok(Vec::new())
+    }
+
+    /// Every rule that is judged: of the configuration, of the state store, or the one that holds when there is none.
+    async fn rules(&self) -> Result<Vec<AlertRule>> {
+        Ok(Vec::new())
     }
 
     /// Someone takes an alert in hand: no more notifications of it. `None`: no such alert.

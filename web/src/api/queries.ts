@@ -19,6 +19,7 @@ export type WouldBeAlert = Schema['WouldBeAlert'];
 export type Topic = Schema['TopicView'];
 export type Preview = Schema['Preview'];
 export type Category = Schema['CategoryBody'];
+export type CategorySet = Schema['CategorySetView'];
 export type Source = Schema['SourceStatus'];
 export type System = Schema['System'];
 export type DeadLetter = Schema['DeadLetterView'];
@@ -48,7 +49,7 @@ export const paths = {
     return `/api/posts?${all}`;
   },
   post: (id: string, at: string) => `/api/post?id=${part(id)}&at=${part(at)}`,
-  exported: (params: URLSearchParams, format: 'csv' | 'jsonl', idsOnly: boolean) =>
+  exported: (params: URLSearchParams, format: 'csv' | 'jsonl' | 'parquet', idsOnly: boolean) =>
     `/api/posts/export?${params}&format=${format}${idsOnly ? '&ids_only=yes' : ''}`,
   map: (params: URLSearchParams) => `/api/map?${params}`,
   anomalies: (params: URLSearchParams) => `/api/anomalies?${params}`,
@@ -73,8 +74,8 @@ export const signOut = () => write('DELETE', '/api/session');
 export const changePassword = (current: string, password: string) =>
   write('POST', '/api/session/password', { current, password });
 
-export const correct = (post_id: string, change: { sentiment?: string | null; category?: string | null }) =>
-  write<Correction[]>('POST', '/api/labels', { post_id, ...change });
+export const correct = (post_id: string, at: string, change: { sentiment?: string | null; category?: string | null }) =>
+  write<Correction[]>('POST', '/api/labels', { post_id, at, ...change });
 
 export const acknowledge = (alert_id: string) => write('POST', '/api/alerts/acknowledge', { alert_id });
 export const silence = (alert_id: string, minutes: number) => write('POST', '/api/alerts/silence', { alert_id, minutes });

@@ -99,9 +99,9 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** All categories; an empty list means those that come with the program. */
+        /** The categories in use. */
         get: operations["get_api_categories"];
-        /** Replaces all categories. */
+        /** Replaces all categories; an empty list goes back to the configuration's file. Posts that arrive from then on get them. */
         put: operations["put_api_categories"];
         post?: never;
         delete?: never;
@@ -155,7 +155,7 @@ export interface paths {
         /** The corrections that hold now, for retraining. */
         get: operations["get_api_labels"];
         put?: never;
-        /** Corrects a post's sentiment or category; with neither, the last correction is withdrawn. */
+        /** Corrects a post's sentiment or category; with neither, the last correction is withdrawn. Counts follow within seconds. */
         post: operations["post_api_labels"];
         delete?: never;
         options?: never;
@@ -705,13 +705,22 @@ export interface components {
             /** @description The largest first. Posts without a value are left out. */
             parts: components["schemas"]["Part"][];
         };
-        /** @description One category. */
+        /** @description One category of the user's own. */
         CategoryBody: {
             /** @description What belongs to it, in words. */
             description?: string;
             /** @description Texts that belong to it. */
             examples?: string[];
             name: string;
+        };
+        /** @description The categories in use and where they were written. */
+        CategorySetView: {
+            categories: components["schemas"]["CategoryBody"][];
+            /**
+             * @description `page`: saved here; `file`: of the configuration (`understand.categories`), which holds while nothing is saved
+             *     here; `none`.
+             */
+            from: string;
         };
         /** @description A post that a query would have caught. */
         Caught: {
@@ -783,6 +792,9 @@ export interface components {
             by: string;
             /** @description None: as the model said. */
             category?: string | null;
+            model_category?: string | null;
+            /** @description What the model had said when the post was first corrected. */
+            model_sentiment?: string | null;
             /** @description `positive`, `negative`, `neutral` or `mixed`; none: as the model said. */
             sentiment?: string | null;
         };
@@ -812,6 +824,8 @@ export interface components {
             occurred_at: string;
             /** @description What came in, as far as it is text. */
             payload: string;
+            /** @description The platform of its posts, where they name none. */
+            platform: string;
             /** @description In words: what is wrong and where. */
             reason: string;
             source: string;
@@ -927,6 +941,11 @@ export interface components {
             role: components["schemas"]["Role"];
         };
         NewCorrection: {
+            /**
+             * Format: date-time
+             * @description When the post was written, if known: finds it much faster.
+             */
+            at?: string | null;
             category?: string | null;
             post_id: string;
             sentiment?: string | null;
@@ -1196,6 +1215,8 @@ export interface components {
         };
         RuleView: components["schemas"]["RuleBody"] & {
             name: string;
+            /** @description Saved here; others stand in the configuration, or hold because there is no rule at all. Saving one makes it ours. */
+            saved: boolean;
         };
         /** @description A saved question. */
         SavedQuery: {
@@ -1742,7 +1763,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["CategoryBody"][];
+                    "application/json": components["schemas"]["CategorySetView"];
                 };
             };
             /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
@@ -2237,7 +2258,7 @@ export interface operations {
                 q?: string;
                 /** @description `no` leaves reposts out. */
                 reposts?: string;
-                /** @description `csv` or `jsonl`. */
+                /** @description `csv`, `jsonl` or `parquet`. */
                 format: string;
                 /** @description `yes`: only ids. */
                 ids_only?: string;

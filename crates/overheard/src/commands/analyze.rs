@@ -12,6 +12,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// Say what the model understands of texts: language, sentiment, entities, key phrases, category, places.
 ///
@@ -48,7 +49,8 @@ pub(crate) fn run(global: &Global, args: Args) -> Result<ExitCode> {
     if let Some(file) = &args.categories {
         config.understand.categories = file.to_string_lossy().into_owned();
     }
-    let understand = house::understand(&config, Vec::new())?;
+    let language = house::language(&config, house::categories(&config)?)?;
+    let understand = house::stage(&config, Arc::new(language), Vec::new())?;
     let now = SystemClock.now();
     let input: Box<dyn BufRead> = match args.file.to_str() {
         Some("-") => Box::new(std::io::stdin().lock()),

@@ -19,7 +19,8 @@ use std::process::ExitCode;
 /// description = "A parcel or order arrived late or not at all."
 /// examples = ["still waiting for my parcel", ...]        8 or more for every category: a head is trained on them
 ///
-/// Name the file in `understand.categories`; it is trained at start, in seconds.
+/// Name the file in `understand.categories`; it is trained at start, in seconds. Categories saved on the page stand before
+/// the file.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Args {
@@ -44,8 +45,7 @@ pub(crate) fn run(global: &Global, args: Args) -> Result<ExitCode> {
     let (Action::Train { file } | Action::Eval { file, .. }) = &args.action;
     config.understand.categories = file.to_string_lossy().into_owned();
     let set = house::categories(&config)?.context("read the categories")?;
-    config.understand.categories = String::new();
-    let language = house::language(&config)?;
+    let language = house::language(&config, None)?;
     match args.action {
         Action::Train { .. } => {
             let head = CategoryHead::build(&set, &language)?;

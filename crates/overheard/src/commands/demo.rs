@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use chrono::Duration;
 use domain::{Clock, PostQueue, Result as PortResult, StateStore, Timestamp};
 use serde_json::{Value, json};
-use sources::sample::{CATEGORIES_TOML, Sample};
+use sources::sample::{CATEGORIES_TOML, HISTORY_DAYS, Sample};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -25,6 +25,9 @@ pub(crate) struct Args {
     /// Do not open a browser.
     #[arg(long)]
     no_open: bool,
+    /// Days that are replayed at the first start; the incidents lie six days, three days and three hours back.
+    #[arg(long, default_value_t = HISTORY_DAYS, value_parser = clap::value_parser!(i64).range(1..=HISTORY_DAYS))]
+    days: i64,
 }
 
 /// Posts appended at once while the two weeks are replayed.
@@ -38,7 +41,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
     let sample = Sample::anchored(anchor)?;
     prepare(&mut config, queue.as_ref(), &sample, &folder).await?;
     say("Overheard demo: posts of our own making about three companies that do not exist.")?;
-    let feed = Feed { sample, queue: queue.clone(), clock: house::clock() };
+    let feed = Feed { sample, days: args.days, queue: queue.clone(), clock: house::clock() };
     up::run_house(config, up::Roles::all(), queue, Some(feed), !args.no_open).await
 }
 
@@ -69,13 +72,15 @@ async fn prepare(config: &mut Config, state: &dyn StateStore, sample: &Sample, f
 /// Feeds the sample into the queue: all up to now, then second by second.
 pub(crate) struct Feed {
     sample: Sample,
+    days: i64,
     queue: Arc<queue::Embedded>,
     clock: Arc<dyn Clock>,
 }
 
 impl Feed {
     pub(crate) async fn run(self, shutdown: CancellationToken) -> PortResult<()> {
-        let mut from = self.until().await?.unwrap_or_else(|| self.sample.begins());
+        let mut from =
+            self.until().await?.unwrap_or_else(|| self.sample.begins() + Duration::days(HISTORY_DAYS - self.days));
         while !shutdown.is_cancelled() {
             // Half a day at a time while catching up, so that a stop never waits for two weeks.
             let to = self.clock.now().min(from + Duration::hours(12));

@@ -5,7 +5,7 @@ use crate::config::{self, Config};
 use crate::house;
 use crate::output::{self, Format, say};
 use anyhow::Result;
-use domain::{Analytics, Clock, PostQueue, QueryLimits, SystemClock};
+use domain::{Analytics, Clock, Enricher, PostQueue, QueryLimits, SystemClock};
 use serde_json::json;
 use std::path::Path;
 use std::process::ExitCode;
@@ -94,8 +94,8 @@ fn model(config: &Config) -> Finding {
     if !config.understand.enabled {
         return Ok("off (understand.enabled = false): posts are kept without being understood".into());
     }
-    match house::understand(config, Vec::new()) {
-        Ok(understand) => Ok(understand.model().to_owned()),
+    match house::language(config, None) {
+        Ok(language) => Ok(language.model().to_owned()),
         Err(error) => Err(format!("{error:#}")),
     }
 }

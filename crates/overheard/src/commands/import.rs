@@ -104,7 +104,7 @@ fn file_config(args: &Args, path: &PathBuf) -> Result<FileConfig> {
 
 /// The carrying stage, for an import that runs by itself.
 async fn carry(config: &Config, queue: Arc<Embedded>) -> Result<Carry> {
-    let understand = house::understand(config, house::topics(queue.as_ref()).await?)?;
+    let understand = house::understand(config, queue.as_ref()).await?;
     let (committed, _) = broadcast::channel(1);
     let lake = house::open_lake(config).await?;
     Ok(Carry { config: CarryConfig::default(), queue, understand, lake, clock: house::clock(), committed })

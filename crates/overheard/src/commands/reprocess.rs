@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 /// Understand posts again that are in the lake already: after a new model, new categories or a new topic.
+/// What people corrected stays as they said.
 ///
 /// overheard reprocess --since 2026-03-01
 #[derive(Debug, clap::Args)]
@@ -37,7 +38,8 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
     };
     let lake = house::open_lake(&config).await?;
     let queue = house::open_queue(&config)?;
-    let understand = house::understand(&config, house::topics(queue.as_ref()).await?)?;
+    let understand = house::understand(&config, queue.as_ref()).await?;
+    let labels = server::labels::standing(queue.as_ref()).await?;
     let range = format!(
         "event_date BETWEEN DATE '{}' AND DATE '{}' AND occurred_at >= TIMESTAMP '{}' AND occurred_at < TIMESTAMP '{}'",
         since.date_naive(),
@@ -54,22 +56,17 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
     let (mut after, mut failed) = (String::new(), 0);
     loop {
         let sql = format!(
-            "SELECT post_id, source, platform, provenance, received_at, payload FROM raw \
-             WHERE {range} AND post_id > '{}' ORDER BY post_id LIMIT {CHUNK}",
+            "SELECT {} FROM raw WHERE {range} AND post_id > '{}' ORDER BY post_id LIMIT {CHUNK}",
+            house::RAW_COLUMNS,
             after.replace('\'', "''"),
         );
         let rows = lake.query(&sql, limits).await?.rows;
         let Some(last) = rows.last() else { break };
         after = last[0].as_str().unwrap_or_default().to_owned();
         let count = rows.len();
-        let posts: Vec<_> =
-            rows.iter().filter_map(|row| house::post_from_raw(row).inspect_err(|_| failed += 1).ok()).collect();
-        let worker = understand.clone();
-        let now = SystemClock.now();
-        let answers = tokio::task::spawn_blocking(move || worker.posts(posts, now)).await?;
-        let (good, bad): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
-        failed += bad.len();
-        lake.rewrite(good.into_iter().flatten().collect()).await?;
+        let again = house::understand_again(&understand, &labels, &rows).await?;
+        failed += again.failed;
+        lake.rewrite(again.posts).await?;
         bar.inc(count as u64);
     }
     bar.finish_and_clear();

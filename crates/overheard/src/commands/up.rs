@@ -4,13 +4,14 @@ use crate::Global;
 use crate::alerting;
 use crate::commands::demo::Feed;
 use crate::config::{Config, model_folder};
+use crate::follow;
 use crate::house;
 use crate::operations::House;
 use crate::output::say;
 use crate::supervisor::Supervisor;
 use anyhow::{Context, Result};
 use clap::ValueEnum;
-use domain::{StateStore, Topic};
+use domain::StateStore;
 use pipeline::{Carry, CarryConfig, Watch, WatchConfig};
 use queue::Embedded;
 use std::net::SocketAddr;
@@ -90,7 +91,11 @@ pub(crate) async fn run_house(
     let lake = if writes { house::open_lake(&config).await? } else { house::open_lake_read_only(&config).await? };
     let (committed, _) = broadcast::channel(LIVE_BATCHES);
     let topics = house::topics(state.as_ref()).await?;
-    let understand = if roles.has(Role::Understand) { Some(house::understand(&config, topics.clone())?) } else { None };
+    let language = match roles.has(Role::Understand) {
+        true => Some(Arc::new(house::language(&config, house::category_set(&config, state.as_ref()).await?)?)),
+        false => None,
+    };
+    let understand = language.clone().map(|language| house::stage(&config, language, topics.clone())).transpose()?;
     let book = alerting::book(state.clone());
     let model = understand.as_ref().filter(|_| config.understand.enabled).map(|stage| stage.model().to_owned());
     let house = House::new(&config, roles.names(), queue.clone(), lake.clone(), model, book.clone())?;
@@ -115,10 +120,16 @@ pub(crate) async fn run_house(
             committed: committed.clone(),
         };
         supervisor.start("understand", |shutdown| carry.run(shutdown));
-        let topics = topics.clone();
-        supervisor.start("topic matching", |shutdown| apply_topics(understand, topics, shutdown));
+        let (stage, corrected, topics) = (understand.clone(), lake.clone(), topics.clone());
+        supervisor.start("topic matching", |shutdown| follow::apply_topics(understand, topics, shutdown));
+        let labels = state.clone();
+        supervisor.start("corrections", |shutdown| follow::corrections(labels, corrected, stage, shutdown));
         let lake = lake.clone();
         supervisor.start("lake upkeep", |shutdown| keep_up(lake, shutdown));
+    }
+    if let Some(language) = language.filter(|_| config.understand.enabled) {
+        let (config, state) = (config.clone(), state.clone());
+        supervisor.start("categories", |shutdown| follow::categories(config, language, state, shutdown));
     }
     if roles.has(Role::Detect) {
         let judge = alerting::Judge::new(&config, book.clone(), state.clone(), lake.clone());
@@ -140,7 +151,7 @@ pub(crate) async fn run_house(
         serve(&config, &mut supervisor, &house, &queue, &lake, &committed).await?;
     }
     let followed = state.clone();
-    supervisor.start("topics", |shutdown| follow_topics(followed, topics_changed, shutdown));
+    supervisor.start("topics", |shutdown| follow::topics(followed, topics_changed, shutdown));
     greet(&config, &roles, state.as_ref()).await?;
     if open {
         open_browser(&config.server.bind);
@@ -211,55 +222,6 @@ fn watch_config(config: &Config) -> Result<WatchConfig> {
         time_zone: config.time_zone.parse().map_err(|_| anyhow::anyhow!("time_zone is no IANA time zone"))?,
         ..WatchConfig::default()
     })
-}
-
-/// Sees topics that were added, changed or removed, here or by another process.
-async fn follow_topics(
-    state: Arc<dyn StateStore>,
-    changed: watch::Sender<Vec<Topic>>,
-    shutdown: CancellationToken,
-) -> domain::Result<()> {
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(Duration::from_secs(2)) => {}
-            () = shutdown.cancelled() => return Ok(()),
-        }
-        match house::topics(state.as_ref()).await {
-            Ok(topics) => {
-                changed.send_if_modified(|known| {
-                    let differs = *known != topics;
-                    *known = topics;
-                    differs
-                });
-            }
-            Err(error) => warn!(error = format!("{error:#}"), "topics can't be read; the former ones stay"),
-        }
-    }
-}
-
-/// From now on posts are matched against the topics as they are.
-async fn apply_topics(
-    understand: Arc<pipeline::Understand>,
-    mut topics: watch::Receiver<Vec<Topic>>,
-    shutdown: CancellationToken,
-) -> domain::Result<()> {
-    loop {
-        tokio::select! {
-            changed = topics.changed() => if changed.is_err() {
-                shutdown.cancelled().await;
-            },
-            () = shutdown.cancelled() => return Ok(()),
-        }
-        let now = topics.borrow_and_update().clone();
-        let count = now.len();
-        match domain::topic::TopicMatcher::new(now) {
-            Ok(matcher) => {
-                understand.set_topics(matcher);
-                info!(topics = count, "topics taken over");
-            }
-            Err(error) => warn!(%error, "a topic can't be read; the former ones stay"),
-        }
-    }
 }
 
 /// Compaction, retention and vacuum, every five minutes.

@@ -6,7 +6,7 @@ mod breakdown;
 mod categories;
 mod export;
 mod extract;
-mod labels;
+pub mod labels;
 mod live;
 mod map;
 mod overview;
@@ -20,6 +20,7 @@ mod system;
 mod topics;
 mod users;
 
+pub use categories::saved as saved_categories;
 pub(crate) use extract::{Body, Params};
 pub(crate) use live::LiveEvent;
 

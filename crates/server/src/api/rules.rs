@@ -10,6 +10,7 @@ use axum::http::StatusCode;
 use chrono::{DateTime, Duration, Utc};
 use domain::{AlertRule, Condition, Severity};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use utoipa::ToSchema;
 
@@ -63,6 +64,8 @@ pub(crate) struct RuleBody {
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct RuleView {
     name: String,
+    /// Saved here; others stand in the configuration, or hold because there is no rule at all. Saving one makes it ours.
+    saved: bool,
     #[serde(flatten)]
     rule: RuleBody,
 }
@@ -169,17 +172,28 @@ impl RuleBody {
     }
 }
 
+impl RuleView {
+    fn of(rule: AlertRule, saved: bool) -> Self {
+        let AlertRule { name, topic, condition, channels, cooldown_s, quiet_hours, enabled } = rule;
+        let rule = RuleBody { topic, condition: condition.into(), channels, cooldown_s, quiet_hours, enabled };
+        Self { name, saved, rule }
+    }
+}
+
 /// All rules.
 #[utoipa::path(get, path = "/api/rules", tag = "alerts", responses((status = 200, body = Vec<RuleView>)))]
 pub(crate) async fn list(State(app): State<Arc<App>>, _: Viewer) -> Result<Json<Vec<RuleView>>, Error> {
-    let kept = app.state.list(RULE).await.map_err(Error::of_port)?;
-    let views = kept.into_iter().map(|(_, value)| {
+    let (kept, judged) = (app.state.list(RULE).await, app.operations.rules().await);
+    let (kept, judged) = (kept.map_err(Error::of_port)?, judged.map_err(Error::of_port)?);
+    let mut views = BTreeMap::new();
+    for rule in judged {
+        views.insert(rule.name.clone(), RuleView::of(rule, false));
+    }
+    for (name, value) in kept {
         let rule: AlertRule = serde_json::from_value(value).map_err(Error::internal)?;
-        let AlertRule { name, topic, condition, channels, cooldown_s, quiet_hours, enabled } = rule;
-        let rule = RuleBody { topic, condition: condition.into(), channels, cooldown_s, quiet_hours, enabled };
-        Ok(RuleView { name, rule })
-    });
-    views.collect::<Result<Vec<_>, Error>>().map(Json)
+        views.insert(name, RuleView::of(rule, true));
+    }
+    Ok(Json(views.into_values().collect()))
 }
 
 /// Adds or replaces a rule.
