@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PORT ?= 8480
 DATA ?= overheard-data
 
-.PHONY: help setup setup-test web build demo dev fmt lint test unit e2e golden bench eval x-simulator clean-demo
+.PHONY: help setup setup-test web build demo dev fmt lint test e2e gen golden bench eval x-simulator clean-demo
 
 help: ## Say what can be done here
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -38,14 +38,18 @@ lint: ## Format check and lints, warnings are errors
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 
-test: setup web ## Everything that must pass; what CI runs
+test: setup-test web ## Everything that must pass; what CI runs
 	cargo fmt --all --check
 	cargo build -p overheard
 	cargo test --workspace
-	cd web && npm test
+	cd web && npm test && npm run --silent gen:check && npm run --silent check && npm run --silent e2e
 
-e2e: setup-test build ## Browser tests over the real program (need Chromium and a few minutes; not part of `test` yet)
+e2e: setup-test build ## Browser tests over the real program
 	cd web && npm run --silent e2e
+
+gen: setup ## Write the OpenAPI document and the dashboard's types of it anew
+	UPDATE_GOLDEN=1 cargo test --workspace golden_open_api
+	cd web && npm run --silent gen
 
 golden: ## Write the golden files anew; read the diff
 	UPDATE_GOLDEN=1 cargo test --workspace golden
