@@ -326,6 +326,8 @@ impl Operations for House {
     }
 
     async fn push(&self, source: &str, content_type: Option<&str>, body: Bytes) -> Result<Vec<PushOutcome>, PushError> {
+        // Tokens name the source with or without its kind; a platform's name has no colon.
+        let source = source.strip_prefix("push:").unwrap_or(source);
         let made;
         let connector = match self.push.get(source) {
             Some(connector) => connector,
