@@ -1,10 +1,10 @@
 //! `overheard geocode`: place names to coordinates, offline.
 
-use crate::output::{self, Format, say};
+use crate::output::{self, Format};
 use anyhow::Result;
 use places::{Gazetteer, Hints};
 use serde_json::json;
-use std::io::BufRead;
+use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::process::ExitCode;
 
 /// Turn place names into country, region, city and coordinates.
@@ -30,22 +30,13 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args) -> Result<ExitCode> {
     let gazetteer = Gazetteer::embedded()?;
     let hints = Hints { language: args.language.as_deref(), country: args.country.as_deref() };
-    let stdin = args.texts == ["-"];
     if args.format == Format::Jsonl {
-        let print = |text: &str| say(places::geocode_line(gazetteer, text, &hints));
-        if stdin {
-            for line in std::io::stdin().lock().lines() {
-                print(&line?)?;
-            }
-        } else {
-            args.texts.iter().try_for_each(|text| print(text))?;
-        }
-        return Ok(ExitCode::SUCCESS);
+        return write_lines(texts(&args), &|text| places::geocode_line(gazetteer, text, &hints));
     }
-    let texts = if stdin { std::io::stdin().lock().lines().collect::<Result<Vec<_>, _>>()? } else { args.texts };
     let mut rows = Vec::new();
-    for text in &texts {
-        let found = gazetteer.locate(text, &hints);
+    for text in texts(&args) {
+        let text = text?;
+        let found = gazetteer.locate(&text, &hints);
         if found.is_empty() {
             rows.push(vec![json!(text), json!("not known")]);
         }
@@ -66,4 +57,29 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
     let columns = ["text", "name", "region", "country", "lat", "lon", "kind", "confidence"];
     output::print(&output::rows(&columns, rows), args.format)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The texts asked about; bytes that are no UTF-8 are replaced, so that each line of standard input is one text.
+fn texts(args: &Args) -> Box<dyn Iterator<Item = io::Result<String>> + '_> {
+    if args.texts != ["-"] {
+        return Box::new(args.texts.iter().cloned().map(Ok));
+    }
+    let read = |line: Vec<u8>| String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(&line)).into_owned();
+    Box::new(BufReader::new(io::stdin()).split(b'\n').map(move |line| line.map(read)))
+}
+
+/// One line out for each text. A reader that goes away early (`| head`) ends it.
+fn write_lines(texts: impl Iterator<Item = io::Result<String>>, line: &dyn Fn(&str) -> String) -> Result<ExitCode> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    for text in texts {
+        let written = writeln!(out, "{}", line(&text?));
+        if written.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
+            return Ok(ExitCode::SUCCESS);
+        }
+        written?;
+    }
+    match out.flush() {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(ExitCode::SUCCESS),
+    }
 }

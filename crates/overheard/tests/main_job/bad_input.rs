@@ -36,4 +36,20 @@ fn bad_posts_go_to_the_dead_letters_and_the_good_ones_arrive() {
     assert_eq!(raw as usize + reasons.len(), lines.len() - 1, "all but the duplicate are somewhere: {letters}");
     assert!(reasons.iter().all(|letter| letter["reason"].as_str().unwrap().len() > 10), "{letters}");
     assert!(rows == 2, "the good one and the right-to-left mark arrive: {rows}");
+    run(plain(&data).arg("import").arg(&file));
+    let again = succeed(plain(&data).args(["dead-letters", "list", "--format", "jsonl"]));
+    assert_eq!(again.lines().count(), reasons.len(), "the same letters are kept once");
+}
+
+#[test]
+fn each_line_to_geocode_gets_one_line_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("lines.txt");
+    std::fs::write(&file, b"Austin, TX\r\n\nM\xfcnchen \xff\nundecided\nBrooklyn, NY").unwrap();
+    let input = std::fs::File::open(&file).unwrap();
+    let answer = succeed(plain(folder.path()).args(["geocode", "--format", "jsonl", "-"]).stdin(input));
+    let lines: Vec<serde_json::Value> = answer.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 5, "{answer}");
+    assert_eq!((&lines[0]["name"], &lines[4]["name"]), (&"Austin".into(), &"Brooklyn".into()));
+    assert!(lines[1].is_null() && lines[3].is_null(), "{answer}");
 }
