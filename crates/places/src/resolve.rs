@@ -404,8 +404,9 @@ impl<'l> Line<'l> {
     /// a place to lie in unless it stands in capitals or after a comma ("Portland, OR").
     fn may_nest(&self, child: &Mention, parent: &Mention, gap: Gap) -> bool {
         let (inner, outer) = (&self.words.tokens[child.first], &self.words.tokens[parent.first]);
-        let foreign =
-            self.foreign - self.foreign_in(child.first, child.end) - self.foreign_in(parent.first, parent.end);
+        let own = self.foreign_in(child.first, child.end) + self.foreign_in(parent.first, parent.end);
+        // Half words are rounded up in each part, so the parts may have more than the whole.
+        let foreign = self.foreign.saturating_sub(own);
         let child_counts = !child.name.is_common()
             || (gap == Gap::Comma && (foreign == 0 || (inner.capital && foreign <= 2)))
             || (foreign == 0 && inner.capital && !is_filler(self.words.text(inner)));

@@ -135,3 +135,10 @@ fn the_nearest_place_of_a_city_is_in_its_country() {
         assert_eq!(gazetteer.nearest(city.coordinates).unwrap().country, city.country, "{city:?}");
     }
 }
+
+/// Found by the fuzz target.
+#[test]
+fn half_words_of_a_line_do_not_add_up_to_less_than_none() {
+    let found = gazetteer().locate("Canton`````Cant``ho", &Hints::default());
+    found.iter().for_each(check);
+}
