@@ -3,11 +3,10 @@
 use alerts::{AddressPolicy, AlertBook, Delivery, Digest, Facts, Policy, SourceFacts, WindowFacts, notifiers};
 use async_trait::async_trait;
 use domain::{
-    AlertRule, AlertState, Anomaly, Condition, Error, ErrorKind, ManualClock, Notification, Notifier, Result, Severity,
-    StateStore, Timestamp,
+    AlertRule, AlertState, Anomaly, Condition, Error, ErrorKind, ManualClock, MemoryState, Notification, Notifier,
+    Result, Severity, StateStore, Timestamp,
 };
 use std::sync::{Arc, Mutex};
-use testkit::MemoryState;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 #[derive(Default)]

@@ -10,7 +10,7 @@ mod answer;
 mod kept;
 mod service;
 
-use domain::{Coordinates, Error, Geocoder, Place, PlaceHints, Result};
+use domain::{Coordinates, Error, ErrorKind, Geocoder, Place, PlaceHints, Result};
 use kept::Kept;
 use secrecy::SecretString;
 use service::{Question, Service};
@@ -80,16 +80,19 @@ impl AmazonLocation {
         Ok(lock(&self.kept).get(question).unwrap_or_default())
     }
 
-    /// Asks the service and remembers what it said. The first failure ends it.
+    /// Asks the service and remembers what it said. A failure of the service ends it, the refusal of one question
+    /// does not; the first error is given back.
     fn fetch(&self, questions: Vec<Question>) -> Result<()> {
         if let Some((until, why)) = lock(&self.resting).as_ref()
             && Instant::now() < *until
         {
             return Err(Error::retry(why.clone()));
         }
+        let mut refused = Ok(());
         for (question, answer) in self.service.ask(questions)? {
             match answer {
                 Ok(places) => lock(&self.kept).put(question, places),
+                Err(error) if error.kind() != ErrorKind::Retry => refused = refused.and(Err(error)),
                 Err(error) => {
                     tracing::warn!(%error, rest_s = self.rest.as_secs(), "amazon location is left alone for a while");
                     *lock(&self.resting) = Some((Instant::now() + self.rest, error.to_string()));
@@ -97,7 +100,7 @@ impl AmazonLocation {
                 }
             }
         }
-        Ok(())
+        refused
     }
 }
 

@@ -97,7 +97,7 @@ impl Service {
         Ok(Self { batches })
     }
 
-    /// Asks all and waits for the answers. After a failure the rest of the batch is not asked.
+    /// Asks all and waits for the answers. After a failure of the service the rest of the batch is not asked.
     pub(crate) fn ask(&self, questions: Vec<Question>) -> Result<Vec<Answered>> {
         let (answer, answered) = std::sync::mpsc::channel();
         let gone = || Error::retry("the thread of amazon location has ended");
@@ -124,7 +124,7 @@ async fn serve(caller: Arc<Caller>, mut waiting: mpsc::Receiver<Batch>, calls_ma
             .buffer_unordered(calls_max);
         let mut answers = Vec::new();
         while let Some(answered) = calls.next().await {
-            let failed = answered.1.is_err();
+            let failed = answered.1.as_ref().is_err_and(|error| error.kind() == ErrorKind::Retry);
             answers.push(answered);
             if failed {
                 break;
@@ -149,8 +149,8 @@ impl Caller {
         let response = self.client.post(url).json(&question.body()).send().await.map_err(failed)?;
         let status = response.status();
         if status == reqwest::StatusCode::BAD_REQUEST {
-            // Nothing that this text names: a refusal of one line says nothing about the service.
-            return Ok(Vec::new());
+            // The refusal of one line says nothing about the service.
+            return Err(Error::reject(format!("amazon location answered {status} to {question:?}")));
         }
         if !status.is_success() {
             let advice = match status.as_u16() {

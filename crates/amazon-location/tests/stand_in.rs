@@ -6,7 +6,7 @@ use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::routing::post;
 use axum::{Json, Router};
-use domain::{Coordinates, Geocoder, PlaceHints, PlaceKind};
+use domain::{Coordinates, ErrorKind, Geocoder, PlaceHints, PlaceKind};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,9 +24,12 @@ type Reply = Result<Json<Value>, StatusCode>;
 
 async fn answer(state: &StandIn, key: &HashMap<String, String>, body: Value, found: Value) -> Reply {
     state.calls.fetch_add(1, Ordering::SeqCst);
-    state.asked.lock().unwrap().push(body);
+    state.asked.lock().unwrap().push(body.clone());
     if state.down.load(Ordering::SeqCst) {
         return Err(StatusCode::SERVICE_UNAVAILABLE);
+    }
+    if body["QueryText"] == "refused" {
+        return Err(StatusCode::BAD_REQUEST);
     }
     match key.get("key").map(String::as_str) {
         Some("secret") => Ok(Json(json!({"PricingBucket": "Stored", "ResultItems": found}))),
@@ -81,7 +84,7 @@ fn start(key: &str) -> (Arc<StandIn>, AmazonLocation) {
             axum::serve(listener, app).await.unwrap();
         });
     });
-    let config = Config { endpoint, rest: Duration::from_millis(200), ..Config::new("eu-central-1", key.into()) };
+    let config = Config { endpoint, rest: Duration::from_secs(1), ..Config::new("eu-central-1", key.into()) };
     (state, AmazonLocation::new(&config).unwrap())
 }
 
@@ -123,8 +126,18 @@ fn a_service_that_is_down_is_left_alone_and_then_asked_again() {
     assert!(engine.locate("Berlin", &PlaceHints::default()).is_err());
     assert_eq!(service.calls.load(Ordering::SeqCst), 1, "the second was not asked");
     service.down.store(false, Ordering::SeqCst);
-    std::thread::sleep(Duration::from_millis(250));
+    std::thread::sleep(Duration::from_millis(1_100));
     assert_eq!(engine.locate("Austin, TX", &PlaceHints::default()).unwrap().len(), 1);
+}
+
+#[test]
+fn a_line_that_is_refused_says_so_and_stops_no_other() {
+    let (service, engine) = start("secret");
+    engine.prepare(&["refused", "Austin, TX"]);
+    assert_eq!(service.calls.load(Ordering::SeqCst), 2);
+    let error = engine.locate("refused", &PlaceHints::default()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Reject);
+    assert_eq!(engine.locate("Austin, TX", &PlaceHints::default()).unwrap().len(), 1, "no rest for one bad line");
 }
 
 #[test]

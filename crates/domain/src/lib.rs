@@ -8,6 +8,7 @@ pub mod counts;
 pub mod enrichment;
 pub mod error;
 pub mod ids;
+pub mod memory_state;
 pub mod place;
 pub mod ports;
 pub mod post;
@@ -22,6 +23,7 @@ pub use enrichment::{
 };
 pub use error::{Error, ErrorKind, Result};
 pub use ids::{PostId, SourceId};
+pub use memory_state::MemoryState;
 pub use place::{Coordinates, Place, PlaceFrom, PlaceKind};
 pub use ports::*;
 pub use post::{Author, Deletion, Post, Provenance, Record};

@@ -1,12 +1,12 @@
 //! The gazetteer: the one thing that other rooms see of this one.
 
-use crate::Error;
 use crate::index::{Index, PlaceId};
 use crate::mention::{self, Mention};
 use crate::nearest::nearest;
 use crate::resolve::{Found, resolve};
 use crate::text::{Kind, Words};
-use domain::{Coordinates, Geocoder, Place, PlaceHints as Hints, PlaceKind};
+use crate::{Error, Hints};
+use domain::{Coordinates, Geocoder, Place, PlaceKind};
 use std::cell::RefCell;
 use std::sync::OnceLock;
 

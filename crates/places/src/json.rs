@@ -1,7 +1,6 @@
 //! The answer of `overheard geocode`, one line a text.
 
-use crate::gazetteer::Gazetteer;
-use domain::PlaceHints as Hints;
+use crate::{Gazetteer, Hints};
 use domain::{Place, PlaceKind};
 use serde::Serialize;
 

@@ -1,11 +1,11 @@
 //! Decides which places the names in a line mean. Names that stand in one another ("Paris, Texas", "Nigeria, Lagos")
 //! settle each other; a name alone means its largest place, unless the words about it say that it is no place at all.
 
+use crate::Hints;
 use crate::index::{ALTERNATE, CODE, Index, NICKNAME, PlaceId, Posting, QUALIFIED_ONLY};
 use crate::mention::{Mention, is_filler, is_interjection, is_list_word, is_particle, is_preposition, is_street_word};
 use crate::sphere::distance_km;
 use crate::text::{Gap, Kind, Token, Words};
-use domain::PlaceHints as Hints;
 use domain::PlaceKind;
 
 /// A place that is meant, and how sure that is.

@@ -1,7 +1,7 @@
 //! The connector of X against the simulator: posts arrive exactly once whatever goes wrong, the rules follow the topics,
 //! and refusals are told in words.
 
-use domain::{ManualClock, PostQueue, Provenance, StateStore, SystemClock, Topic};
+use domain::{ManualClock, MemoryState, PostQueue, Provenance, StateStore, SystemClock, Topic};
 use secrecy::SecretString;
 use sources::x::backoff::Ladders;
 use sources::x::status::{SharedStatus, State};
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use testkit::x_simulator::{Faults, Limits, SimulatedPost, read_posts};
-use testkit::{MemoryQueue, MemoryState, SimulatorConfig, XSimulator};
+use testkit::{MemoryQueue, SimulatorConfig, XSimulator};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;

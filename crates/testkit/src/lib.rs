@@ -4,11 +4,9 @@
 pub mod conformance;
 pub mod memory_lake;
 pub mod memory_queue;
-pub mod memory_state;
 pub mod posts;
 pub mod x_simulator;
 
 pub use memory_lake::MemoryLake;
 pub use memory_queue::MemoryQueue;
-pub use memory_state::MemoryState;
 pub use x_simulator::{SimulatorConfig, XSimulator};

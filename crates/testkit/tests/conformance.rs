@@ -1,8 +1,8 @@
 //! The fakes keep the promises of the ports that they stand for.
 
-use domain::{PostQueue, StateStore};
+use domain::{MemoryState, PostQueue, StateStore};
 use std::sync::Arc;
-use testkit::{MemoryQueue, MemoryState, conformance};
+use testkit::{MemoryQueue, conformance};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_queue_in_memory_keeps_the_promises() {

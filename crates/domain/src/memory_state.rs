@@ -1,7 +1,7 @@
-//! The small document store in memory, for tests that need state and no disk.
+//! The small document store in memory, for a rehearsal and for tests.
 
+use crate::{Result, StateStore};
 use async_trait::async_trait;
-use domain::{Result, StateStore};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
