@@ -22,15 +22,15 @@ RATES = {
     "tweeteval-sentiment": (1.0, 0.8),
     "tweeteval-emotion": (2.5, 3.0),
     "tweeteval-offensive": (0.6, 0.6),
-    "umsab": (2.0, 3.5),
+    "umsab": (2.2, 3.4),
     "thai_wisesight": (0.12, 0.15),
     "indonesian_smsa": (0.15, 0.15),
     "indonesian_nusax": (1.0, 1.0),
     "portuguese_mozambique_afrisenti": (0.4, 0.5),
-    "wnut17": (6.0, 7.0),
-    "btc": (3.0, 3.0),
-    "tweebank_ner": (1.5, 1.0),
-    "uner": (0.12, 0.08),
+    "wnut17": (5.0, 6.0),
+    "btc": (3.5, 3.5),
+    "tweebank_ner": (1.5, 1.5),
+    "uner": (0.45, 0.35),
 }
 LIMIT = 128
 CONTINUATION = 0.3

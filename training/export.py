@@ -97,7 +97,7 @@ def open_folder(folder: Path) -> tuple[encoder.Model, Tokenizer, dict]:
     """Loads a written folder as the program would."""
     settings = json.loads((folder / "config.json").read_text())
     net = encoder.load(settings, unpack(load_file(folder / "model.safetensors")))
-    return net.eval(), Tokenizer.from_file(str(folder / "tokenizer.json")), settings
+    return net, Tokenizer.from_file(str(folder / "tokenizer.json")), settings
 
 
 @torch.no_grad()

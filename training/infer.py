@@ -24,7 +24,7 @@ def open_model(folder: Path, checkpoint: Path | None) -> tuple[encoder.Model, To
     if checkpoint:
         settings = json.loads((folder / "config.json").read_text())
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        net = encoder.load(settings, load_file(checkpoint)).eval()
+        net = encoder.load(settings, load_file(checkpoint))
     else:
         net, tokenizer, settings = export.open_folder(folder)
     tokenizer.enable_truncation(settings["max_position_embeddings"])

@@ -32,7 +32,7 @@ SMOOTHING = 0.05
 TASK_WEIGHT = {"sentiment": 1.0, "emotion": 0.7, "offensive": 0.7}
 WORDS_PER_LOSS = 8.0  # an entity sentence counts as much as a sentence label per so many words
 FOUND_WEIGHT = 1.5  # a piece of an entity against a piece of none: recall is what is short
-WARM_UP_STEPS = 40  # counted in steps, not time: on a busy machine a warm-up by the clock was 18 steps and diverged
+WARM_UP_STEPS = 100  # counted in steps, not time: on a busy machine a warm-up by the clock was 18 steps and diverged
 HEADS_FASTER = 5.0
 AVERAGE_FROM = 0.7
 SYNC_SECONDS = 90.0
@@ -123,7 +123,7 @@ class Worker:
 
     def __init__(self, rank: int, options: argparse.Namespace, shared: dict, ready: "Ready"):
         self.rank, self.options, self.shared = rank, options, shared
-        self.net, self.teacher = ready.net, ready.teacher
+        self.net, self.teacher = ready.net.train(), ready.teacher
         seed = options.seed * 100 + rank + (50 if options.resume else 0)
         mine = ready.examples[rank :: options.workers]
         self.sampler = Sampler(mine, ready.tokenizer, ready.rows, options.budget, seed)
@@ -133,6 +133,8 @@ class Worker:
         self.base_table = self.net.words.data.clone()
         self.sums: dict[str, float] = {}
         self.steps = self.pieces = 0
+        # Three times as fast where the processor multiplies bf16, far slower where it doesn't.
+        self.half = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
     def groups(self) -> list[dict]:
         """Lower layers learn a little slower, heads several times as fast; no decay on vectors."""
@@ -156,8 +158,9 @@ class Worker:
         frozen = self.options.freeze_layers if progress >= self.options.freeze_at else 0
         rows, inverse = batch.ids.unique(return_inverse=True)
         table = self.net.words.data[rows].requires_grad_(frozen == 0)
-        hidden, pooled = self.net.encode(batch.ids, F.embedding(inverse, table), frozen)
-        found = losses(self.net, batch, hidden, pooled, self.teacher)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.half):
+            hidden, pooled = self.net.encode(batch.ids, F.embedding(inverse, table), frozen)
+        found = losses(self.net, batch, hidden.float(), pooled.float(), self.teacher)
         (sum(found.values()) / len(batch.ids)).backward()
         torch.nn.utils.clip_grad_norm_([p for p in self.dense if p.grad is not None], 1.0)
         scale = rate(progress, self.steps)
@@ -269,10 +272,10 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=80.0)
     parser.add_argument("--elapsed", type=float, default=0.0, help="minutes already trained, with --resume")
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--budget", type=int, default=768, help="pieces a batch, padding included")
-    parser.add_argument("--lr", type=float, default=1.2e-4)
-    parser.add_argument("--freeze-at", type=float, default=0.3, help="share of the time after which the lowest layers rest")
-    parser.add_argument("--freeze-layers", type=int, default=5)
+    parser.add_argument("--budget", type=int, default=1024, help="pieces a batch, padding included")
+    parser.add_argument("--lr", type=float, default=1.4e-4)
+    parser.add_argument("--freeze-at", type=float, default=0.5, help="share of the time after which the lowest layers rest")
+    parser.add_argument("--freeze-layers", type=int, default=4)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--resume", action="store_true")
     options = parser.parse_args()
