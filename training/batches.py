@@ -22,6 +22,7 @@ RATES = {
     "tweeteval-sentiment": (1.0, 0.8),
     "tweeteval-emotion": (2.5, 3.0),
     "tweeteval-offensive": (0.6, 0.6),
+    "tweeteval-emoji": (0.0, 0.0),
     "umsab": (2.2, 3.4),
     "thai_wisesight": (0.12, 0.15),
     "indonesian_smsa": (0.15, 0.15),
@@ -97,6 +98,17 @@ def first_pieces(offsets: list[tuple[int, int]], starts: list[int]) -> list[int]
     return found
 
 
+def class_weights(examples: list[Example]) -> dict[tuple[str, int], float]:
+    """(source, class) -> its rarity to the power BALANCE, mean 1 over the source's examples."""
+    counts = Counter((e.source, e.label) for e in examples)
+    totals = Counter(e.source for e in examples)
+    raw = {key: (totals[key[0]] / n) ** BALANCE for key, n in counts.items()}
+    sums = Counter()
+    for (source, label), n in counts.items():
+        sums[source] += raw[source, label] * n
+    return {key: value * totals[key[0]] / sums[key[0]] for key, value in raw.items()}
+
+
 class Sampler:
     """An endless stream of batches from one worker's share of the examples."""
 
@@ -110,17 +122,7 @@ class Sampler:
         for example in examples:
             self.by_source.setdefault(example.source, []).append(example)
         self.order = {source: [] for source in self.by_source}
-        self.weights = self.class_weights()
-
-    def class_weights(self) -> dict[tuple[str, int], float]:
-        """Rarity to the power BALANCE, mean 1 over the source's examples."""
-        weights = {}
-        for source, examples in self.by_source.items():
-            counts = Counter(e.label for e in examples)
-            raw = {label: (len(examples) / n) ** BALANCE for label, n in counts.items()}
-            mean = sum(raw[label] * n for label, n in counts.items()) / len(examples)
-            weights |= {(source, label): value / mean for label, value in raw.items()}
-        return weights
+        self.weights = class_weights(examples)
 
     def draw(self, progress: float, count: int) -> list[Example]:
         """Examples of all sources at their rates; each source is passed over in turn, reshuffled."""

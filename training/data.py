@@ -112,6 +112,14 @@ def extra_sentiment(root: Path) -> list[Example]:
     return found
 
 
+def hinted(root: Path) -> list[Example]:
+    """English posts with the emoji that stood in them as their label: a hint at feeling, and texts
+    for other models to label."""
+    kept_away = {e.text for e in sentence_sets(root, "val")}
+    found = read_split(root / "tweeteval" / "emoji", "train", "emoji", "tweeteval-emoji")
+    return [e for e in found if e.text not in kept_away]
+
+
 def entity_sets(root: Path, split: str) -> list[Example]:
     """WNUT17 and BTC in the named split."""
     found = []

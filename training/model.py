@@ -20,7 +20,7 @@ def drop(x: torch.Tensor, training: bool) -> torch.Tensor:
     """Zeroes the same random features of all pieces of a post; x: [batch, length, hidden]."""
     if not training:
         return x
-    kept = torch.empty(len(x), 1, x.shape[-1], dtype=x.dtype).bernoulli_(1.0 - DROPOUT)
+    kept = x.new_empty(len(x), 1, x.shape[-1]).bernoulli_(1.0 - DROPOUT)
     return x * kept.div_(1.0 - DROPOUT)
 
 
@@ -37,15 +37,13 @@ class Layer(nn.Module):
         self.down = nn.Linear(intermediate, hidden)
         self.norm2 = nn.LayerNorm(hidden, eps=epsilon)
 
-    def forward(self, x: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
-        """x: [batch, length, hidden]; mask: [batch, 1, 1, length], -inf on padding, or None."""
+    def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """x: [batch, length, hidden]; mask: [batch, 1, 1, length], -1e9 on padding, else 0."""
         batch, length, hidden = x.shape
         width = hidden // self.heads
         qkv = self.qkv(x).view(batch, length, 3, self.heads, width).permute(2, 0, 3, 1, 4)
         query, key, value = qkv.unbind(0)
-        scores = (query * width**-0.5) @ key.transpose(-1, -2)
-        if mask is not None:
-            scores = scores + mask
+        scores = (query * width**-0.5) @ key.transpose(-1, -2) + mask
         mixed = (scores.softmax(-1) @ value).transpose(1, 2).reshape(batch, length, hidden)
         x = self.norm1(x + drop(self.out(mixed), self.training))
         return self.norm2(x + drop(self.down(F.gelu(self.up(x))), self.training))
@@ -75,9 +73,7 @@ class Model(nn.Module):
         With `frozen` > 0 the embeddings and that many lowest layers are run without gradients.
         """
         present = ids != 1
-        mask = None
-        if not bool(present.all()):
-            mask = torch.zeros(ids.shape).masked_fill(~present, -1e9)[:, None, None, :]
+        mask = torch.where(present, 0.0, -1e9)[:, None, None, :]
         with torch.set_grad_enabled(torch.is_grad_enabled() and frozen == 0):
             if words is None:
                 words = F.embedding(ids, self.words)
