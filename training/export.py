@@ -166,7 +166,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("work"))
     parser.add_argument("--checkpoint", type=Path, help="tensors written by train.py; default: the base")
     parser.add_argument("--fitted", type=Path, help="JSON written by evaluate.py --fit")
-    parser.add_argument("--version", default="1.0")
+    parser.add_argument("--version", default="2.0")
     parser.add_argument("--out", type=Path, default=Path("../models/overheard-small"))
     options = parser.parse_args()
     logging.basicConfig(filename=options.work / "export.log", level=logging.INFO, format="%(asctime)s %(message)s")

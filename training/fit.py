@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--checkpoint", type=Path, help="these weights rather than the better of the two")
     parser.add_argument("--every", type=int, default=1, help="judge only every n-th example; the card says so")
     parser.add_argument("--trained", default="", help="a sentence for the card on how far training went")
-    parser.add_argument("--version", default="1.0")
+    parser.add_argument("--version", default="2.0")
     options = parser.parse_args()
     logging.basicConfig(filename=options.work / "fit.log", level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(1)

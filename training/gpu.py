@@ -390,11 +390,12 @@ def main() -> None:
     for fold in range(FOLDS):
         trainer.run(replace(chosen, name=f"fold {fold}", without=fold, seed=10 + fold))
         label(trainer, fold, FOLDS)
+    student = Setting("student", chosen.lr, options.student_passes, hidden=0.08, emoji=0.6, trust=0.6, taught=0.3)
     students = [
-        Setting("student", chosen.lr, options.student_passes, 0.0, 0.6, 0.5, 0.3),
-        Setting("hiding student", chosen.lr, options.student_passes, 0.08, 0.6, 0.5, 0.3, seed=2),
-        Setting("trusting student", chosen.lr, options.student_passes, 0.05, 1.0, 0.8, 0.5, seed=3),
-        Setting("fast student", 2 * chosen.lr, options.student_passes, 0.05, 0.6, 0.6, 0.4, seed=4),
+        student,
+        replace(student, name="faster student", lr=1.5 * chosen.lr, seed=2),
+        replace(student, name="trusting student", trust=0.8, taught=0.5, seed=3),
+        replace(student, name="seeing student", hidden=0.0, seed=4),
     ]
     weights, longest = {}, 0.0
     for setting in students:
