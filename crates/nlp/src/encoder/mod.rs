@@ -16,6 +16,7 @@ mod ops;
 mod sentencepiece;
 mod threads;
 mod tokenizer;
+mod unigram;
 mod weights;
 mod windows;
 

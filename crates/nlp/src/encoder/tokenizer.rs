@@ -1,12 +1,60 @@
 //! Text to pieces and back: `tokenizer.json`, or the older files of a repository, from which the same description is
 //! made (`vocab.txt` of BERT, `vocab.json` and `merges.txt` of RoBERTa, `sentencepiece.bpe.model` of XLM-RoBERTa). The
-//! work is done by the crate `tokenizers`.
+//! work is done by the crate `tokenizers`; cutting words into unigram pieces by our own, for its memory.
 
 use super::sentencepiece;
+use super::unigram::Unigram;
 use crate::error::{Error, Result};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use std::path::Path;
-use tokenizers::Tokenizer;
+use tokenizers::{
+    DecoderWrapper, Encoding, ModelWrapper, NormalizerWrapper, PostProcessorWrapper, PreTokenizerWrapper, TokenizerImpl,
+};
+
+/// The library's tokenizer around a way to cut words.
+type Around<M> = TokenizerImpl<M, NormalizerWrapper, PreTokenizerWrapper, PostProcessorWrapper, DecoderWrapper>;
+
+enum Tokenizer {
+    Unigram(Box<Around<Unigram>>),
+    Any(Box<Around<ModelWrapper>>),
+}
+
+impl Tokenizer {
+    /// Reads a `tokenizer.json`. Lengths are ours to handle, in windows: truncation and padding are not taken over.
+    fn read(description: &[u8]) -> tokenizers::Result<Self> {
+        #[derive(Deserialize)]
+        struct Kind {
+            model: ModelKind,
+        }
+        #[derive(Deserialize)]
+        struct ModelKind {
+            r#type: Option<String>,
+            unk_id: Option<u32>,
+            #[serde(default)]
+            byte_fallback: bool,
+        }
+        let model = serde_json::from_slice::<Kind>(description)?.model;
+        let unigram = model.r#type.as_deref() == Some("Unigram") && model.unk_id.is_some() && !model.byte_fallback;
+        Ok(if unigram {
+            let mut tokenizer: Around<Unigram> = serde_json::from_slice(description)?;
+            tokenizer.with_truncation(None)?.with_padding(None);
+            Self::Unigram(Box::new(tokenizer))
+        } else {
+            let mut tokenizer: Around<ModelWrapper> = serde_json::from_slice(description)?;
+            tokenizer.with_truncation(None)?.with_padding(None);
+            Self::Any(Box::new(tokenizer))
+        })
+    }
+
+    fn encode(&self, text: &str, special: bool) -> Result<Encoding> {
+        let encoded = match self {
+            Self::Unigram(tokenizer) => tokenizer.encode(text, special),
+            Self::Any(tokenizer) => tokenizer.encode(text, special),
+        };
+        encoded.map_err(|e| Error::Text(format!("tokenizer: {e}")))
+    }
+}
 
 /// A tokenizer with the special tokens that stand around every sequence.
 pub(crate) struct Pieces {
@@ -27,23 +75,19 @@ impl Pieces {
     /// Loads what a folder has.
     pub(crate) fn load(dir: &Path) -> Result<Self> {
         let own = dir.join("tokenizer.json");
-        let mut tokenizer = if own.exists() {
-            Tokenizer::from_file(&own).map_err(|e| Error::malformed(&own, e.to_string()))?
+        let description = if own.exists() {
+            std::fs::read(&own).map_err(|source| Error::Read { path: own.clone(), source })?
         } else {
-            let description = describe(dir)?;
-            let bytes = serde_json::to_vec(&description).map_err(|e| Error::malformed(dir, e.to_string()))?;
-            Tokenizer::from_bytes(bytes).map_err(|e| Error::malformed(dir, e.to_string()))?
+            serde_json::to_vec(&describe(dir)?).map_err(|e| Error::malformed(dir, e.to_string()))?
         };
-        // Lengths are ours to handle: in windows, not by cutting.
-        tokenizer.with_truncation(None).map_err(|e| Error::malformed(&own, e.to_string()))?;
-        tokenizer.with_padding(None);
+        let tokenizer = Tokenizer::read(&description).map_err(|e| Error::malformed(&own, e.to_string()))?;
         let (prefix, suffix) = around(&tokenizer)?;
         Ok(Self { tokenizer, prefix, suffix })
     }
 
     /// Cuts a text into pieces.
     pub(crate) fn cut(&self, text: &str) -> Result<Tokens> {
-        let encoding = self.tokenizer.encode(text, false).map_err(|e| Error::Text(format!("tokenizer: {e}")))?;
+        let encoding = self.tokenizer.encode(text, false)?;
         Ok(Tokens { ids: encoding.get_ids().to_vec(), offsets: encoding.get_offsets().to_vec() })
     }
 }
@@ -51,8 +95,7 @@ impl Pieces {
 /// Special tokens before and after a sequence, told from what they add to a word.
 fn around(tokenizer: &Tokenizer) -> Result<(Vec<u32>, Vec<u32>)> {
     let encode = |special| {
-        let encoding = tokenizer.encode("a", special).map_err(|e| Error::Invalid(format!("tokenizer: {e}")))?;
-        Ok::<_, Error>(encoding.get_ids().to_vec())
+        Ok::<_, Error>(tokenizer.encode("a", special)?.get_ids().to_vec())
     };
     let (bare, dressed) = (encode(false)?, encode(true)?);
     let at = dressed.windows(bare.len().max(1)).position(|window| window == bare);
