@@ -18,7 +18,7 @@ class Overheard:
     """`overheard up` with settings (TOML), on a lake that is there already or an empty one; and a session with it."""
 
     def __init__(self, binary, settings="", lake=None, environment=None):
-        self.folder = tempfile.TemporaryDirectory(dir=".")
+        self.folder = tempfile.TemporaryDirectory()
         folder = Path(self.folder.name)
         if lake:
             (folder / "lake").symlink_to(Path(lake).resolve())

@@ -21,7 +21,7 @@ cargo build -q -p lake -p overheard --example lake_bench && target/debug/example
 
 echo "== dashboard: every panel at ${OVERHEARD_BENCH_POSTS:-15000} posts (1,000,000 and 10,000,000: set OVERHEARD_BENCH_POSTS)"
 cargo build -q -p lake -p overheard --example lake_generate
-data=$(mktemp -d -p .)
+data=$(mktemp -d)
 trap 'rm -rf "$texts" "$data"' EXIT
 target/debug/examples/lake_generate "$data/lake" "${OVERHEARD_BENCH_POSTS:-15000}"
 python3 bench/dashboard_peer.py "$data"

@@ -12,6 +12,7 @@ use crate::place::{Coordinates, Place, PlaceFrom};
 use crate::post::{Post, Record};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Position of a record in a queue partition; starts at 1, grows by appending.
@@ -138,7 +139,8 @@ pub struct EnrichedBatch {
     pub partition: String,
     /// Offset of the last record of the lease: the version of the transaction.
     pub last_offset: Offset,
-    pub posts: Vec<EnrichedPost>,
+    /// Shared: the tables, another try, and whoever is shown the batch read the same posts.
+    pub posts: Arc<Vec<EnrichedPost>>,
     /// Posts to delete everywhere (deleted on the platform, or replaced by an edit).
     pub deletions: Vec<PostId>,
 }

@@ -99,7 +99,7 @@ async fn main() -> Outcome {
                 let within = (number - first) as f64 / (until - first) as f64;
                 post(number, posts, start * 1_000_000 + (within * DAY_S as f64 * 1e6) as i64)
             });
-            let posts = batch.collect::<Outcome<Vec<_>>>()?;
+            let posts = Arc::new(batch.collect::<Outcome<Vec<_>>>()?);
             done += size;
             lake.commit(EnrichedBatch {
                 partition: "generated".into(),

@@ -11,7 +11,6 @@ use async_trait::async_trait;
 use deltalake::kernel::Add;
 use domain::{Alert, Anomaly, EnrichedBatch, EnrichedPost, PostId, PostTable};
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::time::Instant;
 use tracing::warn;
 
@@ -24,11 +23,10 @@ impl PostTable for Lake {
         self.writable()?;
         let _turn = self.writing.lock().await;
         let began = Instant::now();
-        let (posts, batch) = (batch.posts.len(), Arc::new(batch));
         self.commit_rows(&batch).await?;
         let gone: HashSet<String> = batch.deletions.iter().map(PostId::to_string).collect();
         self.delete(&gone).await?;
-        metrics::counter!("overheard_lake_committed_posts_total").increment(posts as u64);
+        metrics::counter!("overheard_lake_committed_posts_total").increment(batch.posts.len() as u64);
         metrics::counter!("overheard_lake_deleted_posts_total").increment(gone.len() as u64);
         metrics::histogram!("overheard_lake_commit_seconds").record(began.elapsed().as_secs_f64());
         Ok(())
@@ -71,7 +69,7 @@ struct Prepared {
 
 impl Lake {
     /// Writes the files of all tables side by side, then commits table after table.
-    async fn commit_rows(&self, batch: &Arc<EnrichedBatch>) -> Result<()> {
+    async fn commit_rows(&self, batch: &EnrichedBatch) -> Result<()> {
         let tables = TableName::OF_POSTS;
         let prepared = futures::future::try_join_all(tables.map(|name| self.prepare(name, batch))).await?;
         for (name, mut prepared) in tables.into_iter().zip(prepared) {
@@ -97,7 +95,7 @@ impl Lake {
 
     /// Writes the rows of the batch that the table doesn't have; none when it has them all. A batch without rows for
     /// the table still moves its transaction, so that all tables stand at the same offset between batches.
-    async fn prepare(&self, name: TableName, batch: &Arc<EnrichedBatch>) -> Result<Option<Prepared>> {
+    async fn prepare(&self, name: TableName, batch: &EnrichedBatch) -> Result<Option<Prepared>> {
         let table = self.table(name);
         let from = table.transaction(&batch.partition).await?;
         let to = i64::try_from(batch.last_offset).unwrap_or(i64::MAX);
@@ -105,7 +103,7 @@ impl Lake {
             return Ok(None);
         }
         let step = Advance { app: batch.partition.clone(), from, to };
-        let (root, batch, now) = (table.root.clone(), Arc::clone(batch), self.clock.now());
+        let (root, batch, now) = (table.root.clone(), batch.clone(), self.clock.now());
         let adds = blocking(move || {
             let posts = pending(&batch, from);
             let rows = rows::of_posts(name, &posts)?;

@@ -10,6 +10,7 @@ use domain::{
 };
 use lake::{Config, Lake};
 use serde_json::Value;
+use std::sync::Arc;
 use support::{at, enriched, id, open};
 
 /// A little generator: the tests give the same posts and questions every time.
@@ -97,7 +98,7 @@ fn batch(numbers: std::ops::RangeInclusive<u64>) -> EnrichedBatch {
     EnrichedBatch {
         partition: "posts".into(),
         last_offset: *numbers.end(),
-        posts: numbers.map(post).collect(),
+        posts: Arc::new(numbers.map(post).collect()),
         deletions: Vec::new(),
     }
 }
@@ -293,7 +294,7 @@ async fn counting_in_memory_says_what_sql_says_whatever_happens_to_the_files() {
     assert!(maintained.files_compacted > 0);
     check(&lake, 3, 15).await;
     let deletions = (1..=700).step_by(5).map(id).collect();
-    let batch = EnrichedBatch { partition: "posts".into(), last_offset: 701, posts: Vec::new(), deletions };
+    let batch = EnrichedBatch { partition: "posts".into(), last_offset: 701, posts: Arc::default(), deletions };
     lake.commit(batch).await.unwrap();
     check(&lake, 4, 15).await;
     let rewritten = (2..=300).step_by(5).map(|number| EnrichedPost { topics: vec!["ferry".into()], ..post(number) });

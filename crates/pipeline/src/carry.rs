@@ -3,7 +3,7 @@
 //! lake skips what it has.
 
 use crate::understand::{Understand, Understood};
-use domain::{Clock, EnrichedBatch, EnrichedPost, Error, ErrorKind, Lease, PostQueue, PostTable, Result, Timestamp};
+use domain::{Clock, DeadLetter, EnrichedBatch, EnrichedPost, Error, ErrorKind, Lease, Leased, PostQueue, PostTable, Result, Timestamp};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::broadcast;
@@ -69,11 +69,19 @@ impl Carry {
             };
             let count = lease.records.len();
             let began = Instant::now();
-            let (lease, understood) = service.understand(lease).await?;
+            let Some(last_offset) = lease.records.last().map(|last| last.offset) else { continue };
+            let Lease { id, partition, records } = lease;
+            let understood = service.understand(records).await?;
             size = service.next_size(size, count, began.elapsed());
             finish(committing.take()).await?;
+            let batch = EnrichedBatch {
+                partition,
+                last_offset,
+                posts: Arc::new(understood.posts),
+                deletions: understood.deletions,
+            };
             let carrier = service.clone();
-            committing = Some(tokio::spawn(async move { carrier.commit(lease, understood).await }));
+            committing = Some(tokio::spawn(async move { carrier.commit(id, batch, understood.rejected).await }));
         }
         finish(committing.take()).await
     }
@@ -97,15 +105,12 @@ impl Carry {
         self.queue.lease(size, self.config.lease).await
     }
 
-    async fn understand(&self, lease: Lease) -> Result<(Lease, Understood)> {
+    async fn understand(&self, records: Vec<Leased>) -> Result<Understood> {
         let understand = self.understand.clone();
         let now = self.clock.now();
-        tokio::task::spawn_blocking(move || {
-            let understood = understand.lease(&lease, now);
-            (lease, understood)
-        })
-        .await
-        .map_err(|error| Error::caused(ErrorKind::Stop, "the understanding stage failed", error))
+        tokio::task::spawn_blocking(move || understand.records(records, now))
+            .await
+            .map_err(|error| Error::caused(ErrorKind::Stop, "the understanding stage failed", error))
     }
 
     /// The size that would have taken the target time, changed by at most a factor of two at once.
@@ -115,35 +120,24 @@ impl Carry {
         fitting.clamp(size / 2, size * 2).clamp(BATCH_MIN.min(self.config.batch_max), self.config.batch_max)
     }
 
-    async fn commit(&self, lease: Lease, understood: Understood) -> Result<()> {
-        let Some(last) = lease.records.last() else { return Ok(()) };
-        let counted = (understood.posts.len(), understood.deletions.len(), understood.rejected.len());
-        // Nobody listening is fine: the lake has the posts.
-        let shown = (self.committed.receiver_count() > 0).then(|| Arc::new(understood.posts.clone()));
-        let batch = EnrichedBatch {
-            partition: lease.partition.clone(),
-            last_offset: last.offset,
-            posts: understood.posts,
-            deletions: understood.deletions,
-        };
-        if !understood.rejected.is_empty() {
-            self.queue.dead_letter(understood.rejected).await?;
+    async fn commit(&self, lease: u64, batch: EnrichedBatch, rejected: Vec<DeadLetter>) -> Result<()> {
+        let (posts, deletions, rejects) = (batch.posts.len(), batch.deletions.len(), rejected.len());
+        if !rejected.is_empty() {
+            self.queue.dead_letter(rejected).await?;
         }
-        self.commit_patiently(batch).await?;
-        self.queue.ack(lease.id).await?;
-        let (posts, deletions, rejected) = counted;
+        self.commit_patiently(&batch).await?;
+        self.queue.ack(lease).await?;
         metrics::counter!("overheard_committed_posts_total").increment(posts as u64);
         metrics::counter!("overheard_deleted_posts_total").increment(deletions as u64);
-        metrics::counter!("overheard_rejected_posts_total").increment(rejected as u64);
-        info!(posts, deletions, rejected, last_offset = last.offset, "batch committed");
-        if let Some(posts) = shown {
-            drop(self.committed.send(Committed { posts, at: self.clock.now() }));
-        }
+        metrics::counter!("overheard_rejected_posts_total").increment(rejects as u64);
+        info!(posts, deletions, rejected = rejects, last_offset = batch.last_offset, "batch committed");
+        // Nobody listening is fine: the lake has the posts.
+        drop(self.committed.send(Committed { posts: batch.posts, at: self.clock.now() }));
         Ok(())
     }
 
     /// A lake that can't be written for a while holds the stream up and loses nothing.
-    async fn commit_patiently(&self, batch: EnrichedBatch) -> Result<()> {
+    async fn commit_patiently(&self, batch: &EnrichedBatch) -> Result<()> {
         let mut wait = Duration::from_millis(250);
         loop {
             match self.lake.commit(batch.clone()).await {

@@ -3,7 +3,7 @@
 
 use domain::topic::TopicMatcher;
 use domain::{
-    DeadLetter, EnrichedPost, Enricher, Enrichment, EntityKind, Error, Geocoder, Lease, Post, PostId, Record, Result,
+    DeadLetter, EnrichedPost, Enricher, Enrichment, EntityKind, Error, Geocoder, Leased, Post, PostId, Record, Result,
     Timestamp,
 };
 use places::{Clues, Gazetteer, PostPlaces};
@@ -43,19 +43,18 @@ impl Understand {
         *self.topics.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = Arc::new(topics);
     }
 
-    /// Understands everything in a lease. Posts that the same lease deletes or replaces are left out.
-    pub fn lease(&self, lease: &Lease, now: Timestamp) -> Understood {
+    /// Understands the records of a lease. Posts that the same lease deletes or replaces are left out.
+    pub fn records(&self, records: Vec<Leased>, now: Timestamp) -> Understood {
         let mut understood = Understood::default();
-        let mut gone = HashSet::new();
-        for leased in &lease.records {
+        for leased in &records {
             match &leased.record {
                 Record::Deletion(deletion) => understood.deletions.push(deletion.id.clone()),
                 Record::Post(post) => understood.deletions.extend(post.replaces.iter().cloned()),
             }
         }
-        gone.extend(understood.deletions.iter());
-        let kept = lease.records.iter().filter_map(|leased| match &leased.record {
-            Record::Post(post) if !gone.contains(&post.id) => Some((leased.offset, post.as_ref().clone())),
+        let gone: HashSet<&PostId> = understood.deletions.iter().collect();
+        let kept = records.into_iter().filter_map(|leased| match leased.record {
+            Record::Post(post) if !gone.contains(&post.id) => Some((leased.offset, *post)),
             _ => None,
         });
         let (offsets, posts): (Vec<u64>, Vec<Post>) = kept.unzip();

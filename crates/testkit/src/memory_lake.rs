@@ -59,9 +59,9 @@ impl PostTable for MemoryLake {
         if batch.last_offset <= covered {
             return Ok(());
         }
-        for post in batch.posts.into_iter().filter(|post| post.offset > covered) {
+        for post in batch.posts.iter().filter(|post| post.offset > covered) {
             *state.written.entry(post.post.id.clone()).or_default() += 1;
-            state.posts.insert(post.post.id.clone(), post);
+            state.posts.insert(post.post.id.clone(), post.clone());
         }
         for id in &batch.deletions {
             state.posts.remove(id);

@@ -95,7 +95,7 @@ pub(crate) fn batch(numbers: std::ops::RangeInclusive<u64>) -> EnrichedBatch {
     EnrichedBatch {
         partition: "posts".into(),
         last_offset: *numbers.end(),
-        posts: numbers.map(enriched).collect(),
+        posts: Arc::new(numbers.map(enriched).collect()),
         deletions: Vec::new(),
     }
 }
