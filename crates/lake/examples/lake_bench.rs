@@ -115,7 +115,12 @@ fn id(number: u64) -> Outcome<PostId> {
 
 fn batch(first: u64, size: u64) -> Outcome<EnrichedBatch> {
     let posts = (first..first + size).map(post).collect::<Outcome<_>>()?;
-    Ok(EnrichedBatch { partition: "posts".into(), last_offset: first + size - 1, posts: Arc::new(posts), deletions: Vec::new() })
+    Ok(EnrichedBatch {
+        partition: "posts".into(),
+        last_offset: first + size - 1,
+        posts: Arc::new(posts),
+        deletions: Vec::new(),
+    })
 }
 
 /// A post of the length and the findings that a usual one has; 100 a second in event time.

@@ -3,7 +3,10 @@
 //! lake skips what it has.
 
 use crate::understand::{Understand, Understood};
-use domain::{Clock, DeadLetter, EnrichedBatch, EnrichedPost, Error, ErrorKind, Lease, Leased, PostQueue, PostTable, Result, Timestamp};
+use domain::{
+    Clock, DeadLetter, EnrichedBatch, EnrichedPost, Error, ErrorKind, Lease, Leased, PostQueue, PostTable, Result,
+    Timestamp,
+};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::broadcast;

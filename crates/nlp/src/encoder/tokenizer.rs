@@ -94,9 +94,7 @@ impl Pieces {
 
 /// Special tokens before and after a sequence, told from what they add to a word.
 fn around(tokenizer: &Tokenizer) -> Result<(Vec<u32>, Vec<u32>)> {
-    let encode = |special| {
-        Ok::<_, Error>(tokenizer.encode("a", special)?.get_ids().to_vec())
-    };
+    let encode = |special| Ok::<_, Error>(tokenizer.encode("a", special)?.get_ids().to_vec());
     let (bare, dressed) = (encode(false)?, encode(true)?);
     let at = dressed.windows(bare.len().max(1)).position(|window| window == bare);
     match at {

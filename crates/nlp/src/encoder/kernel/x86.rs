@@ -66,34 +66,40 @@ unsafe fn i16_avx2(rows: [&[i16]; ROWS], panel: &[i8], out: &mut [i32; ROWS * PA
 }
 
 /// `vpdpwssd`: as above with one register for the panel and the sum in the same instruction. Two sums a row, for even
-/// and odd pairs, hide its latency.
+/// and odd pairs, hide its latency; each has a name of its own, for sums that are chosen by an index live in memory.
 ///
 /// # Safety
 /// AVX-512 F, BW and VNNI.
 #[expect(unsafe_code, reason = "vector instructions")]
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 unsafe fn i16_vnni(rows: [&[i16]; ROWS], panel: &[i8], out: &mut [i32; ROWS * PANEL]) {
-    let mut sums = [[_mm512_setzero_si512(); 2]; ROWS];
-    let [a, b, c, d] = rows;
-    let (a, b, c, d) = (a.as_chunks::<2>().0, b.as_chunks::<2>().0, c.as_chunks::<2>().0, d.as_chunks::<2>().0);
-    let weights = panel.as_chunks::<{ 2 * PANEL }>().0;
-    for (i, ((((weights, a), b), c), d)) in weights.iter().zip(a).zip(b).zip(c).zip(d).enumerate() {
-        // SAFETY: 32 bytes are one register of 32.
-        let weights = _mm512_cvtepi8_epi16(unsafe { transmute::<[i8; 2 * PANEL], __m256i>(*weights) });
-        for (sum, pair) in sums.iter_mut().zip([a, b, c, d]) {
-            let values = _mm512_set1_epi32(both(*pair));
-            sum[i & 1] = _mm512_dpwssd_epi32(sum[i & 1], weights, values);
+    let (mut even, mut odd) = ([_mm512_setzero_si512(); ROWS], [_mm512_setzero_si512(); ROWS]);
+    let [(a, a_last), (b, b_last), (c, c_last), (d, d_last)] = rows.map(|row| row.as_chunks::<4>());
+    let (weights, last) = panel.as_chunks::<{ 4 * PANEL }>();
+    for ((((weights, a), b), c), d) in weights.iter().zip(a).zip(b).zip(c).zip(d) {
+        // SAFETY: 64 bytes are two registers of 32.
+        let [first, second] = unsafe { transmute::<[i8; 4 * PANEL], [__m256i; 2]>(*weights) };
+        let (first, second) = (_mm512_cvtepi8_epi16(first), _mm512_cvtepi8_epi16(second));
+        for ((even, odd), values) in even.iter_mut().zip(&mut odd).zip([a, b, c, d]) {
+            let [v, w, x, y] = *values;
+            *even = _mm512_dpwssd_epi32(*even, first, _mm512_set1_epi32(both([v, w])));
+            *odd = _mm512_dpwssd_epi32(*odd, second, _mm512_set1_epi32(both([x, y])));
         }
     }
-    let [a, b, c, d] = sums;
-    let sums = [
-        _mm512_add_epi32(a[0], a[1]),
-        _mm512_add_epi32(b[0], b[1]),
-        _mm512_add_epi32(c[0], c[1]),
-        _mm512_add_epi32(d[0], d[1]),
-    ];
+    if let [weights] = last.as_chunks::<{ 2 * PANEL }>().0 {
+        // SAFETY: 32 bytes are one register of 32.
+        let weights = _mm512_cvtepi8_epi16(unsafe { transmute::<[i8; 2 * PANEL], __m256i>(*weights) });
+        for (sum, values) in even.iter_mut().zip([a_last, b_last, c_last, d_last]) {
+            if let [x, y] = *values {
+                *sum = _mm512_dpwssd_epi32(*sum, weights, _mm512_set1_epi32(both([x, y])));
+            }
+        }
+    }
+    for (even, odd) in even.iter_mut().zip(odd) {
+        *even = _mm512_add_epi32(*even, odd);
+    }
     // SAFETY: four registers of sixteen sums are four rows.
-    *out = unsafe { transmute::<[__m512i; ROWS], [i32; ROWS * PANEL]>(sums) };
+    *out = unsafe { transmute::<[__m512i; ROWS], [i32; ROWS * PANEL]>(even) };
 }
 
 /// Two values as one, for a register that repeats them.
