@@ -21,8 +21,8 @@ pub struct CarryConfig {
     pub batch_max: usize,
     /// How long a batch may take to understand: the batch size follows the measured speed.
     pub batch_target: Duration,
-    /// How long a lone post waits for company; bounds the number of commits.
-    pub linger: Duration,
+    /// Time between the beginnings of two batches that are not full: bounds the number of commits.
+    pub batch_every: Duration,
     /// After this a lease that was not acked is lent again.
     pub lease: Duration,
 }
@@ -32,7 +32,7 @@ impl Default for CarryConfig {
         Self {
             batch_max: 10_000,
             batch_target: Duration::from_millis(1_500),
-            linger: Duration::from_millis(700),
+            batch_every: Duration::from_millis(700),
             lease: Duration::from_secs(300),
         }
     }
@@ -64,14 +64,15 @@ impl Carry {
     pub async fn run(self, shutdown: CancellationToken) -> Result<()> {
         let mut size = 256.min(self.config.batch_max);
         let mut committing: Option<JoinHandle<Result<()>>> = None;
+        let mut due = Instant::now();
         let service = Arc::new(self);
         while !shutdown.is_cancelled() {
-            let Some(lease) = service.next_lease(size, &shutdown).await? else {
+            let Some(lease) = service.next_lease(size, due, &shutdown).await? else {
                 finish(committing.take()).await?;
                 continue;
             };
-            let count = lease.records.len();
-            let began = Instant::now();
+            let (count, began) = (lease.records.len(), Instant::now());
+            due = began + service.config.batch_every;
             let Some(last_offset) = lease.records.last().map(|last| last.offset) else { continue };
             let Lease { id, partition, records } = lease;
             let understood = service.understand(records).await?;
@@ -89,7 +90,8 @@ impl Carry {
         finish(committing.take()).await
     }
 
-    async fn next_lease(&self, size: usize, shutdown: &CancellationToken) -> Result<Option<Lease>> {
+    /// What waits, when it fills a batch of that size or from `due` on.
+    async fn next_lease(&self, size: usize, due: Instant, shutdown: &CancellationToken) -> Result<Option<Lease>> {
         // Returns early when there is something to lend; another process may lend instead, then it takes its time.
         tokio::select! {
             () = self.queue.wait(Duration::from_secs(1)) => {}
@@ -101,7 +103,7 @@ impl Carry {
         }
         if (waiting as usize) < size {
             tokio::select! {
-                () = tokio::time::sleep(self.config.linger) => {}
+                () = tokio::time::sleep_until(due.into()) => {}
                 () = shutdown.cancelled() => {}
             }
         }

@@ -81,7 +81,7 @@ async fn carried(records: Vec<Record>, failures: u32) -> (Arc<Flaky>, Arc<Memory
         Understand::new(Arc::new(Fake), Gazetteer::embedded().unwrap(), TopicMatcher::new(vec![topic]).unwrap());
     let (committed, _) = broadcast::channel(4);
     let carry = Carry {
-        config: CarryConfig { batch_max: 7, linger: Duration::from_millis(1), ..CarryConfig::default() },
+        config: CarryConfig { batch_max: 7, batch_every: Duration::from_millis(1), ..CarryConfig::default() },
         queue: queue.clone(),
         understand: Arc::new(understand),
         lake: lake.clone(),
