@@ -1,5 +1,5 @@
 //! Carries posts from the queue to the lake: lease, understand, commit, acknowledge. While one batch is committed the
-//! next is understood; batches are committed in the order of their offsets. A crash anywhere replays the lease, and the
+//! next is understood and, where many wait, the one after it read from the queue; batches are committed in the order of their offsets. A crash anywhere replays the lease, and the
 //! lake skips what it has.
 
 use crate::understand::{Understand, Understood};
@@ -30,7 +30,7 @@ pub struct CarryConfig {
 impl Default for CarryConfig {
     fn default() -> Self {
         Self {
-            batch_max: 10_000,
+            batch_max: 5_000,
             batch_target: Duration::from_millis(1_500),
             batch_every: Duration::from_millis(700),
             lease: Duration::from_secs(300),
@@ -65,17 +65,26 @@ impl Carry {
         let mut size = 256.min(self.config.batch_max);
         let mut committing: Option<JoinHandle<Result<()>>> = None;
         let mut due = Instant::now();
+        let mut ahead: Option<Lease> = None;
         let service = Arc::new(self);
         while !shutdown.is_cancelled() {
-            let Some(lease) = service.next_lease(size, due, &shutdown).await? else {
-                finish(committing.take()).await?;
-                continue;
+            let lease = match ahead.take() {
+                Some(lease) => lease,
+                None => match service.next_lease(size, due, &shutdown).await? {
+                    Some(lease) => lease,
+                    None => {
+                        finish(committing.take()).await?;
+                        continue;
+                    }
+                },
             };
             let (count, began) = (lease.records.len(), Instant::now());
             due = began + service.config.batch_every;
             let Some(last_offset) = lease.records.last().map(|last| last.offset) else { continue };
             let Lease { id, partition, records } = lease;
-            let understood = service.understand(records).await?;
+            let (understood, next) = tokio::join!(service.understand(records), service.full_lease(size));
+            let understood = understood?;
+            ahead = next?;
             size = service.next_size(size, count, began.elapsed());
             finish(committing.take()).await?;
             let batch = EnrichedBatch {
@@ -87,7 +96,19 @@ impl Carry {
             let carrier = service.clone();
             committing = Some(tokio::spawn(async move { carrier.commit(id, batch, understood.rejected).await }));
         }
-        finish(committing.take()).await
+        finish(committing.take()).await?;
+        match ahead {
+            Some(lease) => service.queue.release(lease.id).await,
+            None => Ok(()),
+        }
+    }
+
+    /// A whole batch of that size, if there is one.
+    async fn full_lease(&self, size: usize) -> Result<Option<Lease>> {
+        match self.queue.depth().await?.waiting as usize >= size {
+            true => self.queue.lease(size, self.config.lease).await,
+            false => Ok(None),
+        }
     }
 
     /// What waits, when it fills a batch of that size or from `due` on.
