@@ -16,8 +16,8 @@ use testkit::{MemoryLake, MemoryQueue, posts};
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
-/// Rejects texts that say `reject`, panics on those that say `panic`.
-struct Fake;
+/// Rejects texts that say `reject`, panics on those that say `panic`, has the house stopped at those that say `stop`.
+struct Fake(CancellationToken);
 
 impl Enricher for Fake {
     fn enrich(&self, posts: &[Post]) -> Vec<Result<Enrichment>> {
@@ -25,6 +25,9 @@ impl Enricher for Fake {
             .iter()
             .map(|post| {
                 assert!(!post.text.contains("panic"), "as asked");
+                if post.text.contains("stop") {
+                    self.0.cancel();
+                }
                 match post.text.contains("reject") {
                     true => Err(Error::reject("not a text")),
                     false => Ok(Enrichment::default()),
@@ -72,13 +75,17 @@ impl PostTable for Flaky {
     }
 }
 
-/// Carries the records until nothing is left; gives the lake and the queue.
+/// Carries the records until nothing is left or one says stop; gives the lake and the queue.
 async fn carried(records: Vec<Record>, failures: u32) -> (Arc<Flaky>, Arc<MemoryQueue>) {
+    let shutdown = CancellationToken::new();
     let queue = Arc::new(MemoryQueue::default());
     let lake = Arc::new(Flaky { lake: MemoryLake::default(), failures: AtomicU32::new(failures) });
     let topic = Topic { name: "storms".into(), query: "storm".into(), created_at: posts::noon() };
-    let understand =
-        Understand::new(Arc::new(Fake), Gazetteer::embedded().unwrap(), TopicMatcher::new(vec![topic]).unwrap());
+    let understand = Understand::new(
+        Arc::new(Fake(shutdown.clone())),
+        Gazetteer::embedded().unwrap(),
+        TopicMatcher::new(vec![topic]).unwrap(),
+    );
     let (committed, _) = broadcast::channel(4);
     let carry = Carry {
         config: CarryConfig { batch_max: 7, batch_every: Duration::from_millis(1), ..CarryConfig::default() },
@@ -89,11 +96,10 @@ async fn carried(records: Vec<Record>, failures: u32) -> (Arc<Flaky>, Arc<Memory
         committed,
     };
     queue.append(records).await.unwrap();
-    let shutdown = CancellationToken::new();
     let running = tokio::spawn(carry.run(shutdown.clone()));
     while {
         let depth = queue.depth().await.unwrap();
-        depth.waiting + depth.in_flight > 0
+        depth.waiting + depth.in_flight > 0 && !shutdown.is_cancelled()
     } {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -149,4 +155,12 @@ async fn deletions_and_edits_take_posts_away() {
     let (lake, _) = carried(records, 0).await;
     let ids: Vec<String> = lake.lake.posts().into_iter().map(|post| post.post.id.native_id().to_owned()).collect();
     assert_eq!(ids, ["new", "stays"]);
+}
+
+#[tokio::test]
+async fn a_stop_finishes_the_batch_in_hand_and_gives_back_the_one_read_ahead() {
+    let records = (0..30).map(|n| said(&n.to_string(), if n == 0 { "stop" } else { "calm" })).collect();
+    let (lake, queue) = carried(records, 0).await;
+    let depth = queue.depth().await.unwrap();
+    assert_eq!((lake.lake.posts().len(), depth.waiting, depth.in_flight), (7, 23, 0));
 }
