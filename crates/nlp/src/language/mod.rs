@@ -25,8 +25,11 @@ const LETTERS_ENOUGH: f32 = 14.0;
 const SECOND_OPINION: f32 = 2.0;
 /// Penalty, in nats, of a language without a class of its own in the second opinion.
 const RARE: f32 = 1.0;
-/// fastText has no label for Hindi in Latin letters and spreads it over many: the chance it would give it.
+/// fastText has no label for Hindi in Latin letters and spreads it over many: the chance it would give it, as a part of
+/// what it leaves to all languages but the best.
 const ROMANISED_HINDI: f32 = 0.1;
+/// What fastText leaves to the others at least: it is often surer than it should be.
+const LEFT: f32 = 0.02;
 /// What a platform's claim is worth, in nats: as much as a word or two.
 const HINT: f32 = 1.0;
 
@@ -113,7 +116,9 @@ impl LanguageIdentifier {
         scores.iter_mut().zip(&self.latin_class).for_each(|(score, &class)| *score += opinions[class]);
         let claimed = if hint.as_deref() == Some("hi") { HINT } else { 0.0 };
         let short = 2.0 * (1.0 - enough);
-        let hindi = ROMANISED_HINDI.ln() + opinions[self.hindi] + rarity * script::prior("hi") + claimed - short;
+        let left = (1.0 - probabilities.iter().copied().fold(0.0, f32::max)).max(LEFT);
+        let hindi =
+            (ROMANISED_HINDI * left).ln() + opinions[self.hindi] + rarity * script::prior("hi") + claimed - short;
         scores.push(hindi);
         scores
     }
