@@ -217,13 +217,13 @@ fn sql(selection: &Selection, question: Question) -> String {
 fn breakdown(by: Dimension, meant: &str, limit: usize) -> String {
     let of_posts = format!("post_id IN (SELECT post_id FROM sentiment WHERE {meant})");
     let grouped = match by {
-        Dimension::Entity => format!(
-            "SELECT min(entity) AS value, min(kind) AS kind, {COUNTS} FROM entities WHERE {of_posts} \
-             AND kind IN ('person', 'organisation', 'location', 'product', 'work', 'event') GROUP BY lower(entity)"
-        ),
-        Dimension::Phrase => format!(
-            "SELECT min(phrase) AS value, NULL AS kind, {COUNTS} FROM key_phrases WHERE {of_posts} GROUP BY lower(phrase)"
-        ),
+        Dimension::Entity => names(&format!(
+            "SELECT entity AS name, kind, sentiment FROM entities WHERE {of_posts} \
+             AND kind IN ('person', 'organisation', 'location', 'product', 'work', 'event')"
+        )),
+        Dimension::Phrase => {
+            names(&format!("SELECT phrase AS name, NULL AS kind, sentiment FROM key_phrases WHERE {of_posts}"))
+        }
         other => format!(
             "SELECT value, NULL AS kind, {COUNTS} FROM (SELECT {} AS value, sentiment FROM sentiment WHERE {meant}) \
              WHERE value IS NOT NULL GROUP BY value",
@@ -231,6 +231,23 @@ fn breakdown(by: Dimension, meant: &str, limit: usize) -> String {
         ),
     };
     format!("{grouped} ORDER BY mentions DESC, value LIMIT {limit}")
+}
+
+fn names(source: &str) -> String {
+    let most = |column: &str, key: &str| {
+        format!(
+            "(SELECT key, {column} AS most FROM (SELECT key, {column}, row_number() OVER (PARTITION BY key ORDER BY \
+             count(*) DESC, {column}) AS rank FROM named GROUP BY key, {column}) WHERE rank = 1) AS {key}"
+        )
+    };
+    format!(
+        "WITH named AS (SELECT *, lower(name) AS key FROM ({source})) \
+         SELECT spelled.most AS value, meant.most AS kind, counted.* EXCEPT (key) \
+         FROM (SELECT key, {COUNTS} FROM named GROUP BY key) AS counted \
+         JOIN {} ON spelled.key = counted.key JOIN {} ON meant.key = counted.key",
+        most("name", "spelled"),
+        most("kind", "meant")
+    )
 }
 
 async fn counted(lake: &Lake, selection: &Selection, question: Question) -> Rows {

@@ -154,6 +154,10 @@ pub(crate) const COUNTS: &str = "count(*) AS mentions, \
     count(*) FILTER (WHERE sentiment = 'neutral') AS neutral, \
     count(*) FILTER (WHERE sentiment = 'mixed') AS mixed";
 
+/// [`COUNTS`] of parts added up.
+pub(crate) const SUMS: &str = "sum(mentions) AS mentions, sum(positive) AS positive, sum(negative) AS negative, \
+    sum(neutral) AS neutral, sum(mixed) AS mixed";
+
 /// Lengths that an interval of a series can have, seconds.
 const GRANULARITIES_S: [i64; 12] =
     [60, 300, 900, 1800, 3600, 3 * 3600, 6 * 3600, 12 * 3600, 86_400, 7 * 86_400, 30 * 86_400, 90 * 86_400];

@@ -6,6 +6,7 @@ use super::select::Selected;
 use super::vocabulary::{Profile, Vocabulary};
 use domain::{Column, Dimension, Question, Rows, Timestamp};
 use serde_json::{Value, json};
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 
 /// Most cells of a series that are counted here.
@@ -172,7 +173,7 @@ impl Asked<'_> {
             found.remove(&NONE);
             let mut found: Vec<(&str, Counts)> =
                 found.into_iter().map(|(word, counts)| (self.vocabulary.words.text(word), counts)).collect();
-            found.sort_by_key(|(value, counts)| (std::cmp::Reverse(counts[0]), *value));
+            found.sort_by_key(|(value, counts)| (Reverse(counts[0]), *value));
             found.truncate(limit);
             answer.rows.extend(found.into_iter().map(|(value, counts)| row([json!(value), Value::Null], counts, [])));
         } else {
@@ -222,26 +223,24 @@ impl Asked<'_> {
         let sentiments = self.sentiments();
         let accounts = self.selected.walk(
             &self.chunks,
-            || vec![([0u64; COUNTS.len()], usize::MAX); chosen.len()],
+            || vec![([0u64; COUNTS.len()], [0u64; KINDS.len()]); chosen.len()],
             |found, chunk, row| {
                 named.each(chunk, row, |name, kind| {
-                    if let Some((counts, first)) = found.get_mut(slots[named.group(name) as usize] as usize) {
+                    if let Some((counts, kinds)) = found.get_mut(slots[named.group(name) as usize] as usize) {
                         counts[sentiments[chunk.profiles[row] as usize]] += 1;
-                        if *first == usize::MAX || KINDS[kind] < KINDS[*first] {
-                            *first = kind;
-                        }
+                        kinds[kind] += 1;
                     }
                 });
             },
         );
         let told = chosen.into_iter().enumerate().map(|(slot, (_, mentions, value))| {
             let mut counts = [mentions, 0, 0, 0, 0];
-            let mut kinds: Vec<&str> = Vec::new();
-            for (part, kind) in accounts.iter().map(|account| account[slot]) {
+            let mut kinds = KINDS.map(|kind| (0, Reverse(kind)));
+            for (part, of_kinds) in accounts.iter().map(|account| account[slot]) {
                 (1..COUNTS.len()).for_each(|at| counts[at] += part[at]);
-                kinds.extend(KINDS.get(kind).copied());
+                kinds.iter_mut().zip(of_kinds).for_each(|(kind, more)| kind.0 += more);
             }
-            let kind = kinds.into_iter().min().filter(|_| by == Dimension::Entity);
+            let kind = kinds.into_iter().max().filter(|_| by == Dimension::Entity).map(|(_, Reverse(kind))| kind);
             row([json!(value), kind.map_or(Value::Null, |kind| json!(kind))], counts, [])
         });
         told.collect()
@@ -273,7 +272,7 @@ impl Asked<'_> {
             }
         }
         let mut found: Vec<_> = found.into_iter().collect();
-        found.sort_by_key(|(_, (counts, ..))| std::cmp::Reverse(counts[0]));
+        found.sort_by_key(|(_, (counts, ..))| Reverse(counts[0]));
         found.truncate(limit);
         let mut answer = rows(["place", "region", "country", "lat", "lon"].into_iter().chain(COUNTS));
         answer.rows.extend(found.into_iter().map(|([place, region, country], (counts, lats, lons))| {
@@ -300,7 +299,7 @@ impl Asked<'_> {
         if newest.len() < nth && !self.is_whole {
             return None;
         }
-        newest.sort_unstable_by_key(|time| std::cmp::Reverse(*time));
+        newest.sort_unstable_by_key(|time| Reverse(*time));
         let mut answer = rows(["at_us"]);
         answer.rows.extend(newest.iter().take(nth).last().map(|time| vec![json!(time)]));
         Some(answer)
@@ -400,7 +399,7 @@ impl Named<'_> {
         }
     }
 
-    /// Group, mentions, and its first spelling, the most frequent first.
+    /// Group, mentions, and its most frequent spelling; the most frequent group first.
     fn most_frequent(&self, counts: &[u64], limit: usize) -> Vec<(u32, u64, &str)> {
         let seen = || (0u32..).zip(counts).filter(|(name, count)| *name != NONE && **count > 0);
         let mut grouped = vec![0u64; counts.len()];
@@ -409,21 +408,21 @@ impl Named<'_> {
         }
         let mut sizes: Vec<u64> = grouped.iter().copied().filter(|count| *count > 0).collect();
         let least = match sizes.len() > limit && limit > 0 {
-            true => *sizes.select_nth_unstable_by_key(limit - 1, |count| std::cmp::Reverse(*count)).1,
+            true => *sizes.select_nth_unstable_by_key(limit - 1, |count| Reverse(*count)).1,
             false => 1,
         };
-        let mut spellings: HashMap<u32, &str> = HashMap::new();
-        for (name, _) in seen() {
+        let mut spellings: HashMap<u32, (u64, Reverse<&str>)> = HashMap::new();
+        for (name, count) in seen() {
             let group = self.group(name);
             if grouped[group as usize] >= least {
-                let text = self.vocabulary.names.text(name);
-                let first = spellings.entry(group).or_insert(text);
-                *first = text.min(*first);
+                let spelling = (*count, Reverse(self.vocabulary.names.text(name)));
+                let best = spellings.entry(group).or_insert(spelling);
+                *best = spelling.max(*best);
             }
         }
         let mut chosen: Vec<_> =
-            spellings.into_iter().map(|(group, text)| (group, grouped[group as usize], text)).collect();
-        chosen.sort_by_key(|(_, count, text)| (std::cmp::Reverse(*count), *text));
+            spellings.into_iter().map(|(group, (_, Reverse(text)))| (group, grouped[group as usize], text)).collect();
+        chosen.sort_by_key(|(_, count, text)| (Reverse(*count), *text));
         chosen.truncate(limit);
         chosen
     }

@@ -6,7 +6,7 @@ use crate::app::App;
 use crate::auth::Viewer;
 use crate::error::Error;
 use crate::filter::{Dimension, Filter, FilterParams};
-use crate::query::{self, COUNTS};
+use crate::query::{self, COUNTS, SUMS};
 use axum::Json;
 use axum::extract::State;
 use domain::{Question, Rows};
@@ -91,12 +91,12 @@ fn statement(by: Dimension, filter: &Filter, limit: usize) -> String {
             values(format!("SELECT unnest(hashtags) AS value, sentiment FROM sentiment WHERE {posts}"))
         }
         // Hashtags, mentions, links and emoji are entities too, but not what one looks for here.
-        Dimension::Entity => format!(
-            "SELECT min(entity) AS value, min(kind) AS kind, {COUNTS} FROM entities WHERE {named} \
-             AND kind IN ('person', 'organisation', 'location', 'product', 'work', 'event') GROUP BY lower(entity)"
-        ),
+        Dimension::Entity => names(&format!(
+            "SELECT entity AS name, kind, sentiment FROM entities WHERE {named} \
+             AND kind IN ('person', 'organisation', 'location', 'product', 'work', 'event')"
+        )),
         Dimension::Phrase => {
-            format!("SELECT min(phrase) AS value, {COUNTS} FROM key_phrases WHERE {named} GROUP BY lower(phrase)")
+            names(&format!("SELECT phrase AS name, NULL AS kind, sentiment FROM key_phrases WHERE {named}"))
         }
         scalar => {
             let column = query::column(scalar).unwrap_or("NULL");
@@ -106,6 +106,16 @@ fn statement(by: Dimension, filter: &Filter, limit: usize) -> String {
         }
     };
     format!("{grouped} ORDER BY mentions DESC, value LIMIT {limit}")
+}
+
+/// Names counted without regard to case, each with its most frequent spelling and kind.
+fn names(source: &str) -> String {
+    format!(
+        "SELECT first_value(name ORDER BY spelled DESC, name) AS value, first_value(kind ORDER BY meant DESC, kind) AS kind, \
+         {SUMS} FROM (SELECT *, sum(mentions) OVER (PARTITION BY name) AS spelled, \
+         sum(mentions) OVER (PARTITION BY lower(name), kind) AS meant \
+         FROM (SELECT name, kind, {COUNTS} FROM ({source}) GROUP BY name, kind)) GROUP BY lower(name)"
+    )
 }
 
 fn parts(by: Dimension, rows: &Rows, limit: usize) -> Breakdown {
