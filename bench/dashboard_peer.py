@@ -22,9 +22,10 @@ from program import Overheard
 
 SMALL = "topic,category,language,platform,country,hashtag"
 NAMED = "entity,phrase"
-COUNTS = "count(*), " + ", ".join(
-    f"count(*) FILTER (WHERE sentiment = '{label}')" for label in ("positive", "negative", "neutral", "mixed")
+COUNTS = "count(*) AS mentions, " + ", ".join(
+    f"count(*) FILTER (WHERE sentiment = '{label}') AS {label}" for label in ("positive", "negative", "neutral", "mixed")
 )
+SUMS = "sum(mentions), sum(positive), sum(negative), sum(neutral), sum(mixed)"
 KINDS = "('person', 'organisation', 'location', 'product', 'work', 'event')"
 
 
@@ -142,8 +143,9 @@ class DuckDb:
         if not f[2]:
             own = self.during(*f[:2])
         return [self.ask(
-            f"SELECT min({name}), {COUNTS} FROM {table} WHERE {own}{kinds}"
-            f" GROUP BY lower({name}) ORDER BY 2 DESC, 1 LIMIT 9"
+            f"SELECT first(name ORDER BY mentions DESC, name), {SUMS} FROM"
+            f" (SELECT {name} AS name, {COUNTS} FROM {table} WHERE {own}{kinds} GROUP BY 1)"
+            f" GROUP BY lower(name) ORDER BY 2 DESC, 1 LIMIT 9"
         ) for table, name, kinds in (("entities", "entity", f" AND kind IN {KINDS}"), ("key_phrases", "phrase", ""))]
 
     def newest(self, f, words=""):

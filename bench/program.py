@@ -31,7 +31,7 @@ class Overheard:
         self.process = subprocess.Popen(
             [binary, "up", "--config", str(config), "--data", str(folder)],
             stdout=subprocess.PIPE, stderr=self.log.open("w"), text=True,
-            env={**os.environ, "RUST_LOG": "info", **(environment or {})},
+            env={**os.environ, "OVERHEARD_LOG": "info", **(environment or {})},
         )
         password = None
         for line in self.process.stdout:
@@ -69,11 +69,12 @@ class Overheard:
 
     def wait_for(self, pattern):
         """The part of the log that says so."""
-        while self.process.poll() is None:
+        deadline = time.monotonic() + 600
+        while self.process.poll() is None and time.monotonic() < deadline:
             if found := re.search(pattern, re.sub(r"\x1b\[[0-9;]*m", "", self.log.read_text())):
                 return found[0]
             time.sleep(0.2)
-        sys.exit("overheard stopped:\n" + self.log.read_text()[-2000:])
+        sys.exit(f"overheard never said {pattern}:\n" + self.log.read_text()[-2000:])
 
     def memory_mb(self, what):
         """`VmRSS`: now; `VmHWM`: at most."""
