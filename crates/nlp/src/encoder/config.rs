@@ -158,7 +158,7 @@ impl ModelConfig {
     }
 
     fn check(self) -> Result<Self> {
-        if self.hidden % self.attention_heads != 0 {
+        if !self.hidden.is_multiple_of(self.attention_heads) {
             return Err(Error::Invalid("hidden_size is not a multiple of num_attention_heads".into()));
         }
         if let Some(block) = &self.overheard

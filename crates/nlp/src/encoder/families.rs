@@ -229,7 +229,7 @@ impl<'a> Loader<'a> {
     fn is_local(&self, index: usize) -> bool {
         match self.config.raw["layer_types"][index].as_str() {
             Some(kind) => kind == "sliding_attention",
-            None => index % self.config.count("global_attn_every_n_layers").unwrap_or(3).max(1) != 0,
+            None => !index.is_multiple_of(self.config.count("global_attn_every_n_layers").unwrap_or(3).max(1)),
         }
     }
 

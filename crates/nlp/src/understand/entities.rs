@@ -65,7 +65,7 @@ impl Tagger {
         let mut groups: Vec<String> = Vec::new();
         let tags: Vec<Tag> = head.labels.iter().map(|label| tag(label, head, &mut groups)).collect();
         let useful = tags.iter().any(|tag| tag.kind().is_some()) && tags.contains(&Tag::Outside);
-        useful.then(|| Self { tags, groups, temperature: head.temperature, o_bias: head.o_bias })
+        useful.then_some(Self { tags, groups, temperature: head.temperature, o_bias: head.o_bias })
     }
 
     /// The entities of a text, in order, none inside another. `logits`: [pieces, labels].

@@ -73,9 +73,9 @@ fn agrees(isa: Isa) -> bool {
 #[inline]
 pub(crate) fn tile_i16(isa: Isa, rows: &[i16], inner: usize, panel: &[i8], out: &mut [i32; ROWS * PANEL]) {
     assert!(
-        inner % 2 == 0
+        inner.is_multiple_of(2)
             && panel.len() == inner * PANEL
-            && rows.len() % inner == 0
+            && rows.len().is_multiple_of(inner)
             && (1..=ROWS).contains(&(rows.len() / inner))
     );
     match isa {
@@ -107,7 +107,9 @@ fn tile_i16_plain(rows: &[i16], inner: usize, panel: &[i8], out: &mut [i32; ROWS
 /// `rows`: height x inner. `panel`: for each inner index sixteen weights. `out`: height x 16 sums; what lies beyond is of no meaning.
 #[inline]
 pub(crate) fn tile_f32(isa: Isa, rows: &[f32], inner: usize, panel: &[f32], out: &mut [f32; ROWS * PANEL]) {
-    assert!(panel.len() == inner * PANEL && rows.len() % inner == 0 && (1..=ROWS).contains(&(rows.len() / inner)));
+    assert!(
+        panel.len() == inner * PANEL && rows.len().is_multiple_of(inner) && (1..=ROWS).contains(&(rows.len() / inner))
+    );
     match isa {
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 | Isa::Avx512Vnni => x86::tile_f32_avx2(rows, inner, panel, out),
