@@ -18,7 +18,7 @@ pub struct Scored {
 }
 
 impl Classifier {
-    /// Loads `config.json`, `model.safetensors` and the tokenizer of a folder.
+    /// Loads `config.json`, the weights and the tokenizer of a folder.
     pub fn load(dir: &Path, options: Options) -> Result<Self> {
         let encoder = Encoder::load(dir, options)?;
         if encoder.heads().len() != 1 {

@@ -1,6 +1,6 @@
 //! Our own engine for models of the BERT family, on the processor: a text's pieces in, logits and hidden states out.
 //!
-//! A model folder is what Hugging Face repositories hold: `config.json`, `model.safetensors`, a tokenizer. Texts of a
+//! A model folder is what Hugging Face repositories hold: `config.json`, weights in one of the [`CONTAINERS`], a tokenizer. Texts of a
 //! call are cut into pieces, long ones into windows, and windows are packed one after another into batches of a number
 //! of pieces, without padding. Each batch is run by one thread from end to end; threads take batches until none is
 //! left. The arithmetic of a text depends on that text alone, so its result has the same bits in any batch and on any
@@ -27,6 +27,7 @@ pub use model::Level;
 pub use ops::probabilities;
 pub(crate) use threads::map as map_threads;
 pub use tokenizer::Tokens;
+pub use weights::{CONTAINERS, shards};
 
 use crate::error::{Error, Result};
 use config::ModelConfig;

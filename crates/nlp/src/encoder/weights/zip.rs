@@ -1,0 +1,127 @@
+//! Where the members of a zip archive lie whose bytes are stored as they are: the form in which torch writes weights.
+//! Archives over 4 GiB included (zip64). Nothing is unpacked, nothing copied.
+//!
+//! ```text
+//! members, each:  local header  name  extra  bytes
+//! directory:      an entry for each member: method, sizes, name, where its local header is
+//! zip64 end       (where 32 bits are too few)  zip64 locator
+//! end             where the directory is, how many entries it has
+//! ```
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+/// Length of the last record without its comment, and of the comment at most.
+const END: usize = 22;
+const COMMENT_MAX: usize = 0xffff;
+
+/// The bytes of each member, by name; what is wrong with the archive otherwise.
+pub(super) fn members(bytes: &[u8]) -> Result<HashMap<String, Range<usize>>, String> {
+    let (mut at, count) = directory(bytes)?;
+    let mut found = HashMap::new();
+    for _ in 0..count {
+        let entry =
+            bytes.get(at..).filter(|entry| entry.starts_with(b"PK\x01\x02")).ok_or("its directory is cut off")?;
+        let (member, length) = member(bytes, entry)?;
+        if found.insert(member.name.clone(), member.range).is_some() {
+            return Err(format!("it holds {:?} twice", member.name));
+        }
+        at += length;
+    }
+    Ok(found)
+}
+
+/// Where the directory begins, and how many entries it has.
+fn directory(bytes: &[u8]) -> Result<(usize, u64), String> {
+    let cut = "its end is missing: the file is not whole";
+    let last = bytes.len().checked_sub(END).ok_or(cut)?;
+    let at = (last.saturating_sub(COMMENT_MAX)..=last).rev().find(|&at| bytes[at..].starts_with(b"PK\x05\x06"));
+    let end = &bytes[at.ok_or(cut)?..];
+    let (count, begin) = (u64::from(u16_at(end, 10)?), u64::from(u32_at(end, 16)?));
+    let locator = at.and_then(|at| at.checked_sub(20)).map(|at| &bytes[at..]);
+    let (count, begin) = match locator.filter(|locator| locator.starts_with(b"PK\x06\x07")) {
+        None => (count, begin),
+        Some(locator) => {
+            let end = from(bytes, u64_at(locator, 8)?)?;
+            if !end.starts_with(b"PK\x06\x06") {
+                return Err("its directory can't be found".into());
+            }
+            (u64_at(end, 32)?, u64_at(end, 48)?)
+        }
+    };
+    Ok((usize::try_from(begin).map_err(|_| cut)?, count))
+}
+
+struct Member {
+    name: String,
+    range: Range<usize>,
+}
+
+/// The member of a directory entry, and the length of the entry.
+fn member(bytes: &[u8], entry: &[u8]) -> Result<(Member, usize), String> {
+    let lengths = [28, 30, 32].map(|at| u16_at(entry, at).map(usize::from));
+    let [name_length, extra_length, comment_length] = lengths;
+    let (name_length, extra_length) = (name_length?, extra_length?);
+    let name = part(entry, 46, name_length)?;
+    let name = String::from_utf8(name.to_vec()).map_err(|_| "a member's name is no text")?;
+    let extra = part(entry, 46 + name_length, extra_length)?;
+    if u16_at(entry, 8)? & 1 != 0 || u16_at(entry, 10)? != 0 {
+        return Err(format!("{name:?} is compressed or encrypted; torch stores bytes as they are"));
+    }
+    // Sizes and places of 32 bits; those that are full stand in the zip64 field, in this order.
+    let mut wide = zip64(extra);
+    let mut value = |at: usize| match u32_at(entry, at)? {
+        u32::MAX => {
+            let (value, rest) = wide.split_at_checked(8).ok_or("a size of more than 32 bits is missing")?;
+            wide = rest;
+            u64_at(value, 0)
+        }
+        value => Ok(u64::from(value)),
+    };
+    let (size, packed, place) = (value(24)?, value(20)?, value(42)?);
+    let local = from(bytes, place)?;
+    if size != packed || !local.starts_with(b"PK\x03\x04") {
+        return Err(format!("{name:?} is not where the directory says"));
+    }
+    let skipped = 30 + u64::from(u16_at(local, 26)?) + u64::from(u16_at(local, 28)?);
+    let begin = place.checked_add(skipped).and_then(|begin| usize::try_from(begin).ok());
+    let end = begin.and_then(|begin| begin.checked_add(usize::try_from(size).ok()?));
+    match (begin, end) {
+        (Some(begin), Some(end)) if end <= bytes.len() => {
+            Ok((Member { name, range: begin..end }, 46 + name_length + extra_length + comment_length?))
+        }
+        _ => Err(format!("{name:?} goes on behind the end of the file: the file is not whole")),
+    }
+}
+
+/// The zip64 field among the extra ones; empty when there is none.
+fn zip64(mut extra: &[u8]) -> &[u8] {
+    while let (Ok(kind), Ok(length)) = (u16_at(extra, 0), u16_at(extra, 2)) {
+        let Ok(field) = part(extra, 4, usize::from(length)) else { break };
+        if kind == 1 {
+            return field;
+        }
+        extra = &extra[4 + field.len()..];
+    }
+    &[]
+}
+
+fn from(bytes: &[u8], at: u64) -> Result<&[u8], String> {
+    usize::try_from(at).ok().and_then(|at| bytes.get(at..)).ok_or_else(|| "it points behind its own end".into())
+}
+
+fn part(bytes: &[u8], at: usize, length: usize) -> Result<&[u8], String> {
+    bytes.get(at..).and_then(|rest| rest.get(..length)).ok_or_else(|| "a record is cut off".into())
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> Result<u16, String> {
+    part(bytes, at, 2).map(|found| u16::from_le_bytes([found[0], found[1]]))
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Result<u32, String> {
+    Ok(u32::from(u16_at(bytes, at)?) | u32::from(u16_at(bytes, at + 2)?) << 16)
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> Result<u64, String> {
+    Ok(u64::from(u32_at(bytes, at)?) | u64::from(u32_at(bytes, at + 4)?) << 32)
+}
