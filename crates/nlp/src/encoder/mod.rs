@@ -13,6 +13,7 @@ mod kernel;
 mod linear;
 mod model;
 mod ops;
+mod protobuf;
 mod sentencepiece;
 mod threads;
 mod tokenizer;

@@ -7,58 +7,10 @@
 //! normaliser: 2 precompiled table
 //! ```
 
+use super::protobuf::{Field, Message};
 use crate::error::{Error, Result};
 use serde_json::{Value, json};
 use std::path::Path;
-
-/// A field of a message: its number and its value.
-enum Field<'a> {
-    Bytes(u64, &'a [u8]),
-    Fixed32(u64, [u8; 4]),
-    Other,
-}
-
-/// A message, read field by field; ends at the first thing that makes no sense.
-struct Message<'a>(&'a [u8]);
-
-impl<'a> Message<'a> {
-    fn varint(&mut self) -> Option<u64> {
-        let mut value = 0u64;
-        for shift in (0..64).step_by(7) {
-            let (&byte, rest) = self.0.split_first()?;
-            self.0 = rest;
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
-                return Some(value);
-            }
-        }
-        None
-    }
-
-    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(length)?;
-        self.0 = rest;
-        Some(taken)
-    }
-}
-
-impl<'a> Iterator for Message<'a> {
-    type Item = Field<'a>;
-
-    fn next(&mut self) -> Option<Field<'a>> {
-        let key = self.varint()?;
-        match key & 7 {
-            0 => self.varint().map(|_| Field::Other),
-            1 => self.take(8).map(|_| Field::Other),
-            2 => {
-                let length = usize::try_from(self.varint()?).ok()?;
-                self.take(length).map(|bytes| Field::Bytes(key >> 3, bytes))
-            }
-            5 => self.take(4)?.try_into().ok().map(|bytes| Field::Fixed32(key >> 3, bytes)),
-            _ => None,
-        }
-    }
-}
 
 /// The description that `tokenizer.json` would hold, with XLM-RoBERTa's own order of ids: four special tokens, the pieces
 /// without sentencepiece's three, the mask, which may take the space before it along.
@@ -101,16 +53,19 @@ pub(super) fn describe(path: &Path, mask_strips: bool) -> Result<Value> {
     }))
 }
 
-/// Pieces after the first three with their scores, and the normaliser's table.
-fn read(bytes: &[u8]) -> Option<(Vec<(String, f32)>, &[u8])> {
+/// A piece with its score.
+type Piece = (String, f32);
+
+/// Pieces after the first three, and the normaliser's table.
+fn read(bytes: &[u8]) -> Option<(Vec<Piece>, &[u8])> {
     let mut pieces = Vec::new();
     let mut table: &[u8] = &[];
     for field in Message(bytes) {
-        match field {
+        match field.ok()? {
             Field::Bytes(1, piece) => pieces.push(read_piece(piece)?),
             Field::Bytes(3, normaliser) => {
                 for field in Message(normaliser) {
-                    if let Field::Bytes(2, found) = field {
+                    if let Field::Bytes(2, found) = field.ok()? {
                         table = found;
                     }
                 }
@@ -121,10 +76,10 @@ fn read(bytes: &[u8]) -> Option<(Vec<(String, f32)>, &[u8])> {
     (pieces.len() > 3).then(|| (pieces.split_off(3), table))
 }
 
-fn read_piece(bytes: &[u8]) -> Option<(String, f32)> {
+fn read_piece(bytes: &[u8]) -> Option<Piece> {
     let (mut text, mut score) = (None, 0.0);
     for field in Message(bytes) {
-        match field {
+        match field.ok()? {
             Field::Bytes(1, found) => text = Some(String::from_utf8(found.to_vec()).ok()?),
             Field::Fixed32(2, found) => score = f32::from_le_bytes(found),
             _ => {}

@@ -3,10 +3,11 @@
     python containers.py FOLDER [CASE...]     every form of every case, for `tests/containers.rs`
     python containers.py --fixtures           the few that are committed, into `containers/`
 
-Needs torch and safetensors. A form is a folder `CASE.FORM` with its weights only; configuration, tokenizer and what is
-expected stay with the case.
+Needs torch and safetensors; for the forms of ONNX, transformers and onnx as well, without which they are left out. A
+form is a folder `CASE.FORM` with its weights only; configuration, tokenizer and what is expected stay with the case.
 """
 
+import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -17,7 +18,7 @@ import torch
 HERE = Path(__file__).parent
 CASES = sorted(folder.parent.name for folder in HERE.glob("*/expected.json") if folder.parent.name != "overheard")
 FIXTURES = [
-    ("bert-tokens", "zip"), ("roberta", "former"), ("deberta-v3", "views"), ("xlm-roberta-tokens", "shards"),
+    ("distilbert", "onnx"), ("bert-tokens", "zip"), ("roberta", "former"), ("deberta-v3", "views"), ("xlm-roberta-tokens", "shards"),
     ("modernbert-tokens", "zip-shards"),
 ]  # fmt: skip
 
@@ -85,6 +86,47 @@ def zip_shards(folder: Path, state: dict) -> None:
         torch.save(shard, path)
 
 
+def export(case: str, path: Path, **options) -> None:
+    """The whole model as a graph; its numbers are those of the case, in 32 bits."""
+    import transformers
+
+    folder = HERE / case
+    architecture = json.loads((folder / "config.json").read_text())["architectures"][0]
+    maker = getattr(transformers, architecture)
+    model = maker.from_pretrained(folder, attn_implementation="eager", dtype=torch.float32).eval()
+    ids = torch.tensor([[2, 9, 10, 11, 3]])
+    names = ["input_ids", "attention_mask"]
+    axes = {name: {0: "batch", 1: "length"} for name in names}
+    path.parent.mkdir(exist_ok=True)
+    torch.onnx.export(
+        model, (ids, torch.ones_like(ids)), path, input_names=names, output_names=["logits"], dynamic_axes=axes, **options
+    )
+
+
+def onnx_form(case: str, folder: Path) -> None:
+    """What the exporters of most repositories write."""
+    export(case, folder / "onnx" / "model.onnx", opset_version=14, dynamo=False)
+
+
+def onnx_beside(case: str, folder: Path) -> None:
+    """The same with its large tensors in a file beside it."""
+    import onnx
+
+    export(case, folder / "model.onnx", opset_version=14, dynamo=False)
+    model = onnx.load(folder / "model.onnx")
+    onnx.save_model(
+        model, folder / "model.onnx", save_as_external_data=True, location="model.onnx_data", size_threshold=1024
+    )
+
+
+def onnx_newer(case: str, folder: Path) -> None:
+    """What torch's newer exporter writes: other operations, other names."""
+    export(case, folder / "onnx" / "model.onnx", opset_version=18, dynamo=True, external_data=False)
+
+
+ONNX = {"onnx": onnx_form, "onnx-beside": onnx_beside, "onnx-newer": onnx_newer}
+# The newer exporter takes its time and names nothing but biases, of which ModernBERT has none.
+ONNX_JOBS = [(case, "onnx") for case in CASES] + [("roberta", "onnx-beside"), ("bert", "onnx-newer"), ("deberta-v3", "onnx-newer")]
 FORMS = {
     "zip": zip_form, "former": former, "parameters": parameters, "views": views, "double": double, "shards": shards,
     "zip-shards": zip_shards,
@@ -95,6 +137,8 @@ def write(to: Path, case: str, form: str) -> None:
     """One form of one case."""
     folder = to / f"{case}.{form}"
     folder.mkdir(parents=True, exist_ok=True)
+    if form in ONNX:
+        return ONNX[form](case, folder)
     state = safetensors.torch.load_file(HERE / case / "model.safetensors")
     FORMS[form](folder, state)
 
@@ -106,6 +150,8 @@ def main() -> None:
     else:
         cases = sys.argv[2:] or CASES
         jobs = [(Path(sys.argv[1]), case, form) for case in cases for form in FORMS]
+        if all(importlib.util.find_spec(name) for name in ["transformers", "onnx", "onnxscript"]):
+            jobs += [(Path(sys.argv[1]), case, form) for case, form in ONNX_JOBS if case in cases]
     for job in jobs:
         write(*job)
     print(len(jobs))

@@ -1,7 +1,8 @@
-//! Tensors of a model folder, in whichever form it keeps them: `model.safetensors`, `pytorch_model.bin`, or several shards
-//! of either with their index. Files are mapped, so that the table of word embeddings stays in the page cache and only
+//! Tensors of a model folder, in whichever form it keeps them: `model.safetensors`, `pytorch_model.bin`, several shards of
+//! either with their index, or an ONNX graph. Files are mapped, so that the table of word embeddings stays in the page cache and only
 //! the rows that texts use are ever read.
 
+mod onnx;
 mod pickle;
 mod torch;
 mod zip;
@@ -16,8 +17,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Files that hold weights, the one to prefer first; those with `.index.json` name their shards.
-pub const CONTAINERS: [&str; 4] =
-    ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"];
+pub const CONTAINERS: [&str; 6] = [
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+    "onnx/model.onnx",
+    "model.onnx",
+];
 
 /// All tensors of a model, by name.
 pub(crate) struct Weights {
@@ -60,18 +67,24 @@ impl Weights {
     }
 
     fn add(&mut self, path: &Path) -> Result<()> {
-        let read = |source| Error::Read { path: path.to_owned(), source };
-        let file = File::open(path).map_err(read)?;
-        #[expect(unsafe_code, reason = "mapping a file")]
-        // SAFETY: model files are written whole and then renamed into place, never changed in place, so the mapped
-        // bytes stay as they are while the map lives.
-        let map = Arc::new(unsafe { Mmap::map(&file) }.map_err(read)?);
-        let found = if map.starts_with(b"version https://git-lfs") {
-            Err("it is a pointer of Git LFS, not the file itself: fetch it with `git lfs pull`".to_owned())
-        } else if path.extension().is_some_and(|extension| extension == "bin") {
-            torch::tensors(&map)
-        } else {
-            safe(&map)
+        let file = map(path)?;
+        let found = match path.extension().and_then(|extension| extension.to_str()) {
+            _ if file.starts_with(b"version https://git-lfs") => {
+                Err("it is a pointer of Git LFS, not the file itself: fetch it with `git lfs pull`".to_owned())
+            }
+            Some("bin") => torch::tensors(&file),
+            Some("onnx") => {
+                let mut opened: HashMap<String, Arc<Mmap>> = HashMap::new();
+                onnx::tensors(&file, &mut |name| match opened.get(name) {
+                    Some(file) => Ok(Arc::clone(file)),
+                    None => {
+                        let file =
+                            map(&path.with_file_name(name)).map_err(|e| format!("{e}, where its numbers are"))?;
+                        Ok(Arc::clone(opened.entry(name.to_owned()).or_insert(file)))
+                    }
+                })
+            }
+            _ => safe(&file),
         };
         for (name, tensor) in found.map_err(|problem| Error::malformed(path, problem))? {
             self.tensors.insert(name, tensor);
@@ -166,6 +179,19 @@ impl Tensor {
         Self::placed(file, range, dtype, shape, strides)
     }
 
+    /// A matrix with rows and columns exchanged.
+    fn transposed(&self) -> Self {
+        let mut turned = self.clone();
+        turned.shape.reverse();
+        turned.strides.reverse();
+        turned
+    }
+
+    /// Whether another one is the same numbers in the same place.
+    fn is_at(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.file, &other.file) && self.begin == other.begin && self.strides == other.strides
+    }
+
     fn count(&self) -> usize {
         self.shape.iter().product()
     }
@@ -234,6 +260,17 @@ fn contiguous(shape: &[usize]) -> Vec<usize> {
     strides
 }
 
+/// Maps a file.
+fn map(path: &Path) -> Result<Arc<Mmap>> {
+    let read = |source| Error::Read { path: path.to_owned(), source };
+    let file = File::open(path).map_err(read)?;
+    #[expect(unsafe_code, reason = "mapping a file")]
+    // SAFETY: model files are written whole and then renamed into place, never changed in place, so the mapped bytes stay
+    // as they are while the map lives.
+    let map = unsafe { Mmap::map(&file) }.map_err(read)?;
+    Ok(Arc::new(map))
+}
+
 /// The tensors of a safetensors file.
 fn safe(file: &Arc<Mmap>) -> Result<Vec<(String, Tensor)>, String> {
     let (header, metadata) = SafeTensors::read_metadata(file).map_err(|e| e.to_string())?;
@@ -269,12 +306,11 @@ impl Index {
     }
 }
 
-/// Names the files beside a container that hold a part of its weights.
+/// Names the files beside a container that hold its weights: shards of an index, large tensors of a graph.
 pub fn shards(container: &Path) -> Result<Vec<String>> {
-    match container.extension() {
-        Some(extension) if extension == "json" => {
-            Ok(Index::read(container)?.shards().into_iter().map(str::to_owned).collect())
-        }
+    match container.extension().and_then(|extension| extension.to_str()) {
+        Some("json") => Ok(Index::read(container)?.shards().into_iter().map(str::to_owned).collect()),
+        Some("onnx") => onnx::files(&map(container)?).map_err(|problem| Error::malformed(container, problem)),
         _ => Ok(Vec::new()),
     }
 }
