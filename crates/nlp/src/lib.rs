@@ -15,4 +15,4 @@ pub mod text;
 pub mod understand;
 
 pub use error::{Error, Result};
-pub use understand::{Config, Understanding};
+pub use understand::{Config, Task, Understanding};

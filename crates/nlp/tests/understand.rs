@@ -178,6 +178,16 @@ fn a_model_that_does_not_fit_its_place_is_refused_with_the_reason() {
 }
 
 #[test]
+fn a_classifier_says_what_it_can_stand_in_for() {
+    let tasks = |case: &str| {
+        let classifier = nlp::classifier::Classifier::load(&folder(case), nlp::encoder::Options::default()).unwrap();
+        nlp::Task::of(&classifier).into_iter().map(nlp::Task::as_str).collect::<Vec<_>>()
+    };
+    assert_eq!(tasks("bert"), ["sentiment", "category"]);
+    assert_eq!(tasks("bert-tokens"), ["entities"]);
+}
+
+#[test]
 fn the_enrichment_of_a_post_does_not_depend_on_its_batch() {
     let texts = odd_texts();
     let texts: Vec<&str> =

@@ -175,6 +175,21 @@ impl ModelConfig {
         Ok(self)
     }
 
+    /// Whether a Hugging Face classifier labels pieces rather than texts; any other model is refused.
+    pub(crate) fn labels_pieces(&self) -> Result<bool> {
+        match self.architecture.as_str() {
+            name if name.ends_with("ForTokenClassification") => Ok(true),
+            name if name.ends_with("ForSequenceClassification") => Ok(false),
+            "" => Err(Error::Unsupported(
+                "config.json names no architecture, so not what the model was trained for".into(),
+            )),
+            name => Err(Error::Unsupported(format!(
+                "architecture {name:?}: neither a sequence nor a token classifier (a base model must be trained for a \
+                 task first)"
+            ))),
+        }
+    }
+
     /// A field that is a number, under its present or its former name.
     pub(crate) fn number(&self, name: &str) -> Option<f32> {
         number(&self.raw, &[name])
@@ -256,6 +271,20 @@ mod tests {
     fn an_unknown_family_is_refused_with_the_known_ones() {
         let error = ModelConfig::parse(json!({"model_type": "gpt2"})).unwrap_err();
         assert!(error.to_string().contains("modernbert"), "{error}");
+    }
+
+    #[test]
+    fn a_base_model_is_no_classifier() {
+        let task = |architecture: &str| {
+            let config = ModelConfig::parse(json!({
+                "model_type": "bert", "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2,
+                "intermediate_size": 16, "max_position_embeddings": 64, "architectures": [architecture]
+            }));
+            config.unwrap().labels_pieces().map_err(|error| error.to_string())
+        };
+        assert_eq!(task("BertForTokenClassification"), Ok(true));
+        assert_eq!(task("BertForSequenceClassification"), Ok(false));
+        assert!(task("BertForMaskedLM").unwrap_err().contains("must be trained for a task first"));
     }
 
     #[test]

@@ -296,13 +296,7 @@ impl<'a> Loader<'a> {
     /// The head of a Hugging Face classifier, for texts or for pieces.
     pub(crate) fn classifier(&self) -> Result<Head> {
         let config = self.config;
-        let pieces = config.architecture.ends_with("ForTokenClassification");
-        if !pieces && !config.architecture.ends_with("ForSequenceClassification") {
-            return Err(Error::Unsupported(format!(
-                "architecture {:?}: neither a sequence nor a token classifier",
-                config.architecture
-            )));
-        }
+        let pieces = config.labels_pieces()?;
         let dense = self.classifier_dense(pieces)?;
         let out = if !pieces && config.family == Family::Roberta { "classifier.out_proj" } else { "classifier" };
         let inputs = dense.as_ref().map_or(config.hidden, |(linear, _)| linear.outputs);

@@ -274,6 +274,15 @@ impl Encoder {
     }
 }
 
+/// Whether the engine runs the model of a folder, told from its `config.json` alone.
+pub fn check(dir: &Path) -> Result<()> {
+    let config = ModelConfig::read(dir)?;
+    if config.overheard.is_none() {
+        config.labels_pieces()?;
+    }
+    Ok(())
+}
+
 /// A problem of the weights, told with the folder.
 fn within(dir: &Path, error: Error) -> Error {
     match error {

@@ -71,6 +71,38 @@ impl Default for Config {
     }
 }
 
+/// What a Hugging Face classifier can do in place of the shipped model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Task {
+    /// See [`Config::sentiment_model`].
+    Sentiment,
+    /// See [`Config::category_model`].
+    Category,
+    /// See [`Config::entity_model`].
+    Entities,
+}
+
+impl Task {
+    /// What a classifier's labels allow, the most telling first; nothing for one that labels words and no entities.
+    pub fn of(classifier: &Classifier) -> Vec<Self> {
+        let Some(head) = classifier.head() else { return Vec::new() };
+        match head.level {
+            Level::Piece => Tagger::of(head).map(|_| Self::Entities).into_iter().collect(),
+            _ if Poles::of(&head.labels).is_some() => vec![Self::Sentiment, Self::Category],
+            _ => vec![Self::Category],
+        }
+    }
+
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sentiment => "sentiment",
+            Self::Category => "category",
+            Self::Entities => "entities",
+        }
+    }
+}
+
 /// Understands posts; the one entry of this crate.
 pub struct Understanding {
     name: String,
