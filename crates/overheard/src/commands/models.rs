@@ -72,7 +72,8 @@ async fn add(config: &Config, model: &str, revision: &str, endpoint: &str) -> Re
                 bail!("{model:?} is neither a folder nor a hub id like cardiffnlp/twitter-xlm-roberta-base-sentiment");
             }
             let folder = config.data.join("models").join(model.replace('/', "--"));
-            Hub::at(endpoint)?.download(model, revision, &folder).await?;
+            let token = config::secret("HF_TOKEN", "").ok();
+            Hub::at(endpoint, token)?.download(model, revision, &folder).await?;
             folder
         }
     };
