@@ -2,6 +2,7 @@
 //! are errors that name the key.
 
 use anyhow::{Context, Result, bail};
+use nlp::Task;
 use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
@@ -49,7 +50,12 @@ pub(crate) struct UnderstandConfig {
     pub model: String,
     pub threads: usize,
     pub categories: String,
+    /// Hugging Face classifiers in place of the shipped model: the name of one that was added, or a folder.
     pub sentiment_model: String,
+    pub entity_model: String,
+    pub category_model: String,
+    /// A category of `category_model` below this is `other`, 0 to 1.
+    pub category_confidence_min: f32,
 }
 
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
@@ -255,12 +261,55 @@ impl Config {
         if !(self.watch.false_alarms_per_week > 0.0) {
             bail!("watch.false_alarms_per_week must be more than 0; a small one, like 0.1, alarms seldom");
         }
+        if !(0.0..=1.0).contains(&self.understand.category_confidence_min) {
+            bail!("understand.category_confidence_min must be 0 to 1");
+        }
         self.alerts.check()
+    }
+
+    /// Where `overheard models add` puts classifiers.
+    pub(crate) fn added_models(&self) -> PathBuf {
+        self.data.join("models")
+    }
+
+    /// The folder of a classifier that was added under that name.
+    pub(crate) fn added_model(&self, name: &str) -> PathBuf {
+        self.added_models().join(name.replace('/', "--"))
+    }
+
+    /// The folder of the classifier that does a task in place of the shipped model, if one does.
+    pub(crate) fn classifier(&self, task: Task) -> Result<Option<PathBuf>> {
+        let u = &self.understand;
+        let name = match task {
+            Task::Sentiment => &u.sentiment_model,
+            Task::Entities => &u.entity_model,
+            Task::Category => &u.category_model,
+        };
+        if name.is_empty() {
+            return Ok(None);
+        }
+        let found = [PathBuf::from(name), self.added_model(name)].into_iter().find(|folder| folder.is_dir());
+        found.map(Some).with_context(|| {
+            format!(
+                "{} = {name:?} is neither a folder nor a model that was added: `overheard models add {name}` brings it, \
+                 `overheard models list` shows what is there",
+                classifier_setting(task)
+            )
+        })
     }
 
     /// The configuration's JSON Schema.
     pub(crate) fn schema() -> serde_json::Value {
         schemars::schema_for!(Self).to_value()
+    }
+}
+
+/// The setting that gives a task to a classifier.
+pub(crate) fn classifier_setting(task: Task) -> &'static str {
+    match task {
+        Task::Sentiment => "understand.sentiment_model",
+        Task::Entities => "understand.entity_model",
+        Task::Category => "understand.category_model",
     }
 }
 

@@ -9,6 +9,7 @@ use domain::{
     Sentiment, SentimentLabel, SourceId, StateStore, SystemClock, Topic,
 };
 use lake::Lake;
+use nlp::Task;
 use nlp::categories::CategorySet;
 use pipeline::Understand;
 use places::Gazetteer;
@@ -20,7 +21,7 @@ use server::labels::Correction;
 use sources::record::{Origin, Parsed};
 use sources::x::{XConfig, XSource};
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 /// The clock of the running program.
@@ -88,7 +89,10 @@ pub(crate) fn language(config: &Config, categories: Option<CategorySet>) -> Resu
              or keep posts without understanding them with understand.enabled = false",
         )?);
         settings.categories = categories;
-        settings.sentiment_model = (!u.sentiment_model.is_empty()).then(|| PathBuf::from(&u.sentiment_model));
+        settings.category_confidence_min = u.category_confidence_min;
+        settings.sentiment_model = config.classifier(Task::Sentiment)?;
+        settings.entity_model = config.classifier(Task::Entities)?;
+        settings.category_model = config.classifier(Task::Category)?;
     }
     nlp::Understanding::load(&settings).context("load the language model")
 }

@@ -1,5 +1,6 @@
 //! `overheard doctor`: looks at everything that can be wrong before it goes wrong, and says how to mend it.
 
+use super::models;
 use crate::Global;
 use crate::config::{self, Config};
 use crate::house;
@@ -7,7 +8,7 @@ use crate::output::{self, Format, say};
 use anyhow::Result;
 use domain::{Analytics, Clock, Enricher, PostQueue, QueryLimits, SystemClock};
 use serde_json::json;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Check configuration, credentials, disk, clock, model files and sources. Exit code 3 when something needs mending.
@@ -34,6 +35,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
         findings.push(("clock", clock()));
         findings.push(("disk", disk(&config.data)));
         findings.push(("model", model(config)));
+        findings.extend(added_models(config).into_iter().map(|finding| ("model added", finding)));
         findings.push(("categories", categories(config)));
         findings.push(("places", places()));
         findings.push(("queue", queue(config).await));
@@ -98,6 +100,20 @@ fn model(config: &Config) -> Finding {
         Ok(language) => Ok(language.model().to_owned()),
         Err(error) => Err(format!("{error:#}")),
     }
+}
+
+/// Each classifier that was added, loaded and tried.
+fn added_models(config: &Config) -> Vec<Finding> {
+    let look = |(name, folder): (String, PathBuf)| match models::try_out(&folder) {
+        Ok(tried) => {
+            let tasks: Vec<&str> = tried.tasks.iter().map(|task| task.as_str()).collect();
+            Ok(format!("{name}: usable for {}", tasks.join(", ")))
+        }
+        Err(error) => Err(format!(
+            "{name}: {error:#}; bring it again with `overheard models add {name}`, or `overheard models remove {name}`"
+        )),
+    };
+    models::added(config).into_iter().map(look).collect()
 }
 
 fn categories(config: &Config) -> Finding {

@@ -1,9 +1,10 @@
 //! End to end over the real program, in folders of its own, offline: import, kill, repeat, read back; bad input; the
-//! command line tried wrong; and the whole house with its page, its push and its alert.
+//! command line tried wrong; models of others in place; and the whole house with its page, its push and its alert.
 
 mod bad_input;
 mod crash;
 mod house;
 mod import;
+mod models;
 mod program;
 mod usage;
