@@ -29,15 +29,6 @@ pub(crate) fn print(rows: &Rows, format: Format) -> Result<()> {
     }
 }
 
-/// One value a line, as JSON.
-pub(crate) fn print_line(value: &Value) -> Result<()> {
-    let mut out = io::stdout().lock();
-    match writeln!(out, "{value}") {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        other => Ok(other?),
-    }
-}
-
 /// One line of text.
 pub(crate) fn say(line: impl std::fmt::Display) -> Result<()> {
     match writeln!(io::stdout().lock(), "{line}") {
@@ -52,7 +43,8 @@ pub(crate) fn rows(columns: &[&str], rows: Vec<Vec<Value>>) -> Rows {
     Rows { columns, rows, truncated: false }
 }
 
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
+/// Whether writing failed because the reader went away.
+pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error
         .chain()
         .any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|io| io.kind() == io::ErrorKind::BrokenPipe))
@@ -88,7 +80,8 @@ fn object(rows: &Rows, row: &[Value]) -> Value {
     Value::Object(fields.collect::<Map<_, _>>())
 }
 
-fn text(value: &Value) -> String {
+/// A value in one cell.
+pub(crate) fn text(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),

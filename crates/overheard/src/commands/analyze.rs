@@ -3,21 +3,23 @@
 use crate::Global;
 use crate::config::Config;
 use crate::house;
-use crate::output::{self, say};
+use crate::output::{self, Format};
 use anyhow::{Context, Result};
-use clap::ValueEnum;
 use domain::{Clock, EnrichedPost, Post, PostId, Provenance, SourceId, SystemClock, Timestamp};
+use pipeline::Understand;
 use serde_json::{Value, json};
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 /// Say what the model understands of texts: language, sentiment, entities, key phrases, category, places.
 ///
-/// In: one text a line, or JSON lines {"id": ..., "text": ...}. Out: one JSON line each, in the same order; `begin`
-/// and `end` count characters of the text given. Nothing is stored.
+/// In: one text a line; a line that begins with { is JSON: {"id": ..., "text": ...}, and may have "lang" and
+/// "user_location". Out: one answer each, in the same order; `begin` and `end` count characters of the text given. A
+/// line that can't be read gets an answer with its `error`, is told with its number, and stops no other; the exit code
+/// is 3 then. Nothing is stored.
 ///
 /// echo "Loving the new seats on flight 12 to München!" | overheard analyze
 #[derive(Debug, clap::Args)]
@@ -26,88 +28,103 @@ pub(crate) struct Args {
     /// File with texts; `-` is standard input.
     #[arg(default_value = "-")]
     file: PathBuf,
+    /// jsonl and json say everything; csv has the labels and their scores; table is language, sentiment and text.
     #[arg(long, value_enum, default_value = "jsonl")]
-    format: LineFormat,
+    format: Format,
     /// File with your own categories.
     #[arg(long, value_name = "FILE")]
     categories: Option<PathBuf>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum LineFormat {
-    /// One JSON object a line.
-    Jsonl,
-    /// Language, sentiment and text for the eye.
-    Table,
-}
-
 /// Texts understood at once: bounds memory, and lets the engine sort by length.
 const CHUNK: usize = 512;
+/// Bad lines that are told one by one.
+const TOLD_MAX: usize = 20;
 
 pub(crate) fn run(global: &Global, args: Args) -> Result<ExitCode> {
     let mut config = Config::load(global.config.as_deref(), global.data.as_deref())?;
     if let Some(file) = &args.categories {
         config.understand.categories = file.to_string_lossy().into_owned();
     }
-    let language = house::language(&config, house::categories(&config)?)?;
-    let understand = house::stage(&config, Arc::new(language), Vec::new())?;
-    let now = SystemClock.now();
     let input: Box<dyn BufRead> = match args.file.to_str() {
-        Some("-") => Box::new(std::io::stdin().lock()),
+        Some("-") => Box::new(io::stdin().lock()),
         _ => Box::new(BufReader::new(File::open(&args.file).with_context(|| format!("open {}", args.file.display()))?)),
     };
-    let mut failed = 0;
-    let mut chunk = Vec::new();
-    let mut lines = input.split(b'\n').enumerate();
+    let language = house::language(&config, house::categories(&config)?)?;
+    let understand = house::stage(&config, Arc::new(language), Vec::new())?;
+    let mut answers = Answers::new(BufWriter::new(io::stdout().lock()), args.format);
+    match answer_all(input, &understand, &mut answers) {
+        Err(error) if output::is_broken_pipe(&error) => return Ok(ExitCode::SUCCESS),
+        other => other?,
+    }
+    if answers.failed > TOLD_MAX {
+        eprintln!("... and {} more lines", answers.failed - TOLD_MAX);
+    }
+    Ok(if answers.failed == 0 { ExitCode::SUCCESS } else { ExitCode::from(3) })
+}
+
+/// A line that asks for an answer.
+struct Asked {
+    /// From 1.
+    number: usize,
+    id: Value,
+    post: Result<Post, String>,
+}
+
+fn answer_all(input: impl BufRead, understand: &Understand, answers: &mut Answers<impl Write>) -> Result<()> {
+    let now = SystemClock.now();
+    let mut lines = input.split(b'\n').enumerate().filter_map(|(index, line)| match line {
+        Ok(line) if line.trim_ascii().is_empty() => None,
+        line => Some(line.map(|line| asked(index + 1, &line, now))),
+    });
+    answers.begin()?;
     loop {
-        let line = lines.next().transpose_line()?;
-        let at_end = line.is_none();
-        if let Some((number, bytes)) = line {
-            let text = String::from_utf8_lossy(&bytes).into_owned();
-            if text.trim().is_empty() {
-                continue;
-            }
-            chunk.push(post(number + 1, text.trim_end_matches('\r'), now)?);
+        let chunk = lines.by_ref().take(CHUNK).collect::<io::Result<Vec<Asked>>>().context("read the texts")?;
+        if chunk.is_empty() {
+            return answers.end();
         }
-        if chunk.len() == CHUNK || at_end {
-            let ids: Vec<Value> = chunk.iter().map(|(id, _): &(Value, Post)| id.clone()).collect();
-            let posts = chunk.drain(..).map(|(_, post)| post).collect();
-            for (id, answer) in ids.into_iter().zip(understand.posts(posts, now)) {
-                match answer {
-                    Ok(post) => print(&id, &post, args.format)?,
-                    Err(error) => {
-                        failed += 1;
-                        output::print_line(&json!({"id": id, "error": error.to_string()}))?;
-                    }
-                }
-            }
-        }
-        if at_end {
-            return Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::from(3) });
+        let posts = chunk.iter().filter_map(|asked| asked.post.as_ref().ok().cloned()).collect();
+        let mut understood = understand.posts(posts, now).into_iter();
+        for asked in chunk {
+            let answer = asked.post.and_then(|_| match understood.next() {
+                Some(answer) => answer.map_err(|error| error.to_string()),
+                None => Err("no answer".into()),
+            });
+            answers.write(asked.number, &asked.id, &answer)?;
         }
     }
 }
 
-/// Turns the iterator's `Option<(n, Result)>` inside out.
-trait TransposeLine {
-    fn transpose_line(self) -> std::io::Result<Option<(usize, Vec<u8>)>>;
-}
-
-impl TransposeLine for Option<(usize, std::io::Result<Vec<u8>>)> {
-    fn transpose_line(self) -> std::io::Result<Option<(usize, Vec<u8>)>> {
-        self.map(|(number, line)| line.map(|bytes| (number, bytes))).transpose()
+/// Reads a line: JSON where it begins like an object, else the text itself.
+fn asked(number: usize, line: &[u8], now: Timestamp) -> Asked {
+    let line = if number == 1 { line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(line) } else { line };
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let named = |id: &Value| if id.is_null() { json!(number.to_string()) } else { id.clone() };
+    if !line.trim_ascii_start().starts_with(b"{") {
+        let text = String::from_utf8_lossy(line).into_owned();
+        return Asked { number, id: named(&Value::Null), post: post(number, text, &Value::Null, now) };
     }
+    let (object, problem) = match serde_json::from_slice::<Value>(line) {
+        Ok(object) => (object, None),
+        // It counts lines itself, and sees but one.
+        Err(error) => {
+            let words = error.to_string().replace("at line 1 column", "at column");
+            (Value::Null, Some(format!("not JSON: {words}")))
+        }
+    };
+    let post = match (problem, &object["text"]) {
+        (Some(problem), _) => Err(problem),
+        (None, Value::String(text)) => post(number, text.clone(), &object, now),
+        (None, Value::Null) => Err("it has no \"text\"".to_owned()),
+        (None, _) => Err("its \"text\" is no string".to_owned()),
+    };
+    Asked { number, id: named(&object["id"]), post }
 }
 
-/// A line is a JSON object with a `text`, or the text itself.
-fn post(number: usize, line: &str, now: Timestamp) -> Result<(Value, Post)> {
-    let object = serde_json::from_str::<Value>(line).ok().filter(Value::is_object);
-    let text = object.as_ref().and_then(|object| object.get("text")?.as_str().map(str::to_owned));
-    let id = object.as_ref().and_then(|object| object.get("id").cloned()).unwrap_or_else(|| json!(number.to_string()));
-    let text = text.unwrap_or_else(|| line.to_owned());
-    let field = |name: &str| object.as_ref().and_then(|object| object.get(name)?.as_str().map(str::to_owned));
-    let post = Post {
-        id: PostId::new("text", &number.to_string())?,
+fn post(number: usize, text: String, object: &Value, now: Timestamp) -> Result<Post, String> {
+    let field = |name: &str| object[name].as_str().map(str::to_owned);
+    Ok(Post {
+        id: PostId::new("text", &number.to_string()).map_err(|error| error.to_string())?,
         source: SourceId("analyze".into()),
         platform: "text".into(),
         text,
@@ -125,19 +142,132 @@ fn post(number: usize, line: &str, now: Timestamp) -> Result<(Value, Post)> {
         provenance: Provenance::File,
         topics_hint: Vec::new(),
         payload: String::new(),
-    };
-    Ok((id, post))
+    })
 }
 
-fn print(id: &Value, post: &EnrichedPost, format: LineFormat) -> Result<()> {
+/// Columns of the form for spreadsheets.
+const COLUMNS: [&str; 17] = [
+    "id",
+    "text",
+    "language",
+    "sentiment",
+    "positive",
+    "negative",
+    "neutral",
+    "mixed",
+    "emotion",
+    "offensive",
+    "category",
+    "category_confidence",
+    "entities",
+    "key_phrases",
+    "place",
+    "model",
+    "error",
+];
+
+/// Answers on their way out, each as soon as it is there.
+struct Answers<W: Write> {
+    out: W,
+    format: Format,
+    written: usize,
+    failed: usize,
+}
+
+impl<W: Write> Answers<W> {
+    fn new(out: W, format: Format) -> Self {
+        Self { out, format, written: 0, failed: 0 }
+    }
+
+    fn begin(&mut self) -> Result<()> {
+        match self.format {
+            Format::Json => write!(self.out, "[")?,
+            Format::Csv => self.row(&COLUMNS.map(str::to_owned))?,
+            Format::Jsonl | Format::Table => {}
+        }
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<()> {
+        if self.format == Format::Json {
+            writeln!(self.out, "{}]", if self.written == 0 { "" } else { "\n" })?;
+        }
+        Ok(self.out.flush()?)
+    }
+
+    fn write(&mut self, number: usize, id: &Value, answer: &Result<EnrichedPost, String>) -> Result<()> {
+        if let Err(problem) = answer {
+            self.failed += 1;
+            if self.failed <= TOLD_MAX {
+                eprintln!("line {number}: {problem}");
+            }
+        }
+        let document = || match answer {
+            Ok(post) => document(id, post),
+            Err(problem) => json!({"id": id, "line": number, "error": problem}),
+        };
+        match self.format {
+            Format::Jsonl => writeln!(self.out, "{}", document())?,
+            Format::Json => {
+                let between = if self.written == 0 { "\n" } else { ",\n" };
+                write!(self.out, "{between}{}", document())?;
+            }
+            Format::Csv => self.row(&cells(id, answer))?,
+            Format::Table => {
+                let (language, sentiment, words) = match answer {
+                    Ok(post) => {
+                        let sentiment = post.enrichment.sentiment.map_or("-", |sentiment| sentiment.label.as_str());
+                        (post.enrichment.language.code.as_str(), sentiment, post.post.text.clone())
+                    }
+                    Err(problem) => ("?", "error", format!("line {number}: {problem}")),
+                };
+                writeln!(self.out, "{language:<4} {sentiment:<9} {}", words.replace(['\n', '\r', '\t'], " "))?;
+            }
+        }
+        self.written += 1;
+        Ok(())
+    }
+
+    fn row(&mut self, cells: &[String]) -> Result<()> {
+        let mut row = csv::Writer::from_writer(&mut self.out);
+        row.write_record(cells)?;
+        Ok(row.flush()?)
+    }
+}
+
+/// A row of the form for spreadsheets; lists are parted by semicolons.
+fn cells(id: &Value, answer: &Result<EnrichedPost, String>) -> [String; COLUMNS.len()] {
+    let mut cells = COLUMNS.map(|_| String::new());
+    cells[0] = output::text(id);
+    let post = match answer {
+        Ok(post) => post,
+        Err(problem) => {
+            cells[16].clone_from(problem);
+            return cells;
+        }
+    };
     let e = &post.enrichment;
-    match format {
-        LineFormat::Jsonl => output::print_line(&document(id, post)),
-        LineFormat::Table => {
-            let sentiment = e.sentiment.map_or("-", |sentiment| sentiment.label.as_str());
-            say(format_args!("{:<4} {:<9} {}", e.language.code, sentiment, post.post.text))
+    let number = |n: f32| format!("{n:.4}");
+    cells[1].clone_from(&post.post.text);
+    cells[2].clone_from(&e.language.code);
+    if let Some(s) = &e.sentiment {
+        cells[3] = s.label.as_str().to_owned();
+        for (cell, score) in cells[4..8].iter_mut().zip([s.positive, s.negative, s.neutral, s.mixed]) {
+            *cell = number(score);
         }
     }
+    cells[8] = e.emotion.as_ref().map(|emotion| emotion.label.clone()).unwrap_or_default();
+    cells[9] = e.offensive.map(number).unwrap_or_default();
+    if let Some(category) = &e.category {
+        cells[10].clone_from(&category.label);
+        cells[11] = number(category.confidence);
+    }
+    let entities = e.entities.iter().map(|entity| format!("{} ({})", entity.text, entity.kind.as_str()));
+    cells[12] = entities.collect::<Vec<_>>().join("; ");
+    cells[13] = e.key_phrases.iter().map(|phrase| phrase.text.as_str()).collect::<Vec<_>>().join("; ");
+    cells[14] = post.place.as_ref().map(|(place, _)| place.name.clone()).unwrap_or_default();
+    cells[15].clone_from(&e.model);
+    cells
 }
 
 /// The documented form of an answer.
@@ -166,4 +296,66 @@ fn document(id: &Value, post: &EnrichedPost) -> Value {
         "model": e.model,
         "issues": e.issues,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(number: usize, line: &[u8]) -> (Value, Result<String, String>) {
+        let asked = asked(number, line, SystemClock.now());
+        (asked.id, asked.post.map(|post| post.text))
+    }
+
+    #[test]
+    fn a_line_is_json_where_it_begins_like_an_object_and_a_text_otherwise() {
+        for (line, id, text) in [
+            (&b"I love it\r"[..], json!("4"), Ok("I love it")),
+            (b"\"quoted\"", json!("4"), Ok("\"quoted\"")),
+            (b"[1, 2]", json!("4"), Ok("[1, 2]")),
+            (br#"{"id": 7, "text": "a\nb"}"#, json!(7), Ok("a\nb")),
+            (br#"  {"text": ""}"#, json!("4"), Ok("")),
+            (br#"{"id": "x"}"#, json!("x"), Err("no \"text\"")),
+            (br#"{"id": "x", "text": 5}"#, json!("x"), Err("no string")),
+            (br#"{"text": "cut"#, json!("4"), Err("not JSON: EOF while parsing a string at column 13")),
+            (b"{\"text\": \"\xff\"}", json!("4"), Err("not JSON")),
+        ] {
+            let (found, post) = ask(4, line);
+            assert_eq!(found, id);
+            match (post, text) {
+                (Ok(post), Ok(text)) => assert_eq!(post, text),
+                (Err(error), Err(words)) => assert!(error.contains(words), "{error}"),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(ask(1, "\u{feff}{\"text\": \"a\"}".as_bytes()).1, Ok("a".into()));
+        assert_eq!(ask(1, b"bad \xff byte").1, Ok("bad \u{fffd} byte".into()));
+    }
+
+    fn printed(format: Format, answers: &[Result<EnrichedPost, String>]) -> String {
+        let mut out = Vec::new();
+        let mut writer = Answers::new(&mut out, format);
+        writer.begin().unwrap();
+        for (index, answer) in answers.iter().enumerate() {
+            writer.write(index + 1, &json!(index), answer).unwrap();
+        }
+        writer.end().unwrap();
+        assert_eq!(writer.failed, answers.iter().filter(|answer| answer.is_err()).count());
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn every_format_has_an_answer_for_each_line() {
+        let bad = || Err::<EnrichedPost, _>("no, \"text\"".to_owned());
+        let json: Vec<Value> = serde_json::from_str(&printed(Format::Json, &[bad(), bad()])).unwrap();
+        assert_eq!(json[1], json!({"id": 1, "line": 2, "error": "no, \"text\""}));
+        assert_eq!(printed(Format::Json, &[]), "[]\n");
+        assert_eq!(printed(Format::Jsonl, &[bad(), bad()]).lines().count(), 2);
+        assert_eq!(printed(Format::Table, &[bad()]), "?    error     line 1: no, \"text\"\n");
+        let csv = printed(Format::Csv, &[bad()]);
+        let mut reader = csv::Reader::from_reader(csv.as_bytes());
+        assert_eq!(reader.headers().unwrap(), COLUMNS.as_slice());
+        let row = reader.records().next().unwrap().unwrap();
+        assert_eq!((&row[0], &row[16]), ("0", "no, \"text\""));
+    }
 }

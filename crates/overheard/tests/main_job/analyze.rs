@@ -1,0 +1,41 @@
+//! Texts analysed from the command line, with the shipped model: one answer a line, whatever is wrong with the others.
+
+use crate::program::{command, run, text};
+use serde_json::Value;
+use std::path::Path;
+use std::process::Output;
+
+fn analyze(folder: &Path, format: &str) -> Output {
+    let file = folder.join("texts.jsonl");
+    let lines = "{\"id\": \"a\", \"text\": \"I love the new seats, München!\"}\n\n{\"id\": \"b\", \"text\": \"cut off\n\
+                 {\"id\": \"c\"}\nDas war schrecklich\n";
+    std::fs::write(&file, lines).unwrap();
+    run(command(&folder.join("data")).args(["analyze", "--format", format]).arg(file))
+}
+
+#[test]
+fn bad_lines_are_told_by_number_and_the_others_are_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = analyze(folder.path(), "jsonl");
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("line 3: not JSON") && said.contains("line 4: it has no \"text\""), "{said}");
+    let answers: Vec<Value> = text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let ids: Vec<&str> = answers.iter().map(|answer| answer["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["a", "3", "c", "5"]);
+    assert_eq!(answers[0]["sentiment"]["label"], "positive");
+    assert_eq!(answers[3]["sentiment"]["label"], "negative");
+    assert_eq!((&answers[1]["line"], answers[1]["error"].is_string()), (&3.into(), true));
+}
+
+#[test]
+fn spreadsheets_get_the_same_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = analyze(folder.path(), "csv");
+    assert_eq!(output.status.code(), Some(3));
+    let printed = text(&output.stdout);
+    let lines: Vec<&str> = printed.lines().collect();
+    assert_eq!(lines.len(), 5, "{printed}");
+    assert!(lines[1].starts_with("a,\"I love the new seats, München!\",en,positive,0."), "{printed}");
+    assert!(lines[4].starts_with("5,Das war schrecklich,de,negative,0."), "{printed}");
+}
