@@ -125,3 +125,61 @@ fn u32_at(bytes: &[u8], at: usize) -> Result<u32, String> {
 fn u64_at(bytes: &[u8], at: usize) -> Result<u64, String> {
     Ok(u64::from(u32_at(bytes, at)?) | u64::from(u32_at(bytes, at + 4)?) << 32)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An archive with one member, `a/b`, whose sizes and place stand in the zip64 field, and its end in a zip64 record.
+    fn wide(place: u64, size: u64, packed: u64, method: u8) -> Vec<u8> {
+        let mut bytes = b"PK\x03\x04".to_vec();
+        bytes.resize(26, 0);
+        bytes.extend([3, 0, 2, 0]);
+        bytes.extend(b"a/bxxdata");
+        let directory = bytes.len() as u64;
+        bytes.extend(b"PK\x01\x02");
+        bytes.extend([0; 6]);
+        bytes.extend([method, 0]);
+        bytes.extend([0; 8]);
+        bytes.extend([0xff; 8]);
+        bytes.extend([3, 0, 37, 0, 1, 0]);
+        bytes.extend([0; 8]);
+        bytes.extend([0xff; 4]);
+        bytes.extend(b"a/b");
+        // Another field first, then zip64: real size, packed size, place.
+        bytes.extend([9, 9, 5, 0, 1, 2, 3, 4, 5, 1, 0, 24, 0]);
+        bytes.extend([size, packed, place].map(u64::to_le_bytes).concat());
+        bytes.push(b'c');
+        let end = bytes.len() as u64;
+        bytes.extend(b"PK\x06\x06");
+        bytes.resize(bytes.len() + 28, 0);
+        bytes.extend([1u64, 0, directory].map(u64::to_le_bytes).concat());
+        bytes.extend(b"PK\x06\x07\0\0\0\0");
+        bytes.extend(end.to_le_bytes());
+        bytes.extend([1, 0, 0, 0]);
+        bytes.extend(b"PK\x05\x06");
+        bytes.resize(bytes.len() + 18, 0xff);
+        bytes
+    }
+
+    #[test]
+    fn members_beyond_32_bits_are_found_by_their_wide_fields() {
+        let bytes = wide(0, 4, 4, 0);
+        let found = members(&bytes).unwrap();
+        assert_eq!(&bytes[found["a/b"].clone()], b"data");
+        let mut behind = bytes.clone();
+        behind.extend(b"a comment behind the end");
+        assert_eq!(members(&behind).unwrap()["a/b"], found["a/b"]);
+        for (place, size, packed, method, words) in [
+            (0, u64::MAX, u64::MAX, 0, "goes on behind the end"),
+            (0, 1 << 40, 1 << 40, 0, "goes on behind the end"),
+            (u64::MAX, 4, 4, 0, "points behind its own end"),
+            (5, 4, 4, 0, "not where the directory says"),
+            (0, 4, 3, 0, "not where the directory says"),
+            (0, 4, 4, 8, "compressed or encrypted"),
+        ] {
+            let error = members(&wide(place, size, packed, method)).unwrap_err();
+            assert!(error.contains(words), "{error}");
+        }
+    }
+}
