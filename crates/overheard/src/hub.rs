@@ -76,16 +76,20 @@ impl Hub {
 
     /// Downloads the model `id` into `folder`.
     pub(crate) async fn download(&self, id: &str, revision: &str, folder: &Path) -> Result<()> {
-        fs::create_dir_all(folder).with_context(|| format!("make the folder {}", folder.display()))?;
         let Some(told) = self.told(id, revision, "config.json").await? else {
-            bail!("{id} holds no config.json, so it is no model that transformers could load: see {}", self.page(id));
+            bail!(
+                "{} holds no config.json: the name is wrong, or transformers could not load it either",
+                self.page(id)
+            );
         };
+        fs::create_dir_all(folder).with_context(|| format!("make the folder {}", folder.display()))?;
         // Whatever is pushed to the repository meanwhile, the files fit each other.
         let repository = Repository { hub: self, id, revision: told.commit.as_deref().unwrap_or(revision), folder };
         repository.file("config.json").await?;
         encoder::check(folder).with_context(|| format!("{id} can't be used"))?;
-        repository.weights().await?;
-        repository.tokenizer().await
+        repository.tokenizer().await?;
+        encoder::check_tokenizer(folder).with_context(|| format!("{id} can't be used"))?;
+        repository.weights().await
     }
 
     /// The model's page, for people.
@@ -615,7 +619,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_broken_download_goes_on_where_it_broke_off() {
-        let (library, hub) = Library { breaks: Mutex::new(3), ..Library::of(&["xlm-roberta"]) }.open().await;
+        let (library, hub) = Library { breaks: Mutex::new(3), ..Library::of(&["bert"]) }.open().await;
         let folder = tempfile::tempdir().unwrap();
         fetch(&hub, folder.path()).await.unwrap();
         let asked = library.asked("store GET model.safetensors");
@@ -691,13 +695,17 @@ mod tests {
 
     #[tokio::test]
     async fn a_model_that_could_not_be_used_is_refused_before_its_weights_are_downloaded() {
-        let other = br#"{"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"]}"#.to_vec();
-        let mut library = Library::of(&["bert"]);
-        library.files.insert("config.json".into(), other);
-        let (library, hub) = library.open().await;
-        let error = fetch(&hub, tempfile::tempdir().unwrap().path()).await.unwrap_err();
-        assert!(format!("{error:#}").contains("model type \"gpt2\""), "{error:#}");
-        assert!(library.asked("store").is_empty());
+        for (file, text, words) in [
+            ("config.json", r#"{"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"]}"#, "model type \"gpt2\""),
+            ("tokenizer_config.json", r#"{"tokenizer_class": "BertweetTokenizer"}"#, "class BertweetTokenizer"),
+        ] {
+            let mut library = Library::of(&["bert"]);
+            library.files.insert(file.into(), text.into());
+            let (library, hub) = library.open().await;
+            let error = fetch(&hub, tempfile::tempdir().unwrap().path()).await.unwrap_err();
+            assert!(format!("{error:#}").contains(words), "{error:#}");
+            assert!(library.asked("store").is_empty());
+        }
         for (missing, words) in
             [("model.safetensors", "weights of other frameworks"), ("vocab.txt", "holds no tokenizer")]
         {

@@ -283,6 +283,11 @@ pub fn check(dir: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Whether the engine reads the tokenizer of a folder, which needs `config.json` beside it.
+pub fn check_tokenizer(dir: &Path) -> Result<()> {
+    Pieces::load(dir).map(drop)
+}
+
 /// A problem of the weights, told with the folder.
 fn within(dir: &Path, error: Error) -> Error {
     match error {

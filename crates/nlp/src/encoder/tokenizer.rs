@@ -103,23 +103,51 @@ fn around(tokenizer: &Tokenizer) -> Result<(Vec<u32>, Vec<u32>)> {
     }
 }
 
-/// A description like `tokenizer.json` from the older files.
+/// A description like `tokenizer.json` from the older files. Many tokenizers keep files of these names, and not all of them
+/// cut alike: a class that is not known here is refused, as its pieces would be others.
 fn describe(dir: &Path) -> Result<Value> {
     let settings = read_json(&dir.join("tokenizer_config.json")).unwrap_or_else(|_| json!({}));
-    if dir.join("vocab.txt").exists() {
+    let config = read_json(&dir.join("config.json"))?;
+    let there = |name: &str| dir.join(name).exists();
+    if there("vocab.txt") {
+        expect_class("vocab.txt", &settings, &config, &["Bert", "DistilBert"])?;
         return wordpiece(dir, &settings);
     }
-    if dir.join("vocab.json").exists() && dir.join("merges.txt").exists() {
+    if there("vocab.json") && there("merges.txt") {
+        expect_class("vocab.json", &settings, &config, &["Roberta"])?;
         return byte_level(dir, &settings);
     }
-    let unigram = dir.join("sentencepiece.bpe.model");
-    if unigram.exists() && read_json(&dir.join("config.json"))?["model_type"] == "xlm-roberta" {
+    if there("sentencepiece.bpe.model") {
+        expect_class("sentencepiece.bpe.model", &settings, &config, &["XLMRoberta"])?;
         let strip = settings["mask_token"]["lstrip"].as_bool().unwrap_or(false);
-        return sentencepiece::describe(&unigram, strip);
+        return sentencepiece::describe(&dir.join("sentencepiece.bpe.model"), strip);
     }
     Err(Error::Unsupported(format!(
         "{} holds none of tokenizer.json, vocab.txt, vocab.json with merges.txt, XLM-RoBERTa's sentencepiece.bpe.model",
         dir.display()
+    )))
+}
+
+/// Checks the class of a tokenizer; where none is named, it is that of the model's type.
+fn expect_class(file: &str, settings: &Value, config: &Value, known: &[&str]) -> Result<()> {
+    let named = [settings, config].into_iter().find_map(|value| value["tokenizer_class"].as_str());
+    let class = named.unwrap_or_else(|| match config["model_type"].as_str() {
+        Some("bert") => "BertTokenizer",
+        Some("distilbert") => "DistilBertTokenizer",
+        Some("roberta") => "RobertaTokenizer",
+        Some("xlm-roberta") => "XLMRobertaTokenizer",
+        _ => "unnamed",
+    });
+    // Japanese models cut words by a dictionary first.
+    let words = settings["word_tokenizer_type"].as_str().filter(|kind| *kind != "basic");
+    let plain = class.trim_end_matches("Fast").trim_end_matches("Tokenizer");
+    if known.contains(&plain) && words.is_none() {
+        return Ok(());
+    }
+    Err(Error::Unsupported(format!(
+        "{file} of a tokenizer of the class {class}{}; with a tokenizer.json beside it, the model could be read \
+         (save_pretrained of a fast tokenizer in Python writes one)",
+        words.map(|kind| format!(", words by {kind}")).unwrap_or_default()
     )))
 }
 
@@ -242,4 +270,36 @@ fn template(vocab: &serde_json::Map<String, Value>, cls: &str, sep: &str) -> Res
             sep: {"id": sep, "ids": [id(sep)?], "tokens": [sep]},
         },
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokenizers_that_only_look_alike_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let load = |model: &str, settings: &Value| {
+            for (file, text) in [
+                ("vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n".to_owned()),
+                ("config.json", json!({"model_type": model}).to_string()),
+                ("tokenizer_config.json", settings.to_string()),
+            ] {
+                std::fs::write(folder.path().join(file), text).unwrap();
+            }
+            Pieces::load(folder.path()).map(|pieces| pieces.prefix).map_err(|error| error.to_string())
+        };
+        assert_eq!(load("bert", &json!({})), Ok(vec![2]));
+        assert_eq!(load("distilbert", &json!({"tokenizer_class": "DistilBertTokenizerFast"})), Ok(vec![2]));
+        assert_eq!(load("roberta", &json!({"tokenizer_class": "BertTokenizer"})), Ok(vec![2]));
+        for (model, settings, words) in [
+            ("roberta", json!({"tokenizer_class": "BertweetTokenizer"}), "class BertweetTokenizer"),
+            ("roberta", json!({}), "class RobertaTokenizer"),
+            ("deberta-v2", json!({}), "class unnamed"),
+            ("bert", json!({"word_tokenizer_type": "mecab"}), "words by mecab"),
+        ] {
+            let error = load(model, &settings).unwrap_err();
+            assert!(error.contains(words) && error.contains("tokenizer.json"), "{error}");
+        }
+    }
 }
