@@ -163,8 +163,8 @@ impl<'a> Graph<'a> {
             };
             let matrix = if node.turned { matrix.clone() } else { matrix.transposed() };
             let name = format!("{module}.weight");
-            // A layer may be used twice; two layers that share a bias can't be told apart.
-            if found.get(&name).is_some_and(|known| !known.is_at(&matrix)) {
+            // A layer may be used twice, and its matrix be there twice; two layers that share a bias can't be told apart.
+            if found.get(&name).is_some_and(|known| !known.equals(&matrix)) {
                 return Err(format!("two matrices of the graph would be {name:?}"));
             }
             found.insert(name, matrix);
@@ -410,6 +410,9 @@ mod tests {
             node("Add", "", "node_2", &["y", "a.dense.bias"], "z"),
             node("MatMul", "", "/b/layers.0/Wo/MatMul", &["z", "val_2"], "u"),
             node("MatMul", "", "attention", &["z", "u"], "v"),
+            node("MatMul", "", "again", &["x", "val_3"], "w"),
+            node("Add", "", "node_3", &["a.dense.bias", "w"], "t"),
+            matrix("val_3", 2, 3, &numbers(6)),
             matrix("val_1", 2, 3, &numbers(6)),
             matrix("val_2", 3, 1, &numbers(3)),
             bias,
@@ -459,8 +462,8 @@ mod tests {
                 vec![
                     node("MatMul", "", "/a/MatMul", &["x", "m"], "y"),
                     node("MatMul", "", "/a/MatMul", &["x", "n"], "z"),
-                    matrix("m", 1, 1, &numbers(1)),
-                    matrix("n", 1, 1, &numbers(1)),
+                    matrix("m", 1, 2, &numbers(2)),
+                    matrix("n", 1, 2, &field(9, &[0; 8])),
                 ],
                 "two matrices of the graph would be \"a.weight\"",
             ),
