@@ -2,16 +2,17 @@
 //!
 //! Exporters keep the names of embeddings, norms and biases. The matrices of dense layers they turn and rename; their
 //! names come back from where they stand in the graph: a product whose sum with `NAME.bias` is taken is `NAME.weight`,
-//! and a product without a sum carries its module's path in its own name. A graph that was quantised, or fused for one
+//! and a product without a sum carries its module's path in its own name, or in a note of torch's newer exporter. A graph that was quantised, or fused for one
 //! engine, does not say any more which matrix is which; it is refused.
 //!
 //! ```text
 //! model:      7 graph
 //! graph:      1 node (repeated)    5 initialiser (repeated)
 //! node:       1 input (repeated)   2 output (repeated)   3 name   4 operation   5 attribute (repeated)   7 domain
+//!             9 note (repeated)
 //! attribute:  1 name               3 whole number
 //! tensor:     1 axis (repeated)    2 type   4 floats   8 name   9 bytes   13 external (repeated)   14 where
-//! external:   1 key                2 value
+//! external, note:   1 key          2 value
 //! ```
 
 use super::super::protobuf::{Field, Message};
@@ -79,6 +80,8 @@ struct Node<'a> {
     outputs: Vec<&'a str>,
     /// Of a dense layer: its matrix stands as torch has it, outputs by inputs.
     turned: bool,
+    /// Modules that it stands in, as Python lists them: `['', 'bert', 'bert.pooler', 'tanh']`.
+    scopes: &'a str,
 }
 
 /// An initialiser.
@@ -195,16 +198,24 @@ impl<'a> Node<'a> {
                 Field::Bytes(4, name) => found.operation = text(name)?,
                 Field::Bytes(5, attribute) => found.turned |= is_set(attribute, b"transB")?,
                 Field::Bytes(7, name) => found.domain = text(name)?,
+                Field::Bytes(9, note) => {
+                    if let ("pkg.torch.onnx.name_scopes", scopes) = entry(note)? {
+                        found.scopes = scopes;
+                    }
+                }
                 _ => {}
             }
         }
         Ok(found)
     }
 
-    /// `/bert/encoder/layer.0/output/dense/MatMul` -> `bert.encoder.layer.0.output.dense`.
+    /// `/bert/encoder/layer.0/output/dense/MatMul` -> `bert.encoder.layer.0.output.dense`; or the module of its note.
     fn module(&self) -> Option<String> {
-        let (path, _) = self.name.strip_prefix('/')?.rsplit_once('/')?;
-        Some(path.replace('/', "."))
+        if let Some((path, _)) = self.name.strip_prefix('/').and_then(|name| name.rsplit_once('/')) {
+            return Some(path.replace('/', "."));
+        }
+        let mut scopes = self.scopes.rsplit('\'').skip(1).step_by(2);
+        scopes.nth(1).filter(|module| !module.is_empty()).map(str::to_owned)
     }
 }
 
@@ -237,15 +248,8 @@ impl<'a> Constant<'a> {
         Ok(found)
     }
 
-    fn outside(&mut self, entry: &'a [u8]) -> Result<(), String> {
-        let (mut key, mut value) = ("", "");
-        for field in Message(entry) {
-            match field? {
-                Field::Bytes(1, found) => key = text(found)?,
-                Field::Bytes(2, found) => value = text(found)?,
-                _ => {}
-            }
-        }
+    fn outside(&mut self, bytes: &'a [u8]) -> Result<(), String> {
+        let (key, value) = entry(bytes)?;
         let number = || value.parse::<usize>().map_err(|_| format!("{value:?} where a number of bytes must stand"));
         match key {
             "location" => self.location = Some(value),
@@ -296,6 +300,19 @@ fn text(bytes: &[u8]) -> Result<&str, String> {
 
 fn count(value: u64) -> Result<usize, String> {
     usize::try_from(value).ok().filter(|n| *n <= 1 << 40).ok_or_else(|| format!("an axis of {} rows", value as i64))
+}
+
+/// A key with its value.
+fn entry(bytes: &[u8]) -> Result<(&str, &str), String> {
+    let (mut key, mut value) = ("", "");
+    for field in Message(bytes) {
+        match field? {
+            Field::Bytes(1, found) => key = text(found)?,
+            Field::Bytes(2, found) => value = text(found)?,
+            _ => {}
+        }
+    }
+    Ok((key, value))
 }
 
 /// Whether an attribute has that name and a number that is not zero.
@@ -425,6 +442,15 @@ mod tests {
         );
         assert_eq!(found["b.layers.0.Wo.weight"].shape, [1, 3]);
         assert_eq!(found["a.dense.bias"].floats().unwrap(), [0.0, 1.0, 2.0]);
+    }
+
+    #[test]
+    fn the_note_of_the_newer_exporter_names_a_layer_without_bias() {
+        let module = |scopes: &'static str| Node { name: "node_linear", scopes, ..Node::default() }.module();
+        let scopes = "['', 'model', 'model.layers.0', 'model.layers.0.attn', 'model.layers.0.attn.Wqkv', 'linear']";
+        assert_eq!(module(scopes).as_deref(), Some("model.layers.0.attn.Wqkv"));
+        assert_eq!(module("['', 'linear']"), None);
+        assert_eq!(module(""), None);
     }
 
     #[test]
