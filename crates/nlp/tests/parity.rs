@@ -164,6 +164,36 @@ fn pieces_of_a_thousand_nasty_strings_are_those_of_transformers() {
     assert!(tokenizers >= 6, "only {tokenizers} tokenizers were compared");
 }
 
+#[derive(Deserialize)]
+struct Numbered {
+    first: u32,
+    last: u32,
+    nasty: Vec<String>,
+}
+
+#[test]
+fn camembert_numbers_the_pieces_of_a_sentencepiece_model_its_own_way() {
+    let dir = tempfile::tempdir().unwrap();
+    let other = folder("xlm-roberta");
+    for file in [
+        folder("camembert").join("config.json"),
+        other.join("model.safetensors"),
+        other.join("sentencepiece.bpe.model"),
+    ] {
+        std::fs::copy(&file, dir.path().join(file.file_name().unwrap())).unwrap();
+    }
+    let encoder = Encoder::load(dir.path(), Options::default()).unwrap();
+    let read = |file: PathBuf| std::fs::read_to_string(file).unwrap();
+    let strings: Vec<String> = serde_json::from_str(&read(folder("nasty.json"))).unwrap();
+    let expected: Numbered = serde_json::from_str(&read(folder("camembert").join("tokens.json"))).unwrap();
+    assert_eq!(expected.nasty.len(), 1000);
+    for (text, want) in strings.iter().zip(&expected.nasty) {
+        let tokens = encoder.tokens(text).unwrap();
+        let ids = [expected.first].into_iter().chain(tokens.ids.iter().copied()).chain([expected.last]);
+        assert_eq!(fingerprint(ids), *want, "{text:?} {:?}", tokens.ids);
+    }
+}
+
 #[test]
 fn a_text_has_the_same_bits_in_any_batch_and_on_any_number_of_threads() {
     let strings = std::fs::read_to_string(folder("nasty.json")).unwrap();

@@ -1,4 +1,4 @@
-//! `sentencepiece.bpe.model` of XLM-RoBERTa, which older repositories hold instead of `tokenizer.json`: a protocol buffer
+//! `sentencepiece.bpe.model` of XLM-RoBERTa and CamemBERT, which older repositories hold instead of `tokenizer.json`: a protocol buffer
 //! with pieces, their scores, and the table of the normaliser. Only these fields are read:
 //!
 //! ```text
@@ -12,22 +12,49 @@ use crate::error::{Error, Result};
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// The description that `tokenizer.json` would hold, with XLM-RoBERTa's own order of ids: four special tokens, the pieces
-/// without sentencepiece's three, the mask, which may take the space before it along.
-pub(super) fn describe(path: &Path, mask_strips: bool) -> Result<Value> {
+/// How a family of models numbers the pieces of its sentencepiece model.
+pub(super) struct Layout {
+    /// Before the pieces; the unknown one has the number 3.
+    before: &'static [&'static str],
+    /// Pieces of the model that are left out: its own special ones.
+    skipped: usize,
+    /// Special ones, wherever they are numbered.
+    special: &'static [&'static str],
+}
+
+/// XLM-RoBERTa: four special ones, the pieces without sentencepiece's three, the mask.
+pub(super) const XLM_ROBERTA: Layout = Layout {
+    before: &["<s>", "<pad>", "</s>", "<unk>"],
+    skipped: 3,
+    special: &["<s>", "<pad>", "</s>", "<unk>", "<mask>"],
+};
+
+/// CamemBERT: what fairseq counted and did not use, then the pieces, among which are `<s>` and `</s>`, then the mask.
+pub(super) const CAMEMBERT: Layout = Layout {
+    before: &["<s>NOTUSED", "<pad>", "</s>NOTUSED", "<unk>", "<unk>NOTUSED"],
+    skipped: 1,
+    special: &["<s>NOTUSED", "<pad>", "</s>NOTUSED", "<unk>", "<unk>NOTUSED", "<s>", "</s>", "<mask>"],
+};
+
+/// The description that `tokenizer.json` would hold. The mask may take the space before it along.
+pub(super) fn describe(path: &Path, layout: &Layout, mask_strips: bool) -> Result<Value> {
     let bytes = std::fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
     let (pieces, table) = read(&bytes).ok_or_else(|| Error::malformed(path, "not a sentencepiece model"))?;
-    let special = ["<s>", "<pad>", "</s>", "<unk>"];
-    let mask = special.len() + pieces.len();
-    let mut vocab: Vec<(String, f32)> = special.iter().map(|name| ((*name).to_owned(), 0.0)).collect();
-    vocab.extend(pieces);
+    let mut vocab: Vec<Piece> = layout.before.iter().map(|name| ((*name).to_owned(), 0.0)).collect();
+    vocab.extend(pieces.into_iter().skip(layout.skipped));
     vocab.push(("<mask>".into(), 0.0));
-    let token = |id: usize, name: &str| {
-        json!({"id": id, "content": name, "single_word": false, "lstrip": mask_strips && name == "<mask>", "rstrip": false,
-               "normalized": false, "special": true})
+    let id = |name: &str| vocab.iter().position(|(piece, _)| piece == name);
+    let token = |name: &&str| {
+        let strips = mask_strips && *name == "<mask>";
+        let id = id(name)?;
+        Some(json!({"id": id, "content": name, "single_word": false, "lstrip": strips, "rstrip": false,
+                    "normalized": false, "special": true}))
     };
-    let added: Vec<Value> =
-        special.iter().copied().enumerate().chain([(mask, "<mask>")]).map(|(id, name)| token(id, name)).collect();
+    let mut added: Vec<Value> = layout.special.iter().filter_map(token).collect();
+    added.sort_by_key(|token| token["id"].as_u64());
+    let (Some(first), Some(last)) = (id("<s>"), id("</s>")) else {
+        return Err(Error::malformed(path, "it has no pieces <s> and </s>"));
+    };
     let around = |name: &str| json!({"SpecialToken": {"id": name, "type_id": 0}});
     Ok(json!({
         "version": "1.0",
@@ -45,8 +72,8 @@ pub(super) fn describe(path: &Path, mask_strips: bool) -> Result<Value> {
             "pair": [around("<s>"), {"Sequence": {"id": "A", "type_id": 0}}, around("</s>"),
                      {"Sequence": {"id": "B", "type_id": 0}}, around("</s>")],
             "special_tokens": {
-                "<s>": {"id": "<s>", "ids": [0], "tokens": ["<s>"]},
-                "</s>": {"id": "</s>", "ids": [2], "tokens": ["</s>"]},
+                "<s>": {"id": "<s>", "ids": [first], "tokens": ["<s>"]},
+                "</s>": {"id": "</s>", "ids": [last], "tokens": ["</s>"]},
             },
         },
         "model": {"type": "Unigram", "unk_id": 3, "byte_fallback": false, "vocab": vocab},
@@ -56,7 +83,7 @@ pub(super) fn describe(path: &Path, mask_strips: bool) -> Result<Value> {
 /// A piece with its score.
 type Piece = (String, f32);
 
-/// Pieces after the first three, and the normaliser's table.
+/// All pieces, sentencepiece's own three first, and the normaliser's table.
 fn read(bytes: &[u8]) -> Option<(Vec<Piece>, &[u8])> {
     let mut pieces = Vec::new();
     let mut table: &[u8] = &[];
@@ -73,7 +100,7 @@ fn read(bytes: &[u8]) -> Option<(Vec<Piece>, &[u8])> {
             _ => {}
         }
     }
-    (pieces.len() > 3).then(|| (pieces.split_off(3), table))
+    (pieces.len() > 3).then_some((pieces, table))
 }
 
 fn read_piece(bytes: &[u8]) -> Option<Piece> {
@@ -115,8 +142,8 @@ mod tests {
         }
     }
 
-    #[test]
-    fn pieces_and_scores_are_read_and_rubbish_is_refused() {
+    /// A model with sentencepiece's own three pieces, another one, and a table.
+    fn model() -> Vec<u8> {
         let mut model = Vec::new();
         for (text, score) in [("<unk>", 0.0f32), ("<s>", 0.0), ("</s>", 0.0), ("▁de", -2.5)] {
             let mut piece = vec![0x0a, text.len() as u8];
@@ -127,8 +154,29 @@ mod tests {
             model.extend(piece);
         }
         model.extend([0x1a, 5, 0x12, 3, 1, 2, 3]);
-        assert_eq!(read(&model), Some((vec![("▁de".to_owned(), -2.5)], &[1u8, 2, 3][..])));
+        model
+    }
+
+    #[test]
+    fn pieces_and_scores_are_read_and_rubbish_is_refused() {
+        let (model, mut expected) = (model(), vec!["<unk>", "<s>", "</s>", "▁de"]);
+        let (pieces, table) = read(&model).unwrap();
+        assert_eq!((pieces.last().unwrap().1, table), (-2.5, &[1u8, 2, 3][..]));
+        assert!(pieces.iter().map(|(piece, _)| piece.as_str()).eq(expected.drain(..)));
         assert_eq!(read(&[0xff; 40]), None);
         assert_eq!(read(&model[..20]), None);
+    }
+
+    #[test]
+    fn each_family_numbers_them_its_own_way() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), model()).unwrap();
+        for (layout, count, around, piece) in [(&XLM_ROBERTA, 6, [0, 2], 4), (&CAMEMBERT, 9, [5, 6], 7)] {
+            let description = describe(file.path(), layout, true).unwrap();
+            let vocab = description["model"]["vocab"].as_array().unwrap();
+            assert_eq!((vocab.len(), &vocab[piece][0], &vocab[count - 1][0]), (count, &json!("▁de"), &json!("<mask>")));
+            let tokens = &description["post_processor"]["special_tokens"];
+            assert_eq!([&tokens["<s>"]["ids"][0], &tokens["</s>"]["ids"][0]], around.map(|id| json!(id)).each_ref());
+        }
     }
 }

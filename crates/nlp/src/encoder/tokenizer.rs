@@ -1,5 +1,5 @@
 //! Text to pieces and back: `tokenizer.json`, or the older files of a repository, from which the same description is
-//! made (`vocab.txt` of BERT, `vocab.json` and `merges.txt` of RoBERTa, `sentencepiece.bpe.model` of XLM-RoBERTa). The
+//! made (`vocab.txt` of BERT, `vocab.json` and `merges.txt` of RoBERTa, `sentencepiece.bpe.model` of XLM-RoBERTa and CamemBERT). The
 //! work is done by the crate `tokenizers`; cutting words into unigram pieces by our own, for its memory.
 
 use super::sentencepiece;
@@ -118,31 +118,34 @@ fn describe(dir: &Path) -> Result<Value> {
         return byte_level(dir, &settings);
     }
     if there("sentencepiece.bpe.model") {
-        expect_class("sentencepiece.bpe.model", &settings, &config, &["XLMRoberta"])?;
-        let strip = settings["mask_token"]["lstrip"].as_bool().unwrap_or(false);
-        return sentencepiece::describe(&dir.join("sentencepiece.bpe.model"), strip);
+        let class = expect_class("sentencepiece.bpe.model", &settings, &config, &["XLMRoberta", "Camembert"])?;
+        let camembert = class == "Camembert";
+        let layout = if camembert { &sentencepiece::CAMEMBERT } else { &sentencepiece::XLM_ROBERTA };
+        let strip = settings["mask_token"]["lstrip"].as_bool().unwrap_or(camembert);
+        return sentencepiece::describe(&dir.join("sentencepiece.bpe.model"), layout, strip);
     }
     Err(Error::Unsupported(format!(
-        "{} holds none of tokenizer.json, vocab.txt, vocab.json with merges.txt, XLM-RoBERTa's sentencepiece.bpe.model",
+        "{} holds none of tokenizer.json, vocab.txt, vocab.json with merges.txt, sentencepiece.bpe.model",
         dir.display()
     )))
 }
 
-/// Checks the class of a tokenizer; where none is named, it is that of the model's type.
-fn expect_class(file: &str, settings: &Value, config: &Value, known: &[&str]) -> Result<()> {
+/// Which of the classes that are known a tokenizer is of; where none is named, it is that of the model's type.
+fn expect_class<'a>(file: &str, settings: &Value, config: &Value, known: &[&'a str]) -> Result<&'a str> {
     let named = [settings, config].into_iter().find_map(|value| value["tokenizer_class"].as_str());
     let class = named.unwrap_or_else(|| match config["model_type"].as_str() {
         Some("bert") => "BertTokenizer",
         Some("distilbert") => "DistilBertTokenizer",
         Some("roberta") => "RobertaTokenizer",
         Some("xlm-roberta") => "XLMRobertaTokenizer",
+        Some("camembert") => "CamembertTokenizer",
         _ => "unnamed",
     });
     // Japanese models cut words by a dictionary first.
     let words = settings["word_tokenizer_type"].as_str().filter(|kind| *kind != "basic");
     let plain = class.trim_end_matches("Fast").trim_end_matches("Tokenizer");
-    if known.contains(&plain) && words.is_none() {
-        return Ok(());
+    if let Some(class) = known.iter().find(|class| **class == plain).filter(|_| words.is_none()) {
+        return Ok(class);
     }
     Err(Error::Unsupported(format!(
         "{file} of a tokenizer of the class {class}{}; with a tokenizer.json beside it, the model could be read \

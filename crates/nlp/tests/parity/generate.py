@@ -298,6 +298,19 @@ def write_own(folder: Path, tok: Tokenizer, seed: int) -> None:
     (folder / "expected.json").write_text(json.dumps(rows, ensure_ascii=False) + "\n")
 
 
+def write_camembert(folder: Path, sentencepiece_file: Path, strings: list[str]) -> None:
+    """How CamemBERT numbers the pieces of the same sentencepiece model; a tokenizer alone, its model is RoBERTa's."""
+    folder.mkdir()
+    config = json.loads((sentencepiece_file.parent / "config.json").read_text()) | {"model_type": "camembert"}
+    (folder / "config.json").write_text(json.dumps(config) + "\n")
+    shutil.copy(sentencepiece_file, folder / sentencepiece_file.name)
+    tok = transformers.CamembertTokenizer.from_pretrained(str(folder))
+    (folder / sentencepiece_file.name).unlink()
+    ids = [tok(text)["input_ids"] for text in strings]
+    expected = {"first": ids[0][0], "last": ids[0][-1], "nasty": [fingerprint(row) for row in ids]}
+    (folder / "tokens.json").write_text(json.dumps(expected) + "\n")
+
+
 def main() -> None:
     """Everything, from nothing."""
     strings = nasty_strings()
@@ -319,6 +332,8 @@ def main() -> None:
     for seed, (name, (config, task, kind, dtype)) in enumerate(cases.items()):
         shutil.rmtree(HERE / name, ignore_errors=True)
         write_case(HERE / name, config, task, kind, dtype, toks[kind], strings, seed)
+    shutil.rmtree(HERE / "camembert", ignore_errors=True)
+    write_camembert(HERE / "camembert", HERE / "xlm-roberta" / "sentencepiece.bpe.model", strings)
     shutil.rmtree(HERE / "overheard", ignore_errors=True)
     write_own(HERE / "overheard", toks["unigram"], 99)
     versions = {"torch": torch.__version__, "transformers": transformers.__version__, "tokenizers": tokenizers.__version__}
