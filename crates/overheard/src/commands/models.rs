@@ -115,7 +115,11 @@ fn is_hub_id(model: &str) -> bool {
 
 async fn add(config: &Config, model: &str, revision: &str, endpoint: &str) -> Result<ExitCode> {
     let (name, folder) = match Path::new(model) {
-        local if local.is_dir() => (model.to_owned(), local.to_owned()),
+        local if local.is_dir() => {
+            // The setting is read wherever the program is started.
+            let folder = std::path::absolute(local).with_context(|| format!("find {model}"))?;
+            (folder.display().to_string(), folder)
+        }
         _ if is_hub_id(model) => {
             let folder = config.added_model(model);
             let token = config::secret("HF_TOKEN", "").ok();

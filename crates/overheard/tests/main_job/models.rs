@@ -31,6 +31,8 @@ fn a_local_folder_is_tried_and_the_setting_for_it_is_named() {
     );
     let words = add("bert-tokens");
     assert!(words.contains("understand.entity_model = ") && !words.contains("sentiment_model"), "{words}");
+    let relative = succeed(command(folder.path()).current_dir(fixture("")).args(["models", "add", "bert"]));
+    assert!(relative.contains(&format!("{:?}", fixture("bert").canonicalize().unwrap())), "{relative}");
     let broken = folder.path().join("broken");
     fs::create_dir(&broken).unwrap();
     fs::copy(fixture("bert").join("config.json"), broken.join("config.json")).unwrap();
