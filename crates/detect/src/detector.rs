@@ -34,9 +34,10 @@ const SPREAD_CLIP: f64 = 4.0;
 /// Time constant of the fading sum, seconds and at least so many intervals.
 const SUSTAINED_S: f64 = 6.0 * 3600.0;
 const SUSTAINED_POINTS: f64 = 3.0;
-/// The evidence's tails lean on the model for the first months; the rank's follows the series within days.
-const LEARNING: Learning = Learning { prior_points: 1500.0, keep: 1.0 - 1.0 / 20_000.0, cap: 4.0 };
-const RANK_LEARNING: Learning = Learning { prior_points: 300.0, keep: 1.0 - 1.0 / 10_000.0, cap: 5.0 };
+/// The evidence's tails lean on the model for the first months. The rank's follows the series within a day and begins as
+/// heavy as the tails of real series are, so that the bursts of the first days are not taken for the largest ever.
+const LEARNING: Learning = Learning { prior_points: 1500.0, prior_scale: 1.0, keep: 1.0 - 1.0 / 20_000.0, cap: 4.0 };
+const RANK_LEARNING: Learning = Learning { prior_points: 50.0, prior_scale: 3.0, keep: 1.0 - 1.0 / 10_000.0, cap: 5.0 };
 const PRIORS: Priors = Priors { day: 4.0, week: 40.0, keep_day: 0.97, keep_week: 0.9 };
 /// Shares of the budget: interval up, interval down, sustained up, sustained down, two intervals in a row up. They add up
 /// to more than 1 because the tests overlap, an incident is told once however many intervals it has, and counts are whole
@@ -44,9 +45,11 @@ const PRIORS: Priors = Priors { day: 4.0, week: 40.0, keep_day: 0.97, keep_week:
 const SHARES: [f64; TESTS] = [0.57, 0.17, 0.17, 0.17, 0.57];
 const TESTS: usize = 5;
 /// A spike within a raised stretch counts for more than a lone one, by this much of the stretch's own evidence.
-const CORROBORATION: f64 = 0.5;
-/// After an incident a new one must be so much more surprising than what is left of the last one's memory.
+const CORROBORATION: f64 = 0.3;
+/// After an incident a new one must be so much more surprising than what is left of the last one's memory,
 const RISE: f64 = 1.3;
+/// and rank so much higher.
+const RANK_RISE: f64 = 1.2;
 /// Time constant of that memory, seconds.
 const MEMORY_S: f64 = 86_400.0;
 /// Normal score of the interval shown to people: 99.7 % of ordinary intervals lie within.
@@ -237,7 +240,7 @@ impl Detector {
         let surprises = self.surprises(value, clipped, &prediction);
         let evidence = self.evidence(&surprises);
         let rank = self.rank(value, &prediction, &evidence);
-        let onset = if rank > self.rank_memory * RISE { rank } else { 0.0 };
+        let onset = if rank > self.rank_memory * RANK_RISE { rank } else { 0.0 };
         let calm = self.incident.is_none();
         let change = self.follow(at, value, &prediction, &evidence);
         let fade = keep(MEMORY_S / interval as f64);
@@ -371,7 +374,9 @@ impl Detector {
         }
         let calibrated = self.rank_tail.calibrated(surprise);
         if self.seen >= self.config.warm_up_intervals {
-            self.rank_tail.learn(surprise, &RANK_LEARNING);
+            // What stays below the memory of the last incident belongs to it: the tail counts onsets, not intervals.
+            let onset = calibrated >= self.rank_memory;
+            self.rank_tail.learn(if onset { surprise } else { 0.0 }, &RANK_LEARNING);
         }
         let window = evidence.calibrated[2] + SHARES[2].ln();
         let down = (evidence.calibrated[1] + SHARES[1].ln()).max(evidence.calibrated[3] + SHARES[3].ln());

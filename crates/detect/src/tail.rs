@@ -12,6 +12,8 @@ pub(crate) const MARK: f64 = 3.912_023_005_428_146;
 pub(crate) struct Learning {
     /// Points that the model's claim is worth.
     pub(crate) prior_points: f64,
+    /// Mean excess over the mark before data, nats: 1 is the model's claim.
+    pub(crate) prior_scale: f64,
     /// What a point leaves of the history before it.
     pub(crate) keep: f64,
     /// Excess is learned up to so many times the present scale: one storm does not deafen the detector.
@@ -29,7 +31,11 @@ pub(crate) struct Tail {
 impl Tail {
     pub(crate) fn new(learning: &Learning) -> Self {
         let passed = learning.prior_points * (-MARK).exp();
-        Self { points: learning.prior_points as f32, passed: passed as f32, excess: passed as f32 }
+        Self {
+            points: learning.prior_points as f32,
+            passed: passed as f32,
+            excess: (passed * learning.prior_scale) as f32,
+        }
     }
 
     /// Mean excess over the mark.

@@ -80,6 +80,34 @@ fn the_score_means_the_same_for_small_and_large_series() {
 }
 
 #[test]
+fn long_storms_deafen_little_more_than_short_ones() {
+    // A burst every two days teaches how rare bursts are; that it lasts makes hardly more of them.
+    let last_score = |length: i64| {
+        let mut random = Random::new(9);
+        let mut detector = Detector::new(Config::every(300));
+        let interval = Duration::minutes(5);
+        let mut best = 0.0_f64;
+        for index in 0..288 * 40_i64 {
+            let burst = index >= 288 * 4 && index % 576 < length;
+            let factor = if index >= 288 * 40 - 12 {
+                8.0
+            } else if burst {
+                4.0
+            } else {
+                1.0
+            };
+            let point = detector.push(start() + interval * index as i32, random.count(40.0 * factor, 0.05));
+            if factor == 8.0 {
+                best = best.max(point.onset_score);
+            }
+        }
+        best
+    };
+    let (short, long) = (last_score(2), last_score(48));
+    assert!(short > 0.6 && short - long < 0.2, "{short} after short storms, {long} after long ones");
+}
+
+#[test]
 fn a_year_later_or_tenfold_the_same_is_found() {
     let storm = |h: i64| if (900..908).contains(&h) { 5.0 } else { 1.0 };
     let rows = series(31, 1200, 200.0, 0.1, storm);
