@@ -62,7 +62,7 @@ pub(crate) fn surprises(count: f64, mean: f64, phi: f64) -> (f64, f64) {
 fn surprise(z: f64) -> f64 {
     match z {
         z if z <= 0.0 => 0.0,
-        z if z < 2.0 => 0.693 + 0.798 * z + 0.318 * z * z,
+        z if z < 2.0 => 0.693 + 0.798 * z + std::f64::consts::FRAC_1_PI * z * z,
         z => -ln_normal_upper_tail(z),
     }
 }

@@ -12,12 +12,13 @@ mod incident;
 mod season;
 mod sentence;
 mod tail;
+mod wording;
 
 pub use backtest::{Backtest, BacktestRow, backtest, interval_of, read_csv, write_csv};
 pub use config::{Config, FalseAlarms};
 pub use detector::{Detector, Point, score_of_nats};
 pub use draw::{draw_svg, draw_terminal};
 pub use examples::{PostInWindow, Spread};
-pub use explain::{Counts, Explanation, Question, ValueCount, explain};
+pub use explain::{Counts, Explanation, Question, Repeated, ValueCount, explain};
 pub use incident::{Change, Incident, Kind};
 pub use sentence::sentence;

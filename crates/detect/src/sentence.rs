@@ -7,6 +7,11 @@ use chrono::{Datelike, Timelike};
 use chrono_tz::Tz;
 use domain::{Driver, Timestamp};
 
+/// Nobody is named who does not write so much of the excess alone.
+const AUTHOR_MIN: f64 = 0.25;
+/// Longest quotation of a post, characters.
+const QUOTE_MAX: usize = 60;
+
 /// Writes the sentence about `subject` (topic, or topic and category) from `begin` to `end` by the clock of `zone`.
 pub fn sentence(
     subject: &str,
@@ -48,8 +53,13 @@ fn reasons(subject: &str, explanation: &Explanation) -> String {
     let mut names: Vec<&str> = Vec::new();
     // What people talk about says more than who they are and where; the strongest first in each.
     let subject_matter = |d: &&Driver| matches!(d.dimension.as_str(), "category" | "key_phrase" | "entity" | "hashtag");
+    let named = |d: &&Driver| match d.dimension.as_str() {
+        "sentiment" => false,
+        "author" => d.contribution >= AUTHOR_MIN,
+        _ => true,
+    };
     let (matter, rest): (Vec<&Driver>, Vec<&Driver>) =
-        explanation.drivers.iter().filter(|d| d.dimension != "sentiment").partition(subject_matter);
+        explanation.drivers.iter().filter(named).partition(subject_matter);
     for driver in if matter.is_empty() { rest } else { matter } {
         let same = |name: &&str| {
             name.to_lowercase().contains(&driver.value.to_lowercase())
@@ -65,16 +75,37 @@ fn reasons(subject: &str, explanation: &Explanation) -> String {
         explanation.drivers.iter().filter(|d| names.contains(&d.value.as_str())).map(|d| d.contribution).sum::<f64>();
     let extent = if covered >= 0.5 { "most of it" } else { "part of it" };
     let mut text = if named.is_empty() { String::new() } else { format!(": {} {verb} {extent}", named.join(", ")) };
+    let fresh: Vec<String> =
+        explanation.new_terms.iter().take(2).map(|term| format!("*{}*", term.value.replace('*', ""))).collect();
+    if !fresh.is_empty() {
+        text.push_str(&format!("; new: {}", fresh.join(", ")));
+    }
     if let Some(share) = explanation.negative_share {
         text.push_str(&format!("; {:.0} % negative", share * 100.0));
         if let Some(before) = explanation.negative_share_before.filter(|before| (share - before).abs() >= 0.15) {
             text.push_str(&format!(" (usually {:.0} %)", before * 100.0));
         }
     }
-    if explanation.spread.is_viral() {
-        text.push_str(&format!("; most of them pass on one post ({} copies)", explanation.spread.largest));
-    }
+    text.push_str(&copies(explanation));
     text
+}
+
+/// One message passed on is told apart from many who complain: of all mentions, or of a part of them.
+fn copies(explanation: &Explanation) -> String {
+    let Some(repeated) = &explanation.repeated else { return String::new() };
+    let (copies, quote) = (number(repeated.mentions), quoted(&repeated.text));
+    match explanation.spread.is_viral() {
+        true => format!("; most of them repeat one post, {quote} ({copies} copies)"),
+        false => format!("; {copies} repeat one post, {quote}"),
+    }
+}
+
+/// The beginning of a stranger's words, on one line, in quotation marks.
+fn quoted(text: &str) -> String {
+    let words = text.replace(['*', '“', '”', '"'], "");
+    let short: String = words.trim().chars().take(QUOTE_MAX).collect();
+    let cut = if short.len() < words.trim().len() { "…" } else { "" };
+    format!("“{}{cut}”", short.trim_end_matches(['.', ' ']))
 }
 
 /// `a Sunday evening`.

@@ -5,9 +5,9 @@ use detect::{Counts, Kind, PostInWindow, Question, ValueCount, explain, sentence
 fn counts(mentions: f64, negative: f64, values: &[(&str, &str, f64)]) -> Counts {
     let values = values
         .iter()
-        .map(|(d, v, count)| ValueCount { dimension: (*d).into(), value: (*v).into(), count: *count })
+        .map(|(d, v, count)| ValueCount { dimension: (*d).into(), value: (*v).into(), count: *count, voices: *count })
         .collect();
-    Counts { mentions, negative, values }
+    Counts { mentions, negative, voices: mentions, values }
 }
 
 fn storm() -> Question {
@@ -54,7 +54,12 @@ fn the_sentence_says_what_how_much_when_and_why() {
 fn the_sentence_names_what_is_talked_about_before_who_and_where() {
     let mut question = storm();
     for (dimension, value) in [("author", "busybody"), ("country", "CN")] {
-        question.window.values.push(ValueCount { dimension: dimension.into(), value: value.into(), count: 300.0 });
+        question.window.values.push(ValueCount {
+            dimension: dimension.into(),
+            value: value.into(),
+            count: 300.0,
+            voices: 300.0,
+        });
     }
     let (begin, end) = ("2015-02-22T22:00:00Z".parse().unwrap(), "2015-02-22T23:00:00Z".parse().unwrap());
     let tell =
@@ -71,6 +76,65 @@ fn what_only_grew_along_is_no_driver() {
     assert_eq!(names, ["snow", "DFW", "rebook"]);
     assert!(explanation.drivers[1].new && !explanation.drivers[0].new);
     assert!((explanation.drivers[0].contribution - 159.0 / 346.0).abs() < 1e-9);
+}
+
+#[test]
+fn forms_of_a_word_and_parts_of_a_phrase_are_one_reason() {
+    let mut question = storm();
+    let values = [
+        ("key_phrase", "cancelled flight", 60.0),
+        ("key_phrase", "Cancelled Flights", 30.0),
+        ("key_phrase", "flight cancelled", 20.0),
+        ("key_phrase", "cancelled", 130.0),
+        ("hashtag", "#Snow", 50.0),
+        ("key_phrase", "rebook agent", 20.0),
+    ];
+    let count = |(dimension, value, count): (&str, &str, f64)| ValueCount {
+        dimension: dimension.into(),
+        value: value.into(),
+        count,
+        voices: count,
+    };
+    question.window.values.extend(values.map(count));
+    let explanation = explain(&question);
+    let reasons: Vec<(&str, f64)> = explanation.drivers.iter().map(|d| (d.value.as_str(), d.observed)).collect();
+    // The phrase says most of what its word does; of "rebook" its longer phrase says little.
+    assert_eq!(reasons, [("cancelled flight", 110.0), ("snow", 160.0), ("DFW", 120.0), ("rebook", 90.0)]);
+}
+
+#[test]
+fn what_one_person_repeats_is_no_reason() {
+    let mut question = storm();
+    let loud =
+        |voices| ValueCount { dimension: "key_phrase".into(), value: "win a prize".into(), count: 150.0, voices };
+    question.window.values.push(loud(2.0));
+    assert!(explain(&question).drivers.iter().all(|d| d.value != "win a prize"));
+    question.window.values.pop();
+    question.window.values.push(loud(140.0));
+    assert!(explain(&question).drivers.iter().any(|d| d.value == "win a prize"));
+}
+
+#[test]
+fn new_terms_are_a_list_of_their_own() {
+    let mut question = storm();
+    let term = |value: &str, voices: f64| ValueCount {
+        dimension: "key_phrase".into(),
+        value: value.into(),
+        count: voices,
+        voices,
+    };
+    question.baseline.voices *= 2.0;
+    question.window.values.extend([term("travel waiver", 5.0), term("waiver", 5.0), term("ground stop", 2.0)]);
+    let new = |question: &Question| -> Vec<String> {
+        explain(question).new_terms.into_iter().map(|term| term.value).collect()
+    };
+    assert_eq!(new(&question), ["travel waiver"]);
+    let (begin, end) = ("2015-02-22T22:00:00Z".parse().unwrap(), "2015-02-22T23:00:00Z".parse().unwrap());
+    let told = sentence("late flight", Kind::Surge, begin, end, chrono_tz::UTC, &explain(&question));
+    assert!(told.contains("explain most of it; new: *travel waiver*; 81 % negative"), "{told}");
+    // A baseline too small to have had it says nothing of what is new.
+    question.baseline.voices = 20.0;
+    assert!(new(&question).is_empty());
 }
 
 fn post(id: usize, text: &str, repost_of: Option<&str>) -> PostInWindow {
@@ -91,4 +155,29 @@ fn one_post_passed_on_is_told_from_many_complaints() {
     assert_eq!((explanation.spread.originals, explanation.spread.largest), (2, 29));
     let shown: Vec<(&str, u32)> = explanation.examples.iter().map(|e| (e.post_id.as_str(), e.copies)).collect();
     assert_eq!(shown, [("x:0", 29), ("x:1", 1)]);
+}
+
+#[test]
+fn words_that_are_quoted_from_one_post_are_no_reason_but_told_as_copies() {
+    let mut question = storm();
+    let mut posts: Vec<PostInWindow> = (0..40)
+        .map(|id| {
+            let own = ["lol", "no", "why", "please stop", "real tweet", "who okayed this"][id % 6];
+            post(id, &format!("{own} “@air{id}: Our fleet's on fleek. http://t.co/{id}”"), None)
+        })
+        .collect();
+    posts.extend((40..160).map(|id| {
+        let complaint = ["snow at gate", "no crew because of snow near", "two hours of snow and then row"][id % 3];
+        post(id, &format!("stuck {} {complaint} {id} in {}", id * 7, id * 3), None)
+    }));
+    question.posts = posts;
+    let fleek = ValueCount { dimension: "key_phrase".into(), value: "fleek".into(), count: 103.0, voices: 103.0 };
+    question.window.values.push(fleek);
+    let explanation = explain(&question);
+    let names: Vec<&str> = explanation.drivers.iter().map(|d| d.value.as_str()).collect();
+    assert!(!names.contains(&"fleek") && names.contains(&"snow"), "{names:?}");
+    assert!(explanation.new_terms.is_empty());
+    let (begin, end) = ("2015-02-22T22:00:00Z".parse().unwrap(), "2015-02-22T23:00:00Z".parse().unwrap());
+    let told = sentence("air", Kind::Surge, begin, end, chrono_tz::UTC, &explanation);
+    assert!(told.ends_with("(usually 45 %); 103 repeat one post, “no Our fleet's on fleek”."), "{told}");
 }

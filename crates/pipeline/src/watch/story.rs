@@ -41,7 +41,7 @@ pub(super) async fn tell(
         score: incident.score,
         severity: incident.severity,
         sentence,
-        drivers: explanation.drivers,
+        drivers: [explanation.drivers, explanation.new_terms].concat(),
         examples: explanation.examples,
         detected_at: now,
     })
