@@ -141,6 +141,7 @@ pub fn sample(rule: &AlertRule, now: Timestamp) -> Alert {
         id: alert_id("sample", Some(&topic), now),
         topic: topic.clone(),
         category: None,
+        slice: None,
         interval_s: 3600,
         onset: now,
         end: None,

@@ -55,6 +55,7 @@ fn anomaly(id: &str, topic: &str, onset: &str, severity: Severity) -> Anomaly {
         id: id.into(),
         topic: topic.into(),
         category: None,
+        slice: None,
         interval_s: 3600,
         onset: at(onset),
         end: None,

@@ -213,6 +213,11 @@ impl Detector {
         self.config.series = series;
     }
 
+    /// How many series share the budget.
+    pub fn series(&self) -> u32 {
+        self.config.series
+    }
+
     /// Memory of one detector, bytes, heap included.
     pub const fn memory_bytes() -> usize {
         size_of::<Self>() + Season::HEAP_BYTES

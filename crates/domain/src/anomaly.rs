@@ -25,14 +25,25 @@ impl Severity {
     }
 }
 
+/// The part of a topic's mentions with one value of a dimension.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Slice {
+    /// `sentiment`, `platform`, `language` or `country`.
+    pub dimension: String,
+    pub value: String,
+}
+
 /// One incident on one series, from its onset to its end.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Anomaly {
     /// Stable: the same series and onset give the same id.
     pub id: String,
     pub topic: String,
-    /// None: the topic as a whole.
+    /// None: the topic as a whole, or the slice.
     pub category: Option<String>,
+    /// What the series is limited to, where it is not a category.
+    #[serde(default)]
+    pub slice: Option<Slice>,
     /// Length of the counting interval, seconds.
     pub interval_s: u32,
     /// Start of the first interval out of line.

@@ -15,7 +15,7 @@ pub mod post;
 pub mod topic;
 
 pub use alert::{Alert, AlertRule, AlertState, Condition, Notification};
-pub use anomaly::{Anomaly, Driver, ExamplePost, Severity};
+pub use anomaly::{Anomaly, Driver, ExamplePost, Severity, Slice};
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use counts::{Dimension, Question, Selection};
 pub use enrichment::{

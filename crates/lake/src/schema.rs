@@ -146,6 +146,7 @@ fn columns(table: TableName) -> Vec<Field> {
             of(&Float64, &["observed", "expected", "lower", "upper", "score"]),
             of(&Utf8, &["severity", "sentence", "drivers", "examples"]),
             of(&time, &["detected_at"]),
+            of(&Utf8, &["dimension", "value"]),
         ]
         .concat(),
         TableName::Alerts => [

@@ -3,7 +3,7 @@
 
 mod support;
 
-use domain::{Alert, AlertState, Analytics, Anomaly, EnrichedBatch, PostTable, Severity};
+use domain::{Alert, AlertState, Analytics, Anomaly, EnrichedBatch, PostTable, Severity, Slice};
 use lake::{Config, Lake};
 use serde_json::json;
 use std::sync::Arc;
@@ -146,6 +146,7 @@ async fn anomalies_and_alerts_are_replaced_by_id() {
         id: id.into(),
         topic: "trains".into(),
         category: None,
+        slice: None,
         interval_s: 300,
         onset: at(0),
         end: None,
@@ -160,13 +161,14 @@ async fn anomalies_and_alerts_are_replaced_by_id() {
         examples: Vec::new(),
         detected_at: at(300),
     };
-    lake.put_anomalies(vec![anomaly("a", 40.0), anomaly("b", 50.0)]).await.unwrap();
+    let slice = Some(Slice { dimension: "sentiment".into(), value: "negative".into() });
+    lake.put_anomalies(vec![anomaly("a", 40.0), Anomaly { slice, ..anomaly("b", 50.0) }]).await.unwrap();
     lake.put_anomalies(vec![anomaly("a", 60.0), anomaly("a", 61.0)]).await.unwrap();
-    let found = rows(&lake, "SELECT anomaly_id, observed, onset, ended_at FROM anomalies ORDER BY 1").await.rows;
+    let found = rows(&lake, "SELECT anomaly_id, observed, onset, value FROM anomalies ORDER BY 1").await.rows;
     let onset = json!("2026-03-01T00:00:00Z");
     assert_eq!(
         found,
-        [[json!("a"), json!(61.0), onset.clone(), json!(null)], [json!("b"), json!(50.0), onset, json!(null)]]
+        [[json!("a"), json!(61.0), onset.clone(), json!(null)], [json!("b"), json!(50.0), onset, json!("negative")]]
     );
     let alert = |state| Alert {
         id: "alert-1".into(),

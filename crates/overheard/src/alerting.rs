@@ -13,7 +13,7 @@ use domain::{
 };
 use lake::Lake;
 use pipeline::AnomalyListener;
-use pipeline::watch::counts::{SeriesKey, Stretch, literal, of_series};
+use pipeline::watch::counts::{EVERYTHING, SeriesKey, Stretch, literal, of_series};
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -259,7 +259,7 @@ pub(crate) async fn first_mention(
 }
 
 fn series(topic: Option<&str>) -> SeriesKey {
-    SeriesKey { topic: topic.unwrap_or(pipeline::watch::counts::EVERYTHING).to_owned(), category: None }
+    SeriesKey::whole(topic.unwrap_or(EVERYTHING))
 }
 
 #[async_trait]

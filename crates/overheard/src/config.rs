@@ -3,6 +3,7 @@
 
 use anyhow::{Context, Result, bail};
 use nlp::Task;
+use pipeline::Dimension;
 use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
@@ -89,8 +90,28 @@ pub(crate) struct LakeConfig {
 pub(crate) struct WatchConfig {
     pub enabled: bool,
     pub intervals_s: Vec<u32>,
+    /// `sentiment`, `platform`, `language`, `country`.
+    pub dimensions: Vec<String>,
     pub false_alarms_per_week: f64,
     pub lateness_s: u64,
+}
+
+impl WatchConfig {
+    /// The dimensions of the names, each once.
+    pub(crate) fn dimensions(&self) -> Result<Vec<Dimension>> {
+        let mut dimensions = Vec::new();
+        for name in &self.dimensions {
+            match Dimension::parse(name) {
+                Some(Dimension::Category) => {
+                    bail!("watch.dimensions: categories are always watched; leave category out")
+                }
+                Some(dimension) if dimensions.contains(&dimension) => {}
+                Some(dimension) => dimensions.push(dimension),
+                None => bail!("watch.dimensions: {name:?} is none of sentiment, platform, language, country"),
+            }
+        }
+        Ok(dimensions)
+    }
 }
 
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
@@ -258,6 +279,7 @@ impl Config {
         if self.watch.intervals_s.iter().any(|s| *s < 60 || 86_400 % s != 0) {
             bail!("watch.intervals_s: each interval is at least 60 and divides a day (86,400) evenly");
         }
+        self.watch.dimensions()?;
         if !(self.watch.false_alarms_per_week > 0.0) {
             bail!("watch.false_alarms_per_week must be more than 0; a small one, like 0.1, alarms seldom");
         }
@@ -409,6 +431,8 @@ mod tests {
             ("[server]\nbind = \"localhost\"", "server.bind"),
             ("time_zone = \"Mars\"", "time_zone"),
             ("[watch]\nintervals_s = [7]", "intervals_s"),
+            ("[watch]\ndimensions = [\"mood\"]", "\"mood\" is none of sentiment"),
+            ("[watch]\ndimensions = [\"category\"]", "always watched"),
             ("[[alerts.rules]]\nname=\"r\"\nseverity_min=\"high\"\nchannels=[\"nowhere\"]", "nowhere"),
         ] {
             let error = format!("{:#}", load(text).unwrap_err());

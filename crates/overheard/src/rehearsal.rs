@@ -82,6 +82,7 @@ fn anomaly(row: &[Value]) -> Result<Anomaly> {
         id: text(0).unwrap_or_default().to_owned(),
         topic: text(1).unwrap_or_default().to_owned(),
         category: text(2).map(str::to_owned),
+        slice: None,
         interval_s: number(3) as u32,
         onset,
         end: text(5).map(pipeline::moment).transpose()?,
@@ -134,7 +135,7 @@ async fn windows(lake: &dyn Analytics, rule: &AlertRule, window_s: u64, within: 
 
 fn series(rule: &AlertRule) -> SeriesKey {
     let topic = rule.topic.as_deref().unwrap_or(pipeline::watch::counts::EVERYTHING);
-    SeriesKey { topic: topic.to_owned(), category: None }
+    SeriesKey::whole(topic)
 }
 
 async fn first_mention(lake: &dyn Analytics, rule: &AlertRule, phrase: &str, within: Stretch) -> Result<Moments> {

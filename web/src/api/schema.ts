@@ -650,6 +650,8 @@ export interface components {
             category?: string | null;
             /** Format: date-time */
             detected_at?: string | null;
+            /** @description What the series is limited to, where it is not a category: `sentiment`, `platform`, `language` or `country`, */
+            dimension?: string | null;
             drivers: components["schemas"]["DriverView"][];
             /**
              * Format: date-time
@@ -681,6 +683,8 @@ export interface components {
             topic: string;
             /** Format: double */
             upper: number;
+            /** @description and its value. */
+            value?: string | null;
         };
         Answer: {
             columns: components["schemas"]["ColumnView"][];

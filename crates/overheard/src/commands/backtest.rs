@@ -8,7 +8,7 @@ use crate::output::say;
 use anyhow::{Context, Result, bail};
 use detect::{Backtest, FalseAlarms};
 use domain::{Clock, SystemClock, Timestamp};
-use pipeline::watch::counts::{self, SeriesKey, Stretch};
+use pipeline::watch::counts::{self, Dimension, SeriesKey, Stretch};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -62,7 +62,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
             let interval_s = asked.unwrap_or(3600);
             let key = SeriesKey {
                 topic: args.topic.clone().unwrap_or_else(|| counts::EVERYTHING.into()),
-                category: args.category.clone(),
+                part: args.category.clone().map(|category| (Dimension::Category, category)),
             };
             let (rows, watched) = from_lake(&config, &args, &key, interval_s).await?;
             (key.topic, rows, interval_s, watched)
@@ -100,7 +100,7 @@ async fn from_lake(
     let step = i64::from(interval_s);
     let floor = |at: Timestamp| Timestamp::from_timestamp(at.timestamp().div_euclid(step) * step, 0).unwrap_or(at);
     let (from, to) = (floor(since.max(first)), floor(last.min(SystemClock.now())));
-    let counted = counts::counts(lake.as_ref(), Stretch { from, to }, interval_s).await?;
+    let counted = counts::counts(lake.as_ref(), Stretch { from, to }, interval_s, &config.watch.dimensions()?).await?;
     let watched = counted.iter().map(|count| &count.key).collect::<std::collections::BTreeSet<_>>().len();
     let mut known: std::collections::HashMap<Timestamp, f64> =
         counted.into_iter().filter(|count| &count.key == key).map(|count| (count.at, count.mentions)).collect();

@@ -219,6 +219,7 @@ fn watch_config(config: &Config) -> Result<WatchConfig> {
         intervals_s: config.watch.intervals_s.clone(),
         lateness: Duration::from_secs(config.watch.lateness_s),
         false_alarms_per_week: config.watch.false_alarms_per_week,
+        dimensions: config.watch.dimensions()?,
         time_zone: config.time_zone.parse().map_err(|_| anyhow::anyhow!("time_zone is no IANA time zone"))?,
         ..WatchConfig::default()
     })

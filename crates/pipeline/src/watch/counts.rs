@@ -1,5 +1,7 @@
-//! The questions that the watch asks the lake: counts per interval, topic and category in event time, and the counts of
+//! The questions that the watch asks the lake: counts per interval and series in event time, and the counts of
 //! every dimension inside and before an anomaly. Plain SQL over the tables; nothing is kept.
+
+pub use super::series::{Dimension, EVERYTHING, SeriesKey};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use domain::{Analytics, Error, QueryLimits, Result, Timestamp};
@@ -8,16 +10,6 @@ use std::time::Duration;
 
 /// Limits of the watch's own questions: a year of 15-minute intervals of a hundred series.
 const LIMITS: QueryLimits = QueryLimits { rows_max: 4_000_000, timeout: Duration::from_secs(120) };
-
-/// Name of the series over everything that comes in, whatever the topic.
-pub const EVERYTHING: &str = "everything";
-
-/// What is counted: a topic, or a category within it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SeriesKey {
-    pub topic: String,
-    pub category: Option<String>,
-}
 
 /// Mentions of one series in one interval.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,8 +52,8 @@ pub fn of_series(key: &SeriesKey) -> String {
         EVERYTHING => "TRUE".to_owned(),
         topic => format!("array_has(topics, {})", literal(topic)),
     };
-    match &key.category {
-        Some(category) => format!("{topic} AND category = {}", literal(category)),
+    match &key.part {
+        Some((dimension, value)) => format!("{topic} AND {} = {}", dimension.as_str(), literal(value)),
         None => topic,
     }
 }
@@ -75,35 +67,50 @@ pub async fn span(analytics: &dyn Analytics) -> Result<Option<(Timestamp, Timest
     }
 }
 
-/// Counts of all series in a stretch that begins and ends on whole intervals, in order of time. Intervals without a
-/// mention are left out.
-pub async fn counts(analytics: &dyn Analytics, stretch: Stretch, interval_s: u32) -> Result<Vec<Count>> {
+/// Counts of all series in a stretch that begins and ends on whole intervals, in order of time: topics, categories within
+/// them, and values of `dimensions` within topics and within everything. Intervals without a mention are left out.
+pub async fn counts(
+    analytics: &dyn Analytics,
+    stretch: Stretch,
+    interval_s: u32,
+    dimensions: &[Dimension],
+) -> Result<Vec<Count>> {
     let bin = format!("date_bin(INTERVAL '{interval_s} seconds', occurred_at, TIMESTAMP '1970-01-01T00:00:00Z')");
     let within = stretch.condition();
-    let sql = format!(
-        "SELECT {bin} AS at, {everything} AS topic, CAST(NULL AS VARCHAR) AS category, count(*) AS n \
-           FROM sentiment WHERE {within} GROUP BY 1 \
+    let everything = literal(EVERYTHING);
+    let whole = format!(
+        "SELECT {bin} AS at, {everything} AS topic, CAST(NULL AS VARCHAR) AS dimension, CAST(NULL AS VARCHAR) AS value, \
+                count(*) AS n FROM sentiment WHERE {within} GROUP BY 1 \
          UNION ALL \
-         SELECT at, topic, CAST(NULL AS VARCHAR) AS category, count(*) AS n FROM \
-           (SELECT {bin} AS at, unnest(topics) AS topic FROM sentiment WHERE {within}) GROUP BY 1, 2 \
-         UNION ALL \
-         SELECT at, topic, category, count(*) AS n FROM \
-           (SELECT {bin} AS at, unnest(topics) AS topic, category FROM sentiment \
-             WHERE {within} AND category IS NOT NULL) GROUP BY 1, 2, 3 \
-         ORDER BY 1",
-        everything = literal(EVERYTHING),
+         SELECT at, topic, CAST(NULL AS VARCHAR), CAST(NULL AS VARCHAR), count(*) FROM \
+           (SELECT {bin} AS at, unnest(topics) AS topic FROM sentiment WHERE {within}) GROUP BY 1, 2"
     );
+    let parts = std::iter::once(Dimension::Category).chain(dimensions.iter().copied()).map(|dimension| {
+        let topics = match dimension {
+            Dimension::Category => "topics".to_owned(),
+            _ => format!("array_append(topics, {everything})"),
+        };
+        let column = dimension.as_str();
+        format!(
+            " UNION ALL \
+             SELECT at, topic, '{column}', value, count(*) FROM \
+               (SELECT {bin} AS at, unnest({topics}) AS topic, {column} AS value FROM sentiment \
+                 WHERE {within} AND {column} IS NOT NULL) GROUP BY 1, 2, 4"
+        )
+    });
+    let sql = format!("{whole}{} ORDER BY 1", parts.collect::<String>());
     let rows = analytics.query(&sql, LIMITS).await?.rows;
     rows.iter().map(|row| count(row)).collect()
 }
 
 fn count(row: &[Value]) -> Result<Count> {
-    let [Value::String(at), Value::String(topic), category, mentions] = row else {
+    let [Value::String(at), Value::String(topic), dimension, value, mentions] = row else {
         return Err(Error::stop(format!("a count has an unexpected form: {row:?}")));
     };
+    let part = dimension.as_str().and_then(Dimension::parse).zip(value.as_str().map(str::to_owned));
     Ok(Count {
         at: moment(at)?,
-        key: SeriesKey { topic: topic.clone(), category: category.as_str().map(str::to_owned) },
+        key: SeriesKey { topic: topic.clone(), part },
         mentions: mentions.as_f64().unwrap_or(0.0),
     })
 }

@@ -35,7 +35,7 @@ pub(super) async fn gather(
     let (mut window, mut baseline) = totals(analytics, &scope).await?;
     scope.scale = expected / baseline.mentions.max(1.0);
     for (dimension, values) in DIMENSIONS {
-        if dimension == "category" && key.category.is_some() {
+        if key.part.as_ref().is_some_and(|(limit, _)| limit.as_str() == dimension) {
             continue;
         }
         count_values(analytics, dimension, &scope.voiced(values), &scope, &mut window, &mut baseline).await?;

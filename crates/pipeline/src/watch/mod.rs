@@ -1,19 +1,23 @@
-//! The watch: counts of each closed interval, asked of the lake, go through one detector per series (topic, and category
-//! within it) and interval length; what opens, grows or ends an anomaly is explained, stored and told to the listener.
+//! The watch: counts of each closed interval, asked of the lake, go through one detector per series (topic, and its parts by
+//! category and other dimensions) and interval length; what opens, grows or ends an anomaly is explained, stored and told to the listener.
 //!
 //! Nothing of the detectors is stored. At start, and when old posts are brought in afterwards, they are rebuilt from the
 //! lake's counts; the ids of anomalies are made of series and onset, so the same ones come out and none is told twice.
 
 pub mod counts;
 mod evidence;
+mod grid;
+mod series;
 mod story;
 
 use async_trait::async_trait;
 use chrono::{Duration, TimeDelta};
 use chrono_tz::Tz;
-use counts::{Count, SeriesKey, Stretch};
-use detect::{Change, Detector, FalseAlarms, Incident};
+use counts::{SeriesKey, Stretch};
+use detect::{Change, Incident};
 use domain::{Analytics, Anomaly, Clock, PostTable, Result, Timestamp};
+use grid::Grid;
+pub use series::Dimension;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -28,6 +32,8 @@ pub struct WatchConfig {
     pub lateness: std::time::Duration,
     /// False alarms a week that the user can live with, over everything watched.
     pub false_alarms_per_week: f64,
+    /// Dimensions by whose values each topic is watched in parts, besides its categories.
+    pub dimensions: Vec<Dimension>,
     /// Time zone of the sentences for people.
     pub time_zone: Tz,
     /// How often the lake is asked whether an interval can be closed.
@@ -44,6 +50,7 @@ impl Default for WatchConfig {
             intervals_s: vec![900, 3600],
             lateness: std::time::Duration::from_secs(60),
             false_alarms_per_week: 1.0,
+            dimensions: vec![Dimension::Sentiment, Dimension::Platform],
             time_zone: Tz::UTC,
             tick: std::time::Duration::from_secs(2),
             history: Duration::weeks(13),
@@ -69,16 +76,6 @@ pub struct Watch {
 
 /// When data is older than this it is history being brought in: time is then what the posts say, not what the clock says.
 const HISTORIC: TimeDelta = TimeDelta::hours(6);
-
-/// One grid of intervals with its detectors.
-struct Grid {
-    interval_s: u32,
-    /// Everything before is judged; `None`: to be rebuilt.
-    done: Option<Timestamp>,
-    /// Where the counting began: series that turn up later were zero since then.
-    began: Timestamp,
-    series: BTreeMap<SeriesKey, Detector>,
-}
 
 impl Watch {
     /// Runs until shutdown. A lake that can't be asked for a while is asked again.
@@ -128,7 +125,9 @@ impl Watch {
         if from >= to {
             return Ok(());
         }
-        let counted = counts::counts(self.analytics.as_ref(), Stretch { from, to }, grid.interval_s).await?;
+        let counted =
+            counts::counts(self.analytics.as_ref(), Stretch { from, to }, grid.interval_s, &self.config.dimensions)
+                .await?;
         let changes = grid.push(counted, from, to, &self.config);
         grid.done = Some(to);
         if changes.is_empty() {
@@ -157,77 +156,7 @@ fn latest(changes: Vec<(SeriesKey, Change)>) -> Vec<(SeriesKey, Change)> {
     last.into_iter().map(|((key, _), change)| (key, change)).collect()
 }
 
-impl Grid {
-    fn new(interval_s: u32) -> Self {
-        Self { interval_s, done: None, began: Timestamp::UNIX_EPOCH, series: BTreeMap::new() }
-    }
-
-    fn forget(&mut self) {
-        *self = Self::new(self.interval_s);
-    }
-
-    fn floor(&self, at: Timestamp) -> Timestamp {
-        let interval = i64::from(self.interval_s);
-        Timestamp::from_timestamp(at.timestamp().div_euclid(interval) * interval, 0).unwrap_or(at)
-    }
-
-    /// Every series gets a value for every interval of the stretch: what was not counted is zero.
-    fn push(
-        &mut self,
-        counted: Vec<Count>,
-        from: Timestamp,
-        to: Timestamp,
-        config: &WatchConfig,
-    ) -> Vec<(SeriesKey, Change)> {
-        let mut by_time: BTreeMap<Timestamp, BTreeMap<SeriesKey, f64>> = BTreeMap::new();
-        for count in counted {
-            by_time.entry(count.at).or_default().insert(count.key, count.mentions);
-        }
-        self.open_series(by_time.values().flat_map(BTreeMap::keys), from, config);
-        let mut changes = Vec::new();
-        let mut at = from;
-        while at < to {
-            let values = by_time.get(&at);
-            for (key, detector) in &mut self.series {
-                let mentions = values.and_then(|values| values.get(key)).copied().unwrap_or(0.0);
-                if let Some(change) = detector.push(at, mentions).change {
-                    changes.push((key.clone(), change));
-                }
-            }
-            at += Duration::seconds(i64::from(self.interval_s));
-        }
-        changes
-    }
-
-    /// Detectors for series that turn up for the first time, taught the silence before.
-    fn open_series<'a>(&mut self, keys: impl Iterator<Item = &'a SeriesKey>, from: Timestamp, config: &WatchConfig) {
-        let fresh: Vec<SeriesKey> = keys.filter(|key| !self.series.contains_key(key)).cloned().collect();
-        for key in fresh {
-            if self.series.len() >= config.series_max {
-                warn!(series_max = config.series_max, "more series than can be watched; the newest are left out");
-                break;
-            }
-            let settings = detect::Config {
-                false_alarms: FalseAlarms {
-                    per_week: config.false_alarms_per_week / config.intervals_s.len().max(1) as f64,
-                },
-                ..detect::Config::every(self.interval_s)
-            };
-            let mut detector = Detector::new(settings);
-            let mut at = self.began;
-            while at < from {
-                detector.push(at, 0.0);
-                at += Duration::seconds(i64::from(self.interval_s));
-            }
-            self.series.insert(key, detector);
-        }
-        let series = u32::try_from(self.series.len()).unwrap_or(u32::MAX);
-        self.series.values_mut().for_each(|detector| detector.set_series(series));
-    }
-}
-
 /// The incident's id: the same series and onset give the same.
 fn anomaly_id(key: &SeriesKey, interval_s: u32, incident: &Incident) -> String {
-    let category = key.category.as_deref().unwrap_or("");
-    format!("{}/{category}/{interval_s}/{}", key.topic, incident.onset.timestamp())
+    format!("{}/{interval_s}/{}", key.id(), incident.onset.timestamp())
 }

@@ -1,7 +1,7 @@
 //! From an incident to the anomaly that people read: the evidence is asked of the lake, `detect` says what it means.
 
 use super::Watch;
-use super::counts::{SeriesKey, Stretch};
+use super::counts::{Dimension, SeriesKey, Stretch};
 use super::evidence;
 use chrono::Duration;
 use detect::Change;
@@ -19,18 +19,19 @@ pub(super) async fn tell(
     let to = incident.last + Duration::seconds(i64::from(interval_s));
     let within = Stretch { from: incident.onset, to };
     let question = evidence::gather(watch.analytics.as_ref(), key, within, incident.expected_total).await?;
-    let explanation = detect::explain(&question);
-    let subject = match &key.category {
-        Some(category) => format!("{}: {category}", key.topic),
-        None => key.topic.clone(),
-    };
+    let mut explanation = detect::explain(&question);
+    if matches!(key.part, Some((Dimension::Sentiment, _))) {
+        // Of negative mentions all are negative.
+        (explanation.negative_share, explanation.negative_share_before) = (None, None);
+    }
     let sentence =
-        detect::sentence(&subject, incident.kind, within.from, within.to, watch.config.time_zone, &explanation);
+        detect::sentence(&key.subject(), incident.kind, within.from, within.to, watch.config.time_zone, &explanation);
     let ended = matches!(change, Change::Ended(_) | Change::Adopted(_));
     Ok(Anomaly {
         id: super::anomaly_id(key, interval_s, incident),
         topic: key.topic.clone(),
-        category: key.category.clone(),
+        category: key.category().map(str::to_owned),
+        slice: key.slice(),
         interval_s,
         onset: incident.onset,
         end: ended.then_some(to),

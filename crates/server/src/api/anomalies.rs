@@ -46,6 +46,10 @@ pub(crate) struct AnomalyView {
     pub(crate) anomaly_id: String,
     topic: String,
     category: Option<String>,
+    /// What the series is limited to, where it is not a category: `sentiment`, `platform`, `language` or `country`,
+    dimension: Option<String>,
+    /// and its value.
+    value: Option<String>,
     /// Length of the counting interval, seconds.
     interval_s: i64,
     pub(crate) onset: DateTime<Utc>,
@@ -68,7 +72,7 @@ pub(crate) struct AnomalyView {
 fn columns() -> String {
     format!(
         "anomaly_id, topic, category, interval_s, {}, {}, observed, expected, lower, upper, score, severity, sentence, \
-         drivers, examples, {}",
+         drivers, examples, {}, dimension, value",
         micros("onset"),
         micros("ended_at"),
         micros("detected_at")
@@ -81,6 +85,8 @@ fn of_row(row: &Row<'_>) -> AnomalyView {
         anomaly_id: row.text("anomaly_id").unwrap_or_default(),
         topic: row.text("topic").unwrap_or_default(),
         category: row.text("category"),
+        dimension: row.text("dimension"),
+        value: row.text("value"),
         interval_s: row.whole("interval_s").unwrap_or(0),
         onset: row.time("onset").unwrap_or(DateTime::UNIX_EPOCH),
         ended_at: row.time("ended_at"),

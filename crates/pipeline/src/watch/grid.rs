@@ -1,0 +1,249 @@
+//! One grid of intervals with a detector per series. The false-alarm budget is shared by the series that are watched, half
+//! of it by topics as wholes and half by their parts, so that many parts don't make the whole deaf. One incident is told
+//! once: parts of a topic that is in an incident as a whole, or of which another part was told within two hours, follow.
+
+use super::WatchConfig;
+use super::counts::{Count, SeriesKey};
+use chrono::{Duration, TimeDelta};
+use detect::{Change, Detector, FalseAlarms, Incident, Kind};
+use domain::Timestamp;
+use std::collections::{BTreeMap, BTreeSet};
+use tracing::warn;
+
+/// Parts whose onsets lie so close tell of one incident.
+const ONE_INCIDENT: TimeDelta = TimeDelta::hours(2);
+
+/// One grid of intervals with its detectors.
+pub(super) struct Grid {
+    pub(super) interval_s: u32,
+    /// Everything before is judged; `None`: to be rebuilt.
+    pub(super) done: Option<Timestamp>,
+    /// Where the counting began: series that turn up later were zero since then.
+    pub(super) began: Timestamp,
+    series: BTreeMap<SeriesKey, Detector>,
+    /// Series whose present incident another one tells.
+    followers: BTreeSet<SeriesKey>,
+}
+
+impl Grid {
+    pub(super) fn new(interval_s: u32) -> Self {
+        let (series, followers) = (BTreeMap::new(), BTreeSet::new());
+        Self { interval_s, done: None, began: Timestamp::UNIX_EPOCH, series, followers }
+    }
+
+    pub(super) fn forget(&mut self) {
+        *self = Self::new(self.interval_s);
+    }
+
+    pub(super) fn floor(&self, at: Timestamp) -> Timestamp {
+        let interval = i64::from(self.interval_s);
+        Timestamp::from_timestamp(at.timestamp().div_euclid(interval) * interval, 0).unwrap_or(at)
+    }
+
+    /// Every series gets a value for every interval of the stretch: what was not counted is zero. Answers the changes that
+    /// are to be told.
+    pub(super) fn push(
+        &mut self,
+        counted: Vec<Count>,
+        from: Timestamp,
+        to: Timestamp,
+        config: &WatchConfig,
+    ) -> Vec<(SeriesKey, Change)> {
+        let mut by_time: BTreeMap<Timestamp, BTreeMap<SeriesKey, f64>> = BTreeMap::new();
+        for count in counted {
+            by_time.entry(count.at).or_default().insert(count.key, count.mentions);
+        }
+        self.open_series(by_time.values().flat_map(BTreeMap::keys), from, config);
+        let mut told = Vec::new();
+        let mut at = from;
+        while at < to {
+            let values = by_time.get(&at);
+            let mut changes = Vec::new();
+            for (key, detector) in &mut self.series {
+                let mentions = values.and_then(|values| values.get(key)).copied().unwrap_or(0.0);
+                if let Some(change) = detector.push(at, mentions).change {
+                    changes.push((key.clone(), change));
+                }
+            }
+            told.extend(self.lead(changes));
+            at += Duration::seconds(i64::from(self.interval_s));
+        }
+        told
+    }
+
+    /// Leaves out what another series tells. The most general series leads; of parts, the one that opened first, then the
+    /// most surprising.
+    fn lead(&mut self, mut changes: Vec<(SeriesKey, Change)>) -> Vec<(SeriesKey, Change)> {
+        changes.sort_by(|(a, one), (b, other)| {
+            let score = |change: &Change| change.incident().score;
+            a.part.is_some().cmp(&b.part.is_some()).then(score(other).total_cmp(&score(one))).then(a.cmp(b))
+        });
+        let mut told: Vec<(SeriesKey, Change)> = Vec::new();
+        for (key, change) in changes {
+            if matches!(change, Change::Opened(_)) && self.follows(&key, change.incident(), &told) {
+                self.followers.insert(key.clone());
+            }
+            let over = matches!(change, Change::Ended(_) | Change::Adopted(_));
+            let follows = if over { self.followers.remove(&key) } else { self.followers.contains(&key) };
+            if !follows {
+                told.push((key, change));
+            }
+        }
+        told
+    }
+
+    /// Whether an incident that opens is told by another series already: by the topic as a whole while it is in one of the
+    /// same direction, or by another part with about the same onset.
+    fn follows(&self, key: &SeriesKey, opened: &Incident, told: &[(SeriesKey, Change)]) -> bool {
+        if key.part.is_none() {
+            return false;
+        }
+        let rises = |incident: &Incident| incident.kind == Kind::Surge;
+        let whole = SeriesKey::whole(&key.topic);
+        let whole = self.series.get(&whole).and_then(Detector::incident);
+        if whole.is_some_and(|incident| rises(incident) == rises(opened)) {
+            return true;
+        }
+        // Parts are told in order of the interval, so one that opens in this very interval leads once it is in `told`.
+        let leads = |part: &SeriesKey, incident: &Incident| {
+            let earlier = incident.onset < opened.onset || told.iter().any(|(other, _)| other == part);
+            earlier && !self.followers.contains(part) && opened.onset - incident.onset <= ONE_INCIDENT
+        };
+        let parts =
+            self.series.iter().filter(|(part, _)| part.topic == key.topic && part.part.is_some() && *part != key);
+        parts
+            .filter_map(|(part, detector)| Some((part, detector.incident()?)))
+            .any(|(part, incident)| rises(incident) == rises(opened) && leads(part, incident))
+    }
+
+    /// Detectors for series that turn up for the first time, taught the silence before.
+    fn open_series<'a>(&mut self, keys: impl Iterator<Item = &'a SeriesKey>, from: Timestamp, config: &WatchConfig) {
+        let mut fresh: Vec<SeriesKey> = keys.filter(|key| !self.series.contains_key(key)).cloned().collect();
+        // Topics as wholes first: of too many series, parts are left out.
+        fresh.sort_by_key(|key| key.part.is_some());
+        for key in fresh {
+            if self.series.contains_key(&key) {
+                continue;
+            }
+            if self.series.len() >= config.series_max {
+                warn!(series_max = config.series_max, "more series than can be watched; the newest are left out");
+                break;
+            }
+            let settings = detect::Config {
+                false_alarms: FalseAlarms {
+                    per_week: config.false_alarms_per_week / config.intervals_s.len().max(1) as f64,
+                },
+                ..detect::Config::every(self.interval_s)
+            };
+            let mut detector = Detector::new(settings);
+            let mut at = self.began;
+            while at < from {
+                detector.push(at, 0.0);
+                at += Duration::seconds(i64::from(self.interval_s));
+            }
+            self.series.insert(key, detector);
+        }
+        self.share_budget();
+    }
+
+    /// Half of the false alarms for topics as wholes, half for their parts; all of them for the wholes where there are no
+    /// parts.
+    fn share_budget(&mut self) {
+        let parts = self.series.keys().filter(|key| key.part.is_some()).count();
+        let wholes = self.series.len() - parts;
+        let halves = if parts > 0 { 2 } else { 1 };
+        let sharing = |series: usize| u32::try_from(series * halves).unwrap_or(u32::MAX);
+        for (key, detector) in &mut self.series {
+            detector.set_series(sharing(if key.part.is_some() { parts } else { wholes }));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::series::Dimension;
+    use super::*;
+
+    fn at(hour: i64) -> Timestamp {
+        Timestamp::from_timestamp(1_772_323_200 + hour * 3600, 0).unwrap()
+    }
+
+    fn part(dimension: Dimension, value: &str) -> SeriesKey {
+        SeriesKey { topic: "trains".into(), part: Some((dimension, value.into())) }
+    }
+
+    fn negative() -> SeriesKey {
+        part(Dimension::Sentiment, "negative")
+    }
+
+    /// Three weeks of 100 mentions an hour, 40 of them negative, 60 neutral, 90 on x and 10 in reviews, as `change` has
+    /// them in the last hours; what is told, and how many intervals were.
+    fn told(change: impl Fn(&SeriesKey, i64) -> f64) -> Vec<(SeriesKey, Change)> {
+        let usual = [
+            (SeriesKey::whole("trains"), 100.0),
+            (negative(), 40.0),
+            (part(Dimension::Sentiment, "neutral"), 60.0),
+            (part(Dimension::Platform, "x"), 90.0),
+            (part(Dimension::Platform, "reviews"), 10.0),
+        ];
+        let mut grid = Grid { began: at(0), ..Grid::new(3600) };
+        let config = WatchConfig { intervals_s: vec![3600], ..WatchConfig::default() };
+        let mut told = Vec::new();
+        for hour in 0..24 * 21 {
+            // A little of the unrest of real counts, the same every run.
+            let unrest = 1.0 + 0.1 * ((hour * 7919 % 101) as f64 / 50.0 - 1.0);
+            let counted = usual.iter().map(|(key, usual)| Count {
+                at: at(hour),
+                key: key.clone(),
+                mentions: (usual * unrest * if hour >= 24 * 20 { change(key, hour - 24 * 20) } else { 1.0 }).round(),
+            });
+            told.extend(grid.push(counted.collect(), at(hour), at(hour + 1), &config));
+        }
+        told
+    }
+
+    fn opened(told: &[(SeriesKey, Change)]) -> Vec<&SeriesKey> {
+        told.iter().filter(|(_, change)| matches!(change, Change::Opened(_))).map(|(key, _)| key).collect()
+    }
+
+    #[test]
+    fn quiet_weeks_tell_nothing() {
+        assert!(told(|_, _| 1.0).is_empty());
+    }
+
+    #[test]
+    fn a_storm_of_all_parts_is_told_once_by_the_whole() {
+        let told = told(|_, hour| if (0..6).contains(&hour) { 5.0 } else { 1.0 });
+        assert_eq!(opened(&told), [&SeriesKey::whole("trains")]);
+        assert!(told.iter().all(|(key, _)| key.part.is_none()), "{told:?}");
+        assert!(told.iter().any(|(_, change)| matches!(change, Change::Ended(_))));
+    }
+
+    #[test]
+    fn a_shift_within_the_whole_is_told_by_the_part_that_shows_it_most() {
+        // The mood turns while the volume stays; reviews of the same hours follow.
+        let told = told(|key, hour| match (key.subject().as_str(), (0..8).contains(&hour)) {
+            ("trains: negative", true) => 2.4,
+            ("trains: neutral", true) => 0.1,
+            ("trains: reviews", true) => 2.2,
+            _ => 1.0,
+        });
+        let opened = opened(&told);
+        assert!(opened.contains(&&negative()), "{opened:?}");
+        assert!(!opened.contains(&&part(Dimension::Platform, "reviews")), "a surge of the same hours: {opened:?}");
+        assert!(!opened.contains(&&SeriesKey::whole("trains")));
+    }
+
+    #[test]
+    fn wholes_and_parts_share_the_budget_by_halves() {
+        let mut grid = Grid { began: at(0), ..Grid::new(3600) };
+        let count = |key: SeriesKey| Count { at: at(0), key, mentions: 1.0 };
+        let shares = |grid: &Grid| -> Vec<u32> { grid.series.values().map(Detector::series).collect() };
+        let config = WatchConfig::default();
+        let topics = ["a", "b", "c"].map(SeriesKey::whole);
+        grid.push(topics.map(count).into(), at(0), at(1), &config);
+        assert_eq!(shares(&grid), [3, 3, 3]);
+        grid.push(vec![count(negative())], at(1), at(2), &config);
+        assert_eq!(shares(&grid), [6, 6, 6, 2]);
+    }
+}
