@@ -29,11 +29,21 @@ pub struct Backtest {
     pub incidents: Vec<Incident>,
 }
 
-/// Streams `rows` (in order of time) through a fresh detector.
+/// Streams `rows` (in order of time) through a fresh detector; days and weeks are UTC's.
 pub fn backtest(config: Config, rows: impl IntoIterator<Item = (Timestamp, f64)>) -> Backtest {
+    backtest_by_clock(config, |_| 0, rows)
+}
+
+/// The same by people's clock: `utc_offset_s` gives its seconds east of UTC at a moment.
+pub fn backtest_by_clock(
+    config: Config,
+    utc_offset_s: impl Fn(Timestamp) -> i32,
+    rows: impl IntoIterator<Item = (Timestamp, f64)>,
+) -> Backtest {
     let mut detector = Detector::new(config);
     let mut result = Backtest::default();
     for (at, value) in rows {
+        detector.set_utc_offset(utc_offset_s(at));
         let point = detector.push(at, value);
         let anomaly = matches!(point.change, Some(Change::Opened(_)));
         if let Some(Change::Ended(incident) | Change::Adopted(incident)) = point.change {

@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::house;
 use crate::output::say;
 use anyhow::{Context, Result, bail};
+use chrono::Offset;
 use detect::{Backtest, FalseAlarms};
 use domain::{Clock, SystemClock, Timestamp};
 use pipeline::watch::counts::{self, Dimension, SeriesKey, Stretch};
@@ -77,7 +78,13 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
         series: args.series_watched.unwrap_or(watched),
         ..detect::Config::every(interval_s)
     };
-    let result = detect::backtest(settings, rows);
+    let zone: chrono_tz::Tz =
+        config.time_zone.parse().map_err(|_| anyhow::anyhow!("time_zone is no IANA time zone"))?;
+    // The lake's days and weeks are people's, as the watch has them; a file's are its own.
+    let in_lake = args.series.is_none();
+    let utc_offset_s =
+        |at: Timestamp| if in_lake { at.with_timezone(&zone).offset().fix().local_minus_utc() } else { 0 };
+    let result = detect::backtest_by_clock(settings, utc_offset_s, rows);
     if let Some(file) = &args.scores {
         std::fs::write(file, detect::write_csv(&result)).with_context(|| format!("write {}", file.display()))?;
     }

@@ -34,7 +34,7 @@ pub struct WatchConfig {
     pub false_alarms_per_week: f64,
     /// Dimensions by whose values each topic is watched in parts, besides its categories.
     pub dimensions: Vec<Dimension>,
-    /// Time zone of the sentences for people.
+    /// Time zone of the sentences for people, and of the days and weeks by which they post.
     pub time_zone: Tz,
     /// How often the lake is asked whether an interval can be closed.
     pub tick: std::time::Duration,
