@@ -91,7 +91,7 @@ impl AlertBook {
         let documents = self.store.list(KIND).await?;
         let mut alerts =
             documents.into_iter().map(|(id, value)| from_value(&id, value)).collect::<Result<Vec<StoredAlert>>>()?;
-        alerts.sort_by(|a, b| b.alert.opened_at.cmp(&a.alert.opened_at));
+        alerts.sort_by_key(|shown| std::cmp::Reverse(shown.alert.opened_at));
         Ok(alerts)
     }
 

@@ -2,11 +2,11 @@
 
 mod support;
 
-use chrono::Utc;
-use domain::{Analytics, PostTable};
+use domain::{Analytics, Clock, PostTable, SystemClock};
 use lake::Config;
 use serde_json::json;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 use support::{at, batch, counts, one, open, rows};
 use tempfile::tempdir;
@@ -25,7 +25,7 @@ async fn compaction_keeps_every_row_and_sorts_by_time() {
     // Late ones first, so that the order of arrival isn't the order of time.
     for nth in 0..40_u64 {
         let mut batch = batch(nth * 5 + 1..=nth * 5 + 5);
-        for post in &mut batch.posts {
+        for post in Arc::make_mut(&mut batch.posts) {
             post.post.occurred_at = at(10_000 - post.offset as i64);
         }
         lake.commit(batch).await.unwrap();
@@ -54,7 +54,7 @@ async fn a_settled_day_becomes_one_file_and_unused_files_leave_the_disk() {
         lake.commit(batch(nth * 10 + 1..=nth * 10 + 10)).await.unwrap();
     }
     // The vacuum goes by the time of the files, which is the system's.
-    let later = Utc::now() + chrono::TimeDelta::hours(1);
+    let later = SystemClock.now() + chrono::TimeDelta::hours(1);
     lake.maintain(later).await.unwrap();
     assert_eq!(files(&folder.path().join("sentiment"), ".parquet"), 1 + 1, "one data file and one checkpoint");
     assert!(files(&folder.path().join("sentiment"), ".json") <= 4, "the log is short");
@@ -71,7 +71,7 @@ async fn days_beyond_the_retention_go() {
     let folder = tempdir().unwrap();
     let lake = open(folder.path(), Config { retention_days: Some(2), ..Config::default() }).await;
     let mut four_days = batch(1..=4);
-    for post in &mut four_days.posts {
+    for post in Arc::make_mut(&mut four_days.posts) {
         post.post.occurred_at = at((post.offset as i64 - 1) * 86_400);
     }
     lake.commit(four_days).await.unwrap();

@@ -5,6 +5,7 @@ mod support;
 use domain::{Analytics, PostTable, QueryLimits};
 use lake::Config;
 use serde_json::json;
+use std::sync::Arc;
 use std::time::Duration;
 use support::{at, batch, one, open, refused, rows};
 use tempfile::tempdir;
@@ -38,7 +39,7 @@ async fn a_time_range_opens_only_the_files_of_its_days() {
     let folder = tempdir().unwrap();
     let lake = open(folder.path(), Config::default()).await;
     let mut ten_days = batch(1..=10);
-    for post in &mut ten_days.posts {
+    for post in Arc::make_mut(&mut ten_days.posts) {
         post.post.occurred_at = at((post.offset as i64 - 1) * 86_400);
     }
     lake.commit(ten_days).await.unwrap();

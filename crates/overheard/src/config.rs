@@ -280,7 +280,7 @@ impl Config {
             bail!("watch.intervals_s: each interval is at least 60 and divides a day (86,400) evenly");
         }
         self.watch.dimensions()?;
-        if !(self.watch.false_alarms_per_week > 0.0) {
+        if self.watch.false_alarms_per_week.is_nan() || self.watch.false_alarms_per_week <= 0.0 {
             bail!("watch.false_alarms_per_week must be more than 0; a small one, like 0.1, alarms seldom");
         }
         if !(0.0..=1.0).contains(&self.understand.category_confidence_min) {

@@ -301,7 +301,7 @@ impl Asked<'_> {
         }
         newest.sort_unstable_by_key(|time| Reverse(*time));
         let mut answer = rows(["at_us"]);
-        answer.rows.extend(newest.iter().take(nth).last().map(|time| vec![json!(time)]));
+        answer.rows.extend(newest.iter().take(nth).next_back().map(|time| vec![json!(time)]));
         Some(answer)
     }
 

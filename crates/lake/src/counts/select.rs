@@ -110,7 +110,7 @@ impl Selected {
 }
 
 /// Shares of about so many rows each, in order.
-fn shared_out<'a>(pieces: Vec<(&'a Chunk, Range<usize>)>, rows_max: usize) -> Vec<Vec<(&'a Chunk, Range<usize>)>> {
+fn shared_out(pieces: Vec<(&Chunk, Range<usize>)>, rows_max: usize) -> Vec<Vec<(&Chunk, Range<usize>)>> {
     let (mut shares, mut share, mut room) = (Vec::new(), Vec::new(), rows_max);
     for (chunk, mut rows) in pieces {
         while rows.len() > room {
@@ -130,9 +130,12 @@ fn shared_out<'a>(pieces: Vec<(&'a Chunk, Range<usize>)>, rows_max: usize) -> Ve
 /// For each word, whether it is one of the values.
 type Words = Vec<bool>;
 
+/// A word of a profile, told from the others by what it is about.
+type Scalar = fn(&Profile) -> u32;
+
 fn profiles(selection: &Selection, vocabulary: &Vocabulary, words: impl Fn(Dimension) -> Option<Words>) -> Vec<bool> {
-    let wanted = |dimension, of: fn(&Profile) -> u32| words(dimension).map(|words| (words, of));
-    let scalars: Vec<(Words, fn(&Profile) -> u32)> = [
+    let wanted = |dimension, of: Scalar| words(dimension).map(|words| (words, of));
+    let scalars: Vec<(Words, Scalar)> = [
         wanted(Dimension::Sentiment, |profile| profile.sentiment),
         wanted(Dimension::Category, |profile| profile.category),
         wanted(Dimension::Language, |profile| profile.language),

@@ -70,7 +70,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
         }
     };
     let per_week = args.false_alarms_per_week.unwrap_or(config.watch.false_alarms_per_week);
-    if !(per_week > 0.0) {
+    if per_week.is_nan() || per_week <= 0.0 {
         bail!("--false-alarms-per-week must be more than 0");
     }
     let settings = detect::Config {

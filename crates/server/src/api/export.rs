@@ -74,6 +74,9 @@ const THEIRS: [&str; 10] =
 
 type Record = Map<String, Value>;
 
+/// Writes columns and rows in one of the formats.
+type Writer = fn(&[(&str, Kind)], &[Record]) -> Result<Vec<u8>, Error>;
+
 /// The posts in view as a file, the newest first.
 #[utoipa::path(get, path = "/api/posts/export", tag = "posts", params(FilterParams, ExportParams),
     responses((status = 200, content_type = "text/csv", body = String)))]
@@ -83,13 +86,12 @@ pub(crate) async fn export(
     filter: Filter,
     Params(params): Params<ExportParams>,
 ) -> Result<Response, Error> {
-    let (kind, name, write): (_, _, fn(&[(&str, Kind)], &[Record]) -> Result<Vec<u8>, Error>) =
-        match params.format.as_str() {
-            "csv" => ("text/csv; charset=utf-8", "posts.csv", csv),
-            "jsonl" => ("application/x-ndjson", "posts.jsonl", jsonl),
-            "parquet" => ("application/vnd.apache.parquet", "posts.parquet", parquet_file),
-            _ => return Err(Error::bad_field("format", "The format is csv, jsonl or parquet.")),
-        };
+    let (kind, name, write): (_, _, Writer) = match params.format.as_str() {
+        "csv" => ("text/csv; charset=utf-8", "posts.csv", csv),
+        "jsonl" => ("application/x-ndjson", "posts.jsonl", jsonl),
+        "parquet" => ("application/vnd.apache.parquet", "posts.parquet", parquet_file),
+        _ => return Err(Error::bad_field("format", "The format is csv, jsonl or parquet.")),
+    };
     let ids_only = params.ids_only.as_deref() == Some("yes");
     let rows_max = app.config.export_rows_max;
     let sql = format!(
