@@ -42,7 +42,7 @@ pub struct Anomaly {
     /// None: the topic as a whole, or the slice.
     pub category: Option<String>,
     /// What the series is limited to, where it is not a category.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slice: Option<Slice>,
     /// Length of the counting interval, seconds.
     pub interval_s: u32,
