@@ -1,5 +1,6 @@
 //! End to end over the real program, in folders of its own, offline: import, kill, repeat, read back; bad input; the
-//! command line tried wrong; texts analysed; models of others in place; and the whole house with its page, its push and its alert.
+//! command line tried wrong; texts analysed; models of others in place; and the whole house with its page, its push and
+//! its alert.
 
 mod analyze;
 mod bad_input;
