@@ -50,8 +50,8 @@ pub struct Question {
 pub struct Explanation {
     /// The strongest first; at most twelve, at most four of a dimension.
     pub drivers: Vec<Driver>,
-    /// Terms that the baseline never saw though it was long enough to, of at least three voices, without those among the drivers or part of them; the
-    /// most voices first, at most five.
+    /// Terms that the baseline never saw though it was long enough to, of at least three voices, without those among the
+    /// drivers or part of them; the most voices first, at most five.
     pub new_terms: Vec<Driver>,
     /// Up to three, no two of them alike.
     pub examples: Vec<ExamplePost>,

@@ -1,6 +1,6 @@
 //! Carries posts from the queue to the lake: lease, understand, commit, acknowledge. While one batch is committed the
-//! next is understood and, where many wait, the one after it read from the queue; batches are committed in the order of their offsets. A crash anywhere replays the lease, and the
-//! lake skips what it has.
+//! next is understood and, where many wait, the one after it read from the queue; batches are committed in the order of
+//! their offsets. A crash anywhere replays the lease, and the lake skips what it has.
 
 use crate::understand::{Understand, Understood};
 use domain::{

@@ -1,10 +1,10 @@
 //! Our own engine for models of the BERT family, on the processor: a text's pieces in, logits and hidden states out.
 //!
-//! A model folder is what Hugging Face repositories hold: `config.json`, weights in one of the [`CONTAINERS`], a tokenizer. Texts of a
-//! call are cut into pieces, long ones into windows, and windows are packed one after another into batches of a number
-//! of pieces, without padding. Each batch is run by one thread from end to end; threads take batches until none is
-//! left. The arithmetic of a text depends on that text alone, so its result has the same bits in any batch and on any
-//! number of threads.
+//! A model folder is what Hugging Face repositories hold: `config.json`, weights in one of the [`CONTAINERS`], a
+//! tokenizer. Texts of a call are cut into pieces, long ones into windows, and windows are packed one after another
+//! into batches of a number of pieces, without padding. Each batch is run by one thread from end to end; threads take
+//! batches until none is left. The arithmetic of a text depends on that text alone, so its result has the same bits in
+//! any batch and on any number of threads.
 
 mod attention;
 mod config;

@@ -1,5 +1,5 @@
-//! `sentencepiece.bpe.model` of XLM-RoBERTa and CamemBERT, which older repositories hold instead of `tokenizer.json`: a protocol buffer
-//! with pieces, their scores, and the table of the normaliser. Only these fields are read:
+//! `sentencepiece.bpe.model` of XLM-RoBERTa and CamemBERT, which older repositories hold instead of `tokenizer.json`: a
+//! protocol buffer with pieces, their scores, and the table of the normaliser. Only these fields are read:
 //!
 //! ```text
 //! model:      1 piece (repeated)    3 normaliser

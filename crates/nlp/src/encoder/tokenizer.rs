@@ -1,6 +1,7 @@
 //! Text to pieces and back: `tokenizer.json`, or the older files of a repository, from which the same description is
-//! made (`vocab.txt` of BERT, `vocab.json` and `merges.txt` of RoBERTa, `sentencepiece.bpe.model` of XLM-RoBERTa and CamemBERT). The
-//! work is done by the crate `tokenizers`; cutting words into unigram pieces by our own, for its memory.
+//! made (`vocab.txt` of BERT, `vocab.json` and `merges.txt` of RoBERTa, `sentencepiece.bpe.model` of XLM-RoBERTa and
+//! CamemBERT). The work is done by the crate `tokenizers`; cutting words into unigram pieces by our own, for its
+//! memory.
 
 use super::sentencepiece;
 use super::unigram::Unigram;

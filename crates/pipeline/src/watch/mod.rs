@@ -1,8 +1,10 @@
-//! The watch: counts of each closed interval, asked of the lake, go through one detector per series (topic, and its parts by
-//! category and other dimensions) and interval length; what opens, grows or ends an anomaly is explained, stored and told to the listener.
+//! The watch: counts of each closed interval, asked of the lake, go through one detector per series (topic, and its
+//! parts by category and other dimensions) and interval length; what opens, grows or ends an anomaly is explained,
+//! stored and told to the listener.
 //!
-//! Nothing of the detectors is stored. At start, and when old posts are brought in afterwards, they are rebuilt from the
-//! lake's counts; the ids of anomalies are made of series and onset, so the same ones come out and none is told twice.
+//! Nothing of the detectors is stored. At start, and when old posts are brought in afterwards, they are rebuilt from
+//! the lake's counts; the ids of anomalies are made of series and onset, so the same ones come out and none is told
+//! twice.
 
 pub mod counts;
 mod evidence;

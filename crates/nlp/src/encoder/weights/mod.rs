@@ -1,6 +1,6 @@
 //! Tensors of a model folder, in whichever form it keeps them: `model.safetensors`, `pytorch_model.bin`, several shards of
-//! either with their index, or an ONNX graph. Files are mapped, so that the table of word embeddings stays in the page cache and only
-//! the rows that texts use are ever read.
+//! either with their index, or an ONNX graph. Files are mapped, so that the table of word embeddings stays in the page
+//! cache and only the rows that texts use are ever read.
 
 mod onnx;
 mod pickle;
@@ -200,9 +200,14 @@ impl Tensor {
     }
 
     fn is_contiguous(&self) -> bool {
-        // Where there is but one, the way to the next does not matter.
-        let usual = contiguous(&self.shape);
-        self.shape.iter().zip(self.strides.iter().zip(usual)).all(|(&n, (&stride, usual))| n == 1 || stride == usual)
+        // Asked for every row of words that is read: nothing is allocated. Where there is but one, the way to the next
+        // does not matter.
+        let mut usual = 1usize;
+        self.shape.iter().zip(&self.strides).rev().all(|(&n, &stride)| {
+            let fits = n == 1 || stride == usual;
+            usual = usual.saturating_mul(n);
+            fits
+        })
     }
 
     fn floats(&self) -> Result<Vec<f32>> {

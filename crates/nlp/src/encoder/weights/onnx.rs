@@ -2,8 +2,8 @@
 //!
 //! Exporters keep the names of embeddings, norms and biases. The matrices of dense layers they turn and rename; their
 //! names come back from where they stand in the graph: a product whose sum with `NAME.bias` is taken is `NAME.weight`,
-//! and a product without a sum carries its module's path in its own name, or in a note of torch's newer exporter. A graph that was quantised, or fused for one
-//! engine, does not say any more which matrix is which; it is refused.
+//! and a product without a sum carries its module's path in its own name, or in a note of torch's newer exporter. A
+//! graph that was quantised, or fused for one engine, does not say any more which matrix is which; it is refused.
 //!
 //! ```text
 //! model:      7 graph
