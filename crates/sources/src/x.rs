@@ -171,7 +171,7 @@ impl XSource {
             let delay = match self.connect().await {
                 Ok(stream) => {
                     self.status.connected(self.clock.now());
-                    cursor.stream_runs().await;
+                    cursor.stream_runs(self.clock.now()).await?;
                     connected.notify_one();
                     match self.read(stream, cursor, &mut ladder, shutdown).await? {
                         Ended::Stopped => return Ok(()),

@@ -108,7 +108,14 @@ async fn serve(simulator: SimulatorConfig, posts: Vec<SimulatedPost>, topics: Ve
     // Short, because one of the faults is silence; long enough for a machine that is busy.
     let config = XConfig { keep_alive_timeout: Duration::from_secs(2), ..config(&simulator) };
     let running = Running::start(config, topics);
-    until("every post is there", || running.queue.posts().len() >= expected.len()).await;
+    let missing = || &expected - &HashSet::from_iter(ids(&running.queue));
+    let all = async {
+        while running.queue.posts().len() < expected.len() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let arrived = tokio::time::timeout(PATIENCE, all).await;
+    assert!(arrived.is_ok(), "lost: {:?}, {:?}, {:?}", missing(), simulator.seen(), running.status());
     until("the gaps are filled", || !running.status().filling_gap).await;
     let status = running.status.clone();
     let (queue, state) = running.stop().await;

@@ -5,14 +5,23 @@ use chrono::TimeDelta;
 use domain::{Record, Result, SourceId, StateStore, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 /// Posts come a little out of order: a gap begins this much before the newest post.
 const OUT_OF_ORDER: TimeDelta = TimeDelta::seconds(30);
 /// The document is written at most this often while posts come.
 const SAVE_EVERY: TimeDelta = TimeDelta::seconds(1);
-/// X's ids hold the time in milliseconds above 22 bits.
+/// X's ids hold the time in milliseconds since [`ID_EPOCH_MS`] above 22 bits.
 const ID_TIME_BITS: u32 = 22;
+/// Milliseconds of Unix time at which X's ids begin.
+const ID_EPOCH_MS: i64 = 1_288_834_974_657;
+
+/// The first id that a post of this moment can have.
+fn id_at(now: Timestamp) -> u64 {
+    u64::try_from(now.timestamp_millis() - ID_EPOCH_MS).unwrap_or(0) << ID_TIME_BITS
+}
 
 /// What is kept.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -20,6 +29,8 @@ const ID_TIME_BITS: u32 = 22;
 struct Document {
     /// The highest id seen: X's ids grow with time.
     newest_id: Option<u64>,
+    /// An id of the moment when the stream ran for the first time: a gap begins here while no post has come.
+    first_connected_id: Option<u64>,
     /// From where on posts may be missing, while no stream runs.
     gap_since_id: Option<u64>,
     /// The same once the stream runs again: now a search finds all that is missing.
@@ -63,6 +74,18 @@ struct Inner {
     document: Document,
     saved: Document,
     saved_at: Option<Timestamp>,
+    /// When the stream ran again.
+    ready_at: Option<Instant>,
+}
+
+/// What the filler of gaps has to do.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum NextGap {
+    /// Fill the gap since this id.
+    Since(u64),
+    /// A gap is ready, but the search does not know its newest posts yet.
+    In(Duration),
+    None,
 }
 
 impl Cursor {
@@ -78,7 +101,7 @@ impl Cursor {
         let unfilled = join(document.ready_since_id.take(), document.filling_since_id.take());
         document.gap_since_id = join(document.gap_since_id, unfilled);
         let read_at_start = (document.posts_read, document.posts_billed);
-        let inner = Mutex::new(Inner { saved: document.clone(), document, saved_at: None });
+        let inner = Mutex::new(Inner { saved: document.clone(), document, ..Inner::default() });
         Ok(Self { store, key, inner, read_at_start })
     }
 
@@ -108,23 +131,35 @@ impl Cursor {
     pub(super) async fn open_gap_since_last_post(&self) -> Result<()> {
         let mut inner = self.inner.lock().await;
         let slack = u64::try_from(OUT_OF_ORDER.num_milliseconds()).unwrap_or(0) << ID_TIME_BITS;
-        let since = inner.document.newest_id.map(|id| id.saturating_sub(slack));
+        let reached = inner.document.newest_id.or(inner.document.first_connected_id);
+        let since = reached.map(|id| id.saturating_sub(slack));
         inner.document.gap_since_id = inner.document.gap_since_id.or(since);
         self.write(&mut inner).await
     }
 
     /// The stream runs again. Only now may the gap be searched: what was published before this moment and is not in the
     /// search is lost, what is published after it comes by the stream.
-    pub(super) async fn stream_runs(&self) {
-        let document = &mut self.inner.lock().await.document;
+    pub(super) async fn stream_runs(&self, now: Timestamp) -> Result<()> {
+        let mut inner = self.inner.lock().await;
+        inner.ready_at = Some(Instant::now());
+        let document = &mut inner.document;
+        document.first_connected_id = document.first_connected_id.or_else(|| Some(id_at(now)));
         document.ready_since_id = join(document.ready_since_id, document.gap_since_id.take());
+        self.write(&mut inner).await
     }
 
-    /// The gap to fill, if one is ready. Until [`Self::filled`], a crash opens it again.
-    pub(super) async fn take_gap(&self) -> Option<u64> {
-        let document = &mut self.inner.lock().await.document;
-        document.filling_since_id = document.ready_since_id.take();
-        document.filling_since_id
+    /// The gap to fill, once the stream has run for `delay`. Until [`Self::filled`], a crash opens it again.
+    pub(super) async fn take_gap(&self, delay: Duration) -> NextGap {
+        let mut inner = self.inner.lock().await;
+        if inner.document.ready_since_id.is_none() {
+            return NextGap::None;
+        }
+        let waited = inner.ready_at.map_or(delay, |at| at.elapsed());
+        if waited < delay {
+            return NextGap::In(delay - waited);
+        }
+        inner.document.filling_since_id = inner.document.ready_since_id.take();
+        inner.document.filling_since_id.map_or(NextGap::None, NextGap::Since)
     }
 
     /// The gap is filled.
@@ -154,5 +189,59 @@ impl Cursor {
             inner.saved = inner.document.clone();
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::MemoryState;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn noon() -> Timestamp {
+        "2025-03-12T12:00:00Z".parse().unwrap()
+    }
+
+    async fn cursor(state: &Arc<MemoryState>) -> Cursor {
+        Cursor::load(state.clone(), &SourceId("x".into())).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_gap_is_searched_once_the_stream_has_run_for_the_delay() {
+        let cursor = cursor(&Arc::default()).await;
+        let seen = Seen { posts: 1, newest_id: Some(id_at(noon())) };
+        cursor.moved(&seen, 1, noon()).await.unwrap();
+        cursor.open_gap_since_last_post().await.unwrap();
+        assert_eq!(cursor.take_gap(Duration::ZERO).await, NextGap::None, "the stream does not run yet");
+        cursor.stream_runs(noon()).await.unwrap();
+        assert!(matches!(cursor.take_gap(HOUR).await, NextGap::In(_)));
+        assert_eq!(cursor.take_gap(Duration::ZERO).await, NextGap::Since(id_at(noon() - OUT_OF_ORDER)));
+        // A second break while the first gap is being filled waits for the search as well.
+        cursor.open_gap_since_last_post().await.unwrap();
+        cursor.stream_runs(noon()).await.unwrap();
+        cursor.filled().await.unwrap();
+        assert!(matches!(cursor.take_gap(HOUR).await, NextGap::In(_)));
+    }
+
+    #[tokio::test]
+    async fn a_break_before_the_first_post_is_a_gap_since_the_first_connection() {
+        let state = Arc::default();
+        let first = cursor(&state).await;
+        first.open_gap_since_last_post().await.unwrap();
+        first.stream_runs(noon()).await.unwrap();
+        assert_eq!(first.take_gap(Duration::ZERO).await, NextGap::None, "nothing was missed before");
+        let after_a_crash = cursor(&state).await;
+        after_a_crash.open_gap_since_last_post().await.unwrap();
+        after_a_crash.stream_runs(noon() + TimeDelta::hours(2)).await.unwrap();
+        assert_eq!(after_a_crash.take_gap(Duration::ZERO).await, NextGap::Since(id_at(noon() - OUT_OF_ORDER)));
+    }
+
+    #[test]
+    fn ids_hold_the_time_of_their_post() {
+        // The first post of the airline data.
+        let written = "2015-02-17T07:36:05Z".parse().unwrap();
+        let id = 567_588_278_875_213_824;
+        assert!((id_at(written)..id_at(written + TimeDelta::seconds(1))).contains(&id));
     }
 }

@@ -3,7 +3,7 @@
 
 use super::api::{Api, ApiError};
 use super::backoff::Ladder;
-use super::cursor::Cursor;
+use super::cursor::{Cursor, NextGap};
 use super::status::SharedStatus;
 use super::{XConfig, rules, store, until};
 use crate::record::x::{Message, parse_message};
@@ -60,37 +60,43 @@ impl GapFiller {
     pub(super) async fn run(self) {
         let mut ladder = Ladder::new(self.config.ladders);
         loop {
-            tokio::select! {
-                () = self.shutdown.cancelled() => return,
-                () = self.connected.notified() => {}
-            }
-            if !self.sleep(self.config.gap_delay).await {
-                return;
-            }
-            while let Some(since) = self.cursor.take_gap().await {
-                self.status.set_filling(true);
-                let delay = match self.fill(since).await {
-                    Ok(()) => {
-                        ladder.reset();
-                        if let Err(error) = self.cursor.filled().await {
-                            tracing::error!(source.id = %self.config.source, %error, "the cursor could not be written");
-                            return;
-                        }
-                        continue;
-                    }
-                    Err(Failure::Port(error)) => {
-                        tracing::error!(source.id = %self.config.source, %error, "posts of a gap could not be stored");
+            let since = match self.cursor.take_gap(self.config.gap_delay).await {
+                NextGap::Since(since) => since,
+                NextGap::In(delay) => {
+                    if !self.sleep(delay).await {
                         return;
                     }
-                    Err(Failure::Stopped) => Duration::ZERO,
-                    Err(Failure::Api(error)) => self.delay(&error, &mut ladder),
-                };
-                self.cursor.give_gap_back().await;
-                if !self.sleep(delay).await {
+                    continue;
+                }
+                NextGap::None => {
+                    self.status.set_filling(false);
+                    tokio::select! {
+                        () = self.shutdown.cancelled() => return,
+                        () = self.connected.notified() => continue,
+                    }
+                }
+            };
+            self.status.set_filling(true);
+            let delay = match self.fill(since).await {
+                Ok(()) => {
+                    ladder.reset();
+                    if let Err(error) = self.cursor.filled().await {
+                        tracing::error!(source.id = %self.config.source, %error, "the cursor could not be written");
+                        return;
+                    }
+                    continue;
+                }
+                Err(Failure::Port(error)) => {
+                    tracing::error!(source.id = %self.config.source, %error, "posts of a gap could not be stored");
                     return;
                 }
+                Err(Failure::Stopped) => Duration::ZERO,
+                Err(Failure::Api(error)) => self.delay(&error, &mut ladder),
+            };
+            self.cursor.give_gap_back().await;
+            if !self.sleep(delay).await {
+                return;
             }
-            self.status.set_filling(false);
         }
     }
 

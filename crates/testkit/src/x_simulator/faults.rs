@@ -19,7 +19,7 @@ pub struct Faults {
     pub drip_share: f64,
     /// A message of a kind that no document names stands before the post.
     pub unknown_share: f64,
-    /// The post changes places with the next.
+    /// The post changes places with the next, where that was written within seconds of it.
     pub swap_share: f64,
     /// The post was written first with a slip of the pen and then edited: two posts with one history.
     pub edit_share: f64,

@@ -95,6 +95,11 @@ impl SimulatedPost {
     pub(super) fn number(&self) -> u64 {
         self.id.parse().unwrap_or(0)
     }
+
+    /// How much later than another it was written, by the time in its id (milliseconds above 22 bits).
+    pub(super) fn milliseconds_after(&self, other: &Self) -> u64 {
+        (self.number() >> 22).saturating_sub(other.number() >> 22)
+    }
 }
 
 /// Adds first versions for a share of the posts: the same words with a slip of the pen, and an id just below.

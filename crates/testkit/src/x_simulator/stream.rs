@@ -8,11 +8,14 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 /// How often posts are published: in small groups, as they come in life.
 const TICK: Duration = Duration::from_millis(10);
+/// Posts change places only with what was written about the same time: X's order is rough by seconds, not by hours,
+/// however fast the time of the posts goes by here.
+const SWAPPED_MAX_MS: u64 = 10_000;
 const DISCONNECT: &str = r#"{"errors":[{"title":"operational-disconnect","disconnect_type":"UpstreamOperationalDisconnect","detail":"This stream has been disconnected upstream for operational reasons.","type":"https://api.twitter.com/2/problems/operational-disconnect"}]}"#;
 
 type Sender = mpsc::Sender<Result<Bytes, io::Error>>;
@@ -39,8 +42,13 @@ pub(super) async fn publish(shared: Arc<Shared>) {
 /// The body of an answer: runs until the client goes or a fault ends it.
 pub(super) fn body(shared: Arc<Shared>) -> Body {
     let (sender, receiver) = mpsc::channel(64);
+    // Before the client hears that the stream runs: what it searches for from then on joins what the stream brings.
+    let place = shared.published.subscribe();
+    let next = *place.borrow();
+    // Only now may time begin: a post published before this place was taken would pass the first listener by.
+    shared.started.send_replace(true);
     tokio::spawn(async move {
-        if serve(&shared, &sender).await == End::Broken {
+        if serve(&shared, &sender, place, next).await == End::Broken {
             // An error in the body makes the server cut the connection in the middle of a chunk.
             let _gone = sender.send(Err(io::Error::other("cut off"))).await;
         }
@@ -68,16 +76,16 @@ enum Delivery {
     Over(End),
 }
 
-async fn serve(shared: &Shared, sender: &Sender) -> End {
-    let mut published = shared.published.subscribe();
-    let mut next = *published.borrow();
+/// Sends what is published from the place `next` on.
+async fn serve(shared: &Shared, sender: &Sender, mut published: watch::Receiver<usize>, mut next: usize) -> End {
     let mut silent_since = Instant::now();
-    // Only now may time begin: a post published before this place was taken would pass the first listener by.
-    shared.started.send_replace(true);
     loop {
         let until = *published.borrow_and_update();
         while next < until {
-            let order = if next + 1 < until && fault(shared, |faults| faults.swap_share) {
+            let order = if next + 1 < until
+                && shared.posts[next + 1].milliseconds_after(&shared.posts[next]) <= SWAPPED_MAX_MS
+                && fault(shared, |faults| faults.swap_share)
+            {
                 vec![next + 1, next]
             } else {
                 vec![next]
