@@ -63,3 +63,23 @@ fn words_of_strangers_carry_no_markup() {
     let teams = notifiers::teams::message(&notification, None).to_string();
     assert!(!teams.contains("[free](http"), "{teams}");
 }
+
+#[test]
+fn an_address_can_not_leave_its_link() {
+    let mut notification = notification("opened");
+    notification.alert.anomalies[0].examples[0].url = Some("https://a.example/x|y> <!here>)[z](b".into());
+    let slack = notifiers::slack::message(&notification, None).unwrap().to_string();
+    assert!(slack.contains("<https://a.example/x%7Cy%3E%20%3C!here%3E%29%5Bz%5D%28b|open>"), "{slack}");
+    let teams = notifiers::teams::message(&notification, None).to_string();
+    assert!(teams.contains("[open](https://a.example/x%7Cy%3E%20%3C!here%3E%29%5Bz%5D%28b)"), "{teams}");
+}
+
+#[test]
+fn a_subject_is_never_cut_within_its_figures() {
+    let mut notification = notification("opened");
+    let words = "Mentions of *Delta (airline)* are 110× what is normal for a Thursday night";
+    notification.alert.title = format!("{words} (166 against 1.5, 22:00–23:30 EST): *snow* explains most of it.");
+    assert_eq!(notifiers::email::subject(&notification), format!("[New] {}", words.replace('*', "")));
+    notification.alert.title = "Mentions of *tea* are 2× what is normal (8 against 4): *milk* explains it.".into();
+    assert_eq!(notifiers::email::subject(&notification), "[New] Mentions of tea are 2× what is normal (8 against 4)");
+}

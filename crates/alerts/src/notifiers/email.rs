@@ -71,13 +71,19 @@ impl Email {
     }
 }
 
-/// The first line of the title, short enough for a list of mails.
+/// Longest subject, characters: what a list of mails shows, and what SNS takes.
+const SUBJECT_MAX: usize = 100;
+
+/// The first line of the title, short enough for a list of mails: without the reasons, and without the figures in
+/// brackets where they would be cut through.
 pub(crate) fn subject(notification: &Notification) -> String {
     let title = notification.alert.title.replace('*', "");
-    // Up to the reasons; a colon within a time of day is none.
+    // A colon within a time of day is none.
     let title = title.lines().next().unwrap_or_default().split(": ").next().unwrap_or_default();
-    let short: String = title.chars().filter(|c| !c.is_control()).take(100).collect();
-    format!("[{}] {short}", kind_words(notification))
+    let subject = format!("[{}] {title}", kind_words(notification));
+    let shorter = subject.rsplit_once(" (").filter(|_| subject.chars().count() > SUBJECT_MAX);
+    let subject = shorter.map_or(subject.as_str(), |(before, _)| before);
+    subject.chars().filter(|c| !c.is_control()).take(SUBJECT_MAX).collect()
 }
 
 #[async_trait]

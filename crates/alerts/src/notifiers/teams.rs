@@ -3,7 +3,7 @@
 use super::deliver;
 use crate::address::AddressPolicy;
 use crate::error::Error;
-use crate::words::{emphasised, kind_words, line};
+use crate::words::{emphasised, kind_words, line, link};
 use async_trait::async_trait;
 use domain::{Notification, Notifier, Result, Severity};
 use secrecy::{ExposeSecret, SecretString};
@@ -31,7 +31,7 @@ impl Teams {
 }
 
 /// The message that carries the card.
-pub(crate) fn message(notification: &Notification, link: Option<&str>) -> Value {
+pub(crate) fn message(notification: &Notification, dashboard: Option<&str>) -> Value {
     let alert = &notification.alert;
     let head = format!("{} · severity {}", kind_words(notification), alert.severity.as_str());
     let colour = if alert.severity >= Severity::High { "Attention" } else { "Warning" };
@@ -55,16 +55,16 @@ pub(crate) fn message(notification: &Notification, link: Option<&str>) -> Value 
             body.push(json!({"type": "FactSet", "facts": facts}));
         }
         for post in anomaly.examples.iter().take(3) {
-            body.push(
-                json!({"type": "TextBlock", "text": escape(&line(&post.text), true), "wrap": true, "isSubtle": true}),
-            );
+            let open = post.url.as_deref().map(|url| format!(" [open]({})", link(url))).unwrap_or_default();
+            let text = escape(&line(&post.text), true) + &open;
+            body.push(json!({"type": "TextBlock", "text": text, "wrap": true, "isSubtle": true}));
         }
     }
     let since = crate::words::since(alert).format("%Y-%m-%d %H:%M UTC");
     let foot = format!("Rule {} · since {since}", escape(&alert.rule, true));
     body.push(json!({"type": "TextBlock", "text": foot, "isSubtle": true, "size": "Small"}));
-    let actions: Vec<Value> = link
-        .map(|link| json!({"type": "Action.OpenUrl", "title": "Open the dashboard", "url": link}))
+    let actions: Vec<Value> = dashboard
+        .map(|url| json!({"type": "Action.OpenUrl", "title": "Open the dashboard", "url": url}))
         .into_iter()
         .collect();
     json!({
