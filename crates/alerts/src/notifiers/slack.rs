@@ -34,7 +34,7 @@ impl Slack {
 
 /// Slack's message: a header line for notifications on the phone, the text, where it comes from.
 pub(crate) fn message(notification: &Notification, link: Option<&str>) -> Result<serde_json::Value, Error> {
-    let text: String = render(Template::Slack, notification, link)?.chars().take(TEXT_MAX).collect();
+    let text = whole_lines(&render(Template::Slack, notification, link)?);
     let fallback = render(Template::Short, notification, link)?;
     let alert = &notification.alert;
     let mut context =
@@ -53,6 +53,19 @@ pub(crate) fn message(notification: &Notification, link: Option<&str>) -> Result
     }))
 }
 
+/// As many lines as a block may hold: a line cut through would end within its link. A first line that is too long by
+/// itself is cut.
+fn whole_lines(text: &str) -> String {
+    let mut left = TEXT_MAX;
+    let fits = |line: &&str| {
+        let kept = left.checked_sub(line.chars().count() + 1);
+        left = kept.unwrap_or(0);
+        kept.is_some()
+    };
+    let lines: Vec<&str> = text.lines().take_while(fits).collect();
+    if lines.is_empty() { text.chars().take(TEXT_MAX).collect() } else { lines.join("\n") }
+}
+
 #[async_trait]
 impl Notifier for Slack {
     fn channel(&self) -> &str {
@@ -62,5 +75,20 @@ impl Notifier for Slack {
     async fn notify(&self, notification: &Notification) -> Result<()> {
         let message = message(notification, self.link.as_deref())?;
         deliver(self.client.post(self.url.expose_secret()).json(&message)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_text_ends_with_a_whole_line() {
+        let line = format!("> {}", "<https://example.org|open> ".repeat(20));
+        let text = [line.as_str(); 9].join("\n");
+        let kept = whole_lines(&text);
+        assert_eq!(kept, [line.as_str(); 5].join("\n"));
+        assert_eq!(whole_lines("short\nlines"), "short\nlines");
+        assert_eq!(whole_lines(&"x".repeat(5_000)).len(), TEXT_MAX);
     }
 }
