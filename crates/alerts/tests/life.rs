@@ -383,7 +383,7 @@ async fn slack_teams_and_sns_speak_to_their_receivers() {
     notifiers::Teams::new("desk", url.into(), None, internal).unwrap().notify(&sample().await).await.unwrap();
     assert!(served.await.unwrap().contains("AdaptiveCard"));
     let (url, served) = one_request("200 OK").await;
-    let keys = notifiers::AwsCredentials {
+    let keys = aws_signature::Credentials {
         access_key_id: "AKID".into(),
         secret_access_key: "secret".into(),
         session_token: None,

@@ -211,6 +211,21 @@ pub trait Enricher: Send + Sync {
     fn model(&self) -> &str;
 }
 
+/// A text in another language than English.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Untranslated<'a> {
+    pub text: &'a str,
+    /// ISO 639-1 where one exists, else 639-3.
+    pub language: &'a str,
+}
+
+/// Translates into English. Synchronous, as [`Enricher`].
+pub trait Translator: Send + Sync {
+    /// One answer per text, in order. `Reject`: the engine refuses this text or its language; `Retry`: it can't answer
+    /// now.
+    fn translate(&self, texts: &[Untranslated<'_>]) -> Vec<Result<String>>;
+}
+
 /// What is known beside a text that names a place.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PlaceHints<'a> {

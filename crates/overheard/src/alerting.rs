@@ -3,7 +3,7 @@
 
 use crate::config::{self, ChannelConfig, ChannelKind, Config, RuleConfig};
 use crate::house;
-use alerts::notifiers::{AwsCredentials, Email, Log, Slack, Smtp, Sns, Teams, Webhook};
+use alerts::notifiers::{Email, Log, Slack, Smtp, Sns, Teams, Webhook};
 use alerts::{AddressPolicy, AlertBook, Digest, Facts, Policy, Service, SourceFacts, WindowFacts};
 use anyhow::{Context, Result, bail};
 use async_trait::async_trait;
@@ -87,20 +87,13 @@ fn notifier(config: &Config, channel: &ChannelConfig) -> Result<Arc<dyn Notifier
         }
         ChannelKind::Sns => {
             let endpoint = (!channel.url.is_empty()).then_some(channel.url.as_str());
-            Arc::new(Sns::new(name, &channel.topic_arn, endpoint, aws_keys(channel)?, policy, house::clock())?)
+            let secret_env = match channel.secret_env.as_str() {
+                "" => "AWS_SECRET_ACCESS_KEY",
+                named => named,
+            };
+            let keys = config::aws_credentials(&channel.access_key_env, secret_env)?;
+            Arc::new(Sns::new(name, &channel.topic_arn, endpoint, keys, policy, house::clock())?)
         }
-    })
-}
-
-fn aws_keys(channel: &ChannelConfig) -> Result<AwsCredentials> {
-    let secret_env = match channel.secret_env.as_str() {
-        "" => "AWS_SECRET_ACCESS_KEY",
-        named => named,
-    };
-    Ok(AwsCredentials {
-        access_key_id: config::secret(&channel.access_key_env, "")?.expose_secret().to_owned(),
-        secret_access_key: config::secret(secret_env, "")?,
-        session_token: config::secret("AWS_SESSION_TOKEN", "").ok(),
     })
 }
 

@@ -5,7 +5,7 @@ use anyhow::{Context, Result, bail};
 use nlp::Task;
 use pipeline::Dimension;
 use schemars::JsonSchema;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -24,6 +24,7 @@ pub(crate) struct Config {
     pub queue: QueueConfig,
     pub understand: UnderstandConfig,
     pub places: PlacesConfig,
+    pub translation: TranslationConfig,
     pub lake: LakeConfig,
     pub watch: WatchConfig,
     pub alerts: AlertsConfig,
@@ -77,6 +78,31 @@ pub(crate) struct PlacesConfig {
 pub(crate) enum PlacesEngine {
     Embedded,
     AmazonLocation,
+}
+
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TranslationConfig {
+    pub engine: TranslationEngine,
+    /// LibreTranslate: address of the server. Amazon Translate: replaces AWS's own address.
+    pub endpoint: String,
+    /// LibreTranslate: environment variable, or file, that holds the API key, where the server wants one.
+    pub key_env: String,
+    pub key_file: String,
+    /// AWS region of Amazon Translate.
+    pub region: String,
+    /// Amazon Translate: environment variables that hold the access key.
+    pub access_key_env: String,
+    pub secret_env: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum TranslationEngine {
+    None,
+    #[serde(rename = "libretranslate")]
+    LibreTranslate,
+    AmazonTranslate,
 }
 
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
@@ -286,6 +312,9 @@ impl Config {
         if !(0.0..=1.0).contains(&self.understand.category_confidence_min) {
             bail!("understand.category_confidence_min must be 0 to 1");
         }
+        if self.translation.engine == TranslationEngine::LibreTranslate && self.translation.endpoint.is_empty() {
+            bail!("translation.engine = \"libretranslate\" needs translation.endpoint, like http://127.0.0.1:5000");
+        }
         self.alerts.check()
     }
 
@@ -382,6 +411,15 @@ pub(crate) fn secret(variable: &str, file: &str) -> Result<SecretString> {
         return Ok(SecretString::from(value.trim().to_owned()));
     }
     bail!("the environment variable {variable} is not set")
+}
+
+/// The access key of the two variables, with the session token of `AWS_SESSION_TOKEN` where one is set.
+pub(crate) fn aws_credentials(access_key_env: &str, secret_env: &str) -> Result<aws_signature::Credentials> {
+    Ok(aws_signature::Credentials {
+        access_key_id: secret(access_key_env, "")?.expose_secret().to_owned(),
+        secret_access_key: secret(secret_env, "")?,
+        session_token: secret("AWS_SESSION_TOKEN", "").ok(),
+    })
 }
 
 /// Name of the shipped model's folder.

@@ -1,13 +1,13 @@
 //! The wiring: opens the rooms as the settings say. Each function opens one; commands take what they need.
 
-use crate::config::{self, Config, PlacesEngine};
-use amazon_location::AmazonLocation;
+use crate::config::{self, Config, PlacesEngine, TranslationConfig, TranslationEngine};
 use anyhow::{Context, Result};
 use domain::topic::TopicMatcher;
 use domain::{
     Category, Clock, DeadLetter, EnrichedPost, Enrichment, Geocoder, Post, PostId, PostQueue, Provenance, Record,
-    Sentiment, SentimentLabel, SourceId, StateStore, SystemClock, Topic,
+    Sentiment, SentimentLabel, SourceId, StateStore, SystemClock, Topic, Translator,
 };
+use engines::{AmazonLocation, AmazonLocationConfig, Translation};
 use lake::Lake;
 use nlp::Task;
 use nlp::categories::CategorySet;
@@ -127,20 +127,46 @@ pub(crate) fn stage(config: &Config, language: Arc<nlp::Understanding>, topics: 
     let matcher = TopicMatcher::new(topics).map_err(|error| anyhow::anyhow!("{error}"))?;
     let gazetteer = Gazetteer::embedded().context("read the gazetteer")?;
     let stage = Understand::new(language, gazetteer, matcher);
-    Ok(Arc::new(match geocoder(config)? {
+    let stage = match geocoder(config)? {
         Some(geocoder) => stage.with_geocoder(geocoder),
+        None => stage,
+    };
+    Ok(Arc::new(match translator(config)? {
+        Some(translator) => stage.with_translator(translator),
         None => stage,
     }))
 }
 
+/// The engine for translation, where one is named.
+pub(crate) fn translator(config: &Config) -> Result<Option<Arc<dyn Translator>>> {
+    let TranslationConfig { engine, endpoint, key_env, key_file, region, access_key_env, secret_env } =
+        &config.translation;
+    let limits = Translation::limits();
+    Ok(match engine {
+        TranslationEngine::None => None,
+        TranslationEngine::LibreTranslate => {
+            let wanted = !(key_env.is_empty() && key_file.is_empty());
+            let key = wanted.then(|| config::secret(key_env, key_file)).transpose();
+            let key = key.context("translation.engine = \"libretranslate\"")?;
+            Some(Arc::new(Translation::libretranslate(endpoint, key, &limits)?))
+        }
+        TranslationEngine::AmazonTranslate => {
+            let credentials = config::aws_credentials(access_key_env, secret_env)
+                .context("translation.engine = \"amazon-translate\"")?;
+            let endpoint = (!endpoint.is_empty()).then_some(endpoint.as_str());
+            Some(Arc::new(Translation::amazon(region, endpoint, credentials, clock(), &limits)?))
+        }
+    })
+}
+
 /// The engine for places, where it is not the embedded one.
-fn geocoder(config: &Config) -> Result<Option<Arc<dyn Geocoder>>> {
+pub(crate) fn geocoder(config: &Config) -> Result<Option<Arc<dyn Geocoder>>> {
     let places = &config.places;
     if places.engine == PlacesEngine::Embedded {
         return Ok(None);
     }
     let key = config::secret(&places.key_env, &places.key_file).context("places.engine = \"amazon-location\"")?;
-    let mut settings = amazon_location::Config::new(&places.region, key);
+    let mut settings = AmazonLocationConfig::new(&places.region, key);
     if !places.endpoint.is_empty() {
         settings.endpoint.clone_from(&places.endpoint);
     }

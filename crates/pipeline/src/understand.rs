@@ -4,7 +4,7 @@
 use domain::topic::TopicMatcher;
 use domain::{
     DeadLetter, EnrichedPost, Enricher, Enrichment, EntityKind, Error, Geocoder, Leased, Post, PostId, Record, Result,
-    Timestamp,
+    Timestamp, Translator, Untranslated,
 };
 use places::{Clues, Gazetteer, PostPlaces};
 use std::collections::HashSet;
@@ -25,17 +25,23 @@ pub struct Understand {
     gazetteer: &'static Gazetteer,
     /// An engine for places that is asked before the gazetteer.
     geocoder: Option<Arc<dyn Geocoder>>,
+    translator: Option<Arc<dyn Translator>>,
     topics: RwLock<Arc<TopicMatcher>>,
 }
 
 impl Understand {
     pub fn new(enricher: Arc<dyn Enricher>, gazetteer: &'static Gazetteer, topics: TopicMatcher) -> Self {
-        Self { enricher, gazetteer, geocoder: None, topics: RwLock::new(Arc::new(topics)) }
+        Self { enricher, gazetteer, geocoder: None, translator: None, topics: RwLock::new(Arc::new(topics)) }
     }
 
     /// Asks this engine for places; while it can't answer, the embedded gazetteer does.
     pub fn with_geocoder(self, geocoder: Arc<dyn Geocoder>) -> Self {
         Self { geocoder: Some(geocoder), ..self }
+    }
+
+    /// Has this engine translate what is not English; without one such posts have no English.
+    pub fn with_translator(self, translator: Arc<dyn Translator>) -> Self {
+        Self { translator: Some(translator), ..self }
     }
 
     /// From now on posts are matched against these topics.
@@ -101,9 +107,34 @@ impl Understand {
                     .collect::<Vec<_>>(),
             );
         }
-        match catch_unwind(AssertUnwindSafe(|| self.enricher.enrich(posts))) {
+        let mut enrichments = match catch_unwind(AssertUnwindSafe(|| self.enricher.enrich(posts))) {
             Ok(answers) if answers.len() == posts.len() => answers,
             _ => posts.iter().map(|post| self.enrich_alone(post)).collect(),
+        };
+        self.translate(posts, &mut enrichments);
+        enrichments
+    }
+
+    /// Gives posts in a known language other than English their English, or says why they have none.
+    fn translate(&self, posts: &[Post], enrichments: &mut [Result<Enrichment>]) {
+        let Some(translator) = &self.translator else { return };
+        let (mut texts, mut places) = (Vec::new(), Vec::new());
+        for (place, (post, enrichment)) in posts.iter().zip(enrichments.iter()).enumerate() {
+            if let Ok(Enrichment { language, text_en: None, .. }) = enrichment
+                && language.code != "und"
+            {
+                texts.push(Untranslated { text: &post.text, language: &language.code });
+                places.push(place);
+            }
+        }
+        let answers = translator.translate(&texts);
+        for (place, answer) in places.into_iter().zip(answers) {
+            if let Ok(enrichment) = &mut enrichments[place] {
+                match answer {
+                    Ok(english) => enrichment.text_en = Some(english),
+                    Err(error) => enrichment.issues.push(format!("translation: {error}")),
+                }
+            }
         }
     }
 

@@ -10,7 +10,7 @@ pub(crate) mod webhook;
 pub use email::{Email, Smtp};
 pub use log::Log;
 pub use slack::Slack;
-pub use sns::{AwsCredentials, Sns};
+pub use sns::Sns;
 pub use teams::Teams;
 pub use webhook::Webhook;
 

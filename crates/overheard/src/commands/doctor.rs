@@ -6,7 +6,7 @@ use crate::config::{self, Config};
 use crate::house;
 use crate::output::{self, Format, say};
 use anyhow::Result;
-use domain::{Analytics, Clock, Enricher, PostQueue, QueryLimits, SystemClock};
+use domain::{Analytics, Clock, Enricher, Error, PlaceHints, PostQueue, QueryLimits, SystemClock, Untranslated};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -37,7 +37,8 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
         findings.push(("model", model(config)));
         findings.extend(added_models(config).into_iter().map(|finding| ("model added", finding)));
         findings.push(("categories", categories(config)));
-        findings.push(("places", places()));
+        findings.push(("places", places(config)));
+        findings.push(("translation", translation(config)));
         findings.push(("queue", queue(config).await));
         findings.push(("lake", lake(config).await));
         findings.push(("server", server(config)));
@@ -125,8 +126,26 @@ fn categories(config: &Config) -> Finding {
         .map_err(|error| format!("{}: {error}", config.understand.categories))
 }
 
-fn places() -> Finding {
-    ::places::Gazetteer::embedded().map(|_| "gazetteer is readable".into()).map_err(|error| error.to_string())
+/// An engine on the network is asked once.
+fn places(config: &Config) -> Finding {
+    ::places::Gazetteer::embedded().map_err(|error| error.to_string())?;
+    let Some(engine) = house::geocoder(config).map_err(|error| format!("{error:#}"))? else {
+        return Ok("gazetteer is readable".into());
+    };
+    let found = engine.locate("Berlin", &PlaceHints::default()).map_err(|error| error.to_string())?;
+    Ok(format!(
+        "the engine answers: Berlin is in {}",
+        found.first().map_or("no country it knows", |place| &place.country)
+    ))
+}
+
+fn translation(config: &Config) -> Finding {
+    let Some(engine) = house::translator(config).map_err(|error| format!("{error:#}"))? else {
+        return Ok("none (translation.engine): only English posts have their English".into());
+    };
+    let answer = engine.translate(&[Untranslated { text: "Guten Morgen", language: "de" }]).pop();
+    let english = answer.unwrap_or_else(|| Err(Error::retry("no answer came"))).map_err(|error| error.to_string())?;
+    Ok(format!("the engine answers: \"Guten Morgen\" is {english:?}"))
 }
 
 async fn queue(config: &Config) -> Finding {

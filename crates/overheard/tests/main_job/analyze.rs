@@ -1,7 +1,10 @@
 //! Texts analysed from the command line, with the shipped model: one answer a line, whatever is wrong with the others.
 
 use crate::program::{command, run, text};
-use serde_json::Value;
+use axum::http::StatusCode;
+use axum::routing::post;
+use axum::{Json, Router};
+use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Output;
 
@@ -38,4 +41,46 @@ fn spreadsheets_get_the_same_answers() {
     assert_eq!(lines.len(), 5, "{printed}");
     assert!(lines[1].starts_with("a,\"I love the new seats, München!\",en,positive,0."), "{printed}");
     assert!(lines[4].starts_with("5,Das war schrecklich,de,negative,0."), "{printed}");
+}
+
+/// A LibreTranslate server that knows one sentence; its address.
+async fn translator() -> String {
+    let answer = async |Json(body): Json<Value>| {
+        let known = body["source"] == "de" && body["target"] == "en" && body["q"] == "Das war schrecklich";
+        match known {
+            true => (StatusCode::OK, Json(json!({"translatedText": "That was terrible"}))),
+            false => (StatusCode::BAD_REQUEST, Json(json!({"error": format!("{} is not supported", body["source"])}))),
+        }
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(axum::serve(listener, Router::new().route("/translate", post(answer))).into_future());
+    address
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_that_is_named_translates_into_english() {
+    let folder = tempfile::tempdir().unwrap();
+    let address = translator().await;
+    let texts = folder.path().join("texts.txt");
+    std::fs::write(&texts, "Das war schrecklich\nThat was fine\nC'était vraiment très bien, merci à tous\n").unwrap();
+    let named = |address: &str| {
+        let mut command = command(&folder.path().join("data"));
+        command.env("OVERHEARD__TRANSLATION__ENGINE", "libretranslate");
+        command.env("OVERHEARD__TRANSLATION__ENDPOINT", address);
+        command
+    };
+    let refused = run(named("").args(["analyze"]).arg(&texts));
+    assert!(text(&refused.stderr).contains("translation.endpoint"), "{}", text(&refused.stderr));
+    let output = run(named(&address).args(["analyze", "--format", "jsonl"]).arg(&texts));
+    let answers: Vec<Value> = text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let english: Vec<&Value> = answers.iter().map(|answer| &answer["text_en"]).collect();
+    assert_eq!(english, [&json!("That was terrible"), &json!("That was fine"), &Value::Null]);
+    assert!(answers[2]["issues"][0].as_str().unwrap().contains("not supported"), "{}", answers[2]);
+    let checked = run(named(&address).arg("doctor"));
+    assert!(
+        text(&checked.stdout).contains("mend  translation    libretranslate answered 400"),
+        "{}",
+        text(&checked.stdout)
+    );
 }

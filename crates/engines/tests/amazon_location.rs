@@ -1,12 +1,12 @@
-//! The engine against a stand-in of the service on this machine: what is asked, what is made of the answers, what
+//! Amazon Location against a stand-in of the service on this machine: what is asked, what is made of the answers, what
 //! happens when it fails.
 
-use amazon_location::{AmazonLocation, Config};
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::routing::post;
 use axum::{Json, Router};
 use domain::{Coordinates, ErrorKind, Geocoder, PlaceHints, PlaceKind};
+use engines::{AmazonLocation, AmazonLocationConfig};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -84,7 +84,8 @@ fn start(key: &str) -> (Arc<StandIn>, AmazonLocation) {
             axum::serve(listener, app).await.unwrap();
         });
     });
-    let config = Config { endpoint, rest: Duration::from_secs(1), ..Config::new("eu-central-1", key.into()) };
+    let mut config = AmazonLocationConfig { endpoint, ..AmazonLocationConfig::new("eu-central-1", key.into()) };
+    config.limits.rest = Duration::from_secs(1);
     (state, AmazonLocation::new(&config).unwrap())
 }
 
