@@ -29,3 +29,11 @@ it('keeps everything where no topic tells it', () => {
   const all = anomaly('everything', 'low', '26T22:00');
   expect(incidents([all], NOW)).toEqual([all]);
 });
+
+it('names the topic where everything is a degree graver, and both where it is more', () => {
+  const all = anomaly('everything', 'critical', '26T22:00');
+  const high = anomaly('Voltaro', 'high', '26T22:15');
+  expect(incidents([all, high], NOW)).toEqual([high]);
+  const low = anomaly('Kestrel', 'low', '26T22:15');
+  expect(incidents([all, low], NOW)).toEqual([all, low]);
+});
