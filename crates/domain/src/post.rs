@@ -44,6 +44,31 @@ pub struct Post {
     pub payload: String,
 }
 
+impl Post {
+    /// A text of which nothing else is known, as a post of its id's platform: for looking at texts outside the stream.
+    pub fn of_text(id: PostId, text: String, at: Timestamp) -> Self {
+        Self {
+            source: SourceId(id.platform().to_owned()),
+            platform: id.platform().to_owned(),
+            id,
+            text,
+            author: None,
+            url: None,
+            occurred_at: at,
+            received_at: at,
+            language_hint: None,
+            coordinates: None,
+            place_name: None,
+            repost_of: None,
+            replaces: Vec::new(),
+            reach: None,
+            provenance: Provenance::File,
+            topics_hint: Vec::new(),
+            payload: String::new(),
+        }
+    }
+}
+
 /// The author of a post.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Author {

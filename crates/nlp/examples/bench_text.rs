@@ -3,28 +3,19 @@
 
 #![expect(clippy::print_stdout, reason = "prints a table")]
 
+mod data;
+
 use nlp::language::LanguageIdentifier;
 use nlp::phrases::KeyPhrases;
 use nlp::text::{Cleaning, fingerprint, scan};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
-
-const FOLDERS: [(&str, &str); 8] = [
-    ("arabic", "ar"),
-    ("english", "en"),
-    ("french", "fr"),
-    ("german", "de"),
-    ("hindi", "hi"),
-    ("italian", "it"),
-    ("portuguese", "pt"),
-    ("spanish", "es"),
-];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let data = std::env::var_os("OVERHEARD_DATA").map_or_else(|| root.join("../../../shared/data"), PathBuf::from);
+    let data = data::folder();
     let mut posts = Vec::new();
-    for (folder, code) in FOLDERS {
+    for (folder, code) in data::UMSAB {
         let texts = std::fs::read_to_string(data.join("umsab").join(folder).join("train_text.txt"))?;
         posts.extend(texts.lines().map(|text| (text.to_owned(), code)));
     }

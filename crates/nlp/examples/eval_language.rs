@@ -7,31 +7,22 @@
 
 #![expect(clippy::print_stdout, reason = "prints a table")]
 
+mod data;
+
 use nlp::language::LanguageIdentifier;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
-
-const FOLDERS: [(&str, &str); 8] = [
-    ("arabic", "ar"),
-    ("english", "en"),
-    ("french", "fr"),
-    ("german", "de"),
-    ("hindi", "hi"),
-    ("italian", "it"),
-    ("portuguese", "pt"),
-    ("spanish", "es"),
-];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let data = std::env::var_os("OVERHEARD_DATA").map_or_else(|| root.join("../../../shared/data"), PathBuf::from);
+    let data = data::folder();
     let part = if std::env::args().nth(1).as_deref() == Some("train") { "train" } else { "val" };
     let show_errors = std::env::args().any(|arg| arg == "--errors");
     let identifier = LanguageIdentifier::load(&root.join("../../models/lid.176.ftz"))?;
     let (mut right, mut right_of_seven, mut lenient, mut total, mut seven) = (0, 0, 0, 0, 0);
     let (mut seconds, mut calibration) = (0.0, vec![(0_u32, 0.0_f32, 0_u32); 10]);
-    for (folder, code) in FOLDERS {
+    for (folder, code) in data::UMSAB {
         let texts = std::fs::read_to_string(data.join("umsab").join(folder).join(format!("{part}_text.txt")))?;
         let started = Instant::now();
         let answers: Vec<_> = texts.lines().map(|text| identifier.identify(text, None)).collect();

@@ -3,25 +3,18 @@
 //! parts only: UMSAB in its languages, TweetEval's English posts, SmSA's Indonesian ones, and, as languages without a
 //! class, news sentences in Danish, Swedish, Croatian and Slovak, and stop words of some forty more.
 
+mod data;
+
 use nlp::language::train::{Sample, latin_tables, stop_word_samples};
 use std::fs::read_to_string;
-use std::path::{Path, PathBuf};
-
-const UMSAB: [(&str, &str); 7] = [
-    ("english", "en"),
-    ("french", "fr"),
-    ("german", "de"),
-    ("hindi", "hi"),
-    ("italian", "it"),
-    ("portuguese", "pt"),
-    ("spanish", "es"),
-];
+use std::path::Path;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let data = std::env::var_os("OVERHEARD_DATA").map_or_else(|| root.join("../../../shared/data"), PathBuf::from);
+    let data = data::folder();
     let mut samples = Vec::new();
-    for (folder, code) in UMSAB {
+    // Arabic has a script of its own.
+    for (folder, code) in data::UMSAB.into_iter().filter(|(_, code)| *code != "ar") {
         add(&mut samples, read_to_string(data.join("umsab").join(folder).join("train_text.txt"))?.lines(), code);
     }
     add(&mut samples, read_to_string(data.join("tweeteval/sentiment/train_text.txt"))?.lines().take(12_000), "en");

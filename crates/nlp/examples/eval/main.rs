@@ -7,13 +7,15 @@
 
 #![expect(clippy::print_stdout, reason = "prints a table")]
 
+#[path = "../data/mod.rs"]
+mod data;
 mod figures;
 mod sets;
 
 use domain::Enrichment;
 use figures::{Named, Strict, calibration_error, entities, macro_recall, of_pairs};
 use nlp::{Config, Understanding};
-use sets::{TextSet, UMSAB, WordSet, json_set, text_set, word_set};
+use sets::{TextSet, WordSet, json_set, text_set, word_set};
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -35,7 +37,7 @@ struct Table(Vec<(String, String, &'static str)>);
 fn main() -> Done {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let model = std::env::args_os().nth(1).map_or_else(|| root.join("models/overheard-small"), PathBuf::from);
-    let data = std::env::var_os("OVERHEARD_DATA").map_or_else(|| root.join("../shared/data"), PathBuf::from);
+    let data = data::folder();
     let config =
         Config { model_dir: Some(model), language_model: Some(root.join("models/lid.176.ftz")), ..Config::default() };
     let understanding = Understanding::load(&config)?;
@@ -115,7 +117,7 @@ fn texts(understanding: &Understanding, data: &Path, split: &str, table: &mut Ta
 /// Sentiment and language of eight languages.
 fn umsab(understanding: &Understanding, data: &Path, split: &str, table: &mut Table) -> Result<usize, Box<dyn Error>> {
     let (mut posts, mut sum, mut sets, mut sure, mut hits, mut seven) = (0, 0.0, 0, Vec::new(), 0, (0, 0));
-    for (folder, code) in UMSAB {
+    for (folder, code) in data::UMSAB {
         let name = format!("UMSAB {folder}");
         let Some(set) = text_set(&data.join("umsab").join(folder), split, name)? else { continue };
         let answers = read(understanding, &set)?;

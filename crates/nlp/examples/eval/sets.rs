@@ -4,18 +4,6 @@
 use std::error::Error;
 use std::path::Path;
 
-/// Languages of UMSAB by folder.
-pub(crate) const UMSAB: [(&str, &str); 8] = [
-    ("arabic", "ar"),
-    ("english", "en"),
-    ("french", "fr"),
-    ("german", "de"),
-    ("hindi", "hi"),
-    ("italian", "it"),
-    ("portuguese", "pt"),
-    ("spanish", "es"),
-];
-
 /// Texts with the number of the right class each.
 pub(crate) struct TextSet {
     pub(crate) name: String,

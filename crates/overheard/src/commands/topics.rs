@@ -7,7 +7,7 @@ use crate::output::{self, Format, say};
 use anyhow::{Result, bail};
 use clap::Subcommand;
 use domain::topic::{Topic, TopicMatcher};
-use domain::{Analytics, Author, Clock, Post, PostId, Provenance, QueryLimits, SourceId, StateStore, SystemClock};
+use domain::{Analytics, Author, Clock, Post, PostId, QueryLimits, StateStore, SystemClock};
 use serde_json::{Value, json};
 use std::process::ExitCode;
 
@@ -114,24 +114,10 @@ async fn test(config: &Config, query: &str, texts: Vec<String>, format: Format, 
 /// As much of a post as queries look at: text and author.
 fn post(row: &[Value]) -> domain::Result<Post> {
     let field = |index: usize| row.get(index).and_then(Value::as_str).map(str::to_owned);
-    let now = SystemClock.now();
+    let id = PostId::new("test", "1")?;
     Ok(Post {
-        id: PostId::new("test", "1")?,
-        source: SourceId("test".into()),
-        platform: "test".into(),
-        text: field(3).unwrap_or_default(),
         author: field(1).map(|username| Author { username: Some(username), ..Author::default() }),
-        url: None,
-        occurred_at: now,
-        received_at: now,
         language_hint: field(2),
-        coordinates: None,
-        place_name: None,
-        repost_of: None,
-        replaces: Vec::new(),
-        reach: None,
-        provenance: Provenance::File,
-        topics_hint: Vec::new(),
-        payload: String::new(),
+        ..Post::of_text(id, field(3).unwrap_or_default(), SystemClock.now())
     })
 }

@@ -12,7 +12,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use chrono::{DateTime, Duration, Utc};
 use domain::topic::Query;
-use domain::{Author, Post, PostId, Provenance, Rows, SourceId, Topic};
+use domain::{Author, Post, PostId, Rows, Topic};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -207,26 +207,9 @@ fn preview(query: &Query, rows: &Rows) -> Preview {
 
 /// As much of a post as a query looks at.
 fn post_of(row: &Row<'_>) -> Option<Post> {
-    let at = row.time("occurred_at")?;
-    Some(Post {
-        id: PostId::parse(row.text("post_id")?).ok()?,
-        source: SourceId(String::new()),
-        platform: String::new(),
-        text: row.text("text")?,
-        author: Some(Author { username: row.text("author"), ..Author::default() }),
-        url: None,
-        occurred_at: at,
-        received_at: at,
-        language_hint: None,
-        coordinates: None,
-        place_name: None,
-        repost_of: None,
-        replaces: Vec::new(),
-        reach: None,
-        provenance: Provenance::Stream,
-        topics_hint: Vec::new(),
-        payload: String::new(),
-    })
+    let id = PostId::parse(row.text("post_id")?).ok()?;
+    let author = Some(Author { username: row.text("author"), ..Author::default() });
+    Some(Post { author, ..Post::of_text(id, row.text("text")?, row.time("occurred_at")?) })
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use crate::house;
 use crate::output::{self, Format};
 use answers::Answers;
 use anyhow::{Context, Result};
-use domain::{Clock, Post, PostId, Provenance, SourceId, SystemClock, Timestamp};
+use domain::{Author, Clock, Post, PostId, SystemClock, Timestamp};
 use pipeline::Understand;
 use serde_json::{Value, json};
 use std::fs::File;
@@ -121,26 +121,9 @@ fn asked(number: usize, line: &[u8], now: Timestamp) -> Asked {
 
 fn post(number: usize, text: String, object: &Value, now: Timestamp) -> Result<Post, String> {
     let field = |name: &str| object[name].as_str().map(str::to_owned);
-    Ok(Post {
-        id: PostId::new("text", &number.to_string()).map_err(|error| error.to_string())?,
-        source: SourceId("analyze".into()),
-        platform: "text".into(),
-        text,
-        author: field("user_location")
-            .map(|location| domain::Author { location: Some(location), ..Default::default() }),
-        url: None,
-        occurred_at: now,
-        received_at: now,
-        language_hint: field("lang"),
-        coordinates: None,
-        place_name: None,
-        repost_of: None,
-        replaces: Vec::new(),
-        reach: None,
-        provenance: Provenance::File,
-        topics_hint: Vec::new(),
-        payload: String::new(),
-    })
+    let id = PostId::new("text", &number.to_string()).map_err(|error| error.to_string())?;
+    let author = field("user_location").map(|location| Author { location: Some(location), ..Author::default() });
+    Ok(Post { author, language_hint: field("lang"), ..Post::of_text(id, text, now) })
 }
 
 #[cfg(test)]
