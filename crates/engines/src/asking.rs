@@ -59,10 +59,14 @@ pub(crate) struct Asking<S: Service> {
     rest: Duration,
 }
 
+/// A server that is there takes a connection within this.
+const CONNECT_MAX: Duration = Duration::from_secs(3);
+
 /// A client for the service's calls; redirects are not followed.
 pub(crate) fn client(limits: &Limits) -> Result<reqwest::Client> {
     reqwest::Client::builder()
         .timeout(limits.timeout)
+        .connect_timeout(CONNECT_MAX.min(limits.timeout))
         .redirect(reqwest::redirect::Policy::none())
         .build()
         .map_err(|error| Error::caused(ErrorKind::Stop, "make a client", error))

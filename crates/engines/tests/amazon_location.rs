@@ -67,8 +67,14 @@ async fn reverse(
     answer(&state, &key, body, found).await
 }
 
-/// The stand-in on a free port, and an engine that talks to it.
+/// The stand-in on a free port, and an engine that talks to it: after a failure it leaves the service alone for ever.
 fn start(key: &str) -> (Arc<StandIn>, AmazonLocation) {
+    let (state, mut config) = stand_in(key);
+    config.limits.rest = Duration::from_secs(3_600);
+    (state, AmazonLocation::new(&config).unwrap())
+}
+
+fn stand_in(key: &str) -> (Arc<StandIn>, AmazonLocationConfig) {
     let state = Arc::new(StandIn::default());
     let app = Router::new()
         .route("/v2/geocode", post(geocode))
@@ -84,9 +90,7 @@ fn start(key: &str) -> (Arc<StandIn>, AmazonLocation) {
             axum::serve(listener, app).await.unwrap();
         });
     });
-    let mut config = AmazonLocationConfig { endpoint, ..AmazonLocationConfig::new("eu-central-1", key.into()) };
-    config.limits.rest = Duration::from_secs(1);
-    (state, AmazonLocation::new(&config).unwrap())
+    (state, AmazonLocationConfig { endpoint, ..AmazonLocationConfig::new("eu-central-1", key.into()) })
 }
 
 #[test]
@@ -126,8 +130,12 @@ fn a_service_that_is_down_is_left_alone_and_then_asked_again() {
     assert!(engine.locate("Austin, TX", &PlaceHints::default()).is_err());
     assert!(engine.locate("Berlin", &PlaceHints::default()).is_err());
     assert_eq!(service.calls.load(Ordering::SeqCst), 1, "the second was not asked");
+    let (service, mut config) = stand_in("secret");
+    config.limits.rest = Duration::ZERO;
+    let engine = AmazonLocation::new(&config).unwrap();
+    service.down.store(true, Ordering::SeqCst);
+    assert!(engine.locate("Austin, TX", &PlaceHints::default()).is_err());
     service.down.store(false, Ordering::SeqCst);
-    std::thread::sleep(Duration::from_millis(1_100));
     assert_eq!(engine.locate("Austin, TX", &PlaceHints::default()).unwrap().len(), 1);
 }
 

@@ -84,8 +84,9 @@ fn start() -> (Arc<StandIn>, String) {
     (state, address)
 }
 
+/// Left alone for ever after a failure.
 fn limits() -> Limits {
-    Limits { rest: Duration::from_secs(1), ..Translation::limits() }
+    Limits { rest: Duration::from_secs(3_600), ..Translation::limits() }
 }
 
 fn libre(address: &str, key: Option<&str>) -> Translation {
@@ -177,9 +178,11 @@ fn a_service_that_fails_is_left_alone_and_then_asked_again() {
     let found = answers(&engine, &[text("de", "zwei"), text("de", "drei")]);
     assert!(found.iter().all(|answer| matches!(answer, Err((ErrorKind::Retry, _)))), "{found:?}");
     assert_eq!(service.calls(), 1, "left alone");
+    let soon = Limits { rest: Duration::ZERO, ..limits() };
+    let engine = Translation::libretranslate(&address, None, &soon).unwrap();
+    assert!(answers(&engine, &[text("de", "eins")])[0].is_err());
     service.down.store(false, Ordering::SeqCst);
-    std::thread::sleep(Duration::from_millis(1_100));
-    assert_eq!(answers(&engine, &[text("de", "eins")]), [Ok("de: eins".to_owned())]);
+    assert_eq!(answers(&engine, &[text("de", "eins")]), [Ok("de: eins".to_owned())], "its rest is over");
 }
 
 #[test]
