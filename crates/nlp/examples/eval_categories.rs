@@ -4,12 +4,11 @@
 
 #![expect(clippy::print_stdout, reason = "prints a table")]
 
-mod data;
-
 use nlp::categories::{CategoryDefinition, CategoryHead, CategorySet, Embed, Evaluation, evaluate};
 use nlp::understand::{Config, Understanding};
 use std::collections::HashMap;
 use std::error::Error;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 const REASONS: [(&str, &str); 10] = [
@@ -118,7 +117,8 @@ fn draw(posts: &[Labelled], per_class: usize, seed: u64) -> (Vec<CategoryDefinit
 }
 
 fn read_posts() -> Result<Vec<Labelled>, Box<dyn Error>> {
-    let data = data::folder();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let data = std::env::var_os("OVERHEARD_DATA").map_or_else(|| root.join("../../../shared/data"), PathBuf::from);
     let mut texts: HashMap<String, String> = HashMap::new();
     for line in std::fs::read_to_string(data.join("airline/tweets.jsonl"))?.lines() {
         let tweet: serde_json::Value = serde_json::from_str(line)?;

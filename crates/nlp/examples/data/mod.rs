@@ -3,8 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// UMSAB's folders and their languages.
-#[allow(dead_code, reason = "not every example reads them")]
-pub const UMSAB: [(&str, &str); 8] = [
+pub(crate) const UMSAB: [(&str, &str); 8] = [
     ("arabic", "ar"),
     ("english", "en"),
     ("french", "fr"),
@@ -16,7 +15,7 @@ pub const UMSAB: [(&str, &str); 8] = [
 ];
 
 /// `OVERHEARD_DATA`, else the data beside the checkout.
-pub fn folder() -> PathBuf {
+pub(crate) fn folder() -> PathBuf {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
     std::env::var_os("OVERHEARD_DATA").map_or(beside, PathBuf::from)
 }
