@@ -142,6 +142,7 @@ def settings(topic, address, smtp_port):
 time_zone = "America/New_York"
 [server]
 bind = "127.0.0.1:0"
+public_url = "https://overheard.example.org"
 [alerts]
 allow_internal = true
 [[alerts.rules]]

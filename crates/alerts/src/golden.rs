@@ -1,7 +1,7 @@
 //! Every template against its golden file under `golden/`; `make golden` writes them anew, then read the diff.
 
 use crate::notifiers;
-use crate::words::{Template, render, sample};
+use crate::words::{Letterhead, Template, render, sample};
 use domain::{AlertRule, Condition, Notification, Severity};
 
 fn notification(kind: &str) -> Notification {
@@ -28,27 +28,32 @@ fn check(name: &str, text: &str) {
     assert_eq!(text, expected, "{name} differs; `make golden` writes it");
 }
 
+fn letterhead() -> Letterhead {
+    Letterhead { dashboard: Some("https://overheard.example".into()), ..Letterhead::default() }
+}
+
 #[test]
 fn every_template_gives_its_golden_text() {
-    let link = Some("https://overheard.example/anomalies");
+    let letterhead = letterhead();
     for kind in ["opened", "updated", "resolved", "digest", "test"] {
         let notification = notification(kind);
-        check(&format!("{kind}.text.txt"), &render(Template::Text, &notification, link).unwrap());
-        check(&format!("{kind}.short.txt"), &render(Template::Short, &notification, link).unwrap());
+        check(&format!("{kind}.text.txt"), &render(Template::Text, &notification, &letterhead).unwrap());
+        check(&format!("{kind}.short.txt"), &render(Template::Short, &notification, &letterhead).unwrap());
     }
     let notification = notification("opened");
-    check("opened.email.html", &render(Template::Html, &notification, link).unwrap());
-    check("opened.slack.txt", &render(Template::Slack, &notification, link).unwrap());
+    check("opened.email.html", &render(Template::Html, &notification, &letterhead).unwrap());
+    check("opened.slack.txt", &render(Template::Slack, &notification, &letterhead).unwrap());
 }
 
 #[test]
 fn every_channel_gives_its_golden_payload() {
-    let link = Some("https://overheard.example/anomalies");
+    let letterhead = letterhead();
     let notification = notification("opened");
     let pretty = |value: &serde_json::Value| serde_json::to_string_pretty(value).unwrap() + "\n";
-    check("opened.slack.json", &pretty(&notifiers::slack::message(&notification, link).unwrap()));
-    check("opened.teams.json", &pretty(&notifiers::teams::message(&notification, link)));
-    let body: serde_json::Value = serde_json::from_str(&notifiers::webhook::body(&notification).unwrap()).unwrap();
+    check("opened.slack.json", &pretty(&notifiers::slack::message(&notification, &letterhead).unwrap()));
+    check("opened.teams.json", &pretty(&notifiers::teams::message(&notification, &letterhead)));
+    let body: serde_json::Value =
+        serde_json::from_str(&notifiers::webhook::body(&notification, &letterhead).unwrap()).unwrap();
     check("opened.webhook.json", &pretty(&body));
     check("opened.email.subject.txt", &(notifiers::email::subject(&notification) + "\n"));
 }
@@ -56,11 +61,11 @@ fn every_channel_gives_its_golden_payload() {
 #[test]
 fn words_of_strangers_carry_no_markup() {
     let notification = notification("opened");
-    let slack = notifiers::slack::message(&notification, None).unwrap().to_string();
+    let slack = notifiers::slack::message(&notification, &Letterhead::default()).unwrap().to_string();
     assert!(!slack.contains("<!channel>"), "{slack}");
-    let html = render(Template::Html, &notification, None).unwrap();
+    let html = render(Template::Html, &notification, &Letterhead::default()).unwrap();
     assert!(!html.contains("<!channel>"), "{html}");
-    let teams = notifiers::teams::message(&notification, None).to_string();
+    let teams = notifiers::teams::message(&notification, &Letterhead::default()).to_string();
     assert!(!teams.contains("[free](http"), "{teams}");
 }
 
@@ -68,9 +73,9 @@ fn words_of_strangers_carry_no_markup() {
 fn an_address_can_not_leave_its_link() {
     let mut notification = notification("opened");
     notification.alert.anomalies[0].examples[0].url = Some("https://a.example/x|y> <!here>)[z](b".into());
-    let slack = notifiers::slack::message(&notification, None).unwrap().to_string();
+    let slack = notifiers::slack::message(&notification, &Letterhead::default()).unwrap().to_string();
     assert!(slack.contains("<https://a.example/x%7Cy%3E%20%3C!here%3E%29%5Bz%5D%28b|open>"), "{slack}");
-    let teams = notifiers::teams::message(&notification, None).to_string();
+    let teams = notifiers::teams::message(&notification, &Letterhead::default()).to_string();
     assert!(teams.contains("[open](https://a.example/x%7Cy%3E%20%3C!here%3E%29%5Bz%5D%28b)"), "{teams}");
 }
 
@@ -82,4 +87,12 @@ fn a_subject_is_never_cut_within_its_figures() {
     assert_eq!(notifiers::email::subject(&notification), format!("[New] {}", words.replace('*', "")));
     notification.alert.title = "Mentions of *tea* are 2× what is normal (8 against 4): *milk* explains it.".into();
     assert_eq!(notifiers::email::subject(&notification), "[New] Mentions of tea are 2× what is normal (8 against 4)");
+}
+
+#[test]
+fn the_time_is_told_by_the_houses_clock() {
+    let alert = &notification("opened").alert;
+    let told = |zone: chrono_tz::Tz| Letterhead { zone, ..letterhead() }.since(alert);
+    assert_eq!(told(chrono_tz::UTC), "2015-02-22 22:00 UTC");
+    assert_eq!(told(chrono_tz::America::New_York), "2015-02-22 17:00 EST");
 }

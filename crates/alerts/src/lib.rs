@@ -27,3 +27,4 @@ pub use outbox::{Delivery, Entry, Outbox};
 pub use quiet::QuietHours;
 pub use rehearsal::rehearse;
 pub use service::{Config, Service};
+pub use words::Letterhead;

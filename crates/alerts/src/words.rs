@@ -3,9 +3,11 @@
 
 use crate::book::alert_id;
 use crate::error::Error;
+use chrono_tz::Tz;
 use domain::{Alert, AlertRule, AlertState, Anomaly, Driver, ExamplePost, Notification, Severity, Timestamp};
 use minijinja::{AutoEscape, Environment, Value, context};
 use std::sync::LazyLock;
+use url::form_urlencoded;
 
 /// Longest line of a post's text, characters.
 const LINE_MAX: usize = 240;
@@ -31,6 +33,35 @@ impl Template {
             Self::Slack => "slack.txt",
             Self::Short => "sms.txt",
         }
+    }
+}
+
+/// What every message carries beside its alert.
+#[derive(Debug, Clone, Default)]
+pub struct Letterhead {
+    /// Address by which people reach the dashboard, without a slash at its end; none: messages have no link.
+    pub dashboard: Option<String>,
+    /// Whose clock tells the time.
+    pub zone: Tz,
+}
+
+impl Letterhead {
+    /// The page that tells the alert's gravest anomaly in full; that of a test or a digest would be none, or one of many.
+    pub(crate) fn link(&self, notification: &Notification) -> Option<String> {
+        let page = format!("{}/alerts", self.dashboard.as_deref()?);
+        let query = |anomaly: &Anomaly| {
+            let mut query = form_urlencoded::Serializer::new(String::new());
+            format!("{page}?{}", query.append_pair("anomaly", &anomaly.id).finish())
+        };
+        let anomaly = gravest(&notification.alert);
+        let told = anomaly.filter(|_| !matches!(notification.kind.as_str(), "test" | "digest"));
+        Some(told.map_or(page.clone(), query))
+    }
+
+    /// When it began: the first onset, else the opening.
+    pub(crate) fn since(&self, alert: &Alert) -> String {
+        let since = alert.anomalies.iter().map(|a| a.onset).min().unwrap_or(alert.opened_at);
+        since.with_timezone(&self.zone).format("%Y-%m-%d %H:%M %Z").to_string()
     }
 }
 
@@ -62,8 +93,8 @@ fn environment() -> Environment<'static> {
     environment
 }
 
-/// The text of a notification for a kind of channel; `link` leads to the dashboard.
-pub fn render(template: Template, notification: &Notification, link: Option<&str>) -> Result<String, Error> {
+/// The text of a notification for a kind of channel.
+pub fn render(template: Template, notification: &Notification, letterhead: &Letterhead) -> Result<String, Error> {
     let alert = &notification.alert;
     let (drivers, examples) = reasons(alert);
     let drivers: Vec<Value> = drivers.iter().map(driver_value).collect();
@@ -79,8 +110,8 @@ pub fn render(template: Template, notification: &Notification, link: Option<&str
         rule => alert.rule.as_str(),
         topic => alert.topic.as_deref(),
         severity => alert.severity.as_str(),
-        since => since(alert).format("%Y-%m-%d %H:%M UTC").to_string(),
-        link,
+        since => letterhead.since(alert),
+        link => letterhead.link(notification),
     })?;
     Ok(text)
 }
@@ -96,15 +127,13 @@ pub fn kind_words(notification: &Notification) -> &'static str {
     }
 }
 
-/// When it began: the first onset, else the opening.
-pub fn since(alert: &Alert) -> Timestamp {
-    alert.anomalies.iter().map(|a| a.onset).min().unwrap_or(alert.opened_at)
+pub(crate) fn gravest(alert: &Alert) -> Option<&Anomaly> {
+    alert.anomalies.iter().max_by(|a, b| a.score.total_cmp(&b.score))
 }
 
-/// The strongest anomaly's drivers and examples.
+/// The gravest anomaly's drivers and examples.
 fn reasons(alert: &Alert) -> (Vec<Driver>, Vec<ExamplePost>) {
-    let worst = alert.anomalies.iter().max_by(|a, b| a.score.total_cmp(&b.score));
-    worst.map_or_else(Default::default, |a| {
+    gravest(alert).map_or_else(Default::default, |a| {
         (a.drivers.iter().take(6).cloned().collect(), a.examples.iter().take(3).cloned().collect())
     })
 }

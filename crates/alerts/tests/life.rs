@@ -1,6 +1,8 @@
 //! The life of alerts over a store in memory: told once, grouped, held back, retried, never lost.
 
-use alerts::{AddressPolicy, AlertBook, Delivery, Digest, Facts, Policy, SourceFacts, WindowFacts, notifiers};
+use alerts::{
+    AddressPolicy, AlertBook, Delivery, Digest, Facts, Letterhead, Policy, SourceFacts, WindowFacts, notifiers,
+};
 use async_trait::async_trait;
 use domain::{
     AlertRule, AlertState, Anomaly, Condition, Error, ErrorKind, ManualClock, MemoryState, Notification, Notifier,
@@ -353,8 +355,15 @@ async fn a_webhook_is_signed_and_its_answer_decides() {
     ] {
         let (url, served) = one_request(status).await;
         let clock = Arc::new(ManualClock::at(at(NOON)));
-        let webhook =
-            notifiers::Webhook::new("desk", &url, "secret".into(), AddressPolicy { internal: true }, clock).unwrap();
+        let webhook = notifiers::Webhook::new(
+            "desk",
+            &url,
+            "secret".into(),
+            Letterhead::default(),
+            AddressPolicy { internal: true },
+            clock,
+        )
+        .unwrap();
         let result = webhook.notify(&sample().await).await;
         assert_eq!(result.err().map(|e| e.kind()), kind, "{status}");
         let request = served.await.unwrap();
@@ -377,10 +386,18 @@ async fn a_name_that_resolves_to_this_machine_is_not_called() {
 async fn slack_teams_and_sns_speak_to_their_receivers() {
     let internal = AddressPolicy { internal: true };
     let (url, served) = one_request("200 OK").await;
-    notifiers::Slack::new("desk", url.into(), None, internal).unwrap().notify(&sample().await).await.unwrap();
+    notifiers::Slack::new("desk", url.into(), Letterhead::default(), internal)
+        .unwrap()
+        .notify(&sample().await)
+        .await
+        .unwrap();
     assert!(served.await.unwrap().contains("\"blocks\""));
     let (url, served) = one_request("202 Accepted").await;
-    notifiers::Teams::new("desk", url.into(), None, internal).unwrap().notify(&sample().await).await.unwrap();
+    notifiers::Teams::new("desk", url.into(), Letterhead::default(), internal)
+        .unwrap()
+        .notify(&sample().await)
+        .await
+        .unwrap();
     assert!(served.await.unwrap().contains("AdaptiveCard"));
     let (url, served) = one_request("200 OK").await;
     let keys = aws_signature::Credentials {
@@ -391,7 +408,7 @@ async fn slack_teams_and_sns_speak_to_their_receivers() {
     let clock = Arc::new(ManualClock::at(at(NOON)));
     let endpoint = url.replace("/hook", "/");
     let arn = "arn:aws:sns:eu-central-1:1:desk";
-    let sns = notifiers::Sns::new("desk", arn, Some(&endpoint), keys, internal, clock).unwrap();
+    let sns = notifiers::Sns::new("desk", arn, Some(&endpoint), keys, Letterhead::default(), internal, clock).unwrap();
     sns.notify(&sample().await).await.unwrap();
     let request = served.await.unwrap();
     assert!(

@@ -4,7 +4,7 @@
 use crate::config::{self, ChannelConfig, ChannelKind, Config, RuleConfig};
 use crate::house;
 use alerts::notifiers::{Email, Log, Slack, Smtp, Sns, Teams, Webhook};
-use alerts::{AddressPolicy, AlertBook, Digest, Facts, Policy, Service, SourceFacts, WindowFacts};
+use alerts::{AddressPolicy, AlertBook, Digest, Facts, Letterhead, Policy, Service, SourceFacts, WindowFacts};
 use anyhow::{Context, Result, bail};
 use async_trait::async_trait;
 use chrono::TimeDelta;
@@ -50,25 +50,27 @@ fn digest(config: &Config) -> Result<Option<Digest>> {
     }
     let at = digest.at.parse().or_else(|_| chrono::NaiveTime::parse_from_str(&digest.at, "%H:%M"));
     let at = at.with_context(|| format!("alerts.digest.at: {:?} is no time of day, as 08:00", digest.at))?;
-    let zone = config.time_zone.parse();
-    let zone = zone.map_err(|_| anyhow::anyhow!("time_zone: {:?} is no IANA name", config.time_zone))?;
-    Ok(Some(Digest { channels: digest.channels.clone(), at, zone }))
+    Ok(Some(Digest { channels: digest.channels.clone(), at, zone: zone(config)? }))
+}
+
+fn zone(config: &Config) -> Result<chrono_tz::Tz> {
+    config.time_zone.parse().map_err(|_| anyhow::anyhow!("time_zone: {:?} is no IANA name", config.time_zone))
 }
 
 fn notifier(config: &Config, channel: &ChannelConfig) -> Result<Arc<dyn Notifier>> {
     let policy = AddressPolicy { internal: config.alerts.allow_internal };
-    let link = Some(format!("http://{}", config.server.bind));
+    let letterhead = Letterhead { dashboard: Some(config.server.address()), zone: zone(config)? };
     let url = || match channel.url.is_empty() {
         true => config::secret(&channel.url_env, ""),
         false => Ok(SecretString::from(channel.url.clone())),
     };
     let name = channel.name.clone();
     Ok(match channel.kind {
-        ChannelKind::Slack => Arc::new(Slack::new(name, url()?, link, policy)?),
-        ChannelKind::Teams => Arc::new(Teams::new(name, url()?, link, policy)?),
+        ChannelKind::Slack => Arc::new(Slack::new(name, url()?, letterhead, policy)?),
+        ChannelKind::Teams => Arc::new(Teams::new(name, url()?, letterhead, policy)?),
         ChannelKind::Webhook => {
             let secret = config::secret(&channel.secret_env, "").context("a webhook is signed: name secret_env")?;
-            Arc::new(Webhook::new(name, url()?.expose_secret(), secret, policy, house::clock())?)
+            Arc::new(Webhook::new(name, url()?.expose_secret(), secret, letterhead, policy, house::clock())?)
         }
         ChannelKind::Email => {
             let password = config::secret(&channel.secret_env, "").ok();
@@ -83,7 +85,7 @@ fn notifier(config: &Config, channel: &ChannelConfig) -> Result<Arc<dyn Notifier
             if !["tls", "starttls", "none"].contains(&channel.encryption.as_str()) {
                 bail!("encryption is tls, starttls or none, not {:?}", channel.encryption);
             }
-            Arc::new(Email::new(name, &smtp, &channel.to, link)?)
+            Arc::new(Email::new(name, &smtp, &channel.to, letterhead)?)
         }
         ChannelKind::Sns => {
             let endpoint = (!channel.url.is_empty()).then_some(channel.url.as_str());
@@ -92,7 +94,7 @@ fn notifier(config: &Config, channel: &ChannelConfig) -> Result<Arc<dyn Notifier
                 named => named,
             };
             let keys = config::aws_credentials(&channel.access_key_env, secret_env)?;
-            Arc::new(Sns::new(name, &channel.topic_arn, endpoint, keys, policy, house::clock())?)
+            Arc::new(Sns::new(name, &channel.topic_arn, endpoint, keys, letterhead, policy, house::clock())?)
         }
     })
 }

@@ -36,6 +36,18 @@ pub(crate) struct Config {
 pub(crate) struct ServerConfig {
     /// Address and port to listen on.
     pub bind: String,
+    /// Address by which people reach the dashboard, for links in messages; empty: http:// and `bind`.
+    pub public_url: String,
+}
+
+impl ServerConfig {
+    /// The dashboard's address, without a slash at its end.
+    pub(crate) fn address(&self) -> String {
+        match self.public_url.trim_end_matches('/') {
+            "" => format!("http://{}", self.bind),
+            public => public.to_owned(),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
@@ -299,6 +311,12 @@ impl Config {
         self.server.bind.parse::<std::net::SocketAddr>().with_context(|| {
             format!("server.bind = {:?} is not an address with a port, like 127.0.0.1:8480", self.server.bind)
         })?;
+        if !(self.server.public_url.is_empty() || self.server.public_url.starts_with("http")) {
+            bail!(
+                "server.public_url = {:?} is no web address, like https://overheard.example.org",
+                self.server.public_url
+            );
+        }
         self.time_zone.parse::<chrono_tz::Tz>().map_err(|_| {
             anyhow::anyhow!("time_zone = {:?} is no IANA time zone, like Europe/Berlin", self.time_zone)
         })?;

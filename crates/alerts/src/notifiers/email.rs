@@ -1,7 +1,7 @@
 //! Mail by SMTP, as plain text and HTML. The mail server is the operator's own choice and may be internal.
 
 use crate::error::Error;
-use crate::words::{Template, kind_words, render};
+use crate::words::{Letterhead, Template, kind_words, render};
 use async_trait::async_trait;
 use domain::{ErrorKind, Notification, Notifier, Result};
 use lettre::message::{Mailbox, MultiPart};
@@ -28,12 +28,12 @@ pub struct Email {
     channel: String,
     from: Mailbox,
     to: Vec<Mailbox>,
-    link: Option<String>,
+    letterhead: Letterhead,
     transport: AsyncSmtpTransport<Tokio1Executor>,
 }
 
 impl Email {
-    pub fn new(channel: impl Into<String>, smtp: &Smtp, to: &[String], link: Option<String>) -> Result<Self, Error> {
+    pub fn new(channel: impl Into<String>, smtp: &Smtp, to: &[String], letterhead: Letterhead) -> Result<Self, Error> {
         let mailbox = |text: &str| text.parse::<Mailbox>().map_err(|_| Error::Mailbox(text.to_owned()));
         let mut builder = match smtp.encryption.as_str() {
             "none" => AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&smtp.host),
@@ -47,13 +47,12 @@ impl Email {
             builder = builder.credentials(Credentials::new(username.clone(), password.expose_secret().to_owned()));
         }
         let to = to.iter().map(|to| mailbox(to)).collect::<Result<Vec<_>, _>>()?;
-        Ok(Self { channel: channel.into(), from: mailbox(&smtp.from)?, to, link, transport: builder.build() })
+        Ok(Self { channel: channel.into(), from: mailbox(&smtp.from)?, to, letterhead, transport: builder.build() })
     }
 
     fn message(&self, notification: &Notification) -> Result<Message> {
-        let link = self.link.as_deref();
-        let plain = render(Template::Text, notification, link)?;
-        let html = render(Template::Html, notification, link)?;
+        let plain = render(Template::Text, notification, &self.letterhead)?;
+        let html = render(Template::Html, notification, &self.letterhead)?;
         let mut message = Message::builder()
             .from(self.from.clone())
             // The same notification has the same Message-ID: a mail reader shows a repeat once.

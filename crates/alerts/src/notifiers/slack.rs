@@ -3,7 +3,7 @@
 use super::deliver;
 use crate::address::AddressPolicy;
 use crate::error::Error;
-use crate::words::{Template, kind_words, render};
+use crate::words::{Letterhead, Template, kind_words, render};
 use async_trait::async_trait;
 use domain::{Notification, Notifier, Result};
 use secrecy::{ExposeSecret, SecretString};
@@ -15,31 +15,30 @@ const TEXT_MAX: usize = 2900;
 pub struct Slack {
     channel: String,
     url: SecretString,
-    link: Option<String>,
+    letterhead: Letterhead,
     client: reqwest::Client,
 }
 
 impl Slack {
-    /// `url` is the incoming webhook, a secret in itself; `link` leads to the dashboard.
+    /// `url` is the incoming webhook, a secret in itself.
     pub fn new(
         channel: impl Into<String>,
         url: SecretString,
-        link: Option<String>,
+        letterhead: Letterhead,
         policy: AddressPolicy,
     ) -> Result<Self, Error> {
         policy.check(url.expose_secret())?;
-        Ok(Self { channel: channel.into(), url, link, client: policy.client()? })
+        Ok(Self { channel: channel.into(), url, letterhead, client: policy.client()? })
     }
 }
 
 /// Slack's message: a header line for notifications on the phone, the text, where it comes from.
-pub(crate) fn message(notification: &Notification, link: Option<&str>) -> Result<serde_json::Value, Error> {
-    let text = whole_lines(&render(Template::Slack, notification, link)?);
-    let fallback = render(Template::Short, notification, link)?;
+pub(crate) fn message(notification: &Notification, letterhead: &Letterhead) -> Result<serde_json::Value, Error> {
+    let text = whole_lines(&render(Template::Slack, notification, letterhead)?);
+    let fallback = render(Template::Short, notification, letterhead)?;
     let alert = &notification.alert;
-    let mut context =
-        format!("Rule {} · since {}", alert.rule, crate::words::since(alert).format("%Y-%m-%d %H:%M UTC"));
-    if let Some(link) = link {
+    let mut context = format!("Rule {} · since {}", alert.rule, letterhead.since(alert));
+    if let Some(link) = letterhead.link(notification) {
         context.push_str(&format!(" · <{link}|dashboard>"));
     }
     Ok(serde_json::json!({
@@ -73,7 +72,7 @@ impl Notifier for Slack {
     }
 
     async fn notify(&self, notification: &Notification) -> Result<()> {
-        let message = message(notification, self.link.as_deref())?;
+        let message = message(notification, &self.letterhead)?;
         deliver(self.client.post(self.url.expose_secret()).json(&message)).await
     }
 }

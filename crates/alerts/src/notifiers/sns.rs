@@ -3,7 +3,7 @@
 use super::{deliver, hex};
 use crate::address::AddressPolicy;
 use crate::error::Error;
-use crate::words::{Template, render};
+use crate::words::{Letterhead, Template, render};
 use async_trait::async_trait;
 use aws_signature::{Credentials, Target};
 use domain::{Clock, Notification, Notifier, Result, Timestamp};
@@ -16,6 +16,7 @@ pub struct Sns {
     topic_arn: String,
     target: Target,
     credentials: Credentials,
+    letterhead: Letterhead,
     client: reqwest::Client,
     clock: Arc<dyn Clock>,
 }
@@ -27,6 +28,7 @@ impl Sns {
         topic_arn: &str,
         endpoint: Option<&str>,
         credentials: Credentials,
+        letterhead: Letterhead,
         policy: AddressPolicy,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, Error> {
@@ -41,6 +43,7 @@ impl Sns {
             target: Target { service: "sns", region: region.to_owned(), url: policy.check(&endpoint)? },
             topic_arn: topic_arn.to_owned(),
             credentials,
+            letterhead,
             client: policy.client()?,
             clock,
         })
@@ -52,7 +55,7 @@ impl Sns {
             .append_pair("Version", "2010-03-31")
             .append_pair("TopicArn", &self.topic_arn)
             .append_pair("Subject", &subject(notification))
-            .append_pair("Message", &render(Template::Text, notification, None)?);
+            .append_pair("Message", &render(Template::Text, notification, &self.letterhead)?);
         if self.topic_arn.ends_with(".fifo") {
             form.append_pair("MessageGroupId", "overheard")
                 .append_pair("MessageDeduplicationId", &hex(&Sha256::digest(&notification.id)));

@@ -3,7 +3,7 @@
 use super::deliver;
 use crate::address::AddressPolicy;
 use crate::error::Error;
-use crate::words::{emphasised, kind_words, line, link};
+use crate::words::{Letterhead, emphasised, gravest, kind_words, line, link};
 use async_trait::async_trait;
 use domain::{Notification, Notifier, Result, Severity};
 use secrecy::{ExposeSecret, SecretString};
@@ -13,25 +13,25 @@ use serde_json::{Value, json};
 pub struct Teams {
     channel: String,
     url: SecretString,
-    link: Option<String>,
+    letterhead: Letterhead,
     client: reqwest::Client,
 }
 
 impl Teams {
-    /// `url` is the workflow's address, a secret in itself; `link` leads to the dashboard.
+    /// `url` is the workflow's address, a secret in itself.
     pub fn new(
         channel: impl Into<String>,
         url: SecretString,
-        link: Option<String>,
+        letterhead: Letterhead,
         policy: AddressPolicy,
     ) -> Result<Self, Error> {
         policy.check(url.expose_secret())?;
-        Ok(Self { channel: channel.into(), url, link, client: policy.client()? })
+        Ok(Self { channel: channel.into(), url, letterhead, client: policy.client()? })
     }
 }
 
 /// The message that carries the card.
-pub(crate) fn message(notification: &Notification, dashboard: Option<&str>) -> Value {
+pub(crate) fn message(notification: &Notification, letterhead: &Letterhead) -> Value {
     let alert = &notification.alert;
     let head = format!("{} · severity {}", kind_words(notification), alert.severity.as_str());
     let colour = if alert.severity >= Severity::High { "Attention" } else { "Warning" };
@@ -39,8 +39,7 @@ pub(crate) fn message(notification: &Notification, dashboard: Option<&str>) -> V
         json!({"type": "TextBlock", "text": head, "weight": "Bolder", "color": colour}),
         json!({"type": "TextBlock", "text": emphasised(&escape(&alert.title, false), "**", "**"), "wrap": true, "size": "Medium"}),
     ];
-    let worst = alert.anomalies.iter().max_by(|a, b| a.score.total_cmp(&b.score));
-    if let Some(anomaly) = worst {
+    if let Some(anomaly) = gravest(alert) {
         let facts: Vec<Value> = anomaly
             .drivers
             .iter()
@@ -60,10 +59,10 @@ pub(crate) fn message(notification: &Notification, dashboard: Option<&str>) -> V
             body.push(json!({"type": "TextBlock", "text": text, "wrap": true, "isSubtle": true}));
         }
     }
-    let since = crate::words::since(alert).format("%Y-%m-%d %H:%M UTC");
-    let foot = format!("Rule {} · since {since}", escape(&alert.rule, true));
+    let foot = format!("Rule {} · since {}", escape(&alert.rule, true), letterhead.since(alert));
     body.push(json!({"type": "TextBlock", "text": foot, "isSubtle": true, "size": "Small"}));
-    let actions: Vec<Value> = dashboard
+    let actions: Vec<Value> = letterhead
+        .link(notification)
         .map(|url| json!({"type": "Action.OpenUrl", "title": "Open the dashboard", "url": url}))
         .into_iter()
         .collect();
@@ -101,7 +100,7 @@ impl Notifier for Teams {
     }
 
     async fn notify(&self, notification: &Notification) -> Result<()> {
-        let message = message(notification, self.link.as_deref());
+        let message = message(notification, &self.letterhead);
         deliver(self.client.post(self.url.expose_secret()).json(&message)).await
     }
 }

@@ -5,7 +5,7 @@
 use super::{deliver, hex};
 use crate::address::AddressPolicy;
 use crate::error::Error;
-use crate::words::{Template, render};
+use crate::words::{Letterhead, Template, render};
 use async_trait::async_trait;
 use domain::{Clock, Notification, Notifier, Result};
 use hmac::{Hmac, KeyInit, Mac};
@@ -19,6 +19,7 @@ pub struct Webhook {
     channel: String,
     url: Url,
     secret: SecretString,
+    letterhead: Letterhead,
     client: reqwest::Client,
     clock: Arc<dyn Clock>,
 }
@@ -28,16 +29,24 @@ impl Webhook {
         channel: impl Into<String>,
         url: &str,
         secret: SecretString,
+        letterhead: Letterhead,
         policy: AddressPolicy,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, Error> {
-        Ok(Self { channel: channel.into(), url: policy.check(url)?, secret, client: policy.client()?, clock })
+        Ok(Self {
+            channel: channel.into(),
+            url: policy.check(url)?,
+            secret,
+            letterhead,
+            client: policy.client()?,
+            clock,
+        })
     }
 }
 
 /// The body: the notification as it is, and its words.
-pub(crate) fn body(notification: &Notification) -> Result<String, Error> {
-    let text = render(Template::Text, notification, None)?;
+pub(crate) fn body(notification: &Notification, letterhead: &Letterhead) -> Result<String, Error> {
+    let text = render(Template::Text, notification, letterhead)?;
     let alert = &notification.alert;
     let body = serde_json::json!({
         "id": notification.id,
@@ -63,7 +72,7 @@ impl Notifier for Webhook {
     }
 
     async fn notify(&self, notification: &Notification) -> Result<()> {
-        let body = body(notification)?;
+        let body = body(notification, &self.letterhead)?;
         let timestamp = self.clock.now().timestamp();
         let request = self
             .client
