@@ -1,6 +1,8 @@
 //! Amazon Location against a stand-in of the service on this machine: what is asked, what is made of the answers, what
 //! happens when it fails.
 
+mod stand_in;
+
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::routing::post;
@@ -8,6 +10,7 @@ use axum::{Json, Router};
 use domain::{Coordinates, ErrorKind, Geocoder, PlaceHints, PlaceKind};
 use engines::{AmazonLocation, AmazonLocationConfig};
 use serde_json::{Value, json};
+use stand_in::serve;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -69,27 +72,18 @@ async fn reverse(
 
 /// The stand-in on a free port, and an engine that talks to it: after a failure it leaves the service alone for ever.
 fn start(key: &str) -> (Arc<StandIn>, AmazonLocation) {
-    let (state, mut config) = stand_in(key);
+    let (state, mut config) = prepared(key);
     config.limits.rest = Duration::from_secs(3_600);
     (state, AmazonLocation::new(&config).unwrap())
 }
 
-fn stand_in(key: &str) -> (Arc<StandIn>, AmazonLocationConfig) {
+fn prepared(key: &str) -> (Arc<StandIn>, AmazonLocationConfig) {
     let state = Arc::new(StandIn::default());
     let app = Router::new()
         .route("/v2/geocode", post(geocode))
         .route("/v2/reverse-geocode", post(reverse))
         .with_state(state.clone());
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    listener.set_nonblocking(true).unwrap();
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-            axum::serve(listener, app).await.unwrap();
-        });
-    });
+    let endpoint = serve(app);
     (state, AmazonLocationConfig { endpoint, ..AmazonLocationConfig::new("eu-central-1", key.into()) })
 }
 
@@ -130,7 +124,7 @@ fn a_service_that_is_down_is_left_alone_and_then_asked_again() {
     assert!(engine.locate("Austin, TX", &PlaceHints::default()).is_err());
     assert!(engine.locate("Berlin", &PlaceHints::default()).is_err());
     assert_eq!(service.calls.load(Ordering::SeqCst), 1, "the second was not asked");
-    let (service, mut config) = stand_in("secret");
+    let (service, mut config) = prepared("secret");
     config.limits.rest = Duration::ZERO;
     let engine = AmazonLocation::new(&config).unwrap();
     service.down.store(true, Ordering::SeqCst);

@@ -1,6 +1,8 @@
 //! Translation against stand-ins of both services on this machine: what is asked, what is made of the answers, what
 //! happens when they refuse or fail.
 
+mod stand_in;
+
 use aws_signature::Credentials;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
@@ -9,6 +11,7 @@ use axum::{Json, Router};
 use domain::{ErrorKind, ManualClock, Translator, Untranslated};
 use engines::{Limits, Translation};
 use serde_json::{Value, json};
+use stand_in::serve;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -71,16 +74,7 @@ fn start() -> (Arc<StandIn>, String) {
     let state = Arc::new(StandIn::default());
     let app =
         Router::new().route("/translate", post(libretranslate)).route("/", post(amazon)).with_state(state.clone());
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = format!("http://{}", listener.local_addr().unwrap());
-    listener.set_nonblocking(true).unwrap();
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-            axum::serve(listener, app).await.unwrap();
-        });
-    });
+    let address = serve(app);
     (state, address)
 }
 

@@ -1,8 +1,9 @@
 //! Joins what the watch notices with the rules of alerting: gathers the facts that rules ask for, hands them to the
 //! alert book, and works the outbox with the configured channels.
 
-use crate::config::{self, ChannelConfig, ChannelKind, Config, RuleConfig};
+use crate::config::{ChannelConfig, ChannelKind, Config, RuleConfig};
 use crate::house;
+use crate::secrets;
 use alerts::notifiers::{Email, Log, Slack, Smtp, Sns, Teams, Webhook};
 use alerts::{AddressPolicy, AlertBook, Digest, Facts, Letterhead, Policy, Service, SourceFacts, WindowFacts};
 use anyhow::{Context, Result, bail};
@@ -61,7 +62,7 @@ fn notifier(config: &Config, channel: &ChannelConfig) -> Result<Arc<dyn Notifier
     let policy = AddressPolicy { internal: config.alerts.allow_internal };
     let letterhead = Letterhead { dashboard: Some(config.server.address()), zone: zone(config)? };
     let url = || match channel.url.is_empty() {
-        true => config::secret(&channel.url_env, ""),
+        true => secrets::read(&channel.url_env, ""),
         false => Ok(SecretString::from(channel.url.clone())),
     };
     let name = channel.name.clone();
@@ -69,11 +70,11 @@ fn notifier(config: &Config, channel: &ChannelConfig) -> Result<Arc<dyn Notifier
         ChannelKind::Slack => Arc::new(Slack::new(name, url()?, letterhead, policy)?),
         ChannelKind::Teams => Arc::new(Teams::new(name, url()?, letterhead, policy)?),
         ChannelKind::Webhook => {
-            let secret = config::secret(&channel.secret_env, "").context("a webhook is signed: name secret_env")?;
+            let secret = secrets::read(&channel.secret_env, "").context("a webhook is signed: name secret_env")?;
             Arc::new(Webhook::new(name, url()?.expose_secret(), secret, letterhead, policy, house::clock())?)
         }
         ChannelKind::Email => {
-            let password = config::secret(&channel.secret_env, "").ok();
+            let password = secrets::read(&channel.secret_env, "").ok();
             let smtp = Smtp {
                 host: channel.url.clone(),
                 port: channel.port,
@@ -93,7 +94,7 @@ fn notifier(config: &Config, channel: &ChannelConfig) -> Result<Arc<dyn Notifier
                 "" => "AWS_SECRET_ACCESS_KEY",
                 named => named,
             };
-            let keys = config::aws_credentials(&channel.access_key_env, secret_env)?;
+            let keys = secrets::aws_credentials(&channel.access_key_env, secret_env)?;
             Arc::new(Sns::new(name, &channel.topic_arn, endpoint, keys, letterhead, policy, house::clock())?)
         }
     })

@@ -1,11 +1,12 @@
 //! Settings: `config/default.toml` < file < environment < flags, read once and checked into typed values. Unknown keys
 //! are errors that name the key.
 
+use crate::secrets;
 use anyhow::{Context, Result, bail};
 use nlp::Task;
 use pipeline::Dimension;
 use schemars::JsonSchema;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -411,33 +412,9 @@ impl AlertsConfig {
 impl XConfig {
     /// The bearer token from the environment or the file.
     pub(crate) fn token(&self) -> Result<SecretString> {
-        secret(&self.token_env, &self.token_file)
+        secrets::read(&self.token_env, &self.token_file)
             .with_context(|| format!("sources.x: put the bearer token into the environment variable {} or name a file in sources.x.token_file", self.token_env))
     }
-}
-
-/// Reads a secret from an environment variable or a file.
-pub(crate) fn secret(variable: &str, file: &str) -> Result<SecretString> {
-    if !variable.is_empty()
-        && let Ok(value) = std::env::var(variable)
-        && !value.trim().is_empty()
-    {
-        return Ok(SecretString::from(value.trim().to_owned()));
-    }
-    if !file.is_empty() {
-        let value = std::fs::read_to_string(file).with_context(|| format!("read secret file {file}"))?;
-        return Ok(SecretString::from(value.trim().to_owned()));
-    }
-    bail!("the environment variable {variable} is not set")
-}
-
-/// The access key of the two variables, with the session token of `AWS_SESSION_TOKEN` where one is set.
-pub(crate) fn aws_credentials(access_key_env: &str, secret_env: &str) -> Result<aws_signature::Credentials> {
-    Ok(aws_signature::Credentials {
-        access_key_id: secret(access_key_env, "")?.expose_secret().to_owned(),
-        secret_access_key: secret(secret_env, "")?,
-        session_token: secret("AWS_SESSION_TOKEN", "").ok(),
-    })
 }
 
 /// Name of the shipped model's folder.

@@ -1,6 +1,7 @@
 //! The wiring: opens the rooms as the settings say. Each function opens one; commands take what they need.
 
 use crate::config::{self, Config, PlacesEngine, TranslationConfig, TranslationEngine};
+use crate::secrets;
 use anyhow::{Context, Result};
 use domain::topic::TopicMatcher;
 use domain::{
@@ -146,12 +147,12 @@ pub(crate) fn translator(config: &Config) -> Result<Option<Arc<dyn Translator>>>
         TranslationEngine::None => None,
         TranslationEngine::LibreTranslate => {
             let wanted = !(key_env.is_empty() && key_file.is_empty());
-            let key = wanted.then(|| config::secret(key_env, key_file)).transpose();
+            let key = wanted.then(|| secrets::read(key_env, key_file)).transpose();
             let key = key.context("translation.engine = \"libretranslate\"")?;
             Some(Arc::new(Translation::libretranslate(endpoint, key, &limits)?))
         }
         TranslationEngine::AmazonTranslate => {
-            let credentials = config::aws_credentials(access_key_env, secret_env)
+            let credentials = secrets::aws_credentials(access_key_env, secret_env)
                 .context("translation.engine = \"amazon-translate\"")?;
             let endpoint = (!endpoint.is_empty()).then_some(endpoint.as_str());
             Some(Arc::new(Translation::amazon(region, endpoint, credentials, clock(), &limits)?))
@@ -165,7 +166,7 @@ pub(crate) fn geocoder(config: &Config) -> Result<Option<Arc<dyn Geocoder>>> {
     if places.engine == PlacesEngine::Embedded {
         return Ok(None);
     }
-    let key = config::secret(&places.key_env, &places.key_file).context("places.engine = \"amazon-location\"")?;
+    let key = secrets::read(&places.key_env, &places.key_file).context("places.engine = \"amazon-location\"")?;
     let mut settings = AmazonLocationConfig::new(&places.region, key);
     if !places.endpoint.is_empty() {
         settings.endpoint.clone_from(&places.endpoint);
@@ -305,7 +306,7 @@ pub(crate) async fn check_x(config: &Config) -> Result<String> {
 /// Lets the configured push sources in with their tokens.
 pub(crate) async fn push_tokens(config: &Config, state: &Arc<dyn StateStore>) -> Result<()> {
     for source in &config.sources.push {
-        let token = config::secret(&source.token_env, "")
+        let token = secrets::read(&source.token_env, "")
             .with_context(|| format!("sources.push {:?}: set {}", source.name, source.token_env))?;
         server::auth::allow_push(state, &source.name, token.expose_secret(), clock().now()).await?;
     }

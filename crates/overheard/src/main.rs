@@ -13,6 +13,7 @@ mod hub;
 mod operations;
 mod output;
 mod rehearsal;
+mod secrets;
 mod supervisor;
 
 use clap::{Parser, Subcommand};

@@ -3,7 +3,7 @@
 use super::deliver;
 use crate::address::AddressPolicy;
 use crate::error::Error;
-use crate::words::{Letterhead, Template, kind_words, render};
+use crate::words::{Letterhead, Template, escape_slack, kind_words, render};
 use async_trait::async_trait;
 use domain::{Notification, Notifier, Result};
 use secrecy::{ExposeSecret, SecretString};
@@ -37,7 +37,7 @@ pub(crate) fn message(notification: &Notification, letterhead: &Letterhead) -> R
     let text = whole_lines(&render(Template::Slack, notification, letterhead)?);
     let fallback = render(Template::Short, notification, letterhead)?;
     let alert = &notification.alert;
-    let mut context = format!("Rule {} · since {}", alert.rule, letterhead.since(alert));
+    let mut context = format!("Rule {} · since {}", escape_slack(&alert.rule), letterhead.since(alert));
     if let Some(link) = letterhead.link(notification) {
         context.push_str(&format!(" · <{link}|dashboard>"));
     }

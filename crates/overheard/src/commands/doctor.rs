@@ -2,9 +2,10 @@
 
 use super::models;
 use crate::Global;
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::house;
 use crate::output::{self, Format, say};
+use crate::secrets;
 use anyhow::Result;
 use domain::{Analytics, Clock, Enricher, Error, PlaceHints, PostQueue, QueryLimits, SystemClock, Untranslated};
 use serde_json::json;
@@ -46,7 +47,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
         for push in &config.sources.push {
             findings.push((
                 "source push",
-                config::secret(&push.token_env, "")
+                secrets::read(&push.token_env, "")
                     .map(|_| format!("{}: token is set", push.name))
                     .map_err(|e| format!("{}: {e:#}", push.name)),
             ));

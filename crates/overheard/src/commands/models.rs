@@ -4,6 +4,7 @@ use crate::Global;
 use crate::config::{self, Config};
 use crate::hub::Hub;
 use crate::output::{self, Format, say};
+use crate::secrets;
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
 use nlp::Task;
@@ -122,7 +123,7 @@ async fn add(config: &Config, model: &str, revision: &str, endpoint: &str) -> Re
         }
         _ if is_hub_id(model) => {
             let folder = config.added_model(model);
-            let token = config::secret("HF_TOKEN", "").ok();
+            let token = secrets::read("HF_TOKEN", "").ok();
             Hub::at(endpoint, token)?.download(model, revision, &folder).await?;
             (model.to_owned(), folder)
         }
