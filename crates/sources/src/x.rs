@@ -26,7 +26,7 @@ use lines::Lines;
 use secrecy::SecretString;
 use status::{SharedStatus, State};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -171,7 +171,7 @@ impl XSource {
             let delay = match self.connect().await {
                 Ok(stream) => {
                     self.status.connected(self.clock.now());
-                    cursor.stream_runs(self.clock.now()).await?;
+                    cursor.stream_runs(self.clock.now(), Instant::now()).await?;
                     connected.notify_one();
                     match self.read(stream, cursor, &mut ladder, shutdown).await? {
                         Ended::Stopped => return Ok(()),

@@ -5,9 +5,8 @@ use chrono::TimeDelta;
 use domain::{Record, Result, SourceId, StateStore, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
-use tokio::time::Instant;
 
 /// Posts come a little out of order: a gap begins this much before the newest post.
 const OUT_OF_ORDER: TimeDelta = TimeDelta::seconds(30);
@@ -35,6 +34,8 @@ struct Document {
     gap_since_id: Option<u64>,
     /// The same once the stream runs again: now a search finds all that is missing.
     ready_since_id: Option<u64>,
+    /// A break after that one: its newest posts are known to the search later, and the first does not wait for them.
+    next_since_id: Option<u64>,
     /// The gap that is being filled.
     filling_since_id: Option<u64>,
     posts_read: u64,
@@ -74,8 +75,9 @@ struct Inner {
     document: Document,
     saved: Document,
     saved_at: Option<Timestamp>,
-    /// When the stream ran again.
+    /// When the stream ran again after the break that is ready, and after the next.
     ready_at: Option<Instant>,
+    next_at: Option<Instant>,
 }
 
 /// What the filler of gaps has to do.
@@ -99,6 +101,7 @@ impl Cursor {
             None => Document::default(),
         };
         let unfilled = join(document.ready_since_id.take(), document.filling_since_id.take());
+        let unfilled = join(unfilled, document.next_since_id.take());
         document.gap_since_id = join(document.gap_since_id, unfilled);
         let read_at_start = (document.posts_read, document.posts_billed);
         let inner = Mutex::new(Inner { saved: document.clone(), document, ..Inner::default() });
@@ -138,28 +141,36 @@ impl Cursor {
     }
 
     /// The stream runs again. Only now may the gap be searched: what was published before this moment and is not in the
-    /// search is lost, what is published after it comes by the stream.
-    pub(super) async fn stream_runs(&self, now: Timestamp) -> Result<()> {
+    /// search is lost, what is published after it comes by the stream. `at`: now, by a clock that is never set.
+    pub(super) async fn stream_runs(&self, now: Timestamp, at: Instant) -> Result<()> {
         let mut inner = self.inner.lock().await;
-        inner.ready_at = Some(Instant::now());
-        let document = &mut inner.document;
+        let Inner { document, ready_at, next_at, .. } = &mut *inner;
         document.first_connected_id = document.first_connected_id.or_else(|| Some(id_at(now)));
-        document.ready_since_id = join(document.ready_since_id, document.gap_since_id.take());
+        if let Some(gap) = document.gap_since_id.take() {
+            let (since, since_when) = match document.ready_since_id {
+                None => (&mut document.ready_since_id, ready_at),
+                Some(_) => (&mut document.next_since_id, next_at),
+            };
+            *since = join(*since, Some(gap));
+            *since_when = Some(at);
+        }
         self.write(&mut inner).await
     }
 
     /// The gap to fill, once the stream has run for `delay`. Until [`Self::filled`], a crash opens it again.
-    pub(super) async fn take_gap(&self, delay: Duration) -> NextGap {
-        let mut inner = self.inner.lock().await;
-        if inner.document.ready_since_id.is_none() {
-            return NextGap::None;
+    pub(super) async fn take_gap(&self, delay: Duration, now: Instant) -> NextGap {
+        let Inner { document, ready_at, next_at, .. } = &mut *self.inner.lock().await;
+        if document.ready_since_id.is_none() {
+            document.ready_since_id = document.next_since_id.take();
+            *ready_at = next_at.take();
         }
-        let waited = inner.ready_at.map_or(delay, |at| at.elapsed());
+        let Some(since) = document.ready_since_id else { return NextGap::None };
+        let waited = ready_at.map_or(delay, |at| now.saturating_duration_since(at));
         if waited < delay {
             return NextGap::In(delay - waited);
         }
-        inner.document.filling_since_id = inner.document.ready_since_id.take();
-        inner.document.filling_since_id.map_or(NextGap::None, NextGap::Since)
+        document.filling_since_id = document.ready_since_id.take();
+        NextGap::Since(since)
     }
 
     /// The gap is filled.
@@ -209,19 +220,41 @@ mod tests {
 
     #[tokio::test]
     async fn a_gap_is_searched_once_the_stream_has_run_for_the_delay() {
-        let cursor = cursor(&Arc::default()).await;
+        let (cursor, now) = (cursor(&Arc::default()).await, Instant::now());
         let seen = Seen { posts: 1, newest_id: Some(id_at(noon())) };
         cursor.moved(&seen, 1, noon()).await.unwrap();
         cursor.open_gap_since_last_post().await.unwrap();
-        assert_eq!(cursor.take_gap(Duration::ZERO).await, NextGap::None, "the stream does not run yet");
-        cursor.stream_runs(noon()).await.unwrap();
-        assert!(matches!(cursor.take_gap(HOUR).await, NextGap::In(_)));
-        assert_eq!(cursor.take_gap(Duration::ZERO).await, NextGap::Since(id_at(noon() - OUT_OF_ORDER)));
+        assert_eq!(cursor.take_gap(HOUR, now).await, NextGap::None, "the stream does not run yet");
+        cursor.stream_runs(noon(), now).await.unwrap();
+        assert_eq!(cursor.take_gap(HOUR, now + HOUR / 4).await, NextGap::In(HOUR - HOUR / 4));
+        assert_eq!(cursor.take_gap(HOUR, now + HOUR).await, NextGap::Since(id_at(noon() - OUT_OF_ORDER)));
         // A second break while the first gap is being filled waits for the search as well.
         cursor.open_gap_since_last_post().await.unwrap();
-        cursor.stream_runs(noon()).await.unwrap();
+        cursor.stream_runs(noon(), now + HOUR).await.unwrap();
         cursor.filled().await.unwrap();
-        assert!(matches!(cursor.take_gap(HOUR).await, NextGap::In(_)));
+        assert_eq!(cursor.take_gap(HOUR, now + HOUR).await, NextGap::In(HOUR));
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_breaks_again_and_again_does_not_hold_the_first_gap_up() {
+        let state = Arc::default();
+        let (cursor, began) = (cursor(&state).await, Instant::now());
+        let after = |minutes| began + HOUR / 60 * minutes;
+        for minute in 0..=60_u32 {
+            let now = noon() + TimeDelta::minutes(minute.into());
+            cursor.moved(&Seen { posts: 1, newest_id: Some(id_at(now)) }, 1, now).await.unwrap();
+            cursor.open_gap_since_last_post().await.unwrap();
+            cursor.stream_runs(now, after(minute)).await.unwrap();
+        }
+        assert_eq!(cursor.take_gap(HOUR, after(60)).await, NextGap::Since(id_at(noon() - OUT_OF_ORDER)));
+        cursor.filled().await.unwrap();
+        // The others are one, and wait since the last of them; a crash does not forget them.
+        let others = NextGap::Since(id_at(noon() + TimeDelta::minutes(1) - OUT_OF_ORDER));
+        assert_eq!(cursor.take_gap(HOUR, after(61)).await, NextGap::In(HOUR - HOUR / 60));
+        let after_a_crash = self::cursor(&state).await;
+        after_a_crash.stream_runs(noon(), began).await.unwrap();
+        assert_eq!(after_a_crash.take_gap(HOUR, after(60)).await, others);
+        assert_eq!(cursor.take_gap(HOUR, after(120)).await, others);
     }
 
     #[tokio::test]
@@ -229,12 +262,13 @@ mod tests {
         let state = Arc::default();
         let first = cursor(&state).await;
         first.open_gap_since_last_post().await.unwrap();
-        first.stream_runs(noon()).await.unwrap();
-        assert_eq!(first.take_gap(Duration::ZERO).await, NextGap::None, "nothing was missed before");
+        let now = Instant::now();
+        first.stream_runs(noon(), now).await.unwrap();
+        assert_eq!(first.take_gap(Duration::ZERO, now).await, NextGap::None, "nothing was missed before");
         let after_a_crash = cursor(&state).await;
         after_a_crash.open_gap_since_last_post().await.unwrap();
-        after_a_crash.stream_runs(noon() + TimeDelta::hours(2)).await.unwrap();
-        assert_eq!(after_a_crash.take_gap(Duration::ZERO).await, NextGap::Since(id_at(noon() - OUT_OF_ORDER)));
+        after_a_crash.stream_runs(noon() + TimeDelta::hours(2), now).await.unwrap();
+        assert_eq!(after_a_crash.take_gap(Duration::ZERO, now).await, NextGap::Since(id_at(noon() - OUT_OF_ORDER)));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use chrono::TimeDelta;
 use domain::{Clock, PostQueue, Provenance, Topic};
 use serde::Deserialize;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -60,7 +60,7 @@ impl GapFiller {
     pub(super) async fn run(self) {
         let mut ladder = Ladder::new(self.config.ladders);
         loop {
-            let since = match self.cursor.take_gap(self.config.gap_delay).await {
+            let since = match self.cursor.take_gap(self.config.gap_delay, Instant::now()).await {
                 NextGap::Since(since) => since,
                 NextGap::In(delay) => {
                     if !self.sleep(delay).await {
