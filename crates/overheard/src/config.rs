@@ -312,7 +312,8 @@ impl Config {
         self.server.bind.parse::<std::net::SocketAddr>().with_context(|| {
             format!("server.bind = {:?} is not an address with a port, like 127.0.0.1:8480", self.server.bind)
         })?;
-        if !(self.server.public_url.is_empty() || self.server.public_url.starts_with("http")) {
+        let public_url = &self.server.public_url;
+        if !(public_url.is_empty() || public_url.starts_with("https://") || public_url.starts_with("http://")) {
             bail!(
                 "server.public_url = {:?} is no web address, like https://overheard.example.org",
                 self.server.public_url
@@ -462,6 +463,8 @@ mod tests {
     fn values_are_checked_in_words() {
         for (text, word) in [
             ("[server]\nbind = \"localhost\"", "server.bind"),
+            ("[server]\npublic_url = \"overheard.example.org\"", "server.public_url"),
+            ("[translation]\nengine = \"libretranslate\"", "translation.endpoint"),
             ("time_zone = \"Mars\"", "time_zone"),
             ("[watch]\nintervals_s = [7]", "intervals_s"),
             ("[watch]\ndimensions = [\"mood\"]", "\"mood\" is none of sentiment"),
@@ -476,7 +479,8 @@ mod tests {
     #[test]
     fn the_schema_knows_every_section() {
         let schema = Config::schema();
-        for section in ["server", "queue", "understand", "places", "lake", "watch", "alerts", "sources"] {
+        for section in ["server", "queue", "understand", "places", "translation", "lake", "watch", "alerts", "sources"]
+        {
             assert!(schema["properties"].get(section).is_some(), "{section}");
         }
     }
