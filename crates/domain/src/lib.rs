@@ -7,6 +7,7 @@ pub mod clock;
 pub mod counts;
 pub mod enrichment;
 pub mod error;
+pub mod health;
 pub mod ids;
 pub mod memory_state;
 pub mod place;
@@ -22,6 +23,7 @@ pub use enrichment::{
     Category, EmotionScore, Enrichment, Entity, EntityKind, KeyPhrase, Language, Sentiment, SentimentLabel,
 };
 pub use error::{Error, ErrorKind, Result};
+pub use health::{Health, Problem};
 pub use ids::{PostId, SourceId};
 pub use memory_state::MemoryState;
 pub use place::{Coordinates, Place, PlaceFrom, PlaceKind};

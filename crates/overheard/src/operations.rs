@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use axum::body::Bytes;
 use chrono::TimeDelta;
 use domain::{
-    Alert, AlertRule, Analytics, DeadLetter, EnrichedPost, Error, PostTable, QueryLimits, Result, SourceId, Timestamp,
+    Alert, AlertRule, Analytics, DeadLetter, EnrichedPost, Error, Health, PostTable, QueryLimits, Result, SourceId,
+    Timestamp,
 };
 use lake::Lake;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -30,6 +31,7 @@ pub(crate) struct House {
     lake: Arc<Lake>,
     model: Option<String>,
     book: Arc<alerts::AlertBook>,
+    health: Arc<Health>,
     push: HashMap<String, PushSource>,
     x: OnceLock<SharedStatus>,
     metrics: PrometheusHandle,
@@ -63,6 +65,7 @@ impl House {
         lake: Arc<Lake>,
         model: Option<String>,
         book: Arc<alerts::AlertBook>,
+        health: Arc<Health>,
     ) -> anyhow::Result<Arc<Self>> {
         let sources = config.sources.push.iter();
         let push = sources
@@ -76,6 +79,7 @@ impl House {
             lake,
             model,
             book,
+            health,
             push,
             x: OnceLock::new(),
             metrics: PrometheusBuilder::new().install_recorder()?,
@@ -183,6 +187,10 @@ impl House {
 
     async fn notices(&self) -> Vec<String> {
         let mut notices = Vec::new();
+        for problem in self.health.problems() {
+            let since = problem.since.format("%Y-%m-%d %H:%M UTC");
+            notices.push(format!("{} has been failing since {since}: {}", problem.component, problem.reason));
+        }
         if self.model.is_none() && self.roles.iter().any(|role| role == "understand") {
             notices.push("posts are kept without being understood: understand.enabled is false".into());
         }
@@ -288,11 +296,13 @@ impl Operations for House {
     }
 
     async fn not_ready(&self) -> Option<String> {
-        self.lake
-            .query("SELECT 1", QueryLimits::default())
-            .await
-            .err()
-            .map(|error| format!("the lake can't be asked: {error}"))
+        let problems: Vec<String> =
+            self.health.problems().iter().map(|problem| format!("{}: {}", problem.component, problem.reason)).collect();
+        if !problems.is_empty() {
+            return Some(problems.join("; "));
+        }
+        let asked = self.lake.query("SELECT 1", QueryLimits::default()).await;
+        asked.err().map(|error| format!("lake: {error}"))
     }
 
     fn metrics(&self) -> String {

@@ -4,8 +4,8 @@
 
 use crate::understand::{Understand, Understood};
 use domain::{
-    Clock, DeadLetter, EnrichedBatch, EnrichedPost, Error, ErrorKind, Lease, Leased, PostQueue, PostTable, Result,
-    Timestamp,
+    Clock, DeadLetter, EnrichedBatch, EnrichedPost, Error, ErrorKind, Health, Lease, Leased, PostQueue, PostTable,
+    Result, Timestamp,
 };
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -54,6 +54,8 @@ pub struct Carry {
     pub lake: Arc<dyn PostTable>,
     pub clock: Arc<dyn Clock>,
     pub committed: broadcast::Sender<Committed>,
+    /// Told while batches can't be committed.
+    pub health: Arc<Health>,
 }
 
 /// Smallest batch that is worth a commit when the engine is slow.
@@ -168,11 +170,16 @@ impl Carry {
         loop {
             match self.lake.commit(batch.clone()).await {
                 Err(error) if error.kind() == ErrorKind::Retry && wait < self.config.lease / 4 => {
+                    self.health.failed("lake", &error, self.clock.now());
                     warn!(%error, wait_ms = wait.as_millis() as u64, "lake commit failed, trying again");
                     tokio::time::sleep(wait).await;
                     wait *= 2;
                 }
-                other => return other,
+                Ok(()) => {
+                    self.health.recovered("lake");
+                    return Ok(());
+                }
+                failed => return failed,
             }
         }
     }

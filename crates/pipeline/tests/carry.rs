@@ -94,6 +94,7 @@ async fn carried(records: Vec<Record>, failures: u32) -> (Arc<Flaky>, Arc<Memory
         lake: lake.clone(),
         clock: Arc::new(ManualClock::at(posts::noon())),
         committed,
+        health: Arc::default(),
     };
     queue.append(records).await.unwrap();
     let running = tokio::spawn(carry.run(shutdown.clone()));

@@ -107,7 +107,8 @@ async fn carry(config: &Config, queue: Arc<Embedded>) -> Result<Carry> {
     let understand = house::understand(config, queue.as_ref()).await?;
     let (committed, _) = broadcast::channel(1);
     let lake = house::open_lake(config).await?;
-    Ok(Carry { config: CarryConfig::default(), queue, understand, lake, clock: house::clock(), committed })
+    let (config, clock, health) = (CarryConfig::default(), house::clock(), Arc::default());
+    Ok(Carry { config, queue, understand, lake, clock, committed, health })
 }
 
 async fn read(file: FileConfig, queue: Arc<Embedded>) -> Result<Summary> {

@@ -11,7 +11,7 @@ use crate::output::say;
 use crate::supervisor::Supervisor;
 use anyhow::{Context, Result};
 use clap::ValueEnum;
-use domain::StateStore;
+use domain::{Health, StateStore};
 use pipeline::{Carry, CarryConfig, Watch, WatchConfig};
 use queue::Embedded;
 use std::net::SocketAddr;
@@ -98,7 +98,8 @@ pub(crate) async fn run_house(
     let understand = language.clone().map(|language| house::stage(&config, language, topics.clone())).transpose()?;
     let book = alerting::book(state.clone());
     let model = understand.as_ref().filter(|_| config.understand.enabled).map(|stage| stage.model().to_owned());
-    let house = House::new(&config, roles.names(), queue.clone(), lake.clone(), model, book.clone())?;
+    let health = Arc::new(Health::default());
+    let house = House::new(&config, roles.names(), queue.clone(), lake.clone(), model, book.clone(), health.clone())?;
     let (topics_changed, topics) = watch::channel(topics);
 
     let mut supervisor = Supervisor::default();
@@ -118,6 +119,7 @@ pub(crate) async fn run_house(
             lake: lake.clone(),
             clock: house::clock(),
             committed: committed.clone(),
+            health: health.clone(),
         };
         supervisor.start("understand", |shutdown| carry.run(shutdown));
         let (stage, corrected, topics) = (understand.clone(), lake.clone(), topics.clone());
@@ -140,6 +142,7 @@ pub(crate) async fn run_house(
                 lake: lake.clone(),
                 clock: house::clock(),
                 listener: judge.clone(),
+                health: health.clone(),
             };
             supervisor.start("watch", |shutdown| watch.run(shutdown));
         }

@@ -17,7 +17,7 @@ use chrono::{Duration, TimeDelta};
 use chrono_tz::Tz;
 use counts::{SeriesKey, Stretch};
 use detect::{Change, Incident};
-use domain::{Analytics, Anomaly, Clock, PostTable, Result, Timestamp};
+use domain::{Analytics, Anomaly, Clock, Health, PostTable, Result, Timestamp};
 use grid::Grid;
 pub use series::Dimension;
 use std::collections::BTreeMap;
@@ -74,6 +74,8 @@ pub struct Watch {
     pub lake: Arc<dyn PostTable>,
     pub clock: Arc<dyn Clock>,
     pub listener: Arc<dyn AnomalyListener>,
+    /// Told while the volume can't be judged.
+    pub health: Arc<Health>,
 }
 
 /// When data is older than this it is history being brought in: time is then what the posts say, not what the clock says.
@@ -85,9 +87,13 @@ impl Watch {
         let mut grids: Vec<Grid> = self.config.intervals_s.iter().map(|interval_s| Grid::new(*interval_s)).collect();
         let mut known_first = None;
         while !shutdown.is_cancelled() {
-            if let Err(error) = self.look(&mut grids, &mut known_first).await {
-                warn!(%error, "the lake could not be asked for counts; trying again");
-                grids.iter_mut().for_each(Grid::forget);
+            match self.look(&mut grids, &mut known_first).await {
+                Ok(()) => self.health.recovered("watch"),
+                Err(error) => {
+                    warn!(%error, "the lake could not be asked for counts; trying again");
+                    self.health.failed("watch", &error, self.clock.now());
+                    grids.iter_mut().for_each(Grid::forget);
+                }
             }
             tokio::select! {
                 () = tokio::time::sleep(self.config.tick) => {}
