@@ -1,6 +1,6 @@
 //! The small document store in memory, for a rehearsal and for tests.
 
-use crate::{Result, StateStore};
+use crate::{Result, StateStore, Swap};
 use async_trait::async_trait;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -27,14 +27,19 @@ impl StateStore for MemoryState {
         Ok(())
     }
 
-    async fn put_new(&self, kind: &str, key: &str, value: Value) -> Result<bool> {
+    async fn swap(&self, changes: Vec<Swap>) -> Result<bool> {
         let mut documents = self.documents();
-        let place = (kind.to_owned(), key.to_owned());
-        let new = !documents.contains_key(&place);
-        if new {
-            documents.insert(place, value);
+        let place = |change: &Swap| (change.kind.clone(), change.key.clone());
+        if !changes.iter().all(|change| documents.get(&place(change)) == change.expected.as_ref()) {
+            return Ok(false);
         }
-        Ok(new)
+        for change in changes {
+            match change.value {
+                Some(value) => documents.insert((change.kind, change.key), value),
+                None => documents.remove(&(change.kind, change.key)),
+            };
+        }
+        Ok(true)
     }
 
     async fn delete(&self, kind: &str, key: &str) -> Result<bool> {

@@ -104,14 +104,37 @@ pub trait PostQueue: Send + Sync {
     async fn wait(&self, timeout: Duration);
 }
 
+/// One change of a compare and swap ([`StateStore::swap`]). A change whose two values are the same only checks that the
+/// document is still so.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Swap {
+    pub kind: String,
+    pub key: String,
+    /// What was read; `None`: no document.
+    pub expected: Option<serde_json::Value>,
+    /// What to write; `None`: delete the document.
+    pub value: Option<serde_json::Value>,
+}
+
+impl Swap {
+    pub fn new(kind: &str, key: &str, expected: Option<serde_json::Value>, value: Option<serde_json::Value>) -> Self {
+        Self { kind: kind.to_owned(), key: key.to_owned(), expected, value }
+    }
+}
+
 /// Small durable documents that are not a stream: topics, users, sessions, rules, cursors, alerts, labels. A kind is a
 /// plain word, a key any text.
 #[async_trait]
 pub trait StateStore: Send + Sync {
     async fn get(&self, kind: &str, key: &str) -> Result<Option<serde_json::Value>>;
     async fn put(&self, kind: &str, key: &str, value: serde_json::Value) -> Result<()>;
+    /// Compare and swap: applies every change, or none when one of the documents is not as expected any more. Returns
+    /// whether they were applied.
+    async fn swap(&self, changes: Vec<Swap>) -> Result<bool>;
     /// Writes only when nothing is there yet; says whether it wrote.
-    async fn put_new(&self, kind: &str, key: &str, value: serde_json::Value) -> Result<bool>;
+    async fn put_new(&self, kind: &str, key: &str, value: serde_json::Value) -> Result<bool> {
+        self.swap(vec![Swap::new(kind, key, None, Some(value))]).await
+    }
     async fn delete(&self, kind: &str, key: &str) -> Result<bool>;
     /// All of a kind, by key.
     async fn list(&self, kind: &str) -> Result<Vec<(String, serde_json::Value)>>;

@@ -3,49 +3,51 @@
 use crate::embedded::Embedded;
 use crate::error::{Doing, Error};
 use async_trait::async_trait;
-use domain::{Result, StateStore};
-use rusqlite::{OptionalExtension, params};
+use domain::{Result, StateStore, Swap};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde_json::Value;
 
 #[async_trait]
 impl StateStore for Embedded {
     async fn get(&self, kind: &str, key: &str) -> Result<Option<Value>> {
         let (kind, key) = (kind.to_owned(), key.to_owned());
-        let body: Option<String> = self
-            .read_documents(move |connection| {
-                let sql = "SELECT body FROM documents WHERE kind = ? AND key = ?";
-                connection.prepare_cached(sql)?.query_row(params![kind, key], |row| row.get(0)).optional()
-            })
-            .await?;
-        Ok(body.map(|body| parse(&body)).transpose()?)
+        let found = self.read_documents(move |connection| body(connection, &kind, &key)).await?;
+        Ok(found.map(|body| parse(&body)).transpose()?)
     }
 
     async fn put(&self, kind: &str, key: &str, value: Value) -> Result<()> {
         let (kind, key, body) = (kind.to_owned(), key.to_owned(), value.to_string());
-        let write = self.writer().write(1, move |transaction| {
-            let sql = "INSERT INTO documents(kind, key, body) VALUES (?, ?, ?)
-                       ON CONFLICT DO UPDATE SET body = excluded.body";
-            transaction.prepare_cached(sql)?.execute(params![kind, key, body]).map(drop)
-        });
-        Ok(write.await?)
+        Ok(self.writer().write(1, move |transaction| put(transaction, &kind, &key, &body)).await?)
     }
 
-    async fn put_new(&self, kind: &str, key: &str, value: Value) -> Result<bool> {
-        let (kind, key, body) = (kind.to_owned(), key.to_owned(), value.to_string());
-        let write = self.writer().write(1, move |transaction| {
-            let sql = "INSERT INTO documents(kind, key, body) VALUES (?, ?, ?) ON CONFLICT DO NOTHING";
-            Ok(transaction.prepare_cached(sql)?.execute(params![kind, key, body])? > 0)
+    async fn swap(&self, changes: Vec<Swap>) -> Result<bool> {
+        let write = self.writer().write(changes.len(), move |transaction| {
+            for change in &changes {
+                let found = body(transaction, &change.kind, &change.key)?;
+                // A document that can't be read as JSON is not what anyone expects.
+                let is_expected = match (&found, &change.expected) {
+                    (None, None) => true,
+                    (Some(found), Some(expected)) => parse(found).is_ok_and(|found| found == *expected),
+                    _ => false,
+                };
+                if !is_expected {
+                    return Ok(false);
+                }
+            }
+            for Swap { kind, key, value, .. } in &changes {
+                match value {
+                    Some(value) => put(transaction, kind, key, &value.to_string())?,
+                    None => drop(delete(transaction, kind, key)?),
+                }
+            }
+            Ok(true)
         });
         Ok(write.await?)
     }
 
     async fn delete(&self, kind: &str, key: &str) -> Result<bool> {
         let (kind, key) = (kind.to_owned(), key.to_owned());
-        let write = self.writer().write(1, move |transaction| {
-            let sql = "DELETE FROM documents WHERE kind = ? AND key = ?";
-            Ok(transaction.prepare_cached(sql)?.execute(params![kind, key])? > 0)
-        });
-        Ok(write.await?)
+        Ok(self.writer().write(1, move |transaction| delete(transaction, &kind, &key)).await?)
     }
 
     async fn list(&self, kind: &str) -> Result<Vec<(String, Value)>> {
@@ -61,6 +63,21 @@ impl StateStore for Embedded {
         let parsed = found.into_iter().map(|(key, body)| Ok((key, parse(&body)?)));
         Ok(parsed.collect::<Result<_, Error>>()?)
     }
+}
+
+fn body(connection: &Connection, kind: &str, key: &str) -> rusqlite::Result<Option<String>> {
+    let sql = "SELECT body FROM documents WHERE kind = ? AND key = ?";
+    connection.prepare_cached(sql)?.query_row(params![kind, key], |row| row.get(0)).optional()
+}
+
+fn put(transaction: &Transaction<'_>, kind: &str, key: &str, body: &str) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO documents(kind, key, body) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET body = excluded.body";
+    transaction.prepare_cached(sql)?.execute(params![kind, key, body]).map(drop)
+}
+
+fn delete(transaction: &Transaction<'_>, kind: &str, key: &str) -> rusqlite::Result<bool> {
+    let sql = "DELETE FROM documents WHERE kind = ? AND key = ?";
+    Ok(transaction.prepare_cached(sql)?.execute(params![kind, key])? > 0)
 }
 
 fn parse(body: &str) -> Result<Value, Error> {

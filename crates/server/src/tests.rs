@@ -9,7 +9,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, Request, StatusCode, header};
 use domain::{ManualClock, StateStore, Timestamp};
-use fakes::{Documents, House, Lake, Letters, rows};
+use fakes::{House, Lake, Letters, rows};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -53,7 +53,7 @@ impl Answer {
 
 async fn client() -> Client {
     let now: Timestamp = NOW.parse().unwrap();
-    let state: Arc<dyn StateStore> = Arc::new(Documents::default());
+    let state: Arc<dyn StateStore> = Arc::new(domain::MemoryState::default());
     let password = create_first_admin(&state, now).await.unwrap().unwrap();
     assert_eq!(create_first_admin(&state, now).await.unwrap(), None, "only the first start makes an admin");
     let (lake, letters, house) = (Arc::<Lake>::default(), Arc::<Letters>::default(), Arc::<House>::default());

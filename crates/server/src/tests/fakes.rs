@@ -1,4 +1,4 @@
-//! In-memory ports: documents in a map, a lake that answers by what a statement contains and remembers what it was
+//! In-memory ports: a lake that answers by what a statement contains and remembers what it was
 //! asked, a queue with dead letters alone, and operations that note what was called.
 
 use crate::operations::{Operations, PushError, PushOutcome, PushStatus, Replayed};
@@ -6,48 +6,12 @@ use async_trait::async_trait;
 use axum::body::Bytes;
 use domain::{
     Alert, Analytics, Appended, Column, DeadLetter, Error, Lease, PostQueue, QueryLimits, QueueDepth, Record, Result,
-    Rows, StateStore, Timestamp,
+    Rows, Timestamp,
 };
 use serde_json::Value;
-use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-
-#[derive(Default)]
-pub(super) struct Documents(Mutex<BTreeMap<(String, String), Value>>);
-
-#[async_trait]
-impl StateStore for Documents {
-    async fn get(&self, kind: &str, key: &str) -> Result<Option<Value>> {
-        Ok(self.0.lock().unwrap().get(&(kind.to_owned(), key.to_owned())).cloned())
-    }
-
-    async fn put(&self, kind: &str, key: &str, value: Value) -> Result<()> {
-        self.0.lock().unwrap().insert((kind.to_owned(), key.to_owned()), value);
-        Ok(())
-    }
-
-    async fn put_new(&self, kind: &str, key: &str, value: Value) -> Result<bool> {
-        let mut kept = self.0.lock().unwrap();
-        let key = (kind.to_owned(), key.to_owned());
-        let new = !kept.contains_key(&key);
-        if new {
-            kept.insert(key, value);
-        }
-        Ok(new)
-    }
-
-    async fn delete(&self, kind: &str, key: &str) -> Result<bool> {
-        Ok(self.0.lock().unwrap().remove(&(kind.to_owned(), key.to_owned())).is_some())
-    }
-
-    async fn list(&self, kind: &str) -> Result<Vec<(String, Value)>> {
-        let kept = self.0.lock().unwrap();
-        let of_kind = kept.iter().filter(|((k, _), _)| k == kind);
-        Ok(of_kind.map(|((_, key), value)| (key.clone(), value.clone())).collect())
-    }
-}
 
 /// Answers with the rows of the first part that the statement contains.
 #[derive(Default)]

@@ -1,6 +1,6 @@
 //! The promises of [`StateStore`].
 
-use domain::StateStore;
+use domain::{StateStore, Swap};
 use serde_json::json;
 use std::sync::Arc;
 
@@ -11,6 +11,8 @@ pub async fn state(make: impl AsyncFn() -> Arc<dyn StateStore>) {
     kinds_are_apart_and_listed_by_key(make().await).await;
     what_is_not_there_is_none(make().await).await;
     one_of_many_wins_put_new(make().await).await;
+    a_swap_applies_whole_or_not_at_all(make().await).await;
+    of_writers_at_once_none_overwrites_another(make().await).await;
 }
 
 async fn a_document_comes_back_whole(store: Arc<dyn StateStore>) {
@@ -62,4 +64,47 @@ async fn one_of_many_wins_put_new(store: Arc<dyn StateStore>) {
         winners += usize::from(task.await.expect("no panic"));
     }
     assert_eq!(winners, 1);
+}
+
+async fn a_swap_applies_whole_or_not_at_all(store: Arc<dyn StateStore>) {
+    store.put("user", "a", json!({"role": "admin"})).await.expect("put");
+    let old = Some(json!({"role": "admin"}));
+    let outdated = vec![
+        Swap::new("user", "b", None, Some(json!(1))),
+        Swap::new("user", "a", Some(json!({"role": "viewer"})), None),
+    ];
+    assert!(!store.swap(outdated).await.expect("swap"), "a is not what was expected");
+    assert_eq!(store.get("user", "b").await.expect("get"), None, "nothing of an outdated swap stays");
+    let current = vec![
+        Swap::new("user", "b", None, Some(json!(1))),
+        Swap::new("user", "a", old.clone(), old.clone()),
+        Swap::new("session", "none", None, None),
+    ];
+    assert!(store.swap(current).await.expect("swap"));
+    assert_eq!(store.get("user", "b").await.expect("get"), Some(json!(1)));
+    assert_eq!(store.get("user", "a").await.expect("get"), old, "only checked");
+    assert!(store.swap(vec![Swap::new("user", "a", old, None)]).await.expect("swap"));
+    assert_eq!(store.get("user", "a").await.expect("get"), None, "deleted");
+}
+
+async fn of_writers_at_once_none_overwrites_another(store: Arc<dyn StateStore>) {
+    store.put("counter", "n", json!(0)).await.expect("put");
+    let tasks: Vec<_> = (0..8)
+        .map(|_| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                loop {
+                    let read = store.get("counter", "n").await.expect("get").expect("is there");
+                    let next = json!(read.as_u64().expect("a number") + 1);
+                    if store.swap(vec![Swap::new("counter", "n", Some(read), Some(next))]).await.expect("swap") {
+                        return;
+                    }
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.expect("join");
+    }
+    assert_eq!(store.get("counter", "n").await.expect("get"), Some(json!(8)));
 }
