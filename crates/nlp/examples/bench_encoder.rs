@@ -27,7 +27,7 @@ fn main() -> Result<(), Failure> {
     let began = Instant::now();
     let mut encoder = Encoder::load(Path::new(dir), Options { precision, threads, token_budget })?;
     if flag("--plain") {
-        encoder = encoder.with_isa(Isa::Plain);
+        encoder = encoder.with_isa(Isa::PLAIN);
     }
     let loaded = began.elapsed().as_secs_f64();
     let texts = std::fs::read_to_string(texts)?;

@@ -260,7 +260,7 @@ impl<'a> Loader<'a> {
         let mut relative = self.weights.floats(&self.name("encoder.rel_embeddings.weight"), &[2 * span, hidden])?;
         if config.word("norm_rel_ebd").unwrap_or("none").contains("layer_norm") {
             let norm = self.norm(&self.name("encoder.LayerNorm"))?;
-            ops::layer_norm(Isa::Plain, &mut relative, hidden, &norm.weight, &norm.bias, norm.epsilon);
+            ops::layer_norm(Isa::PLAIN, &mut relative, hidden, &norm.weight, &norm.bias, norm.epsilon);
         }
         let own = |part: &str| self.name(&format!("encoder.layer.{index}.attention.self.{part}"));
         let shared = config.flag("share_att_key", false);

@@ -254,7 +254,7 @@ mod tests {
             quantise(isa, &rows, 53, 8191.0, &mut integers, 54, &mut scales);
             (rows, integers, scales)
         };
-        let plain = run(Isa::Plain);
+        let plain = run(Isa::PLAIN);
         assert!((plain.0[..53].iter().sum::<f32>() - 1.0).abs() < 1e-5);
         for isa in Isa::available() {
             assert_eq!(run(isa), plain, "{isa:?}");
@@ -265,11 +265,11 @@ mod tests {
     fn quantised_rows_come_back() {
         let rows = [0.5f32, -1.0, 0.25, 0.0];
         let (mut out, mut scales) = ([0i16; 4], [0f32; 1]);
-        quantise(Isa::Plain, &rows, 4, 8191.0, &mut out, 4, &mut scales);
+        quantise(Isa::PLAIN, &rows, 4, 8191.0, &mut out, 4, &mut scales);
         for (integer, value) in out.iter().zip(rows) {
             assert!((f32::from(*integer) * scales[0] - value).abs() <= scales[0] * 0.5001);
         }
-        quantise(Isa::Plain, &[0.0; 4], 4, 8191.0, &mut out, 4, &mut scales);
+        quantise(Isa::PLAIN, &[0.0; 4], 4, 8191.0, &mut out, 4, &mut scales);
         assert_eq!(out, [0; 4]);
     }
 }

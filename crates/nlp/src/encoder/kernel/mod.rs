@@ -4,54 +4,18 @@
 //! Integer products are exact, so the int8 path gives the same bits on every processor. Each output is summed over
 //! the inner dimension in one fixed order, whatever the number of rows, so a text gives the same bits in any batch.
 
+mod isa;
 #[cfg(target_arch = "x86_64")]
 mod x86;
+
+use isa::Instructions;
+pub use isa::Isa;
 
 /// Output columns of a panel.
 pub(crate) const PANEL: usize = 16;
 /// Rows of the largest tile: with two registers of sums a row, as many as leave room for weights and products among the
 /// sixteen registers of AVX2. Six would fit by count, but the compiler then keeps sums in memory.
 pub(crate) const ROWS: usize = 4;
-
-/// Instructions that the inner loops may use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Isa {
-    /// What every processor of the architecture has.
-    Plain,
-    /// 256-bit integers, fused multiply-add.
-    Avx2,
-    /// 512-bit integers with 16-bit dot products.
-    Avx512Vnni,
-}
-
-impl Isa {
-    /// The best that this processor has and that agrees with plain Rust on a trial product.
-    pub fn detect() -> Self {
-        Self::available().into_iter().find(|isa| agrees(*isa)).unwrap_or(Self::Plain)
-    }
-
-    /// What this processor has, the best first.
-    pub(crate) fn available() -> Vec<Self> {
-        #[cfg_attr(not(target_arch = "x86_64"), expect(unused_mut, reason = "only x86 has choices"))]
-        let mut found = Vec::new();
-        #[cfg(target_arch = "x86_64")]
-        {
-            let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
-            if avx2
-                && is_x86_feature_detected!("avx512f")
-                && is_x86_feature_detected!("avx512bw")
-                && is_x86_feature_detected!("avx512vnni")
-            {
-                found.push(Self::Avx512Vnni);
-            }
-            if avx2 {
-                found.push(Self::Avx2);
-            }
-        }
-        found.push(Self::Plain);
-        found
-    }
-}
 
 /// A trial: the product of small known matrices, every tile height, must equal the plain one bit for bit.
 fn agrees(isa: Isa) -> bool {
@@ -61,7 +25,7 @@ fn agrees(isa: Isa) -> bool {
     (1..=ROWS).all(|height| {
         let (mut ours, mut plain) = ([0i32; ROWS * PANEL], [0i32; ROWS * PANEL]);
         tile_i16(isa, &rows[..height * INNER], INNER, &panel, &mut ours);
-        tile_i16(Isa::Plain, &rows[..height * INNER], INNER, &panel, &mut plain);
+        tile_i16(Isa::PLAIN, &rows[..height * INNER], INNER, &panel, &mut plain);
         ours[..height * PANEL] == plain[..height * PANEL]
     })
 }
@@ -78,13 +42,28 @@ pub(crate) fn tile_i16(isa: Isa, rows: &[i16], inner: usize, panel: &[i8], out: 
             && rows.len().is_multiple_of(inner)
             && (1..=ROWS).contains(&(rows.len() / inner))
     );
-    match isa {
+    match isa.instructions() {
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => x86::tile_i16_avx2(rows, inner, panel, out),
+        #[expect(unsafe_code, reason = "call of a function compiled for AVX2")]
+        // SAFETY: an `Isa` with these instructions proves that the processor has them.
+        Instructions::Avx2 => unsafe { x86::i16_avx2(four(rows, inner), panel, out) },
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512Vnni => x86::tile_i16_vnni(rows, inner, panel, out),
+        #[expect(unsafe_code, reason = "call of a function compiled for AVX-512")]
+        // SAFETY: as above.
+        Instructions::Avx512Vnni => unsafe { x86::i16_vnni(four(rows, inner), panel, out) },
         _ => tile_i16_plain(rows, inner, panel, out),
     }
+}
+
+/// The rows of a tile; where there are fewer than four, the first stands in, for its sums are not looked at.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn four<T>(rows: &[T], inner: usize) -> [&[T]; ROWS] {
+    let row = |h: usize| {
+        let at = if (h + 1) * inner <= rows.len() { h * inner } else { 0 };
+        &rows[at..][..inner]
+    };
+    [row(0), row(1), row(2), row(3)]
 }
 
 fn tile_i16_plain(rows: &[i16], inner: usize, panel: &[i8], out: &mut [i32; ROWS * PANEL]) {
@@ -110,9 +89,11 @@ pub(crate) fn tile_f32(isa: Isa, rows: &[f32], inner: usize, panel: &[f32], out:
     assert!(
         panel.len() == inner * PANEL && rows.len().is_multiple_of(inner) && (1..=ROWS).contains(&(rows.len() / inner))
     );
-    match isa {
+    match isa.instructions() {
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 | Isa::Avx512Vnni => x86::tile_f32_avx2(rows, inner, panel, out),
+        #[expect(unsafe_code, reason = "call of a function compiled for AVX2")]
+        // SAFETY: an `Isa` with these instructions proves that the processor has AVX2 and FMA.
+        Instructions::Avx2 | Instructions::Avx512Vnni => unsafe { x86::f32_avx2(four(rows, inner), panel, out) },
         _ => tile_f32_plain(rows, inner, panel, out),
     }
 }
@@ -143,9 +124,9 @@ macro_rules! vectorised {
                 fn wide($($arg: $kind),*) {
                     body($($arg),*);
                 }
-                if isa != $crate::encoder::kernel::Isa::Plain {
+                if isa.has_avx2() {
                     #[expect(unsafe_code, reason = "call of a function compiled for AVX2")]
-                    // SAFETY: every `Isa` but `Plain` is chosen only where the processor has AVX2.
+                    // SAFETY: an `Isa` with AVX2 proves that the processor has it.
                     unsafe { wide($($arg),*) };
                     return;
                 }
@@ -176,7 +157,7 @@ mod tests {
         for isa in Isa::available() {
             let (mut whole, mut plain) = ([0f32; ROWS * PANEL], [0f32; ROWS * PANEL]);
             tile_f32(isa, &rows, INNER, &panel, &mut whole);
-            tile_f32(Isa::Plain, &rows, INNER, &panel, &mut plain);
+            tile_f32(Isa::PLAIN, &rows, INNER, &panel, &mut plain);
             assert!(whole.iter().zip(&plain).all(|(a, b)| (a - b).abs() < 1e-4), "{isa:?}");
             for height in 1..ROWS {
                 let mut part = [0f32; ROWS * PANEL];

@@ -1,4 +1,4 @@
-//! Tiles for x86-64. Each function is called only where the processor has the instructions it is compiled for. Slices are
+//! Tiles for x86-64. Each function may be called only where the processor has the instructions it is compiled for. Slices are
 //! indexed, not pointed into: the compiler finds the checks superfluous, and with debug assertions a raw read would be
 //! checked at every step.
 
@@ -6,47 +6,13 @@ use super::{PANEL, ROWS};
 use std::arch::x86_64::*;
 use std::mem::transmute;
 
-pub(super) fn tile_i16_avx2(rows: &[i16], inner: usize, panel: &[i8], out: &mut [i32; ROWS * PANEL]) {
-    #[expect(unsafe_code, reason = "vector instructions")]
-    // SAFETY: chosen only where the processor has AVX2.
-    unsafe {
-        i16_avx2(four(rows, inner), panel, out);
-    }
-}
-
-pub(super) fn tile_i16_vnni(rows: &[i16], inner: usize, panel: &[i8], out: &mut [i32; ROWS * PANEL]) {
-    #[expect(unsafe_code, reason = "vector instructions")]
-    // SAFETY: chosen only where the processor has AVX-512 F, BW and VNNI.
-    unsafe {
-        i16_vnni(four(rows, inner), panel, out);
-    }
-}
-
-pub(super) fn tile_f32_avx2(rows: &[f32], inner: usize, panel: &[f32], out: &mut [f32; ROWS * PANEL]) {
-    #[expect(unsafe_code, reason = "vector instructions")]
-    // SAFETY: chosen only where the processor has AVX2 and FMA.
-    unsafe {
-        f32_avx2(four(rows, inner), panel, out);
-    }
-}
-
-/// The rows of a tile; where there are fewer than four, the first stands in, for its sums are not looked at.
-#[inline(always)]
-fn four<T>(rows: &[T], inner: usize) -> [&[T]; ROWS] {
-    let row = |h: usize| {
-        let at = if (h + 1) * inner <= rows.len() { h * inner } else { 0 };
-        &rows[at..][..inner]
-    };
-    [row(0), row(1), row(2), row(3)]
-}
-
 /// `vpmaddwd`: sixteen products of 16 bits a register, summed in pairs to 32 bits. Two registers cover the panel.
 ///
 /// # Safety
 /// AVX2.
 #[expect(unsafe_code, reason = "vector instructions")]
 #[target_feature(enable = "avx2")]
-unsafe fn i16_avx2(rows: [&[i16]; ROWS], panel: &[i8], out: &mut [i32; ROWS * PANEL]) {
+pub(super) unsafe fn i16_avx2(rows: [&[i16]; ROWS], panel: &[i8], out: &mut [i32; ROWS * PANEL]) {
     let mut sums = [[_mm256_setzero_si256(); 2]; ROWS];
     let [a, b, c, d] = rows;
     let (a, b, c, d) = (a.as_chunks::<2>().0, b.as_chunks::<2>().0, c.as_chunks::<2>().0, d.as_chunks::<2>().0);
@@ -72,7 +38,7 @@ unsafe fn i16_avx2(rows: [&[i16]; ROWS], panel: &[i8], out: &mut [i32; ROWS * PA
 /// AVX-512 F, BW and VNNI.
 #[expect(unsafe_code, reason = "vector instructions")]
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-unsafe fn i16_vnni(rows: [&[i16]; ROWS], panel: &[i8], out: &mut [i32; ROWS * PANEL]) {
+pub(super) unsafe fn i16_vnni(rows: [&[i16]; ROWS], panel: &[i8], out: &mut [i32; ROWS * PANEL]) {
     let (mut even, mut odd) = ([_mm512_setzero_si512(); ROWS], [_mm512_setzero_si512(); ROWS]);
     let [(a, a_last), (b, b_last), (c, c_last), (d, d_last)] = rows.map(|row| row.as_chunks::<4>());
     let (weights, last) = panel.as_chunks::<{ 4 * PANEL }>();
@@ -114,7 +80,7 @@ fn both(pair: [i16; 2]) -> i32 {
 /// AVX2 and FMA.
 #[expect(unsafe_code, reason = "vector instructions")]
 #[target_feature(enable = "avx2,fma")]
-unsafe fn f32_avx2(rows: [&[f32]; ROWS], panel: &[f32], out: &mut [f32; ROWS * PANEL]) {
+pub(super) unsafe fn f32_avx2(rows: [&[f32]; ROWS], panel: &[f32], out: &mut [f32; ROWS * PANEL]) {
     let mut sums = [[_mm256_setzero_ps(); 2]; ROWS];
     let [a, b, c, d] = rows;
     for ((((weights, a), b), c), d) in panel.as_chunks::<PANEL>().0.iter().zip(a).zip(b).zip(c).zip(d) {
