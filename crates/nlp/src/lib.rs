@@ -8,6 +8,7 @@ pub mod categories;
 pub mod classifier;
 pub mod encoder;
 mod error;
+mod file;
 pub mod language;
 pub mod linear;
 pub mod phrases;

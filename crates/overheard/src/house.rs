@@ -104,8 +104,7 @@ pub(crate) fn categories(config: &Config) -> Result<Option<CategorySet>> {
     if file.is_empty() {
         return Ok(None);
     }
-    let text = std::fs::read_to_string(file).with_context(|| format!("read the categories {file}"))?;
-    CategorySet::parse(&text).map(Some).with_context(|| format!("read the categories {file}"))
+    CategorySet::read(Path::new(file)).map(Some).with_context(|| format!("read the categories {file}"))
 }
 
 /// The categories in use: those saved on the page; while none are, those of the file. What is too unsure is `other`

@@ -11,8 +11,10 @@
 
 use super::{EXAMPLES_TO_TRAIN, OTHER};
 use crate::error::{Error, Result};
+use crate::file;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
+use std::path::Path;
 
 /// More categories than people can tell apart.
 const CATEGORIES_MAX: usize = 200;
@@ -20,6 +22,8 @@ const CATEGORIES_MAX: usize = 200;
 const EXAMPLES_MAX: usize = 20_000;
 const NAME_CHARS_MAX: usize = 64;
 const TEXT_BYTES_MAX: usize = 65_536;
+/// Bytes of a file at most: 20,000 examples of 1,600 bytes.
+const FILE_MAX: usize = 32 << 20;
 
 /// The categories of a user.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -50,6 +54,11 @@ fn default_other_below() -> f32 {
 }
 
 impl CategorySet {
+    /// Reads a file.
+    pub fn read(path: &Path) -> Result<Self> {
+        Self::parse(&file::read_text(path, FILE_MAX)?)
+    }
+
     /// Reads a file's text; JSON when it begins with a brace, else TOML.
     pub fn parse(text: &str) -> Result<Self> {
         let text = text.trim_start_matches('\u{FEFF}');

@@ -82,7 +82,7 @@ impl Disentangled {
     /// Row of the embeddings for the distance from a query to a key, 0 .. 2 x span.
     fn index(&self, distance: isize) -> usize {
         let span = self.span as isize;
-        (self.bucket(distance) + span).clamp(0, 2 * span - 1) as usize
+        self.bucket(distance).saturating_add(span).clamp(0, 2 * span - 1) as usize
     }
 
     fn bucket(&self, distance: isize) -> isize {
@@ -93,7 +93,7 @@ impl Disentangled {
         }
         let (middle_f, most) = (middle as f32, self.distance_max as f32 - 1.0);
         let steps = ((away as f32 / middle_f).ln() / (most / middle_f).ln() * (middle_f - 1.0)).ceil();
-        (steps as isize + middle) * distance.signum()
+        (steps as isize).saturating_add(middle) * distance.signum()
     }
 
     fn parts(&self) -> usize {

@@ -2,10 +2,18 @@
 //! `overheard` is ours and names the heads of the shipped model.
 
 use crate::error::{Error, Result};
+use crate::file;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
+
+/// Bytes of a configuration at most: one with 10,000 labels has about 600,000.
+const FILE_MAX: usize = 4 << 20;
+/// Sizes of a network at most, several times those of the largest of these families (DeBERTa-v2 xxlarge: 48 layers x 1536).
+const WIDTH_MAX: usize = 1 << 14;
+const LAYERS_MAX: usize = 1 << 10;
+pub(crate) const POSITIONS_MAX: usize = 1 << 20;
 
 /// The families of models that the engine runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,8 +112,8 @@ impl ModelConfig {
     /// Reads and checks `config.json`.
     pub(crate) fn read(dir: &Path) -> Result<Self> {
         let path = dir.join("config.json");
-        let text = std::fs::read_to_string(&path).map_err(|source| Error::Read { path: path.clone(), source })?;
-        let raw: Value = serde_json::from_str(&text).map_err(|e| Error::malformed(&path, e.to_string()))?;
+        let raw: Value = serde_json::from_slice(&file::read(&path, FILE_MAX)?)
+            .map_err(|e| Error::malformed(&path, e.to_string()))?;
         Self::parse(raw).map_err(|e| match e {
             Error::Invalid(problem) => Error::malformed(path, problem),
             other => other,
@@ -115,21 +123,21 @@ impl ModelConfig {
     /// Takes the fields from a parsed configuration.
     pub(crate) fn parse(raw: Value) -> Result<Self> {
         let family = family(&raw)?;
-        let count = |names: &[&str]| {
+        let count = |names: &[&str], max: usize| {
             first(&raw, names)
                 .and_then(Value::as_u64)
                 .and_then(|n| usize::try_from(n).ok())
-                .filter(|n| (1..=1 << 20).contains(n))
-                .ok_or_else(|| Error::Invalid(format!("no usable {:?}", names[0])))
+                .filter(|n| (1..=max).contains(n))
+                .ok_or_else(|| Error::Invalid(format!("no usable {:?}, a number from 1 to {max}", names[0])))
         };
         let activation = first(&raw, &["hidden_act", "activation", "hidden_activation"]);
-        let positions = count(&["max_position_embeddings"])?;
+        let positions = count(&["max_position_embeddings"], POSITIONS_MAX)?;
         let config = Self {
             family,
-            hidden: count(&["hidden_size", "dim"])?,
-            layers: count(&["num_hidden_layers", "n_layers"])?,
-            attention_heads: count(&["num_attention_heads", "n_heads"])?,
-            intermediate: count(&["intermediate_size", "hidden_dim"])?,
+            hidden: count(&["hidden_size", "dim"], WIDTH_MAX)?,
+            layers: count(&["num_hidden_layers", "n_layers"], LAYERS_MAX)?,
+            attention_heads: count(&["num_attention_heads", "n_heads"], WIDTH_MAX)?,
+            intermediate: count(&["intermediate_size", "hidden_dim"], 4 * WIDTH_MAX)?,
             // RoBERTa counts positions from the padding id plus one.
             positions: if family == Family::Roberta {
                 positions.saturating_sub(position_offset(&raw))

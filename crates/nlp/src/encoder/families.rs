@@ -2,10 +2,10 @@
 //! weights into a [`Model`] and its heads. Names follow Hugging Face.
 
 use super::attention::{Angles, Disentangled, Heads, Positions};
-use super::config::{Activation, Family, HeadConfig, ModelConfig};
+use super::config::{Activation, Family, HeadConfig, ModelConfig, POSITIONS_MAX};
 use super::kernel::Isa;
-use super::linear::{Linear, Precision, Rounded};
-use super::model::{Embeddings, Head, Layer, Level, Model, Norm, Style, Table};
+use super::linear::{Linear, Precision, Rounded, round_rows};
+use super::model::{Embeddings, Head, Layer, Level, Model, Norm, Rows, Style, Table};
 use super::ops;
 use super::weights::Weights;
 use crate::error::{Error, Result};
@@ -143,21 +143,33 @@ impl<'a> Loader<'a> {
     }
 
     fn table(&self, name: &str) -> Result<Table> {
-        let rows = self.weights.get(name)?.clone();
-        let &[count, width] = rows.shape.as_slice() else {
+        let stored = self.weights.get(name)?;
+        let &[count, width] = stored.shape.as_slice() else {
             return Err(Error::Invalid(format!("{name} is not a matrix")));
         };
         if count == 0 || width == 0 || (width != self.config.hidden && self.config.family != Family::DebertaV2) {
             return Err(Error::Invalid(format!(
                 "{name} has shape {:?}, hidden size is {}",
-                rows.shape, self.config.hidden
+                stored.shape, self.config.hidden
             )));
         }
-        let scales = match rows.dtype == safetensors::Dtype::I8 {
-            true => self.weights.floats(&format!("{name}.scale"), &[count])?,
-            false => Vec::new(),
+        let rows = match self.weights.int8(name, &[count, width])? {
+            Some((values, scales)) => Rows::Int8 { values, scales },
+            None if self.precision == Precision::Exact || stored.dtype == safetensors::Dtype::I8 => {
+                Rows::Exact(self.weights.floats(name, &[count, width])?)
+            }
+            // In 32 bits the words of a multilingual model take four times the memory of all its layers.
+            None => {
+                let (mut values, mut scales) = (Vec::with_capacity(count * width), Vec::with_capacity(count));
+                self.weights.rows(name, [count, width], |rows| {
+                    let (rounded, row_scales) = round_rows(rows, width);
+                    values.extend(rounded);
+                    scales.extend(row_scales);
+                })?;
+                Rows::Int8 { values, scales }
+            }
         };
-        Ok(Table { rows, scales, count, width })
+        Ok(Table { rows, count, width })
     }
 
     /// A layer norm; `gamma` and `beta` are the names of weights converted from TensorFlow long ago.
@@ -252,10 +264,10 @@ impl<'a> Loader<'a> {
             _ => false,
         };
         let distance_max = match config.number("max_relative_positions") {
-            Some(n) if n >= 1.0 => n as usize,
+            Some(n) if n >= 1.0 => (n as usize).min(POSITIONS_MAX),
             _ => config.positions,
         };
-        let buckets = config.number("position_buckets").map_or(0, |n| n.max(0.0) as usize);
+        let buckets = config.number("position_buckets").map_or(0, |n| n.max(0.0) as usize).min(POSITIONS_MAX);
         let span = if buckets > 0 { buckets } else { distance_max };
         let mut relative = self.weights.floats(&self.name("encoder.rel_embeddings.weight"), &[2 * span, hidden])?;
         if config.word("norm_rel_ebd").unwrap_or("none").contains("layer_norm") {

@@ -49,16 +49,19 @@ impl Linear {
         outputs: usize,
         precision: Precision,
     ) -> Result<Self> {
-        let mut bias = Vec::with_capacity(names.len() * outputs);
+        let mut bias = Vec::new();
         let (mut stored, mut scales, mut floats) = (Vec::new(), Vec::new(), Vec::new());
+        // Integers are taken as they are where all of the layers have them.
+        let int8 = |name: &String| weights.is_int8(&format!("{name}.weight"));
+        let as_stored = precision == Precision::Int8 && names.iter().all(int8);
         for name in names {
             let matrix = format!("{name}.weight");
-            match weights.int8(&matrix, &[outputs, inputs])? {
-                Some((integers, row_scales)) if precision == Precision::Int8 => {
+            match if as_stored { weights.int8(&matrix, &[outputs, inputs])? } else { None } {
+                Some((integers, row_scales)) => {
                     stored.extend(integers);
                     scales.extend(row_scales);
                 }
-                _ => floats.extend(weights.floats(&matrix, &[outputs, inputs])?),
+                None => floats.extend(weights.floats(&matrix, &[outputs, inputs])?),
             }
             let name = format!("{name}.bias");
             match weights.has(&name) {
@@ -171,7 +174,7 @@ impl Rounded {
 }
 
 /// Rounds each row of a matrix to integers in -127..=127 with a scale.
-fn round_rows(matrix: &[f32], width: usize) -> (Vec<i8>, Vec<f32>) {
+pub(crate) fn round_rows(matrix: &[f32], width: usize) -> (Vec<i8>, Vec<f32>) {
     let mut integers = Vec::with_capacity(matrix.len());
     let mut scales = Vec::with_capacity(matrix.len() / width);
     for row in matrix.chunks_exact(width) {

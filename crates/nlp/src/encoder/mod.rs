@@ -109,6 +109,7 @@ impl Encoder {
         let loader = Loader::new(&config, &weights, options.precision).map_err(|e| within(dir, e))?;
         let model = loader.model().map_err(|e| within(dir, e))?;
         let heads = heads(&config, &loader).map_err(|e| within(dir, e))?;
+        weights.expect_unchanged()?;
         let pieces = Pieces::load(dir)?;
         let window = loader.window();
         if window < pieces.prefix.len() + pieces.suffix.len() + 4 {
@@ -178,7 +179,7 @@ impl Encoder {
             threads::map(self.options.threads, batches.len(), 1, |i| self.run(&windows[batches[i].clone()], &cut));
         let mut found: Vec<Vec<Part>> = texts.iter().map(|_| Vec::new()).collect();
         for (batch, parts) in batches.iter().zip(parts) {
-            let parts = parts.and_then(Result::ok).unwrap_or_default();
+            let parts = parts.unwrap_or_default();
             for (window, part) in windows[batch.clone()].iter().zip(parts) {
                 found[window.text].push(part);
             }
@@ -210,10 +211,10 @@ impl Encoder {
     }
 
     /// Runs one batch of windows.
-    fn run(&self, windows: &[Window], cut: &[Result<Tokens>]) -> Result<Vec<Part>> {
+    fn run(&self, windows: &[Window], cut: &[Result<Tokens>]) -> Vec<Part> {
         let mut scratch = self.scratch.lock().unwrap_or_else(|e| e.into_inner()).pop().unwrap_or_default();
         let (ids, spans) = windows::pack(windows, cut, &self.pieces.prefix, &self.pieces.suffix);
-        self.model.run(self.isa, &ids, &spans, &mut scratch)?;
+        self.model.run(self.isa, &ids, &spans, &mut scratch);
         let hidden = self.model.hidden;
         let parts = windows
             .iter()
@@ -224,7 +225,7 @@ impl Encoder {
             })
             .collect();
         self.scratch.lock().unwrap_or_else(|e| e.into_inner()).push(scratch);
-        Ok(parts)
+        parts
     }
 
     /// What one window contributes: its own pieces, and the special tokens.

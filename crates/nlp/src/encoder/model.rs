@@ -5,8 +5,6 @@ use super::config::Activation;
 use super::kernel::Isa;
 use super::linear::{Linear, Rounded};
 use super::ops;
-use super::weights::Tensor;
-use crate::error::Result;
 
 /// A network of the BERT family, ready to run.
 pub(crate) struct Model {
@@ -31,13 +29,21 @@ pub(crate) struct Embeddings {
     pub(crate) projection: Option<Linear>,
 }
 
-/// Word embeddings as stored; a row is decoded when a text needs it.
+/// Word embeddings, most of a multilingual model's numbers.
 pub(crate) struct Table {
-    pub(crate) rows: Tensor,
-    /// One a row, for int8.
-    pub(crate) scales: Vec<f32>,
+    pub(crate) rows: Rows,
     pub(crate) count: usize,
     pub(crate) width: usize,
+}
+
+/// The rows of a table, one after another.
+pub(crate) enum Rows {
+    /// With one scale a row.
+    Int8 {
+        values: Vec<i8>,
+        scales: Vec<f32>,
+    },
+    Exact(Vec<f32>),
 }
 
 /// Layer norm with its weights.
@@ -110,24 +116,27 @@ impl Norm {
 
 impl Table {
     /// Writes the row of a piece; a piece beyond the table is the padding row's neighbour zero.
-    fn read(&self, id: u32, into: &mut [f32]) -> Result<()> {
+    fn read(&self, id: u32, into: &mut [f32]) {
         let row = (id as usize).min(self.count - 1);
-        self.rows.read(row * self.width, into)?;
-        if let Some(scale) = self.scales.get(row) {
-            into.iter_mut().for_each(|v| *v *= scale);
+        let range = row * self.width..(row + 1) * self.width;
+        match &self.rows {
+            Rows::Int8 { values, scales } => {
+                let scale = scales[row];
+                into.iter_mut().zip(&values[range]).for_each(|(v, stored)| *v = f32::from(*stored) * scale);
+            }
+            Rows::Exact(values) => into.copy_from_slice(&values[range]),
         }
-        Ok(())
     }
 }
 
 impl Embeddings {
-    fn read(&self, isa: Isa, ids: &[u32], spans: &[Span], scratch: &mut Scratch) -> Result<()> {
+    fn read(&self, isa: Isa, ids: &[u32], spans: &[Span], scratch: &mut Scratch) {
         let width = self.words.width;
         refill(&mut scratch.added, ids.len() * width);
         for span in spans {
             let rows = scratch.added[span.begin * width..].chunks_exact_mut(width).take(span.length);
             for (position, (row, id)) in rows.zip(&ids[span.begin..]).enumerate() {
-                self.words.read(*id, row)?;
+                self.words.read(*id, row);
                 if let Some(values) = self.positions.get(position * width..(position + 1) * width) {
                     row.iter_mut().zip(values).for_each(|(r, p)| *r += p);
                 }
@@ -142,14 +151,13 @@ impl Embeddings {
             }
         }
         self.norm.apply(isa, &mut scratch.hidden);
-        Ok(())
     }
 }
 
 impl Model {
     /// Runs packed sequences; the hidden states are then in `scratch.hidden`.
-    pub(crate) fn run(&self, isa: Isa, ids: &[u32], spans: &[Span], scratch: &mut Scratch) -> Result<()> {
-        self.embeddings.read(isa, ids, spans, scratch)?;
+    pub(crate) fn run(&self, isa: Isa, ids: &[u32], spans: &[Span], scratch: &mut Scratch) {
+        self.embeddings.read(isa, ids, spans, scratch);
         for layer in &self.layers {
             match layer.style {
                 Style::PostNorm => layer.post_norm(isa, spans, self.heads, scratch),
@@ -159,7 +167,6 @@ impl Model {
         if let Some(norm) = &self.final_norm {
             norm.apply(isa, &mut scratch.hidden);
         }
-        Ok(())
     }
 }
 

@@ -9,8 +9,13 @@
 
 use super::protobuf::{Field, Message};
 use crate::error::{Error, Result};
+use crate::file;
 use serde_json::{Value, json};
 use std::path::Path;
+
+/// Bytes of a model and its pieces at most: XLM-RoBERTa has 5 MB and 250,000 pieces.
+const FILE_MAX: usize = 16 << 20;
+const PIECES_MAX: usize = 1 << 20;
 
 /// How a family of models numbers the pieces of its sentencepiece model.
 pub(super) struct Layout {
@@ -38,7 +43,7 @@ pub(super) const CAMEMBERT: Layout = Layout {
 
 /// The description that `tokenizer.json` would hold. The mask may take the space before it along.
 pub(super) fn describe(path: &Path, layout: &Layout, mask_strips: bool) -> Result<Value> {
-    let bytes = std::fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+    let bytes = file::read(path, FILE_MAX)?;
     let (pieces, table) = read(&bytes).ok_or_else(|| Error::malformed(path, "not a sentencepiece model"))?;
     let mut vocab: Vec<Piece> = layout.before.iter().map(|name| ((*name).to_owned(), 0.0)).collect();
     vocab.extend(pieces.into_iter().skip(layout.skipped));
@@ -89,6 +94,7 @@ fn read(bytes: &[u8]) -> Option<(Vec<Piece>, &[u8])> {
     let mut table: &[u8] = &[];
     for field in Message(bytes) {
         match field.ok()? {
+            Field::Bytes(1, _) if pieces.len() == PIECES_MAX => return None,
             Field::Bytes(1, piece) => pieces.push(read_piece(piece)?),
             Field::Bytes(3, normaliser) => {
                 for field in Message(normaliser) {

@@ -6,12 +6,20 @@
 use super::sentencepiece;
 use super::unigram::Unigram;
 use crate::error::{Error, Result};
+use crate::file;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::panic::catch_unwind;
 use std::path::Path;
 use tokenizers::{
     DecoderWrapper, Encoding, ModelWrapper, NormalizerWrapper, PostProcessorWrapper, PreTokenizerWrapper, TokenizerImpl,
 };
+
+/// Bytes of a description at most; that of XLM-RoBERTa has 17 MB, the largest that are in use 35 MB. Reading one takes up to
+/// twenty times its size for a moment.
+const DESCRIPTION_MAX: usize = 64 << 20;
+/// Bytes of the older files at most: vocabularies of 250,000 pieces have 5 MB.
+const FILE_MAX: usize = 16 << 20;
 
 /// The library's tokenizer around a way to cut words.
 type Around<M> = TokenizerImpl<M, NormalizerWrapper, PreTokenizerWrapper, PostProcessorWrapper, DecoderWrapper>;
@@ -77,13 +85,22 @@ impl Pieces {
     pub(crate) fn load(dir: &Path) -> Result<Self> {
         let own = dir.join("tokenizer.json");
         let description = if own.exists() {
-            std::fs::read(&own).map_err(|source| Error::Read { path: own.clone(), source })?
+            file::read(&own, DESCRIPTION_MAX)?
         } else {
             serde_json::to_vec(&describe(dir)?).map_err(|e| Error::malformed(dir, e.to_string()))?
         };
-        let tokenizer = Tokenizer::read(&description).map_err(|e| Error::malformed(&own, e.to_string()))?;
-        let (prefix, suffix) = around(&tokenizer)?;
-        Ok(Self { tokenizer, prefix, suffix })
+        Self::read(&description).map_err(|problem| Error::malformed(&own, problem))
+    }
+
+    /// Makes the tokenizer of a description. The library panics at some that are wrong (a damaged table of characters);
+    /// that is an error of the file like any other.
+    fn read(description: &[u8]) -> Result<Self, String> {
+        let made = catch_unwind(|| {
+            let tokenizer = Tokenizer::read(description).map_err(|e| e.to_string())?;
+            let (prefix, suffix) = around(&tokenizer).map_err(|e| e.to_string())?;
+            Ok(Self { tokenizer, prefix, suffix })
+        });
+        made.unwrap_or_else(|_| Err("the tokenizer's description is damaged".into()))
     }
 
     /// Cuts a text into pieces.
@@ -107,9 +124,12 @@ fn around(tokenizer: &Tokenizer) -> Result<(Vec<u32>, Vec<u32>)> {
 /// A description like `tokenizer.json` from the older files. Many tokenizers keep files of these names, and not all of them
 /// cut alike: a class that is not known here is refused, as its pieces would be others.
 fn describe(dir: &Path) -> Result<Value> {
-    let settings = read_json(&dir.join("tokenizer_config.json")).unwrap_or_else(|_| json!({}));
-    let config = read_json(&dir.join("config.json"))?;
     let there = |name: &str| dir.join(name).exists();
+    let settings = match there("tokenizer_config.json") {
+        true => read_json(&dir.join("tokenizer_config.json"))?,
+        false => json!({}),
+    };
+    let config = read_json(&dir.join("config.json"))?;
     if there("vocab.txt") {
         expect_class("vocab.txt", &settings, &config, &["Bert", "DistilBert"])?;
         return wordpiece(dir, &settings);
@@ -155,17 +175,13 @@ fn expect_class<'a>(file: &str, settings: &Value, config: &Value, known: &[&'a s
     )))
 }
 
-fn read_text(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })
-}
-
 fn read_json(path: &Path) -> Result<Value> {
-    serde_json::from_str(&read_text(path)?).map_err(|e| Error::malformed(path, e.to_string()))
+    serde_json::from_slice(&file::read(path, FILE_MAX)?).map_err(|e| Error::malformed(path, e.to_string()))
 }
 
 /// BERT and DistilBERT: words cut by a vocabulary, one piece a line.
 fn wordpiece(dir: &Path, settings: &Value) -> Result<Value> {
-    let text = read_text(&dir.join("vocab.txt"))?;
+    let text = file::read_text(&dir.join("vocab.txt"), FILE_MAX)?;
     let vocab: serde_json::Map<String, Value> =
         text.lines().enumerate().map(|(id, piece)| (piece.trim_end_matches('\r').to_owned(), json!(id))).collect();
     let token = |field: &str, default: &str| special(settings, field, default);
@@ -202,7 +218,7 @@ fn byte_level(dir: &Path, settings: &Value) -> Result<Value> {
     let Value::Object(vocab) = read_json(&path)? else {
         return Err(Error::malformed(path, "not an object"));
     };
-    let text = read_text(&dir.join("merges.txt"))?;
+    let text = file::read_text(&dir.join("merges.txt"), FILE_MAX)?;
     let merges: Vec<Vec<&str>> = text
         .lines()
         .filter(|line| !line.starts_with("#version") && !line.trim().is_empty())

@@ -25,6 +25,10 @@ const HIERARCHICAL_SOFTMAX: i32 = 1;
 /// Longest word whose n-grams are taken, in bytes: longer ones are noise, and time must not grow with them.
 const WORD_BYTES_MAX: usize = 256;
 const NONE: u32 = u32::MAX;
+/// Numbers of a matrix at most, and labels: lid.176 has 800,000 and 176. A few bytes of codes may stand for a row of a
+/// thousand numbers.
+const NUMBERS_MAX: usize = 1 << 24;
+const LABELS_MAX: usize = 10_000;
 
 /// A loaded model. Rows are kept as plain floats (3 MB for lid.176): one look-up is then one addition of 16 numbers.
 pub(super) struct FastText {
@@ -269,7 +273,7 @@ impl Vocabulary {
         let (size, nwords, nlabels) = (reader.length()?, reader.length()?, reader.length()?);
         reader.take(8)?;
         let pruned = reader.length_long()?;
-        if nwords.checked_add(nlabels) != Some(size) || nlabels < 2 {
+        if nwords.checked_add(nlabels) != Some(size) || !(2..=LABELS_MAX).contains(&nlabels) {
             return Err(bad("the counts of words and labels don't add up"));
         }
         let mut words = HashMap::new();
@@ -302,9 +306,10 @@ fn read_matrix(reader: &mut Reader<'_>, dim: usize) -> Result<(Vec<f32>, usize)>
     if columns != dim {
         return Err(bad("a matrix has another width than the model"));
     }
+    let count = rows.checked_mul(dim).filter(|count| *count <= NUMBERS_MAX);
+    let count = count.ok_or_else(|| bad("a matrix is larger than that of any language model"))?;
     if !quantised {
-        let values = reader.floats(rows.checked_mul(dim).ok_or_else(|| bad("a matrix is too large"))?)?;
-        return Ok((values, rows));
+        return Ok((reader.floats(count)?, rows));
     }
     let codes_length = reader.length()?;
     let codes = reader.take(codes_length)?;
@@ -318,7 +323,7 @@ fn read_matrix(reader: &mut Reader<'_>, dim: usize) -> Result<(Vec<f32>, usize)>
     } else {
         None
     };
-    let mut values = vec![0.0; rows * dim];
+    let mut values = vec![0.0; count];
     for (row, out) in values.chunks_exact_mut(dim).enumerate() {
         let scale = norm.as_ref().map_or(1.0, |(codes, quantiser)| quantiser.centroid(0, codes[row])[0]);
         for part in 0..quantiser.parts {

@@ -9,6 +9,7 @@ mod script;
 pub mod train;
 
 use crate::error::{Error, Result};
+use crate::file;
 use crate::linear::softmax;
 use crate::text::{Span, scan};
 use domain::Language;
@@ -17,6 +18,8 @@ use fasttext::FastText;
 use latin::{LatinModel, REST};
 use std::path::Path;
 
+/// Bytes of a language model at most: `lid.176.ftz` has 938,000, what fastText compresses less up to a few million.
+const FILE_MAX: usize = 64 << 20;
 /// Below this confidence the answer is `und`.
 const UNDECIDED_BELOW: f32 = 0.2;
 /// Letters from which on a text is long enough to be judged without regard to how common a language is.
@@ -55,8 +58,7 @@ pub struct LanguageIdentifier {
 impl LanguageIdentifier {
     /// Reads `lid.176.ftz`.
     pub fn load(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
-        Self::parse(&bytes)
+        Self::parse(&file::read(path, FILE_MAX)?)
     }
 
     /// Takes the bytes of `lid.176.ftz`.

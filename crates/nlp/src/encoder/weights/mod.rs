@@ -1,17 +1,20 @@
 //! Tensors of a model folder, in whichever form it keeps them: `model.safetensors`, `pytorch_model.bin`, several shards of
-//! either with their index, or an ONNX graph. Files are mapped, so that the table of word embeddings stays in the page
-//! cache and only the rows that texts use are ever read.
+//! either with their index, or an ONNX graph. A tensor is a place in a file until its numbers are asked for; what is
+//! asked for is bounded by what the files hold, so that no small file makes a large model.
 
 mod onnx;
 mod pickle;
+mod safe;
+mod source;
 mod torch;
 mod zip;
 
 use crate::error::{Error, Result};
-use memmap2::Mmap;
-use safetensors::{Dtype, SafeTensors};
+use crate::file;
+use safetensors::Dtype;
+use source::Source;
+use std::cell::Cell;
 use std::collections::HashMap;
-use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,16 +29,29 @@ pub const CONTAINERS: [&str; 6] = [
     "model.onnx",
 ];
 
+/// Bytes of an index at most: one of 1,000 tensors has about 100,000.
+const INDEX_MAX: usize = 16 << 20;
+/// Shards of a model, and files beside a graph, at most.
+const FILES_MAX: usize = 256;
+/// How often over a model may use the bytes of its files: some layers share a matrix, and two tensors may share their
+/// bytes.
+const USES_MAX: u64 = 4;
+/// Bytes that are decoded at once.
+const CHUNK: usize = 1 << 18;
+
 /// All tensors of a model, by name.
 pub(crate) struct Weights {
     path: PathBuf,
+    files: Vec<Arc<Source>>,
     tensors: HashMap<String, Tensor>,
+    /// Bytes of tensors that were asked for.
+    used: Cell<u64>,
 }
 
 /// One tensor, still as stored.
 #[derive(Clone)]
 pub(crate) struct Tensor {
-    file: Arc<Mmap>,
+    file: Arc<Source>,
     /// Byte of the first number.
     begin: usize,
     pub(crate) dtype: Dtype,
@@ -45,13 +61,14 @@ pub(crate) struct Tensor {
 }
 
 impl Weights {
-    /// Maps the files of a folder.
+    /// Opens the files of a folder.
     pub(crate) fn open(dir: &Path) -> Result<Self> {
         let container = CONTAINERS.iter().map(|name| dir.join(name)).find(|path| path.exists());
         let Some(path) = container else {
             return Err(Error::Unsupported(format!("{} holds none of {}", dir.display(), CONTAINERS.join(", "))));
         };
-        let mut weights = Self { path: path.clone(), tensors: HashMap::new() };
+        let (files, tensors) = (Vec::new(), HashMap::new());
+        let mut weights = Self { path: path.clone(), files, tensors, used: Cell::new(0) };
         if path.extension().is_none_or(|extension| extension != "json") {
             weights.add(&path)?;
             return Ok(weights);
@@ -67,29 +84,40 @@ impl Weights {
     }
 
     fn add(&mut self, path: &Path) -> Result<()> {
-        let file = map(path)?;
-        let found = match path.extension().and_then(|extension| extension.to_str()) {
-            _ if file.starts_with(b"version https://git-lfs") => {
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        // The parts of a graph lie within one another, so it is read whole; its large tensors are beside it.
+        let file = Arc::new(if extension == Some("onnx") { Source::whole(path)? } else { Source::open(path)? });
+        self.files.push(Arc::clone(&file));
+        let found = match extension {
+            _ if is_pointer(&file) => {
                 Err("it is a pointer of Git LFS, not the file itself: fetch it with `git lfs pull`".to_owned())
             }
             Some("bin") => torch::tensors(&file),
-            Some("onnx") => {
-                let mut opened: HashMap<String, Arc<Mmap>> = HashMap::new();
-                onnx::tensors(&file, &mut |name| match opened.get(name) {
-                    Some(file) => Ok(Arc::clone(file)),
-                    None => {
-                        let file =
-                            map(&path.with_file_name(name)).map_err(|e| format!("{e}, where its numbers are"))?;
-                        Ok(Arc::clone(opened.entry(name.to_owned()).or_insert(file)))
-                    }
-                })
-            }
-            _ => safe(&file),
+            Some("onnx") => onnx::tensors(&file, &mut |name| self.beside(&path.with_file_name(name))),
+            _ => safe::tensors(&file),
         };
         for (name, tensor) in found.map_err(|problem| Error::malformed(path, problem))? {
             self.tensors.insert(name, tensor);
         }
         Ok(())
+    }
+
+    /// A file beside a graph, opened once.
+    fn beside(&mut self, path: &Path) -> Result<Arc<Source>, String> {
+        if let Some(file) = self.files.iter().find(|file| file.path() == path) {
+            return Ok(Arc::clone(file));
+        }
+        if self.files.len() > FILES_MAX {
+            return Err(format!("its numbers are in more than {FILES_MAX} files"));
+        }
+        let file = Arc::new(Source::open(path).map_err(|e| format!("{e}, where its numbers are"))?);
+        self.files.push(Arc::clone(&file));
+        Ok(file)
+    }
+
+    /// An error when one of the files was written to since it was opened.
+    pub(crate) fn expect_unchanged(&self) -> Result<()> {
+        self.files.iter().try_for_each(|file| file.expect_unchanged())
     }
 
     /// The tensor of that name, if there is one.
@@ -112,10 +140,21 @@ impl Weights {
         self.find(name).ok_or_else(|| Error::malformed(&self.path, format!("no tensor {name:?}")))
     }
 
-    /// Values of a tensor of the given shape, in f32; int8 matrices are restored by their scales.
-    pub(crate) fn floats(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+    /// A tensor whose numbers are about to be read.
+    fn take(&self, name: &str, shape: &[usize]) -> Result<&Tensor> {
         let tensor = self.get(name)?;
         self.expect_shape(name, tensor, shape)?;
+        self.used.set(self.used.get().saturating_add(tensor.size() as u64));
+        let held: u64 = self.files.iter().map(|file| file.length() as u64).sum();
+        if self.used.get() > held.saturating_mul(USES_MAX) {
+            return Err(Error::malformed(&self.path, "its tensors have more numbers than its files hold"));
+        }
+        Ok(tensor)
+    }
+
+    /// Values of a tensor of the given shape, in f32; int8 matrices are restored by their scales.
+    pub(crate) fn floats(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        let tensor = self.take(name, shape)?;
         let mut values = tensor.floats()?;
         if tensor.dtype == Dtype::I8 {
             let scales = self.floats(&format!("{name}.scale"), &shape[..1])?;
@@ -127,15 +166,34 @@ impl Weights {
         Ok(values)
     }
 
+    /// Whether a tensor can be taken as integers.
+    pub(crate) fn is_int8(&self, name: &str) -> bool {
+        self.find(name).is_some_and(|tensor| tensor.dtype == Dtype::I8 && tensor.is_contiguous())
+    }
+
     /// An int8 matrix with its scales, as stored; none when it is stored otherwise.
     pub(crate) fn int8(&self, name: &str, shape: &[usize]) -> Result<Option<(Vec<i8>, Vec<f32>)>> {
-        let tensor = self.get(name)?;
-        if tensor.dtype != Dtype::I8 || !tensor.is_contiguous() {
+        if !self.is_int8(name) {
             return Ok(None);
         }
-        self.expect_shape(name, tensor, shape)?;
-        let values = tensor.file[tensor.begin..][..tensor.count()].iter().map(|&b| b as i8).collect();
+        let bytes = self.take(name, shape)?.bytes()?;
+        let values = bytes.into_iter().map(|byte| byte as i8).collect();
         Ok(Some((values, self.floats(&format!("{name}.scale"), &shape[..1])?)))
+    }
+
+    /// A matrix in f32, handed out some rows at a time: a table of words may be larger than what becomes of it.
+    pub(crate) fn rows(&self, name: &str, shape: [usize; 2], mut take: impl FnMut(&[f32])) -> Result<()> {
+        let tensor = self.take(name, &shape)?;
+        let [count, width] = shape;
+        // Rows of a matrix with gaps or on its side lie all over its bytes: those are read once.
+        let step = if tensor.is_contiguous() { (CHUNK / width.max(1)).max(1) } else { count.max(1) };
+        let mut values = vec![0.0; step.min(count) * width];
+        for begin in (0..count).step_by(step) {
+            let values = &mut values[..step.min(count - begin) * width];
+            tensor.read(begin * width, values)?;
+            take(values);
+        }
+        Ok(())
     }
 
     fn expect_shape(&self, name: &str, tensor: &Tensor, shape: &[usize]) -> Result<()> {
@@ -149,14 +207,14 @@ impl Weights {
 impl Tensor {
     /// A tensor within some bytes of a file; `Err` says why it does not lie in them.
     fn placed(
-        file: &Arc<Mmap>,
+        file: &Arc<Source>,
         range: Range<usize>,
         dtype: Dtype,
         shape: Vec<usize>,
         strides: Vec<usize>,
     ) -> Result<Self, String> {
         let beyond = || format!("shape {shape:?} with strides {strides:?} goes beyond its {} bytes", range.len());
-        if shape.len() != strides.len() || range.end > file.len() || range.start > range.end {
+        if shape.len() != strides.len() || range.end > file.length() || range.start > range.end {
             return Err(beyond());
         }
         let count = shape.iter().try_fold(1usize, |count, &n| count.checked_mul(n)).ok_or_else(beyond)?;
@@ -174,7 +232,7 @@ impl Tensor {
     }
 
     /// One whose numbers lie one after another, the last axis fastest.
-    fn contiguous(file: &Arc<Mmap>, range: Range<usize>, dtype: Dtype, shape: Vec<usize>) -> Result<Self, String> {
+    fn contiguous(file: &Arc<Source>, range: Range<usize>, dtype: Dtype, shape: Vec<usize>) -> Result<Self, String> {
         let strides = contiguous(&shape);
         Self::placed(file, range, dtype, shape, strides)
     }
@@ -187,12 +245,33 @@ impl Tensor {
         turned
     }
 
-    /// Whether another one has the same form and the same bytes; for tensors without gaps.
+    /// Whether another one has the same form and the same bytes.
     fn equals(&self, other: &Self) -> bool {
-        // A tensor has no more numbers than its bytes hold, so this much is there even where strides leave gaps.
-        let bytes = |tensor: &Self| tensor.begin..tensor.begin + tensor.count() * tensor.dtype.bitsize() / 8;
         (self.dtype, &self.shape, &self.strides) == (other.dtype, &other.shape, &other.strides)
-            && self.file[bytes(self)] == other.file[bytes(other)]
+            && (Arc::ptr_eq(&self.file, &other.file) && self.begin == other.begin
+                || self.bytes().is_ok_and(|bytes| other.bytes().is_ok_and(|others| bytes == others)))
+    }
+
+    /// Bytes of its numbers.
+    fn size(&self) -> usize {
+        self.count() * self.dtype.bitsize() / 8
+    }
+
+    /// Its bytes, from the first number to the last, gaps included.
+    fn bytes(&self) -> Result<Vec<u8>> {
+        if self.count() == 0 {
+            return Ok(Vec::new());
+        }
+        // `placed` saw to it that this stays within the file.
+        let last: usize = self.shape.iter().zip(&self.strides).map(|(&n, &stride)| (n - 1) * stride).sum();
+        let mut bytes = vec![0; (last + 1) * self.dtype.bitsize() / 8];
+        self.fill(self.begin, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn fill(&self, begin: usize, into: &mut [u8]) -> Result<()> {
+        let path = self.file.path();
+        self.file.fill(begin, into).map_err(|source| Error::Read { path: path.to_owned(), source })
     }
 
     fn count(&self) -> usize {
@@ -200,8 +279,7 @@ impl Tensor {
     }
 
     fn is_contiguous(&self) -> bool {
-        // Asked for every row of words that is read: nothing is allocated. Where there is but one, the way to the next
-        // does not matter.
+        // Where there is but one, the way to the next does not matter.
         let mut usual = 1usize;
         self.shape.iter().zip(&self.strides).rev().all(|(&n, &stride)| {
             let fits = n == 1 || stride == usual;
@@ -217,7 +295,7 @@ impl Tensor {
     }
 
     /// Reads `into.len()` values from the given index on. Bytes are decoded one by one, so alignment is no matter.
-    pub(crate) fn read(&self, index: usize, into: &mut [f32]) -> Result<()> {
+    fn read(&self, index: usize, into: &mut [f32]) -> Result<()> {
         match self.dtype {
             Dtype::F64 => self.decode(index, into, |b| f64::from_le_bytes(b) as f32),
             Dtype::F32 => self.decode(index, into, f32::from_le_bytes),
@@ -235,13 +313,17 @@ impl Tensor {
             return Err(Error::Invalid("a tensor is shorter than its shape".into()));
         }
         if self.is_contiguous() {
-            let bytes = &self.file[self.begin + index * W..][..into.len() * W];
-            into.iter_mut().zip(bytes.as_chunks::<W>().0).for_each(|(slot, chunk)| *slot = value(*chunk));
+            let mut bytes = vec![0; CHUNK.min(into.len() * W)];
+            for (chunk, slots) in into.chunks_mut(CHUNK / W).enumerate() {
+                let bytes = &mut bytes[..slots.len() * W];
+                self.fill(self.begin + index * W + chunk * CHUNK / W * W, bytes)?;
+                slots.iter_mut().zip(bytes.as_chunks::<W>().0).for_each(|(slot, chunk)| *slot = value(*chunk));
+            }
             return Ok(());
         }
+        let bytes = self.bytes()?;
         for (at, slot) in (index..).zip(into) {
-            let begin = self.begin + self.offset(at) * W;
-            if let Some(bytes) = self.file[begin..].first_chunk::<W>() {
+            if let Some(bytes) = bytes.get(self.offset(at) * W..).and_then(|rest| rest.first_chunk::<W>()) {
                 *slot = value(*bytes);
             }
         }
@@ -268,26 +350,10 @@ fn contiguous(shape: &[usize]) -> Vec<usize> {
     strides
 }
 
-/// Maps a file.
-fn map(path: &Path) -> Result<Arc<Mmap>> {
-    let read = |source| Error::Read { path: path.to_owned(), source };
-    let file = File::open(path).map_err(read)?;
-    #[expect(unsafe_code, reason = "mapping a file")]
-    // SAFETY: model files are written whole and then renamed into place, never changed in place, so the mapped bytes stay
-    // as they are while the map lives.
-    let map = unsafe { Mmap::map(&file) }.map_err(read)?;
-    Ok(Arc::new(map))
-}
-
-/// The tensors of a safetensors file.
-fn safe(file: &Arc<Mmap>) -> Result<Vec<(String, Tensor)>, String> {
-    let (header, metadata) = SafeTensors::read_metadata(file).map_err(|e| e.to_string())?;
-    let place = |(name, info): (String, &safetensors::tensor::TensorInfo)| {
-        let (begin, end) = (8 + header + info.data_offsets.0, 8 + header + info.data_offsets.1);
-        let tensor = Tensor::contiguous(file, begin..end, info.dtype, info.shape.clone());
-        tensor.map(|tensor| (name.clone(), tensor)).map_err(|problem| format!("tensor {name:?}: {problem}"))
-    };
-    metadata.tensors().into_iter().map(place).collect()
+/// Whether a file stands for another that was not fetched.
+fn is_pointer(file: &Source) -> bool {
+    const BEGIN: &[u8] = b"version https://git-lfs";
+    file.part(0..BEGIN.len()).is_some_and(|begin| begin == BEGIN)
 }
 
 /// Which shard holds each tensor.
@@ -295,15 +361,19 @@ struct Index(Vec<(String, String)>);
 
 impl Index {
     fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+        let text = file::read(path, INDEX_MAX)?;
         let value: serde_json::Value =
-            serde_json::from_str(&text).map_err(|e| Error::malformed(path, e.to_string()))?;
+            serde_json::from_slice(&text).map_err(|e| Error::malformed(path, e.to_string()))?;
         let map = value["weight_map"].as_object().ok_or_else(|| Error::malformed(path, "no weight_map"))?;
         let entry = |(name, shard): (&String, &serde_json::Value)| match shard.as_str() {
             Some(shard) if is_file_name(shard) => Ok((name.clone(), shard.to_owned())),
             _ => Err(Error::malformed(path, format!("{shard} is no name of a file beside it"))),
         };
-        map.iter().map(entry).collect::<Result<_>>().map(Self)
+        let index = Self(map.iter().map(entry).collect::<Result<_>>()?);
+        if index.shards().len() > FILES_MAX {
+            return Err(Error::malformed(path, format!("more than {FILES_MAX} shards")));
+        }
+        Ok(index)
     }
 
     fn shards(&self) -> Vec<&str> {
@@ -318,7 +388,10 @@ impl Index {
 pub fn shards(container: &Path) -> Result<Vec<String>> {
     match container.extension().and_then(|extension| extension.to_str()) {
         Some("json") => Ok(Index::read(container)?.shards().into_iter().map(str::to_owned).collect()),
-        Some("onnx") => onnx::files(&map(container)?).map_err(|problem| Error::malformed(container, problem)),
+        Some("onnx") => {
+            let graph = Source::whole(container)?;
+            onnx::files(&graph).map_err(|problem| Error::malformed(container, problem))
+        }
         _ => Ok(Vec::new()),
     }
 }

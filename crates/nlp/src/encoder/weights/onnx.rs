@@ -16,18 +16,24 @@
 //! ```
 
 use super::super::protobuf::{Field, Message};
-use super::{Tensor, is_file_name};
-use memmap2::Mmap;
+use super::source::Source;
+use super::{FILES_MAX, Tensor, is_file_name};
 use safetensors::Dtype;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+/// Operations, tensors, and names of what goes in and out of operations, each at most: a model of 24 layers has about
+/// 3,000, 1,000 and 10,000.
+const NODES_MAX: usize = 1 << 17;
+/// Axes of a tensor at most.
+const AXES_MAX: usize = 8;
+
 /// Opens a file that stands beside the graph and holds bytes of its tensors.
-pub(super) type Beside<'a> = &'a mut dyn FnMut(&str) -> Result<Arc<Mmap>, String>;
+pub(super) type Beside<'a> = &'a mut dyn FnMut(&str) -> Result<Arc<Source>, String>;
 
 /// The weights of a graph, by name.
-pub(super) fn tensors(file: &Arc<Mmap>, beside: Beside<'_>) -> Result<Vec<(String, Tensor)>, String> {
+pub(super) fn tensors(file: &Arc<Source>, beside: Beside<'_>) -> Result<Vec<(String, Tensor)>, String> {
     let graph = Graph::read(file)?;
     graph.check()?;
     let mut found = HashMap::new();
@@ -52,13 +58,14 @@ pub(super) fn tensors(file: &Arc<Mmap>, beside: Beside<'_>) -> Result<Vec<(Strin
 }
 
 /// Files beside the graph that hold bytes of its tensors.
-pub(super) fn files(bytes: &[u8]) -> Result<Vec<String>, String> {
-    let graph = Graph::read(bytes)?;
+pub(super) fn files(file: &Source) -> Result<Vec<String>, String> {
+    let graph = Graph::read(file)?;
     let mut found: Vec<String> = graph.tensors.iter().filter_map(|tensor| tensor.location.map(str::to_owned)).collect();
     found.sort_unstable();
     found.dedup();
     match found.iter().find(|name| !is_file_name(name)) {
         Some(name) => Err(format!("{name:?} is no name of a file beside it")),
+        None if found.len() > FILES_MAX => Err(format!("its numbers are in more than {FILES_MAX} files")),
         None => Ok(found),
     }
 }
@@ -97,17 +104,24 @@ struct Constant<'a> {
 }
 
 impl<'a> Graph<'a> {
-    fn read(bytes: &'a [u8]) -> Result<Self, String> {
+    fn read(file: &'a Source) -> Result<Self, String> {
         let mut found = Self::default();
-        let mut graphs = 0;
-        for field in Message(bytes) {
+        let (mut graphs, mut names) = (0, 0);
+        for field in Message(file.in_memory().ok_or("it is not in memory")?) {
             let Field::Bytes(7, graph) = field? else { continue };
             graphs += 1;
             for field in Message(graph) {
                 match field? {
-                    Field::Bytes(1, node) => found.nodes.push(Node::read(node)?),
+                    Field::Bytes(1, node) => {
+                        let node = Node::read(node)?;
+                        names += 1 + node.inputs.len() + node.outputs.len();
+                        found.nodes.push(node);
+                    }
                     Field::Bytes(5, tensor) => found.tensors.push(Constant::read(tensor)?),
                     _ => {}
+                }
+                if names.max(found.tensors.len()) > NODES_MAX {
+                    return Err("it has more operations or tensors than any model".into());
                 }
             }
         }
@@ -205,6 +219,9 @@ impl<'a> Node<'a> {
                 }
                 _ => {}
             }
+            if found.inputs.len() + found.outputs.len() > NODES_MAX {
+                return Err("an operation with more names than any model has".into());
+            }
         }
         Ok(found)
     }
@@ -225,11 +242,11 @@ impl<'a> Constant<'a> {
         let mut outside = false;
         for field in Message(bytes) {
             match field? {
-                Field::Varint(1, axis) => found.shape.push(count(axis)?),
+                Field::Varint(1, axis) => found.axis(axis)?,
                 Field::Bytes(1, axes) => {
                     let mut axes = Message(axes);
                     while !axes.0.is_empty() {
-                        found.shape.push(count(axes.varint().ok_or("an axis is cut off")?)?);
+                        found.axis(axes.varint().ok_or("an axis is cut off")?)?;
                     }
                 }
                 Field::Varint(2, kind) => found.kind = kind,
@@ -248,6 +265,15 @@ impl<'a> Constant<'a> {
         Ok(found)
     }
 
+    fn axis(&mut self, axis: u64) -> Result<(), String> {
+        if self.shape.len() == AXES_MAX {
+            return Err(format!("tensor {:?} has more than {AXES_MAX} axes", self.name));
+        }
+        let axis = usize::try_from(axis).ok().filter(|n| *n <= 1 << 40);
+        self.shape.push(axis.ok_or("an axis of an impossible length")?);
+        Ok(())
+    }
+
     fn outside(&mut self, bytes: &'a [u8]) -> Result<(), String> {
         let (key, value) = entry(bytes)?;
         let number = || value.parse::<usize>().map_err(|_| format!("{value:?} where a number of bytes must stand"));
@@ -261,7 +287,7 @@ impl<'a> Constant<'a> {
     }
 
     /// The tensor in the file that holds its bytes; none for kinds that no weights have.
-    fn place(&self, file: &Arc<Mmap>, beside: Beside<'_>) -> Result<Option<Tensor>, String> {
+    fn place(&self, file: &Arc<Source>, beside: Beside<'_>) -> Result<Option<Tensor>, String> {
         let dtype = match self.kind {
             1 => Dtype::F32,
             10 => Dtype::F16,
@@ -274,12 +300,12 @@ impl<'a> Constant<'a> {
             Some(name) if is_file_name(name) => {
                 let file = beside(name)?;
                 let length = self.length.or(count).ok_or("it is larger than memory")?;
-                let end = self.offset.checked_add(length).filter(|end| *end <= file.len());
+                let end = self.offset.checked_add(length).filter(|end| *end <= file.length());
                 let end = end.ok_or_else(|| format!("{name} is too short for it: the file is not whole"))?;
                 (file, self.offset..end)
             }
             Some(name) => return Err(format!("{name:?} is no name of a file beside the graph")),
-            None => (Arc::clone(file), self.bytes.map_or(0..0, |bytes| range_in(file, bytes))),
+            None => (Arc::clone(file), self.bytes.map_or(0..0, |bytes| range_in(file.in_memory(), bytes))),
         };
         if count != Some(range.len()) {
             return Err(format!("shape {:?} of {dtype:?} in {} bytes", self.shape, range.len()));
@@ -289,17 +315,13 @@ impl<'a> Constant<'a> {
 }
 
 /// Where a part of a file's bytes lies in it.
-fn range_in(file: &[u8], part: &[u8]) -> Range<usize> {
-    let begin = part.as_ptr().addr() - file.as_ptr().addr();
+fn range_in(file: Option<&[u8]>, part: &[u8]) -> Range<usize> {
+    let begin = part.as_ptr().addr() - file.unwrap_or_default().as_ptr().addr();
     begin..begin + part.len()
 }
 
 fn text(bytes: &[u8]) -> Result<&str, String> {
     str::from_utf8(bytes).map_err(|_| "a name is no text".into())
-}
-
-fn count(value: u64) -> Result<usize, String> {
-    usize::try_from(value).ok().filter(|n| *n <= 1 << 40).ok_or_else(|| format!("an axis of {} rows", value as i64))
 }
 
 /// A key with its value.
@@ -331,9 +353,8 @@ fn is_set(attribute: &[u8], name: &[u8]) -> Result<bool, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use memmap2::MmapMut;
     use proptest::prelude::*;
-    use std::path::PathBuf;
+    use std::path::{Path, PathBuf};
     use std::sync::LazyLock;
 
     static FILE: LazyLock<Vec<u8>> = LazyLock::new(|| {
@@ -341,18 +362,16 @@ mod tests {
         std::fs::read(folder.join("onnx/model.onnx")).unwrap()
     });
 
-    fn mapped(bytes: &[u8]) -> Arc<Mmap> {
-        let mut map = MmapMut::map_anon(bytes.len().max(1)).unwrap();
-        map[..bytes.len()].copy_from_slice(bytes);
-        Arc::new(map.make_read_only().unwrap())
+    fn held(bytes: &[u8]) -> Arc<Source> {
+        Arc::new(Source::of(Path::new("x.onnx"), bytes.to_vec()))
     }
 
     fn open(bytes: &[u8]) -> Result<HashMap<String, Tensor>, String> {
         let beside = &mut |name: &str| match name {
-            "data" => Ok(mapped(&[0, 0, 0, 0, 0, 0, 0x80, 0x3f])),
+            "data" => Ok(held(&[0, 0, 0, 0, 0, 0, 0x80, 0x3f])),
             _ => Err(format!("there is no {name}")),
         };
-        tensors(&mapped(bytes), beside).map(|found| found.into_iter().collect())
+        tensors(&held(bytes), beside).map(|found| found.into_iter().collect())
     }
 
     fn survive(bytes: &[u8]) {

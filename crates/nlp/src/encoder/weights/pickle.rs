@@ -3,15 +3,18 @@
 //! the few names below, each as a word and not as code. Any other name is refused before anything is made of it.
 //!
 //! Everything made lies in one list, and values name each other by their place in it, so that no pickle can make the
-//! reader recurse, and the list's length bounds the memory.
+//! reader recurse. Texts stay in the bytes of the pickle and are never copied: a pickle recalls one text as often as it
+//! likes for two bytes each time. Every list that grows has a bound, so that memory is bounded as well.
 
 use safetensors::Dtype;
 use std::collections::HashMap;
 
-/// Values of a pickle at most: a model of 1,000 tensors has about 30,000.
-const VALUES_MAX: usize = 4 << 20;
+/// Values of a pickle at most, and what it keeps on its stack and remembers: a model of 1,000 tensors has about 30,000.
+const VALUES_MAX: usize = 1 << 19;
+/// Marks within one another at most; torch needs three.
+const MARKS_MAX: usize = 1000;
 /// Bytes of a pickle at most: a model of 1,000 tensors has about 150,000.
-pub(super) const BYTES_MAX: usize = 64 << 20;
+pub(super) const BYTES_MAX: usize = 16 << 20;
 
 /// Place of a value in the list.
 type Id = usize;
@@ -58,8 +61,8 @@ impl Global {
 
 /// Where a tensor's numbers are: a storage of the file, and how the tensor lies in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Stored {
-    pub(super) key: String,
+pub(super) struct Stored<'a> {
+    pub(super) key: &'a str,
     pub(super) dtype: Dtype,
     /// Numbers in the whole storage.
     pub(super) count: usize,
@@ -71,45 +74,46 @@ pub(super) struct Stored {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-enum Value {
+enum Value<'a> {
     None,
     /// Booleans are numbers, as in Python.
     Int(i128),
     Float,
-    Text(String),
+    Text(&'a str),
     Tuple(Vec<Id>),
     List(Vec<Id>),
     Dict(Vec<(Id, Id)>),
     Global(Global),
     Storage {
-        key: String,
+        key: &'a str,
         dtype: Dtype,
         count: usize,
     },
-    Tensor(Stored),
+    Tensor(Stored<'a>),
 }
 
 /// A pickle that was read.
-pub(super) struct Unpickled {
-    values: Vec<Value>,
+pub(super) struct Unpickled<'a> {
+    values: Vec<Value<'a>>,
     root: Id,
     /// Bytes it took.
     pub(super) length: usize,
 }
 
-impl Unpickled {
-    /// The tensors of a dictionary, by name.
-    pub(super) fn tensors(&self) -> Result<Vec<(&str, &Stored)>, String> {
+impl<'a> Unpickled<'a> {
+    /// The tensors of a dictionary, by name; of two with one name the later, as in Python.
+    pub(super) fn tensors(&self) -> Result<HashMap<&'a str, &Stored<'a>>, String> {
         let Value::Dict(pairs) = &self.values[self.root] else {
             return Err("it holds no dictionary of tensors, but something else".into());
         };
         let named = pairs.iter().filter_map(|&(key, value)| match (&self.values[key], &self.values[value]) {
-            (Value::Text(name), Value::Tensor(tensor)) => Some((name.as_str(), tensor)),
+            (Value::Text(name), Value::Tensor(tensor)) => Some((*name, tensor)),
             _ => None,
         });
-        let found: Vec<_> = named.collect();
+        let found: HashMap<_, _> = named.collect();
         if found.is_empty() {
-            let keys = pairs.iter().filter_map(|&(key, _)| self.text(key)).take(5).collect::<Vec<_>>();
+            let keys = pairs.iter().filter_map(|&(key, _)| self.text(key)).filter(|key| key.len() < 100).take(5);
+            let keys: Vec<_> = keys.collect();
             return Err(format!("it holds no tensors by name, but {keys:?}"));
         }
         Ok(found)
@@ -133,13 +137,13 @@ impl Unpickled {
     }
 
     /// The texts of a list of texts.
-    pub(super) fn texts(&self) -> Option<Vec<&str>> {
+    pub(super) fn texts(&self) -> Option<Vec<&'a str>> {
         let Value::List(ids) = &self.values[self.root] else { return None };
         ids.iter().map(|&id| self.text(id)).collect()
     }
 
-    fn text(&self, id: Id) -> Option<&str> {
-        match &self.values[id] {
+    fn text(&self, id: Id) -> Option<&'a str> {
+        match self.values[id] {
             Value::Text(text) => Some(text),
             _ => None,
         }
@@ -147,10 +151,10 @@ impl Unpickled {
 }
 
 /// Reads one pickle from the beginning of the bytes; `Err` says what is wrong or refused.
-pub(super) fn read(bytes: &[u8]) -> Result<Unpickled, String> {
+pub(super) fn read(bytes: &[u8]) -> Result<Unpickled<'_>, String> {
     let bytes = &bytes[..bytes.len().min(BYTES_MAX)];
-    let mut machine =
-        Machine { bytes, at: 0, values: Vec::new(), stack: Vec::new(), marks: Vec::new(), memo: HashMap::new() };
+    let (values, stack, marks, memo) = (Vec::new(), Vec::new(), Vec::new(), HashMap::new());
+    let mut machine = Machine { bytes, at: 0, values, stack, recalled: 0, marks, memo };
     loop {
         let at = machine.at;
         let code = machine.byte()?;
@@ -165,19 +169,22 @@ pub(super) fn read(bytes: &[u8]) -> Result<Unpickled, String> {
 struct Machine<'a> {
     bytes: &'a [u8],
     at: usize,
-    values: Vec<Value>,
+    values: Vec<Value<'a>>,
     stack: Vec<Id>,
+    /// Times that a value was put on the stack: what lists and tuples hold was there before.
+    recalled: usize,
     /// Heights of the stack.
     marks: Vec<usize>,
     memo: HashMap<usize, Id>,
 }
 
-impl Machine<'_> {
+impl<'a> Machine<'a> {
     fn step(&mut self, code: u8) -> Result<(), String> {
         match code {
             // Protocol; frame.
             0x80 => self.take(1).map(drop),
             0x95 => self.take(8).map(drop),
+            b'(' if self.marks.len() >= MARKS_MAX => Err("more marks than any table of weights has".into()),
             b'(' => {
                 self.marks.push(self.stack.len());
                 Ok(())
@@ -200,8 +207,7 @@ impl Machine<'_> {
             b'h' | b'j' => {
                 let place = self.length(if code == b'h' { 1 } else { 4 })?;
                 let id = *self.memo.get(&place).ok_or("it recalls what was never stored")?;
-                self.stack.push(id);
-                Ok(())
+                self.stacked(id)
             }
             b's' => self.last(2).and_then(|pair| self.insert(&pair)),
             b'u' => self.marked().and_then(|pairs| self.insert(&pairs)),
@@ -209,7 +215,7 @@ impl Machine<'_> {
             b'e' => self.marked().and_then(|items| self.append(&items)),
             b'c' => {
                 let (module, name) = (self.line()?, self.line()?);
-                Global::named(&module, &name).and_then(|global| self.push(Value::Global(global)))
+                Global::named(module, name).and_then(|global| self.push(Value::Global(global)))
             }
             0x93 => self.global_of_stack(),
             b'R' => self.call(),
@@ -219,12 +225,20 @@ impl Machine<'_> {
         }
     }
 
-    fn push(&mut self, value: Value) -> Result<(), String> {
+    fn push(&mut self, value: Value<'a>) -> Result<(), String> {
         if self.values.len() >= VALUES_MAX {
             return Err("more values than any table of weights has".into());
         }
-        self.stack.push(self.values.len());
         self.values.push(value);
+        self.stacked(self.values.len() - 1)
+    }
+
+    fn stacked(&mut self, id: Id) -> Result<(), String> {
+        self.recalled += 1;
+        if self.recalled > 2 * VALUES_MAX {
+            return Err("it names its values more often than any table of weights does".into());
+        }
+        self.stack.push(id);
         Ok(())
     }
 
@@ -248,12 +262,12 @@ impl Machine<'_> {
         Ok(self.stack.split_off(floor.min(self.stack.len())))
     }
 
-    fn top(&mut self) -> Result<&mut Value, String> {
+    fn top(&mut self) -> Result<&mut Value<'a>, String> {
         let id = *self.stack.last().ok_or("its stack is empty")?;
         Ok(&mut self.values[id])
     }
 
-    fn take(&mut self, length: usize) -> Result<&[u8], String> {
+    fn take(&mut self, length: usize) -> Result<&'a [u8], String> {
         let found = self.bytes.get(self.at..).and_then(|rest| rest.get(..length)).ok_or("it is cut off")?;
         self.at += length;
         Ok(found)
@@ -270,11 +284,11 @@ impl Machine<'_> {
         usize::try_from(value).map_err(|_| "a length is too large".into())
     }
 
-    fn text(&mut self, length: usize) -> Result<String, String> {
-        String::from_utf8(self.take(length)?.to_vec()).map_err(|_| "a text is not UTF-8".into())
+    fn text(&mut self, length: usize) -> Result<&'a str, String> {
+        str::from_utf8(self.take(length)?).map_err(|_| "a text is not UTF-8".into())
     }
 
-    fn line(&mut self) -> Result<String, String> {
+    fn line(&mut self) -> Result<&'a str, String> {
         let rest = &self.bytes[self.at..];
         let length = rest.iter().take(1024).position(|&byte| byte == b'\n').ok_or("a name has no end")?;
         let text = self.text(length)?;
@@ -307,6 +321,9 @@ impl Machine<'_> {
             _ => self.memo.len(),
         };
         let id = *self.stack.last().ok_or("its stack is empty")?;
+        if self.memo.len() >= VALUES_MAX {
+            return Err("it remembers more than any table of weights needs".into());
+        }
         self.memo.insert(place, id);
         Ok(())
     }
@@ -368,8 +385,8 @@ impl Machine<'_> {
     }
 
     /// Checks that every number of the tensor lies in its storage.
-    fn tensor(&self, storage: Id, offset: Id, shape: Id, strides: Id) -> Result<Stored, String> {
-        let Value::Storage { key, dtype, count } = &self.values[storage] else {
+    fn tensor(&self, storage: Id, offset: Id, shape: Id, strides: Id) -> Result<Stored<'a>, String> {
+        let Value::Storage { key, dtype, count } = self.values[storage] else {
             return Err("a tensor without a storage".into());
         };
         let offset = self.count(offset)?;
@@ -378,7 +395,7 @@ impl Machine<'_> {
             _ => Err("a shape that is no tuple of up to 8 numbers".to_owned()),
         };
         let (shape, strides): (Vec<usize>, Vec<usize>) = (counts(shape)?, counts(strides)?);
-        Ok(Stored { key: key.clone(), dtype: *dtype, count: *count, offset, shape, strides })
+        Ok(Stored { key, dtype, count, offset, shape, strides })
     }
 
     fn count(&self, id: Id) -> Result<usize, String> {
@@ -392,7 +409,10 @@ impl Machine<'_> {
     fn storage(&mut self) -> Result<(), String> {
         let id = self.pop()?;
         let Value::Tuple(ids) = &self.values[id] else { return Err("a reference that is no tuple".into()) };
-        let parts: Vec<&Value> = ids.iter().map(|&id| &self.values[id]).collect();
+        if ids.len() > 6 {
+            return Err("a reference to something else than a storage".into());
+        }
+        let parts: Vec<&Value<'_>> = ids.iter().map(|&id| &self.values[id]).collect();
         let made = match parts.as_slice() {
             [
                 Value::Text(word),
@@ -408,9 +428,9 @@ impl Machine<'_> {
                 Value::Text(_),
                 Value::Int(count),
                 Value::None,
-            ] if word == "storage" => {
+            ] if *word == "storage" => {
                 let count = usize::try_from(*count).map_err(|_| "a storage of impossible length")?;
-                Value::Storage { key: key.clone(), dtype: *dtype, count }
+                Value::Storage { key: *key, dtype: *dtype, count }
             }
             _ => return Err("a reference to something else than a storage".into()),
         };

@@ -9,8 +9,8 @@
 //! The pickle is read by [`super::pickle`], which runs nothing.
 
 use super::pickle::{self, Stored, Unpickled};
+use super::source::Source;
 use super::{Tensor, zip};
-use memmap2::Mmap;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -20,41 +20,37 @@ const FORMER_MAGIC: i128 = 0x1950_a86a_20f9_469c_fc6c;
 const FORMER_VERSION: i128 = 1001;
 
 /// The tensors of a file, by name.
-pub(super) fn tensors(file: &Arc<Mmap>) -> Result<Vec<(String, Tensor)>, String> {
-    let (table, storages) = match file.starts_with(b"PK\x03\x04") {
-        true => zipped(file)?,
-        false => former(file)?,
-    };
-    let place = |(name, stored): (&str, &Stored)| {
-        let range = storages.get(&stored.key).ok_or_else(|| format!("tensor {name:?}: its storage is missing"))?;
-        let tensor = tensor(file, stored, range.clone()).map_err(|problem| format!("tensor {name:?}: {problem}"))?;
-        Ok((name.to_owned(), tensor))
-    };
-    table.tensors()?.into_iter().map(place).collect()
+pub(super) fn tensors(file: &Arc<Source>) -> Result<Vec<(String, Tensor)>, String> {
+    match file.part(0..4).is_some_and(|begin| begin == b"PK\x03\x04") {
+        true => zipped(file),
+        false => former(file),
+    }
 }
 
-type Storages = HashMap<String, Range<usize>>;
+/// Bytes of each storage, by its key.
+type Storages<'a> = HashMap<&'a str, Range<usize>>;
 
-fn zipped(bytes: &[u8]) -> Result<(Unpickled, Storages), String> {
-    let members = zip::members(bytes)?;
+fn zipped(file: &Arc<Source>) -> Result<Vec<(String, Tensor)>, String> {
+    let members = zip::members(file)?;
     let table = members.iter().find(|(name, _)| name.ends_with("/data.pkl") && name.matches('/').count() == 1);
     let (name, range) = table.ok_or("it is a zip archive without data.pkl, so not a table of weights of torch")?;
     let folder = name.trim_end_matches("data.pkl");
     if let Some(order) = members.get(&format!("{folder}byteorder"))
-        && bytes[order.clone()] != *b"little"
+        && (order.len() != 6 || file.part(order.clone()).is_none_or(|order| order != b"little"))
     {
         return Err("it was written on a machine of the other byte order; save it as safetensors".into());
     }
     if range.len() > pickle::BYTES_MAX {
         return Err("its table is larger than that of any model".into());
     }
-    let pickle = pickle::read(&bytes[range.clone()])?;
+    let bytes = file.part(range.clone()).ok_or("its table can't be read")?;
     let data = format!("{folder}data/");
-    let storages = members.into_iter().filter_map(|(name, range)| Some((name.strip_prefix(&data)?.to_owned(), range)));
-    Ok((pickle, storages.collect()))
+    let storages = members.iter().filter_map(|(name, range)| Some((name.strip_prefix(&data)?, range.clone())));
+    placed(file, &pickle::read(&bytes)?, &storages.collect())
 }
 
-fn former(bytes: &[u8]) -> Result<(Unpickled, Storages), String> {
+fn former(file: &Arc<Source>) -> Result<Vec<(String, Tensor)>, String> {
+    let bytes = file.part(0..file.length().min(pickle::BYTES_MAX)).ok_or("its table can't be read")?;
     let mut at = 0;
     let mut next = || {
         let pickle = pickle::read(&bytes[at..])?;
@@ -69,26 +65,33 @@ fn former(bytes: &[u8]) -> Result<(Unpickled, Storages), String> {
     }
     let (table, keys) = (next()?, next()?);
     let widths: HashMap<&str, usize> =
-        table.tensors()?.into_iter().map(|(_, stored)| (stored.key.as_str(), stored.dtype.bitsize() / 8)).collect();
+        table.tensors()?.into_values().map(|stored| (stored.key, stored.dtype.bitsize() / 8)).collect();
     let mut storages = Storages::new();
     for key in keys.texts().ok_or("its list of storages is none")? {
         let cut = || format!("storage {key:?} goes on behind the end of the file: the file is not whole");
-        let count = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()).ok_or_else(cut)?;
-        let count = usize::try_from(u64::from_le_bytes(*count)).map_err(|_| cut())?;
+        let begin = at.checked_add(8).ok_or_else(cut)?;
+        let count = file.part(at..begin).ok_or_else(cut)?;
+        let count = count.first_chunk::<8>().and_then(|count| usize::try_from(u64::from_le_bytes(*count)).ok());
         let width = widths.get(key).ok_or_else(|| format!("storage {key:?} belongs to no tensor"))?;
-        let begin = at + 8;
-        let end = count.checked_mul(*width).and_then(|length| begin.checked_add(length)).ok_or_else(cut)?;
-        if end > bytes.len() {
-            return Err(cut());
-        }
-        storages.insert(key.to_owned(), begin..end);
-        at = end;
+        let length = count.and_then(|count| count.checked_mul(*width)).ok_or_else(cut)?;
+        at = begin.checked_add(length).filter(|end| *end <= file.length()).ok_or_else(cut)?;
+        storages.insert(key, begin..at);
     }
-    Ok((table, storages))
+    placed(file, &table, &storages)
+}
+
+/// The tensors of a table in the bytes of their storages.
+fn placed(file: &Arc<Source>, table: &Unpickled<'_>, storages: &Storages<'_>) -> Result<Vec<(String, Tensor)>, String> {
+    let place = |(name, stored): (&str, &Stored<'_>)| {
+        let range = storages.get(stored.key).ok_or_else(|| format!("tensor {name:?}: its storage is missing"))?;
+        let tensor = tensor(file, stored, range.clone()).map_err(|problem| format!("tensor {name:?}: {problem}"))?;
+        Ok((name.to_owned(), tensor))
+    };
+    table.tensors()?.into_iter().map(place).collect()
 }
 
 /// A tensor in the bytes of its storage.
-fn tensor(file: &Arc<Mmap>, stored: &Stored, range: Range<usize>) -> Result<Tensor, String> {
+fn tensor(file: &Arc<Source>, stored: &Stored<'_>, range: Range<usize>) -> Result<Tensor, String> {
     let width = stored.dtype.bitsize() / 8;
     if stored.count.checked_mul(width) != Some(range.len()) {
         return Err(format!("its storage has {} bytes, where {} numbers were announced", range.len(), stored.count));
@@ -101,9 +104,8 @@ fn tensor(file: &Arc<Mmap>, stored: &Stored, range: Range<usize>) -> Result<Tens
 #[cfg(test)]
 mod tests {
     use super::*;
-    use memmap2::MmapMut;
     use proptest::prelude::*;
-    use std::path::PathBuf;
+    use std::path::{Path, PathBuf};
     use std::sync::LazyLock;
 
     fn fixture(form: &str) -> Vec<u8> {
@@ -115,9 +117,7 @@ mod tests {
         LazyLock::new(|| ["bert-tokens.zip", "roberta.former", "deberta-v3.views"].map(fixture));
 
     fn open(bytes: &[u8]) -> Result<Vec<(String, Tensor)>, String> {
-        let mut map = MmapMut::map_anon(bytes.len().max(1)).unwrap();
-        map[..bytes.len()].copy_from_slice(bytes);
-        tensors(&Arc::new(map.make_read_only().unwrap()))
+        tensors(&Arc::new(Source::of(Path::new("x.bin"), bytes.to_vec())))
     }
 
     /// Opens and reads everything there is; the answer does not matter, only that there is one.

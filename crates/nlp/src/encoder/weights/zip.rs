@@ -1,5 +1,5 @@
 //! Where the members of a zip archive lie whose bytes are stored as they are: the form in which torch writes weights.
-//! Archives over 4 GiB included (zip64). Nothing is unpacked, nothing copied.
+//! Archives over 4 GiB included (zip64). Nothing is unpacked; of the file only the records are read.
 //!
 //! ```text
 //! members, each:  local header  name  extra  bytes
@@ -8,48 +8,60 @@
 //! end             where the directory is, how many entries it has
 //! ```
 
+use super::source::Source;
 use std::collections::HashMap;
 use std::ops::Range;
 
-/// Length of the last record without its comment, and of the comment at most.
+/// Length of the last record without its comment, of the comment at most, and of the locator before it.
 const END: usize = 22;
 const COMMENT_MAX: usize = 0xffff;
+const LOCATOR: usize = 20;
+/// Bytes of a directory at most: one of 1,000 members has about 100,000.
+const DIRECTORY_MAX: usize = 16 << 20;
 
 /// The bytes of each member, by name; what is wrong with the archive otherwise.
-pub(super) fn members(bytes: &[u8]) -> Result<HashMap<String, Range<usize>>, String> {
-    let (mut at, count) = directory(bytes)?;
+pub(super) fn members(file: &Source) -> Result<HashMap<String, Range<usize>>, String> {
+    let (directory, count) = directory(file)?;
+    let mut rest = directory.as_slice();
     let mut found = HashMap::new();
     for _ in 0..count {
-        let entry =
-            bytes.get(at..).filter(|entry| entry.starts_with(b"PK\x01\x02")).ok_or("its directory is cut off")?;
-        let (member, length) = member(bytes, entry)?;
+        let entry = Some(rest).filter(|entry| entry.starts_with(b"PK\x01\x02")).ok_or("its directory is cut off")?;
+        let (member, length) = member(file, entry)?;
         if found.insert(member.name.clone(), member.range).is_some() {
             return Err(format!("it holds {:?} twice", member.name));
         }
-        at += length;
+        rest = rest.get(length..).unwrap_or_default();
     }
     Ok(found)
 }
 
-/// Where the directory begins, and how many entries it has.
-fn directory(bytes: &[u8]) -> Result<(usize, u64), String> {
+/// The directory and what follows it, and how many entries it has.
+fn directory(file: &Source) -> Result<(Vec<u8>, u64), String> {
     let cut = "its end is missing: the file is not whole";
-    let last = bytes.len().checked_sub(END).ok_or(cut)?;
-    let at = (last.saturating_sub(COMMENT_MAX)..=last).rev().find(|&at| bytes[at..].starts_with(b"PK\x05\x06"));
-    let end = &bytes[at.ok_or(cut)?..];
-    let (count, begin) = (u64::from(u16_at(end, 10)?), u64::from(u32_at(end, 16)?));
-    let locator = at.and_then(|at| at.checked_sub(20)).map(|at| &bytes[at..]);
-    let (count, begin) = match locator.filter(|locator| locator.starts_with(b"PK\x06\x07")) {
-        None => (count, begin),
+    let begin = file.length().saturating_sub(END + COMMENT_MAX + LOCATOR);
+    let tail = file.part(begin..file.length()).ok_or(cut)?;
+    let last = tail.len().checked_sub(END).ok_or(cut)?;
+    let at = (last.saturating_sub(COMMENT_MAX)..=last).rev().find(|&at| tail[at..].starts_with(b"PK\x05\x06"));
+    let at = at.ok_or(cut)?;
+    let end = &tail[at..];
+    let (count, place) = (u64::from(u16_at(end, 10)?), u64::from(u32_at(end, 16)?));
+    let locator = at.checked_sub(LOCATOR).map(|at| &tail[at..]);
+    let (count, place) = match locator.filter(|locator| locator.starts_with(b"PK\x06\x07")) {
+        None => (count, place),
         Some(locator) => {
-            let end = from(bytes, u64_at(locator, 8)?)?;
+            let end = record(file, u64_at(locator, 8)?, 56)?;
             if !end.starts_with(b"PK\x06\x06") {
                 return Err("its directory can't be found".into());
             }
-            (u64_at(end, 32)?, u64_at(end, 48)?)
+            (u64_at(&end, 32)?, u64_at(&end, 48)?)
         }
     };
-    Ok((usize::try_from(begin).map_err(|_| cut)?, count))
+    let place = usize::try_from(place).map_err(|_| cut)?;
+    let length = (begin + at).checked_sub(place).ok_or("it points behind its own end")?;
+    if length > DIRECTORY_MAX {
+        return Err("its directory is larger than that of any model".into());
+    }
+    Ok((file.part(place..begin + at).ok_or(cut)?, count))
 }
 
 struct Member {
@@ -58,7 +70,7 @@ struct Member {
 }
 
 /// The member of a directory entry, and the length of the entry.
-fn member(bytes: &[u8], entry: &[u8]) -> Result<(Member, usize), String> {
+fn member(file: &Source, entry: &[u8]) -> Result<(Member, usize), String> {
     let lengths = [28, 30, 32].map(|at| u16_at(entry, at).map(usize::from));
     let [name_length, extra_length, comment_length] = lengths;
     let (name_length, extra_length) = (name_length?, extra_length?);
@@ -79,15 +91,15 @@ fn member(bytes: &[u8], entry: &[u8]) -> Result<(Member, usize), String> {
         value => Ok(u64::from(value)),
     };
     let (size, packed, place) = (value(24)?, value(20)?, value(42)?);
-    let local = from(bytes, place)?;
+    let local = record(file, place, 30)?;
     if size != packed || !local.starts_with(b"PK\x03\x04") {
         return Err(format!("{name:?} is not where the directory says"));
     }
-    let skipped = 30 + u64::from(u16_at(local, 26)?) + u64::from(u16_at(local, 28)?);
+    let skipped = 30 + u64::from(u16_at(&local, 26)?) + u64::from(u16_at(&local, 28)?);
     let begin = place.checked_add(skipped).and_then(|begin| usize::try_from(begin).ok());
     let end = begin.and_then(|begin| begin.checked_add(usize::try_from(size).ok()?));
     match (begin, end) {
-        (Some(begin), Some(end)) if end <= bytes.len() => {
+        (Some(begin), Some(end)) if end <= file.length() => {
             Ok((Member { name, range: begin..end }, 46 + name_length + extra_length + comment_length?))
         }
         _ => Err(format!("{name:?} goes on behind the end of the file: the file is not whole")),
@@ -106,8 +118,10 @@ fn zip64(mut extra: &[u8]) -> &[u8] {
     &[]
 }
 
-fn from(bytes: &[u8], at: u64) -> Result<&[u8], String> {
-    usize::try_from(at).ok().and_then(|at| bytes.get(at..)).ok_or_else(|| "it points behind its own end".into())
+/// A record of the file.
+fn record(file: &Source, at: u64, length: usize) -> Result<Vec<u8>, String> {
+    let range = usize::try_from(at).ok().and_then(|at| Some(at..at.checked_add(length)?));
+    range.and_then(|range| file.part(range)).ok_or_else(|| "it points behind its own end".into())
 }
 
 fn part(bytes: &[u8], at: usize, length: usize) -> Result<&[u8], String> {
@@ -129,6 +143,7 @@ fn u64_at(bytes: &[u8], at: usize) -> Result<u64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
 
     /// An archive with one member, `a/b`, whose sizes and place stand in the zip64 field, and its end in a zip64 record.
     fn wide(place: u64, size: u64, packed: u64, method: u8) -> Vec<u8> {
@@ -165,6 +180,7 @@ mod tests {
     #[test]
     fn members_beyond_32_bits_are_found_by_their_wide_fields() {
         let bytes = wide(0, 4, 4, 0);
+        let members = |bytes: &[u8]| members(&Source::of(Path::new("x.zip"), bytes.to_vec()));
         let found = members(&bytes).unwrap();
         assert_eq!(&bytes[found["a/b"].clone()], b"data");
         let mut behind = bytes.clone();
