@@ -3,8 +3,9 @@
 SHELL := /bin/bash
 PORT ?= 8480
 DATA ?= overheard-data
+FUZZ_SECONDS ?= 60
 
-.PHONY: help setup setup-test web build demo dev fmt lint test e2e gen golden bench eval x-simulator clean-demo
+.PHONY: help setup setup-test web build demo dev fmt lint test e2e gen golden bench eval fuzz x-simulator clean-demo
 
 help: ## Say what can be done here
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -61,6 +62,14 @@ bench: build ## Speed of language, queue and lake
 eval: ## Quality of the language model on the labelled sets of OVERHEARD_DATA (../shared/data), and of OVERHEARD_TEST
 	cargo build -q -p overheard -p nlp --example eval
 	$${CARGO_TARGET_DIR:-target}/debug/examples/eval $(MODEL)
+
+fuzz: ## Run every fuzz target for FUZZ_SECONDS (60) each; needs cargo-fuzz and a nightly compiler
+	@command -v cargo-fuzz >/dev/null || { echo "cargo-fuzz is needed: cargo install cargo-fuzz, rustup toolchain install nightly"; exit 1; }
+	@set -e; for target in $$(cargo +nightly fuzz list --fuzz-dir fuzz); do \
+	  echo "== $$target"; mkdir -p fuzz/corpus/$$target fuzz/seeds/$$target; \
+	  cargo +nightly fuzz run --fuzz-dir fuzz $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
+	    -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -print_final_stats=1; \
+	done
 
 x-simulator: ## A stand-in for X's API on this machine, to see the real connector work
 	cargo run -q -p testkit --bin x-simulator -- --help

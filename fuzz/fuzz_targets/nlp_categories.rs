@@ -1,0 +1,10 @@
+//! A user's categories, as a file and as they are stored: a value or an error.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+#[expect(dead_code, reason = "other targets use the rest")]
+#[path = "../../crates/nlp/tests/readers/mod.rs"]
+mod readers;
+
+fuzz_target!(|bytes: &[u8]| readers::categories(bytes));
