@@ -59,7 +59,8 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
 /// Names and folders of the classifiers that were added, in order.
 pub(crate) fn added(config: &Config) -> Vec<(String, PathBuf)> {
     let entries = fs::read_dir(config.added_models()).into_iter().flatten().flatten();
-    let folders = entries.map(|entry| entry.path()).filter(|path| path.is_dir());
+    let folders = entries.filter(|entry| !entry.file_name().to_string_lossy().starts_with('.'));
+    let folders = folders.map(|entry| entry.path()).filter(|path| path.is_dir());
     let name = |path: &PathBuf| path.file_name().map(|name| name.to_string_lossy().replace("--", "/"));
     let mut found: Vec<_> = folders.filter_map(|path| Some((name(&path)?, path))).collect();
     found.sort();
@@ -115,21 +116,20 @@ fn is_hub_id(model: &str) -> bool {
 }
 
 async fn add(config: &Config, model: &str, revision: &str, endpoint: &str) -> Result<ExitCode> {
-    let (name, folder) = match Path::new(model) {
+    let (name, tried) = match Path::new(model) {
         local if local.is_dir() => {
             // The setting is read wherever the program is started.
             let folder = std::path::absolute(local).with_context(|| format!("find {model}"))?;
-            (folder.display().to_string(), folder)
+            let name = folder.display().to_string();
+            let tried = try_out(&folder).with_context(|| format!("{name} can't be used"))?;
+            (name, tried)
         }
         _ if is_hub_id(model) => {
-            let folder = config.added_model(model);
-            let token = secrets::read("HF_TOKEN", "").ok();
-            Hub::at(endpoint, token)?.download(model, revision, &folder).await?;
-            (model.to_owned(), folder)
+            let hub = Hub::at(endpoint, secrets::read("HF_TOKEN", "").ok())?;
+            (model.to_owned(), hub.bring(model, revision, &config.added_model(model), try_out).await?)
         }
         _ => bail!("{model:?} is neither a folder nor a hub id like cardiffnlp/twitter-xlm-roberta-base-sentiment"),
     };
-    let tried = try_out(&folder).with_context(|| format!("{} can't be used", folder.display()))?;
     say(&tried.said)?;
     for task in tried.tasks {
         let setting = config::classifier_setting(task);

@@ -2,10 +2,12 @@
 //! HEAD tells a file's size, its SHA-256 (`x-linked-etag` of large files) and the commit of the revision
 //! (`x-repo-commit`), so that all files are of one commit; GET leads to the bytes, which may lie with another host.
 //!
-//! A file is put under its name only when it is whole and its checksum is right. What arrived of a file with a checksum is
+//! A file is put under its name only when it is whole and its checksum is right. No file may be larger than the hub says,
+//! nor than its kind is: an endpoint may send what it likes. What arrived of a file with a checksum is
 //! kept beside it (`.part`) and gone on with, by `Range`, after a break or at the next try. The token goes to the hub
 //! alone, never to where it leads.
 
+mod place;
 mod repository;
 #[cfg(test)]
 mod tests;
@@ -67,11 +69,14 @@ impl Hub {
             .ok()
             .filter(|url| matches!(url.scheme(), "http" | "https") && url.host().is_some())
             .with_context(|| format!("the hub {endpoint:?} is no address like https://huggingface.co"))?;
+        if token.is_some() && endpoint.scheme() == "http" && !is_loopback(&endpoint) {
+            bail!("HF_TOKEN would go to {endpoint} for anyone on the way to read: use https://, or unset HF_TOKEN");
+        }
         Ok(Self { endpoint, client, token, pause: Duration::from_secs(1) })
     }
 
     /// Downloads the model `id` into `folder`.
-    pub(crate) async fn download(&self, id: &str, revision: &str, folder: &Path) -> Result<()> {
+    async fn download(&self, id: &str, revision: &str, folder: &Path) -> Result<()> {
         let Some(told) = self.told(id, revision, "config.json").await? else {
             bail!(
                 "{} holds no config.json: the name is wrong, or transformers could not load it either",
@@ -210,6 +215,12 @@ impl Hub {
         }
         Err(Failure::Final(anyhow::anyhow!("{} leads in a circle", without_query(&address))))
     }
+}
+
+/// Whether an address is of this machine.
+fn is_loopback(address: &Url) -> bool {
+    let host = address.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// Where an answer leads, if it leads on.

@@ -17,6 +17,10 @@ const TOKENIZERS: [&str; 4] = ["tokenizer.json", "vocab.txt", "vocab.json", "sen
 const OPTIONAL: [&str; 3] = ["tokenizer_config.json", "special_tokens_map.json", "merges.txt"];
 /// Left free on the disk, bytes.
 const SPARE: u64 = 500 << 20;
+/// Bytes of a file at most: of descriptions, more than is read of any, and of weights, those of the largest of these
+/// families (3.5 GB) several times over.
+const DESCRIPTION_MAX: u64 = 64 << 20;
+const WEIGHTS_MAX: u64 = 16 << 30;
 
 /// A model on a hub, at one commit, and the folder that it is brought to.
 pub(super) struct Repository<'a> {
@@ -73,6 +77,10 @@ impl Repository<'_> {
             }
             return Ok(false);
         };
+        let most = if is_weights(file) { WEIGHTS_MAX } else { DESCRIPTION_MAX };
+        if let Some(size) = told.size.filter(|size| *size > most) {
+            bail!("{file} of {} has {size} bytes, more than any model that can be read ({most})", self.id);
+        }
         if let Some(expected) = &told.sha256
             && path.is_file()
             && digest(&path)? == *expected
@@ -134,6 +142,8 @@ impl Repository<'_> {
             fs::remove_file(part)?;
             return Err(Failure::Broken(anyhow::anyhow!("{file}: the hub does not go on where it broke off")));
         }
+        let most = told.size.unwrap_or(if is_weights(file) { WEIGHTS_MAX } else { DESCRIPTION_MAX });
+        let mut length = if goes_on { begin } else { 0 };
         let mut out = match goes_on {
             true => OpenOptions::new().append(true).open(part),
             false => File::create(part),
@@ -141,12 +151,23 @@ impl Repository<'_> {
         .with_context(|| format!("write {}", part.display()))?;
         let bar = ProgressBar::new(told.size.unwrap_or(0))
             .with_prefix(file.to_owned())
-            .with_position(if goes_on { begin } else { 0 })
+            .with_position(length)
             .with_style(ProgressStyle::with_template("{prefix:34} {bar:30} {bytes}/{total_bytes} {eta}")?);
         loop {
             match answer.chunk().await {
                 Ok(None) => break,
                 Ok(Some(bytes)) => {
+                    if told.size.is_none() && length >> 26 != (length + bytes.len() as u64) >> 26 {
+                        self.enough_room(0)?;
+                    }
+                    length += bytes.len() as u64;
+                    if length > most {
+                        bar.abandon();
+                        fs::remove_file(part)?;
+                        return Err(Failure::Final(anyhow::anyhow!(
+                            "{file} goes on behind {most} bytes; it is refused"
+                        )));
+                    }
                     out.write_all(&bytes).with_context(|| format!("write {}", part.display()))?;
                     bar.inc(bytes.len() as u64);
                 }
@@ -170,6 +191,12 @@ impl Repository<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether a file holds numbers; others describe them.
+fn is_weights(file: &str) -> bool {
+    let described = [".json", ".txt", "sentencepiece.bpe.model"].iter().any(|end| file.ends_with(end));
+    !described
 }
 
 /// Whether an answer of a part is the part that was asked for.

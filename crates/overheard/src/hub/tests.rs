@@ -25,6 +25,10 @@ struct Library {
     breaks: Mutex<u32>,
     /// Digest that is named instead of the right one.
     digest: Option<String>,
+    /// Size that is named of large files instead of the right one.
+    size: Option<usize>,
+    /// No size is named of small files.
+    untold: bool,
     /// Requests: host, method, file, range, token.
     log: Mutex<Vec<String>>,
 }
@@ -109,6 +113,11 @@ async fn answer(
         return refuse(401, "GatedRepo");
     }
     let Some(bytes) = library.files.get(file) else { return refuse(404, "EntryNotFound") };
+    if !is_large(file) && library.untold {
+        let bytes = bytes.clone();
+        let body = Body::from_stream(stream::once(std::future::ready(Ok::<_, std::io::Error>(bytes))));
+        return ([("x-repo-commit", COMMIT)], body).into_response();
+    }
     if !is_large(file) {
         return ([("x-repo-commit", COMMIT), ("etag", "\"6a91\"")], bytes.clone()).into_response();
     }
@@ -116,7 +125,7 @@ async fn answer(
     let headers = [
         ("x-repo-commit", COMMIT.to_owned()),
         ("x-linked-etag", format!("\"{tag}\"")),
-        ("x-linked-size", bytes.len().to_string()),
+        ("x-linked-size", library.size.unwrap_or(bytes.len()).to_string()),
         ("location", format!("{}/{file}?signature=secret", library.store)),
     ];
     (http::StatusCode::FOUND, headers).into_response()
@@ -248,6 +257,74 @@ async fn a_damaged_file_is_refused_and_not_left_behind() {
     assert!(error.to_string().contains("damaged"), "{error}");
     assert!(!folder.path().join("model.safetensors").exists());
     assert!(!folder.path().join("model.safetensors.part").exists());
+}
+
+#[tokio::test]
+async fn a_file_larger_than_it_is_said_to_be_is_refused_and_not_left_behind() {
+    let (_, hub) = Library { size: Some(1000), ..Library::of(&["bert"]) }.open().await;
+    let folder = tempfile::tempdir().unwrap();
+    let error = fetch(&hub, folder.path()).await.unwrap_err();
+    assert!(error.to_string().contains("goes on behind 1000 bytes"), "{error}");
+    assert!(!folder.path().join("model.safetensors.part").exists());
+    let (_, hub) = Library { size: Some(1 << 50), ..Library::of(&["bert"]) }.open().await;
+    let error = fetch(&hub, folder.path()).await.unwrap_err();
+    assert!(error.to_string().contains("more than any model"), "{error}");
+}
+
+#[tokio::test]
+async fn a_file_without_a_size_is_bounded_all_the_same() {
+    let (_, hub) = Library { untold: true, ..Library::of(&["bert"]) }.open().await;
+    fetch(&hub, tempfile::tempdir().unwrap().path()).await.unwrap();
+    let mut library = Library { untold: true, ..Library::of(&["bert"]) };
+    library.files.insert("config.json".into(), vec![b' '; (64 << 20) + 1]);
+    let (_, hub) = library.open().await;
+    let folder = tempfile::tempdir().unwrap();
+    let error = fetch(&hub, folder.path()).await.unwrap_err();
+    assert!(error.to_string().contains("config.json goes on behind"), "{error}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_new_version_takes_the_place_of_the_old_one_only_when_it_can_be_used() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("team--model");
+    let classifies =
+        |folder: &Path| Ok(nlp::classifier::Classifier::load(folder, encoder::Options::default()).map(drop)?);
+    let (library, hub) = Library::of(&["bert"]).open().await;
+    hub.bring("team/model", "main", &folder, classifies).await.unwrap();
+    assert_eq!(library.asked("store GET model.safetensors").len(), 1);
+    let weights = || fs::read(folder.join("model.safetensors")).unwrap();
+    let before = weights();
+    // Another model's weights do not fit the configuration.
+    let mut other = Library::of(&["bert"]);
+    other.files.insert("model.safetensors".into(), Library::of(&["distilbert"]).files["model.safetensors"].clone());
+    let (_, hub) = other.open().await;
+    let error = hub.bring("team/model", "main", &folder, classifies).await.unwrap_err();
+    assert!(error.to_string().contains("can't be used"), "{error}");
+    assert!(weights() == before);
+    // One that is whole does, with the files that did not change taken from the old one.
+    let mut new = Library::of(&["bert"]);
+    let mut config: serde_json::Value = serde_json::from_slice(&new.files["config.json"]).unwrap();
+    config["_name"] = serde_json::json!("newer");
+    new.files.insert("config.json".into(), config.to_string().into());
+    let (new, hub) = new.open().await;
+    hub.bring("team/model", "main", &folder, classifies).await.unwrap();
+    assert!(new.asked("store GET").is_empty());
+    assert!(fs::read_to_string(folder.join("config.json")).unwrap().contains("newer"));
+    assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1, "nothing stays beside it");
+}
+
+#[test]
+fn a_token_goes_over_http_to_this_machine_alone() {
+    let at = |endpoint: &str| Hub::at(endpoint, Some(SecretString::from("hf_secret".to_owned())));
+    for endpoint in ["https://hub.example", "http://127.0.0.1:8080", "http://[::1]:80", "http://localhost"] {
+        assert!(at(endpoint).is_ok(), "{endpoint}");
+    }
+    for endpoint in ["http://hub.example", "http://10.0.0.1", "http://localhost.example"] {
+        let error = at(endpoint).err().unwrap().to_string();
+        assert!(error.contains("HF_TOKEN") && !error.contains("hf_secret"), "{error}");
+        assert!(Hub::at(endpoint, None).is_ok());
+    }
 }
 
 #[tokio::test]
