@@ -40,6 +40,10 @@ Made by `training/` in this repository; this card is written by `training/card.p
 
 Input, the same for every head: {input}. Texts up to 512 pieces; longer ones are read in windows by the program.
 
+Before that, the program writes what the model hardly knows as what it knows: a text in capitals (ten or more, a tenth
+of its letters small at most) in small letters, and where there are 24 letters or fewer, 42 emoji
+that the vocabulary lacks as others (🤬 as 😡, 🥳 as 🎉).
+
 * sentiment: negative, neutral, positive. emotion: anger, joy, optimism, sadness (English training data
   only). offensive: not-offensive, offensive (English only).
 * entities, per word: {kinds}. `group` (bands, teams, parties) counts as an organisation in the product.

@@ -187,3 +187,29 @@ proptest! {
         check(&text, &found);
     }
 }
+
+/// The shipped model's judgement of what it was not trained on, by what it was.
+#[test]
+fn capitals_and_newer_emoji_are_judged_as_what_they_stand_for() {
+    let shipped = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../models/overheard-small");
+    let shipped = Understanding::load(&Config { model_dir: Some(shipped), ..tiny() }).unwrap();
+    let judged = |text: &str| read(&shipped, text).sentiment.unwrap();
+    for text in [
+        "the staff were rude and nobody answered the phone",
+        "das essen war kalt und die bedienung unfreundlich",
+        "merci à toute l'équipe, c'était parfait",
+        "still no answer after three weeks",
+    ] {
+        let (small, capitals) = (judged(text), judged(&text.to_uppercase()));
+        assert!(small.label == capitals.label && (small.negative - capitals.negative).abs() < 0.01, "{text}");
+    }
+    for (text, label) in [
+        ("Nordbahn 🤬", SentimentLabel::Negative),
+        ("Tarif 2027 🤮🤮🤮", SentimentLabel::Negative),
+        ("#nordbahn 😾", SentimentLabel::Negative),
+        ("Nordbahn 🥳🥳", SentimentLabel::Positive),
+        ("@nordbahn 🫶🏽", SentimentLabel::Positive),
+    ] {
+        assert_eq!(judged(text).label, label, "{text}");
+    }
+}

@@ -10,6 +10,7 @@ mod fingerprint;
 #[cfg(test)]
 mod nasty;
 mod scan;
+mod stand_ins;
 
 pub use clean::{CleanText, Cleaning};
 pub use fingerprint::fingerprint;

@@ -130,8 +130,10 @@ struct Shipped {
 /// A post on its way: what rules see, and what models read.
 struct Prepared {
     spans: Vec<Span>,
-    /// Links and names as the shipped model was trained on them.
-    social: CleanText,
+    /// As the shipped model reads it.
+    own: CleanText,
+    /// Links and names as in the usual training sets, for foreign classifiers of texts.
+    social: Option<CleanText>,
     /// Links and names as written, for foreign entity models.
     verbatim: Option<CleanText>,
     issues: Vec<String>,
@@ -225,11 +227,11 @@ impl Understanding {
             return texts.iter().map(|_| Ok(Vec::new())).collect();
         };
         let prepared: Vec<Prepared> = texts.iter().map(|text| self.prepare(text)).collect();
-        let inputs: Vec<&str> = prepared.iter().map(|p| p.social.text.as_str()).collect();
+        let inputs: Vec<&str> = prepared.iter().map(|p| p.own.text.as_str()).collect();
         let readings = shipped.encoder.read(&inputs).into_iter().zip(texts).zip(&prepared);
         let answer = |((reading, text), prepared): ((Result<Reading>, &&str), &Prepared)| {
             let reading = reading?;
-            let found = tagger.named(text, &prepared.social, &reading.tokens, &reading.logits[*head]);
+            let found = tagger.named(text, &prepared.own, &reading.tokens, &reading.logits[*head]);
             let sure = found.into_iter().filter(|(_, entity)| entity.confidence >= self.config.entity_confidence_min);
             Ok(sure.map(|(name, entity)| (name.to_owned(), entity)).collect())
         };
@@ -249,9 +251,12 @@ impl Understanding {
         }
         let read = &text[..end];
         let known = spans.partition_point(|span| span.bytes.end <= end);
-        let social = Cleaning::social().clean_scanned(read, &spans[..known]);
-        let verbatim = self.entities.as_ref().map(|_| Cleaning::verbatim().clean_scanned(read, &spans[..known]));
-        Prepared { spans, social, verbatim, issues }
+        let clean = |cleaning: Cleaning| cleaning.clean_scanned(read, &spans[..known]);
+        let own = clean(Cleaning::shipped());
+        let foreign = self.sentiment.is_some() || self.category.is_some();
+        let social = foreign.then(|| clean(Cleaning::social()));
+        let verbatim = self.entities.as_ref().map(|_| clean(Cleaning::verbatim()));
+        Prepared { spans, own, social, verbatim, issues }
     }
 
     /// Lets every model read every text that could be prepared.
@@ -260,12 +265,12 @@ impl Understanding {
         let of = |pick: fn(&Prepared) -> &CleanText| {
             prepared.iter().flatten().map(|p| pick(p).text.as_str()).collect::<Vec<&str>>()
         };
-        let social = of(|p| &p.social);
         if let Some(shipped) = &self.shipped {
-            for (&i, reading) in ready.iter().zip(shipped.encoder.read(&social)) {
+            for (&i, reading) in ready.iter().zip(shipped.encoder.read(&of(|p| &p.own))) {
                 said[i].own = Some(reading);
             }
         }
+        let social = of(|p| p.social.as_ref().unwrap_or(&p.own));
         if let Some((classifier, poles)) = &self.sentiment {
             for (&i, scores) in ready.iter().zip(classifier.classify(&social)) {
                 said[i].sentiment = Some(scores.map(|scores| {
@@ -280,7 +285,7 @@ impl Understanding {
             }
         }
         if let Some((classifier, _)) = &self.entities {
-            let texts = of(|p| p.verbatim.as_ref().unwrap_or(&p.social));
+            let texts = of(|p| p.verbatim.as_ref().unwrap_or(&p.own));
             for (&i, reading) in ready.iter().zip(classifier.encoder().read(&texts)) {
                 said[i].entities = Some(reading);
             }
@@ -323,7 +328,7 @@ impl Understanding {
             take(&category, "category", &mut found.issues, |c| found.category = Some(c.clone()));
         }
         if let Some((_, tagger)) = &self.entities {
-            let clean = prepared.verbatim.as_ref().unwrap_or(&prepared.social);
+            let clean = prepared.verbatim.as_ref().unwrap_or(&prepared.own);
             take(&said.entities, "entities", &mut found.issues, |reading| {
                 named = reading.logits.first().map_or(Vec::new(), |l| tagger.entities(text, clean, &reading.tokens, l));
             });
@@ -344,7 +349,7 @@ impl Embed for Understanding {
         let Some(shipped) = &self.shipped else {
             return Err(Error::Invalid("categories of one's own need a language model; none is loaded".into()));
         };
-        let clean: Vec<CleanText> = texts.iter().map(|text| Cleaning::social().clean(text)).collect();
+        let clean: Vec<CleanText> = texts.iter().map(|text| Cleaning::shipped().clean(text)).collect();
         let inputs: Vec<&str> = clean.iter().map(|clean| clean.text.as_str()).collect();
         shipped.encoder.read(&inputs).into_iter().map(|reading| Ok(shipped.embedding(&reading?))).collect()
     }
@@ -401,7 +406,7 @@ impl Shipped {
                 .push(format!("text: read in {} overlapping windows, which were put together", reading.windows));
         }
         match &self.entities {
-            Some((head, tagger)) => tagger.entities(text, &prepared.social, &reading.tokens, &reading.logits[*head]),
+            Some((head, tagger)) => tagger.entities(text, &prepared.own, &reading.tokens, &reading.logits[*head]),
             None => Vec::new(),
         }
     }
