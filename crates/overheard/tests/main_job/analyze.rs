@@ -23,6 +23,7 @@ fn bad_lines_are_told_by_number_and_the_others_are_answered() {
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(3), "{said}");
     assert!(said.contains("line 3: not JSON") && said.contains("line 4: it has no \"text\""), "{said}");
+    assert!(said.contains("line 5: taken as a text"), "{said}");
     let answers: Vec<Value> = text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let ids: Vec<&str> = answers.iter().map(|answer| answer["id"].as_str().unwrap()).collect();
     assert_eq!(ids, ["a", "3", "c", "5"]);

@@ -36,11 +36,12 @@ pub(super) struct Answers<W: Write> {
     format: Format,
     written: usize,
     failed: usize,
+    doubted: usize,
 }
 
 impl<W: Write> Answers<W> {
     pub(super) fn new(out: W, format: Format) -> Self {
-        Self { out, format, written: 0, failed: 0 }
+        Self { out, format, written: 0, failed: 0, doubted: 0 }
     }
 
     pub(super) fn begin(&mut self) -> Result<()> {
@@ -59,7 +60,18 @@ impl<W: Write> Answers<W> {
         if self.failed > TOLD_MAX {
             eprintln!("... and {} more lines", self.failed - TOLD_MAX);
         }
+        if self.doubted > TOLD_MAX {
+            eprintln!("... and {} more lines taken as texts", self.doubted - TOLD_MAX);
+        }
         Ok(self.out.flush()?)
+    }
+
+    /// Tells of a line that gets an answer, and may mean something else.
+    pub(super) fn doubt(&mut self, number: usize, words: &str) {
+        self.doubted += 1;
+        if self.doubted <= TOLD_MAX {
+            eprintln!("line {number}: {words}");
+        }
     }
 
     /// Lines that got no answer but an error.

@@ -22,7 +22,7 @@ use std::sync::Arc;
 /// In: one text a line; a line that begins with { is JSON: {"id": ..., "text": ...}, and may have "lang" and
 /// "user_location". Out: one answer each, in the same order; `begin` and `end` count characters of the text given. A
 /// line that can't be read gets an answer with its `error`, is told with its number, and stops no other; the exit code
-/// is 3 then. Nothing is stored.
+/// is 3 then. A text among JSON lines is told as well: it may be one that was cut. Nothing is stored.
 ///
 /// echo "Loving the new seats on flight 12 to München!" | overheard analyze
 #[derive(Debug, clap::Args)]
@@ -65,6 +65,8 @@ pub(crate) fn run(global: &Global, args: Args) -> Result<ExitCode> {
 struct Asked {
     /// From 1.
     number: usize,
+    /// Whether it is JSON, or means to be.
+    object: bool,
     id: Value,
     post: Result<Post, String>,
 }
@@ -76,6 +78,7 @@ fn answer_all(input: impl BufRead, understand: &Understand, answers: &mut Answer
         line => Some(line.map(|line| asked(index + 1, &line, now))),
     });
     answers.begin()?;
+    let mut objects = false;
     loop {
         let chunk = lines.by_ref().take(CHUNK).collect::<io::Result<Vec<Asked>>>().context("read the texts")?;
         if chunk.is_empty() {
@@ -84,6 +87,10 @@ fn answer_all(input: impl BufRead, understand: &Understand, answers: &mut Answer
         let posts = chunk.iter().filter_map(|asked| asked.post.as_ref().ok().cloned()).collect();
         let mut understood = understand.posts(posts, now).into_iter();
         for asked in chunk {
+            objects |= asked.object;
+            if objects && !asked.object {
+                answers.doubt(asked.number, "taken as a text, for it does not begin with { as others do");
+            }
             let answer = asked.post.and_then(|_| match understood.next() {
                 Some(answer) => answer.map_err(|error| error.to_string()),
                 None => Err("no answer".into()),
@@ -100,7 +107,7 @@ fn asked(number: usize, line: &[u8], now: Timestamp) -> Asked {
     let named = |id: &Value| if id.is_null() { json!(number.to_string()) } else { id.clone() };
     if !line.trim_ascii_start().starts_with(b"{") {
         let text = String::from_utf8_lossy(line).into_owned();
-        return Asked { number, id: named(&Value::Null), post: post(number, text, &Value::Null, now) };
+        return Asked { number, object: false, id: named(&Value::Null), post: post(number, text, &Value::Null, now) };
     }
     let (object, problem) = match serde_json::from_slice::<Value>(line) {
         Ok(object) => (object, None),
@@ -116,7 +123,7 @@ fn asked(number: usize, line: &[u8], now: Timestamp) -> Asked {
         (None, Value::Null) => Err("it has no \"text\"".to_owned()),
         (None, _) => Err("its \"text\" is no string".to_owned()),
     };
-    Asked { number, id: named(&object["id"]), post }
+    Asked { number, object: true, id: named(&object["id"]), post }
 }
 
 fn post(number: usize, text: String, object: &Value, now: Timestamp) -> Result<Post, String> {
