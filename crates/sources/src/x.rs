@@ -2,7 +2,7 @@
 //! fills the gaps that breaks leave.
 //!
 //! One `XSource` owns one connection. It reads the stream, puts posts into the queue, and only then moves its cursor. A
-//! break is followed by a reconnection at once; after it, the posts of the gap are searched for while the stream runs
+//! break of a connection that had lasted is followed by a reconnection at once; after it, the posts of the gap are searched for while the stream runs
 //! again. What X says about pace is obeyed: three separate ladders of delays ([`backoff`]), the headers of its rate
 //! limits, and a watchdog, because a quiet stream still sends a blank line every 20 seconds.
 
@@ -88,11 +88,8 @@ pub struct XSource {
 /// Why a connection ended.
 enum Ended {
     Stopped,
-    /// X closed it, the network broke it, or it fell silent. `heard`: something had arrived on it.
-    Broken {
-        words: String,
-        heard: bool,
-    },
+    /// X closed it, the network broke it, or it fell silent.
+    Broken(String),
     /// X said why, in the stream.
     Told(StreamError),
 }
@@ -173,11 +170,12 @@ impl XSource {
                     self.status.connected(self.clock.now());
                     cursor.stream_runs(self.clock.now(), Instant::now()).await?;
                     connected.notify_one();
-                    match self.read(stream, cursor, &mut ladder, shutdown).await? {
+                    let opened = Instant::now();
+                    match self.read(stream, cursor, shutdown).await? {
                         Ended::Stopped => return Ok(()),
                         ended => {
                             cursor.open_gap_since_last_post().await?;
-                            self.after_end(ended, &mut ladder)
+                            self.after_end(ended, opened.elapsed(), &mut ladder)
                         }
                     }
                 }
@@ -203,11 +201,9 @@ impl XSource {
         &mut self,
         mut stream: Stream,
         cursor: &Cursor,
-        ladder: &mut Ladder,
         shutdown: &CancellationToken,
     ) -> domain::Result<Ended> {
         let mut lines = Lines::default();
-        let mut heard = false;
         loop {
             let chunk = tokio::select! {
                 () = shutdown.cancelled() => return Ok(Ended::Stopped),
@@ -223,18 +219,15 @@ impl XSource {
             let chunk = match chunk {
                 Err(_) => {
                     let words = format!("nothing came for {} s", self.config.keep_alive_timeout.as_secs());
-                    return Ok(Ended::Broken { words, heard });
+                    return Ok(Ended::Broken(words));
                 }
-                Ok(Err(words)) => return Ok(Ended::Broken { words, heard }),
-                Ok(Ok(None)) => return Ok(Ended::Broken { words: "X closed the connection".into(), heard }),
+                Ok(Err(words)) => return Ok(Ended::Broken(words)),
+                Ok(Ok(None)) => return Ok(Ended::Broken("X closed the connection".into())),
                 Ok(Ok(Some(chunk))) => chunk,
             };
-            // Something arrives, so the way is free: every ladder starts anew.
-            heard = true;
-            ladder.reset();
             self.status.heard(self.clock.now());
             let Ok(complete) = lines.feed(&chunk) else {
-                return Ok(Ended::Broken { words: "a line without end came".into(), heard });
+                return Ok(Ended::Broken("a line without end came".into()));
             };
             if let Some(error) = self.take(&complete, cursor).await? {
                 return Ok(Ended::Told(error));
@@ -282,15 +275,15 @@ impl XSource {
         }
     }
 
-    fn after_end(&self, ended: Ended, ladder: &mut Ladder) -> Duration {
+    /// `lasted`: how long the connection was open.
+    fn after_end(&self, ended: Ended, lasted: Duration, ladder: &mut Ladder) -> Duration {
         let (words, delay) = match ended {
             Ended::Stopped => return Duration::ZERO,
-            // A connection that worked is opened again at once; one that never spoke climbs the ladder.
-            Ended::Broken { words, heard: true } => (words, Duration::ZERO),
-            Ended::Broken { words, heard: false } => (words, ladder.network()),
+            Ended::Broken(words) => (words, ladder.closed(lasted)),
             Ended::Told(error) => {
                 let too_many = error.kind == "TooManyConnections" || error.title == "ConnectionException";
-                let delay = if too_many { ladder.rate(None) } else { ladder.network() };
+                let closed = ladder.closed(lasted);
+                let delay = if too_many { ladder.rate(None) } else { closed };
                 (api::words_of(&error), delay)
             }
         };

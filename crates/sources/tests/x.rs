@@ -29,6 +29,7 @@ fn config(simulator: &XSimulator) -> XConfig {
             http_max: Duration::from_millis(50),
             rate_first: Duration::from_millis(20),
             rate_max: Duration::from_millis(100),
+            healthy_after: Duration::from_millis(20),
         },
         gap_delay: Duration::from_millis(20),
         ..XConfig::new(SecretString::from("simulator-token"))
@@ -296,6 +297,18 @@ async fn a_refused_connection_is_tried_again_and_told() {
     until("it waits", || matches!(running.status().state, State::Waiting { .. })).await;
     assert!(running.status().last_error.unwrap().contains("client-not-enrolled"));
     assert!(running.status().connected_since.is_none());
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_is_accepted_and_closed_is_not_opened_again_at_once() {
+    let faults = Faults { closed_at_once: true, ..Faults::default() };
+    let simulator = XSimulator::start(SimulatorConfig { faults, ..SimulatorConfig::default() }, vec![]).await.unwrap();
+    let hour = Duration::from_secs(3_600);
+    let ladders = Ladders { network_step: hour, network_max: hour, healthy_after: hour, ..config(&simulator).ladders };
+    let running = Running::start(XConfig { ladders, ..config(&simulator) }, vec![topic("a", "delta")]);
+    until("it waits", || running.status().state == State::Waiting { seconds: 3_600.0 }).await;
+    assert_eq!(simulator.seen().connections.load(Ordering::Relaxed), 1);
     running.stop().await;
 }
 

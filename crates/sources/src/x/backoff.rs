@@ -1,5 +1,5 @@
 //! How long to wait before the next try: one ladder for the network, one for errors of HTTP, one for refusals by rate;
-//! each climbs on its own and starts anew once something arrives. Pure: delays are answers, nobody sleeps here.
+//! each climbs on its own and starts anew once a connection has lasted. Pure: delays are answers, nobody sleeps here.
 
 use std::time::Duration;
 
@@ -15,6 +15,9 @@ pub struct Ladders {
     /// The first wait after a refusal by rate (429); doubled at each further one.
     pub rate_first: Duration,
     pub rate_max: Duration,
+    /// A connection that lasted so long was healthy: the ladders start anew. One that is accepted, says something and is
+    /// closed at once was not.
+    pub healthy_after: Duration,
 }
 
 impl Default for Ladders {
@@ -27,6 +30,8 @@ impl Default for Ladders {
             rate_first: Duration::from_secs(60),
             // One window of X's limits.
             rate_max: Duration::from_secs(900),
+            // Longer than X's signs of life are apart.
+            healthy_after: Duration::from_secs(30),
         }
     }
 }
@@ -65,7 +70,16 @@ impl Ladder {
         until_reset.map_or(wait, |reset| reset.min(self.steps.rate_max))
     }
 
-    /// Something arrived.
+    /// The wait after a connection ended that had lasted so long: none after a healthy one, for breaks happen.
+    pub fn closed(&mut self, lasted: Duration) -> Duration {
+        if lasted < self.steps.healthy_after {
+            return self.network();
+        }
+        self.reset();
+        Duration::ZERO
+    }
+
+    /// All is well again.
     pub fn reset(&mut self) {
         *self = Self::new(self.steps);
     }
@@ -101,6 +115,17 @@ mod tests {
         ladder.reset();
         assert_eq!(ladder.network().as_millis(), 250);
         assert_eq!(ladder.http().as_secs(), 5);
+    }
+
+    #[test]
+    fn only_a_connection_that_lasted_starts_the_ladders_anew() {
+        let mut ladder = Ladder::new(Ladders::default());
+        ladder.http();
+        let short = Duration::from_secs(1);
+        assert_eq!(seconds(|| ladder.closed(short), 4), [0.25, 0.5, 0.75, 1.0]);
+        assert_eq!(ladder.http().as_secs(), 10, "a short connection does not reset the others");
+        assert_eq!(ladder.closed(Duration::from_secs(30)), Duration::ZERO);
+        assert_eq!((ladder.closed(short).as_millis(), ladder.http().as_secs()), (250, 5));
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub struct Faults {
     pub unavailable_first: u32,
     /// The stream falls silent for good after so many posts, without a blank line (once).
     pub silent_after: Option<u64>,
+    /// Every connection is accepted, says that it lives, and is closed.
+    pub closed_at_once: bool,
 }
 
 impl Default for Faults {
@@ -53,6 +55,7 @@ impl Default for Faults {
             rate_limited_first: 0,
             unavailable_first: 0,
             silent_after: None,
+            closed_at_once: false,
         }
     }
 }
@@ -76,6 +79,7 @@ impl Faults {
             rate_limited_first: 1,
             unavailable_first: 1,
             silent_after: Some(2_000),
+            closed_at_once: false,
         }
     }
 }

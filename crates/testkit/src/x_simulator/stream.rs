@@ -79,6 +79,10 @@ enum Delivery {
 /// Sends what is published from the place `next` on.
 async fn serve(shared: &Shared, sender: &Sender, mut published: watch::Receiver<usize>, mut next: usize) -> End {
     let mut silent_since = Instant::now();
+    if shared.config.faults.closed_at_once {
+        send(sender, "\r\n".into()).await;
+        return End::Clean;
+    }
     loop {
         let until = *published.borrow_and_update();
         while next < until {
