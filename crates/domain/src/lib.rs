@@ -9,6 +9,7 @@ pub mod enrichment;
 pub mod error;
 pub mod health;
 pub mod ids;
+pub mod markup;
 pub mod memory_state;
 pub mod place;
 pub mod ports;

@@ -62,7 +62,10 @@ fn queries_find_what_they_say() {
         ("東京 OR กรุงเทพ", &["今日は東京タワー", "ไปกรุงเทพกัน"], &["大阪"]),
         ("😡", &["no!😡😡"], &["😀"]),
         ("follow-up", &["a follow-up", "follow up"], &["followup"]),
-        ("AT&T", &["at&t is down"], &["at t"]),
+        ("AT&T", &["at&t is down", "AT&amp;T is down"], &["at t"]),
+        ("why?", &["but why"], &["whys"]),
+        ("100% +1", &["100% of it, +1"], &["100"]),
+        ("C++ rock'n'roll w/o", &["c++ and rock'n'roll w/o"], &["c"]),
         ("\"or\"", &["this or that"], &["more"]),
         ("a*b", &[], &[]),
     ];
@@ -113,6 +116,21 @@ fn mistakes_are_told_with_their_place() {
         ("lang:english", 5, "language code"),
         ("delta AND OR united", 10, "AND needs"),
         ("東京 (大阪", 3, "never closed"),
+        ("customer NEAR/5 service", 9, "near each other"),
+        ("customer onear/3 service", 9, "near each other"),
+        ("\"customer service\"~5", 18, "near each other"),
+        ("gr?y", 2, "any letter"),
+        ("gray OR colou?r", 13, "any letter"),
+        ("cancel% refund", 6, "use a *"),
+        ("refund~2", 6, "similar words"),
+        ("refund^4", 6, "weights"),
+        ("refund|return", 6, "write OR"),
+        ("+refund bank", 0, "leave out the +"),
+        ("bank !refund", 5, "write a -"),
+        ("/ref.*d/", 0, "patterns"),
+        ("[1 TO 5]", 0, "ranges"),
+        ("refund ANDNOT bank", 7, "AND, OR, NOT"),
+        ("title:refund", 0, "not known"),
     ];
     for (query, at, part) in table {
         let error = Query::parse(query).expect_err(query);
@@ -137,6 +155,8 @@ fn limits_hold_without_a_panic() {
 fn one_bad_topic_is_named() {
     let error = TopicMatcher::new(vec![topic("good", "a b"), topic("bad one", "(")]).unwrap_err();
     assert!(error.to_string().contains("bad one"), "{error}");
+    let (matcher, problems) = TopicMatcher::of_readable(vec![topic("good", "a"), topic("old", "gr?y")]).unwrap();
+    assert_eq!((matcher.len(), problems.len(), problems[0].contains("\"old\"")), (1, 1, true), "the good one goes on");
     assert!(topic("x".repeat(65).as_str(), "a").check().is_err());
     assert!(topic(" a", "a").check().is_err());
     assert!(topic("airlines", "united").check().is_ok());

@@ -2,13 +2,14 @@
 //! time. A thread reads and parses one batch while the queue writes the one before; nothing else is held in memory, so
 //! the size of the file does not matter. The same file again adds nothing, because posts have stable ids.
 
+mod packed;
 mod reader;
 mod replay;
+mod rows;
 
 use crate::error::{Error, Result};
 use crate::hand_over;
-use crate::record::Origin;
-use crate::record::table::ColumnMapping;
+use crate::record::{ColumnMapping, Notes, Origin};
 use domain::{Clock, PostQueue, Provenance, SourceId, Timestamp};
 use reader::Batch;
 use std::path::PathBuf;
@@ -37,7 +38,7 @@ pub struct FileConfig {
     pub source: SourceId,
     /// The platform of posts that name none.
     pub platform: String,
-    /// Which column of a CSV is which field.
+    /// Which column of a table, or key of JSON, is which field.
     pub columns: ColumnMapping,
     /// None: the most frequent candidate in the header.
     pub delimiter: Option<u8>,
@@ -104,6 +105,25 @@ pub struct Summary {
     pub rejected: u64,
 }
 
+/// What an import did and has to tell.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    pub summary: Summary,
+    pub notes: Notes,
+}
+
+impl Report {
+    /// Adds that of another file.
+    pub fn add(&mut self, other: Self) {
+        self.summary.read += other.summary.read;
+        self.summary.stored += other.summary.stored;
+        self.summary.duplicates += other.summary.duplicates;
+        self.summary.deleted += other.summary.deleted;
+        self.summary.rejected += other.summary.rejected;
+        self.notes.merge(other.notes);
+    }
+}
+
 /// The connector.
 pub struct FileSource {
     config: FileConfig,
@@ -117,10 +137,11 @@ impl FileSource {
     }
 
     /// Reads the file to its end. `progress` is called after every batch. What was stored before a stop stays stored.
-    pub async fn run(self, mut progress: impl FnMut(&Progress) + Send, shutdown: CancellationToken) -> Result<Summary> {
+    pub async fn run(self, mut progress: impl FnMut(&Progress) + Send, shutdown: CancellationToken) -> Result<Report> {
         let shift = self.shift().await?;
         let mut replay = replay::Replay::new(self.config.pace, shift);
         let mut so_far = Progress { bytes_total: reader::size(&self.config.path), ..Progress::default() };
+        let mut notes = Notes::default();
         let (sender, mut batches) = tokio::sync::mpsc::channel(2);
         let reading = tokio::task::spawn_blocking({
             let (config, clock) = (self.config.clone(), self.clock.clone());
@@ -131,14 +152,36 @@ impl FileSource {
                 () = shutdown.cancelled() => return Err(Error::Stopped),
                 batch = batches.recv() => batch,
             };
-            let Some(batch) = batch else { break };
+            let Some(mut batch) = batch else { break };
+            notes.merge(std::mem::take(&mut batch.parsed.notes));
             so_far.bytes = batch.bytes;
             self.settle(batch, &mut replay, &mut so_far, &shutdown, &mut progress).await?;
         }
         reading.await.map_err(|_| Error::Input("the reader of the file stopped unexpectedly".into()))??;
         so_far.bytes = so_far.bytes_total.unwrap_or(so_far.bytes);
         progress(&so_far);
-        Ok(so_far.summary)
+        Ok(Report { summary: so_far.summary, notes })
+    }
+
+    /// Reads the file to its end and stores nothing: what an import would have to tell.
+    pub async fn check(self) -> Result<Report> {
+        if self.config.path.as_os_str() == "-" {
+            return Err(Error::Setting(
+                "standard input can't be checked first, because it is read once: give a file".into(),
+            ));
+        }
+        let reading = tokio::task::spawn_blocking(move || {
+            let mut report = Report::default();
+            reader::read(&self.config, &*self.clock, |batch| {
+                let rejected = batch.parsed.rejections.len() as u64;
+                report.summary.rejected += rejected;
+                report.summary.read += rejected + batch.parsed.records.len() as u64;
+                report.notes.merge(batch.parsed.notes);
+                true
+            })?;
+            Ok(report)
+        });
+        reading.await.map_err(|_| Error::Input("the reader of the file stopped unexpectedly".into()))?
     }
 
     /// Stores one batch, in event time when asked for.

@@ -120,6 +120,10 @@ impl PushSource {
         let mut call = Call::default();
         for (index, item) in items.into_iter().enumerate() {
             call.add(index, item, &origin);
+            // An item can be a page of posts.
+            if call.outcomes.len() > POSTS_MAX {
+                return Err(Error::TooLarge(format!("more than {POSTS_MAX} posts in one call: send them in several")));
+            }
         }
         self.settle(call, &origin).await
     }

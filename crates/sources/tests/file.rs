@@ -2,8 +2,8 @@
 
 use chrono::{TimeDelta, TimeZone, Utc};
 use domain::{ManualClock, PostQueue, Timestamp};
-use sources::file::{Pace, Summary};
-use sources::record::table::ColumnMapping;
+use sources::file::{Pace, Report, Summary};
+use sources::record::ColumnMapping;
 use sources::{FileConfig, FileSource};
 use std::io::Write;
 use std::path::Path;
@@ -15,9 +15,13 @@ fn now() -> Timestamp {
     Utc.with_ymd_and_hms(2026, 11, 1, 12, 0, 0).unwrap()
 }
 
-async fn import(config: FileConfig, queue: &Arc<MemoryQueue>) -> sources::Result<Summary> {
+async fn report(config: FileConfig, queue: &Arc<MemoryQueue>) -> sources::Result<Report> {
     let clock = Arc::new(ManualClock::at(now()));
     FileSource::new(config, queue.clone(), clock).run(|_| {}, CancellationToken::new()).await
+}
+
+async fn import(config: FileConfig, queue: &Arc<MemoryQueue>) -> sources::Result<Summary> {
+    report(config, queue).await.map(|report| report.summary)
 }
 
 fn write(folder: &Path, name: &str, bytes: &[u8]) -> FileConfig {

@@ -90,3 +90,13 @@ async fn a_full_queue_asks_the_caller_to_come_again() {
     assert_eq!(error.status(), 429);
     assert_eq!(queue.depth().await.unwrap().dead_letters, 0, "the caller has the posts still, the bad one too");
 }
+
+#[tokio::test]
+async fn the_posts_of_pages_count_against_the_limit_of_a_call() {
+    let queue = Arc::new(MemoryQueue::default());
+    let posts: Vec<String> = (0..=POSTS_MAX).map(|n| item(&n.to_string())).collect();
+    let page = format!("{{\"data\":[{}]}}", posts.join(","));
+    let error = accept(&queue, &page, None).await.unwrap_err();
+    assert_eq!(error.status(), 413, "{error}");
+    assert!(queue.posts().is_empty());
+}

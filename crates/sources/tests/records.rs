@@ -239,3 +239,51 @@ fn a_rejected_record_is_kept_in_full_up_to_a_mebibyte() {
     let payload = &parsed.rejections[0].payload;
     assert!(payload.len() < (1 << 20) + 100 && payload.ends_with("(3145728 bytes in all)"), "{}", payload.len());
 }
+
+/// One post with many references to a large included post: each was copied for each reference.
+#[test]
+fn a_page_can_not_grow_beyond_its_own_size() {
+    let reference = r#"{"type":"q","id":"9"}"#;
+    let references = vec![reference; 20_000].join(",");
+    let large = "x".repeat(50_000);
+    let page = format!(
+        r#"{{"data":[{{"id":"1","text":"t","created_at":"2026-10-01T00:00:00Z","referenced_tweets":[{references}]}}],"includes":{{"tweets":[{{"id":"9","text":"{large}"}}]}}}}"#
+    );
+    let payload = post(&page).payload;
+    assert!(payload.len() < page.len() + 1_000, "{} of {} bytes", payload.len(), page.len());
+    // Many posts of one author whose description is large.
+    let posts: Vec<String> = (0..5_000)
+        .map(|n| format!(r#"{{"id":"{n}","author_id":"7","text":"t","created_at":"2026-10-01T00:00:00Z"}}"#))
+        .collect();
+    let page = format!(
+        r#"{{"data":[{}],"includes":{{"users":[{{"id":"7","username":"u","description":"{large}"}}]}}}}"#,
+        posts.join(",")
+    );
+    let parsed = read(page.as_bytes());
+    let bytes: usize = parsed
+        .records
+        .iter()
+        .map(|record| match record {
+            Record::Post(post) => post.payload.len(),
+            Record::Deletion(_) => 0,
+        })
+        .sum();
+    assert!(bytes < page.len() * 8 + (2 << 20), "{bytes} of {}", page.len());
+    assert_eq!(parsed.records.len() + parsed.rejections.len(), 5_000, "none is lost without a word");
+    assert!(parsed.rejections[0].reason.contains("too much to be repeated"), "{}", parsed.rejections[0].reason);
+}
+
+#[test]
+fn lists_and_reasons_have_an_end() {
+    let many = vec!["\"1\""; 200_000].join(",");
+    let line = format!(r#"{{"id":"2","text":"t","created_at":"2026-10-01T00:00:00Z","replaces":[{many}]}}"#);
+    assert!(rejection(line.as_bytes()).contains("versions"));
+    let line = format!(
+        r#"{{"data":{{"id":"2","text":"t","created_at":"2026-10-01T00:00:00Z","edit_history_tweet_ids":[{many}]}}}}"#
+    );
+    assert!(rejection(line.as_bytes()).contains("versions"));
+    let line = format!(r#"{{"data":{{"id":"1","text":"t","created_at":"{}"}},"includes":3}}"#, "x".repeat(1 << 20));
+    assert!(rejection(line.as_bytes()).chars().count() <= 501);
+    let deep = format!(r#"{{"id":"2","text":"t","geo":{}"#, "[".repeat(1 << 20));
+    assert!(rejection(deep.as_bytes()).contains("malformed JSON"));
+}

@@ -57,6 +57,19 @@ impl TopicMatcher {
         Self::compile(parsed)
     }
 
+    /// Compiles the topics whose queries can be read, with what is wrong with the others: a query that was saved when
+    /// more was allowed does not hold the rest up.
+    pub fn of_readable(topics: Vec<Topic>) -> Result<(Self, Vec<String>)> {
+        let (mut parsed, mut problems) = (Vec::with_capacity(topics.len()), Vec::new());
+        for topic in topics {
+            match Query::parse(&topic.query) {
+                Ok(query) => parsed.push((topic.name, query)),
+                Err(error) => problems.push(format!("topic {:?} is left out: {}", topic.name, error.message)),
+            }
+        }
+        Ok((Self::compile(parsed)?, problems))
+    }
+
     /// Compiles queries that were read before, each with its topic's name.
     pub fn compile(queries: Vec<(String, Query)>) -> Result<Self> {
         let mut index = Index::default();

@@ -9,6 +9,7 @@
 //! * Invisible characters (joiners, direction marks, soft hyphens, emoji variation selectors) go.
 //! * Punctuation separates words and becomes one space; symbols and emoji stay, as do `#`, `@` and `$`.
 
+use crate::markup::decode_entities;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
@@ -77,8 +78,13 @@ fn is_dropped(c: char) -> bool {
         | 0x200B..=0x200F | 0x202A..=0x202E | 0x2060..=0x2069 | 0xFE00..=0xFE0F | 0xFEFF)
 }
 
-/// The text as it is searched: folded, with single spaces between what punctuation or white space kept apart.
+/// Holds an emoji of several together.
+const JOINER: char = '\u{200d}';
+
+/// The text as it is searched: folded, with single spaces between what punctuation or white space kept apart. Character
+/// entities (`&amp;`) count as their characters.
 pub fn fold(text: &str) -> String {
+    let text = &*decode_entities(text);
     let mut folded = String::with_capacity(text.len());
     if text.is_ascii() {
         text.chars().for_each(|c| push(&mut folded, c.to_ascii_lowercase()));
@@ -108,6 +114,7 @@ fn push_folded(folded: &mut String, c: char) {
             'æ' => folded.push_str("ae"),
             'œ' => folded.push_str("oe"),
             'ё' => folded.push('е'),
+            JOINER if folded.chars().next_back().is_some_and(|c| class(c) == Class::Symbol) => folded.push(JOINER),
             _ if is_dropped(lower) => {}
             _ if folds_accents(lower) => {
                 std::iter::once(lower).nfd().filter(|c| !is_dropped(*c)).for_each(|c| push(folded, c));
@@ -144,6 +151,9 @@ pub(crate) enum Ending {
 /// Whether the occurrence `begin..end` of a folded term in a folded text stands as a word of its own.
 pub(crate) fn stands_alone(text: &str, begin: usize, end: usize, ending: Ending) -> bool {
     let inside = &text[begin..end];
+    if is_part_of_emoji(text, begin, end) {
+        return false;
+    }
     let before = text[..begin].chars().next_back().map(class);
     let first = inside.chars().next();
     let starts = match first {
@@ -160,6 +170,20 @@ pub(crate) fn stands_alone(text: &str, begin: usize, end: usize, ending: Ending)
         Ending::Tag => !matches!(after, Some(Class::Word | Class::Unspaced)),
         Ending::Whole => after != Some(Class::Word) || inside.chars().next_back().map(class) != Some(Class::Word),
     }
+}
+
+/// Whether an occurrence is a part of an emoji that is joined of several, or half of one flag and half of the next.
+fn is_part_of_emoji(text: &str, begin: usize, end: usize) -> bool {
+    let inside = &text[begin..end];
+    let (before, after) = (&text[..begin], &text[end..]);
+    let joined = |c: Option<char>| c.is_some_and(|c| class(c) == Class::Symbol);
+    if joined(inside.chars().next()) && before.ends_with(JOINER)
+        || joined(inside.chars().next_back()) && after.starts_with(JOINER) && joined(after.chars().nth(1))
+    {
+        return true;
+    }
+    let regional = |c: &char| ('\u{1f1e6}'..='\u{1f1ff}').contains(c);
+    inside.starts_with(|c| regional(&c)) && before.chars().rev().take_while(regional).count() % 2 == 1
 }
 
 /// Whether the term stands as a word of its own anywhere in the text; both folded.
@@ -207,6 +231,22 @@ mod tests {
         for (one, other) in pairs {
             assert_eq!(fold(one), fold(other), "{one} and {other}");
         }
+    }
+
+    #[test]
+    fn flags_and_joined_emoji_are_whole() {
+        let check = |text: &str, term: &str| contains(&fold(text), &fold(term), Ending::Whole);
+        assert!(!check("final 🇨🇩🇪🇸", "🇩🇪") && check("final 🇨🇩🇩🇪", "🇩🇪"));
+        assert!(check("thanks 👍🏽", "👍") && check("love ❤️", "❤") && check("❤️❤️", "❤"));
+        assert!(!check("fire ❤️\u{200d}🔥", "❤") && !check("fire ❤️\u{200d}🔥", "🔥"));
+        assert!(check("fire ❤️\u{200d}🔥", "❤️\u{200d}🔥") && check("odd ❤️\u{200d} end", "❤"));
+    }
+
+    #[test]
+    fn entities_are_what_they_stand_for() {
+        let check = |text: &str, term: &str| contains(&fold(text), &fold(term), Ending::Whole);
+        assert!(check("New coat from H&amp;M", "H&M") && check("salt &amp; pepper mill", "salt & pepper"));
+        assert!(!check("New coat from H&amp;M", "amp"));
     }
 
     #[test]

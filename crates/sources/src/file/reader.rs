@@ -1,7 +1,8 @@
-//! Bytes of a file into batches of records, on a thread of its own. Relies on `flate2` for gzip and `csv` for tables;
-//! lines and JSON values are cut here, so that one broken or huge record never stops the rest.
+//! Bytes of a file into batches of records, on a thread of its own. Relies on `flate2` for gzip; lines,
+//! rows ([`super::rows`]) and JSON values are cut here, so that one broken or huge record never stops the rest.
 
-use super::{FileConfig, Format};
+use super::rows::Rows;
+use super::{FileConfig, Format, packed};
 use crate::error::{Error, Result};
 use crate::record::table::{Columns, sniff_delimiter};
 use crate::record::{self, Origin, Parsed, RECORD_MAX_BYTES, Rejection};
@@ -52,14 +53,14 @@ pub(super) fn read(config: &FileConfig, clock: &dyn Clock, send: impl FnMut(Batc
     let counted = Arc::new(AtomicU64::new(0));
     let mut input = open(&config.path, &counted).map_err(failed)?;
     let start = input.fill_buf().map_err(failed)?;
-    if start.starts_with(&[0xff, 0xfe]) || start.starts_with(&[0xfe, 0xff]) {
-        return Err(Error::Input(format!("{name} is written in UTF-16: save it as UTF-8")));
+    if let Some(advice) = packed::advice(start, &name) {
+        return Err(Error::Input(advice));
     }
     if start.starts_with(&[0xef, 0xbb, 0xbf]) {
         input.consume(3);
     }
     let mut batches = Batches { config, clock, counted, send, parsed: Parsed::default(), bytes: 0, origin: None };
-    match format(config, input.fill_buf().map_err(failed)?) {
+    match format(config, input.fill_buf().map_err(failed)?, &mut batches.parsed) {
         Format::JsonLines => lines(&mut input, &mut batches).map_err(failed)?,
         Format::Json => values(&mut input, &mut batches).map_err(failed)?,
         Format::Csv => table(config, &mut input, &mut batches, &name)?,
@@ -68,18 +69,30 @@ pub(super) fn read(config: &FileConfig, clock: &dyn Clock, send: impl FnMut(Batc
     Ok(())
 }
 
+/// What a file of X's archive begins with, before its list.
+const ARCHIVE_OF_X: &[u8] = b"window.YTD.";
+
 /// The format by the file's name, else by its first byte.
-fn format(config: &FileConfig, start: &[u8]) -> Format {
+fn format(config: &FileConfig, start: &[u8], parsed: &mut Parsed) -> Format {
+    if let Some(format) = config.format {
+        return format;
+    }
     let name = config.path.to_string_lossy().to_lowercase();
     let extension = name.trim_end_matches(".gz").rsplit('.').next().unwrap_or_default().to_owned();
     let first = start.iter().find(|byte| !byte.is_ascii_whitespace());
-    config.format.unwrap_or(match (extension.as_str(), first) {
-        ("csv" | "tsv", _) => Format::Csv,
-        (_, Some(b'[')) => Format::Json,
-        ("json", _) => Format::Json,
-        ("jsonl" | "ndjson", _) | (_, Some(b'{')) => Format::JsonLines,
-        _ => Format::Csv,
-    })
+    match (extension.as_str(), first) {
+        ("csv" | "tsv", _) => return Format::Csv,
+        ("json", _) | (_, Some(b'[')) => return Format::Json,
+        ("jsonl" | "ndjson", _) => return Format::JsonLines,
+        _ if start.starts_with(ARCHIVE_OF_X) => return Format::Json,
+        _ => {}
+    }
+    let (format, words) = match first {
+        Some(b'{') => (Format::JsonLines, "files read as JSON lines, by their first byte"),
+        _ => (Format::Csv, "files read as CSV, because nothing says otherwise"),
+    };
+    parsed.notes.guess(words, &config.path.display().to_string());
+    format
 }
 
 fn open(path: &Path, counted: &Arc<AtomicU64>) -> std::io::Result<Box<dyn BufRead>> {
@@ -122,11 +135,18 @@ struct Batches<'a, F> {
 }
 
 impl<F: FnMut(Batch) -> bool> Batches<'_, F> {
-    /// Reads one record into the batch; says whether to go on.
-    fn add(&mut self, bytes: usize, read: impl FnOnce(&Origin, &mut Parsed)) -> bool {
+    /// Reads one record into the batch; says whether to go on. `line`: where it stands, to be told when it is rejected.
+    fn add(&mut self, bytes: usize, line: Option<u64>, read: impl FnOnce(&Origin, &mut Parsed)) -> bool {
         let (config, clock) = (self.config, self.clock);
         let origin = self.origin.get_or_insert_with(|| config.origin(clock.now()));
+        let before = self.parsed.rejections.len();
         read(origin, &mut self.parsed);
+        for rejection in &mut self.parsed.rejections[before..] {
+            if let Some(line) = line {
+                rejection.reason = format!("line {line}: {}", rejection.reason);
+            }
+            self.parsed.notes.reject(&rejection.reason);
+        }
         self.bytes += bytes;
         let full =
             self.parsed.records.len() + self.parsed.rejections.len() >= BATCH_RECORDS || self.bytes >= BATCH_BYTES;
@@ -147,8 +167,10 @@ impl<F: FnMut(Batch) -> bool> Batches<'_, F> {
 /// One record a line; blank lines count for nothing.
 fn lines(input: &mut dyn BufRead, batches: &mut Batches<'_, impl FnMut(Batch) -> bool>) -> std::io::Result<()> {
     let mut line = Vec::new();
+    let mut number = 0;
     loop {
         line.clear();
+        number += 1;
         let read = input.take(RECORD_MAX_BYTES as u64 + 2).read_until(b'\n', &mut line)?;
         if read == 0 {
             return Ok(());
@@ -162,11 +184,12 @@ fn lines(input: &mut dyn BufRead, batches: &mut Batches<'_, impl FnMut(Batch) ->
         if record.is_empty() {
             continue;
         }
-        let go_on = batches.add(read, |origin, parsed| {
+        let mapping = &batches.config.columns;
+        let go_on = batches.add(read, Some(number), |origin, parsed| {
             if cut {
                 parsed.rejections.push(too_long(record, dropped));
             } else {
-                record::parse(record, origin, parsed);
+                record::parse_mapped(record, mapping, origin, parsed);
             }
         });
         if !go_on {
@@ -183,13 +206,17 @@ fn too_long(start: &[u8], dropped: usize) -> Rejection {
 /// Values of a JSON array, or values one after the other: cut by counting braces outside of texts.
 fn values(input: &mut dyn BufRead, batches: &mut Batches<'_, impl FnMut(Batch) -> bool>) -> std::io::Result<()> {
     let mut cutter = Cutter::default();
+    let mapping = &batches.config.columns;
+    if input.fill_buf()?.starts_with(ARCHIVE_OF_X) {
+        input.skip_until(b'=')?;
+    }
     loop {
         let chunk = input.fill_buf()?;
         if chunk.is_empty() {
             let rest = std::mem::take(&mut cutter.value);
             let rest = rest.trim_ascii();
             if !rest.is_empty() {
-                batches.add(rest.len(), |origin, parsed| record::parse(rest, origin, parsed));
+                batches.add(rest.len(), None, |origin, parsed| record::parse_mapped(rest, mapping, origin, parsed));
             }
             return Ok(());
         }
@@ -199,11 +226,11 @@ fn values(input: &mut dyn BufRead, batches: &mut Batches<'_, impl FnMut(Batch) -
             if cutter.feed(*byte) {
                 let value = std::mem::take(&mut cutter.value);
                 let dropped = std::mem::take(&mut cutter.dropped);
-                go_on = batches.add(value.len(), |origin, parsed| {
+                go_on = batches.add(value.len(), None, |origin, parsed| {
                     if dropped > 0 {
                         parsed.rejections.push(too_long(&value, dropped));
                     } else {
-                        record::parse(&value, origin, parsed);
+                        record::parse_mapped(&value, mapping, origin, parsed);
                     }
                 });
                 if !go_on {
@@ -285,22 +312,30 @@ fn table(
     let failed = |source: std::io::Error| Error::Read { name: name.to_owned(), source };
     let start = input.fill_buf().map_err(failed)?;
     let delimiter = config.delimiter.unwrap_or_else(|| sniff_delimiter(start));
-    let mut rows = csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).has_headers(false).from_reader(input);
-    let mut row = csv::ByteRecord::new();
-    if !rows.read_byte_record(&mut row).map_err(|error| unreadable(name, &error))? {
+    let mut rows = Rows::new(input, delimiter);
+    let Some(header) = rows.next(|_| false).map_err(failed)? else {
         return Err(Error::Input(format!("{name} is empty")));
-    }
-    let header = csv::StringRecord::from_byte_record_lossy(row.clone());
+    };
+    let header = csv::StringRecord::from_byte_record_lossy(header.cells);
     let columns = Columns::new(&header, &config.columns, delimiter)?;
-    while rows.read_byte_record(&mut row).map_err(|error| unreadable(name, &error))? {
-        let go_on = batches.add(row.as_slice().len(), |origin, parsed| {
-            let line = row.position().map_or(0, csv::Position::line);
-            match csv::StringRecord::from_byte_record(row.clone()) {
+    while let Some(row) = rows.next(|cells| columns.fit(cells)).map_err(failed)? {
+        let go_on = batches.add(row.bytes, Some(row.line), |origin, parsed| {
+            if row.dropped > 0 {
+                return parsed.rejections.push(too_long(row.cells.as_slice(), row.dropped));
+            }
+            if row.unquoted {
+                parsed.notes.guess(
+                    "quotation marks that are never closed: the line was read without quoting",
+                    &row.line.to_string(),
+                );
+            }
+            match csv::StringRecord::from_byte_record(row.cells) {
                 Ok(text) => columns.parse(&text, origin, parsed),
-                Err(error) => parsed.rejections.push(Rejection::new(
-                    format!("invalid UTF-8 in the row at line {line}, field {}", error.utf8_error().field() + 1),
-                    row.as_slice(),
-                )),
+                Err(error) => {
+                    let reason = format!("invalid UTF-8 in field {}", error.utf8_error().field() + 1);
+                    let lossy = csv::StringRecord::from_byte_record_lossy(error.into_byte_record());
+                    parsed.rejections.push(columns.reject(&lossy, reason.clone(), Some(reason)));
+                }
             }
         });
         if !go_on {
@@ -308,8 +343,4 @@ fn table(
         }
     }
     Ok(())
-}
-
-fn unreadable(name: &str, error: &csv::Error) -> Error {
-    Error::Input(format!("{name} can't be read as CSV: {error}"))
 }

@@ -42,3 +42,26 @@ pub(crate) fn platform(name: &str) -> Result<(), String> {
     }
     Ok(())
 }
+
+/// Whether an id is a number that a spreadsheet or a script rounded: `1.89305E+18`, `1893050000000000000.0`. Ids with
+/// the same digits left would be taken for the same post.
+pub(crate) fn has_lost_digits(id: &str) -> bool {
+    let number = id.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b',' | b'e' | b'E' | b'+'));
+    let marked = id.contains(['.', ',']) && id.ends_with(".0") || id.contains("E+") || id.contains("e+");
+    number && marked && id.starts_with(|c: char| c.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::has_lost_digits;
+
+    #[test]
+    fn ids_that_lost_digits_are_known() {
+        for id in ["1.89305E+18", "1,89305E+18", "1.8e+18", "2E+18", "1893050000000000000.0"] {
+            assert!(has_lost_digits(id), "{id}");
+        }
+        for id in ["1893050000000000001", "k1a2b", "1.2.3", "e+e", "at://did:plc:a/post/1", "12E7", "3.14"] {
+            assert!(!has_lost_digits(id), "{id}");
+        }
+    }
+}

@@ -3,150 +3,103 @@
 //! | field | also understood as | what |
 //! |---|---|---|
 //! | `id` | `id_str`, `tweet_id`, `native_id`, `guid`, `uri`; `post_id` with its platform in front | the platform's own id; without one it is made of author, date and text |
-//! | `text` (needed) | `full_text`, `content`, `body`, `message`, `review` | the words, at most 64 kB |
-//! | `created_at` (needed) | `timestamp`, `published_at`, `occurred_at`, `date`, `time`, `created` | RFC 3339, X's old form, RFC 2822, `2026-11-23 07:36` (UTC), or seconds, milliseconds or microseconds since 1970 |
-//! | `username` | `screen_name`, `author`, `user`, `handle`, `user_name` | handle; or an object `{id, username, location, followers}` |
+//! | `text` (needed) | `full_text`, `raw_content`, `content`, `body`, `message`, `review`, `tweet` | the words, at most 64 kB; HTML becomes plain text |
+//! | `created_at` (needed) | `timestamp`, `published_at`, `occurred_at`, `date`, `created`, `created_utc`; a day in one field and a clock in `time` with the offset in `timezone` | RFC 3339, X's old form, RFC 2822, `2026-11-23 07:36` (UTC), or seconds, milliseconds or microseconds since 1970 |
+//! | `username` | `acct`, `screen_name`, `author`, `user`, `handle`, `user_name`, `account` | handle; or an object `{id, username, location, followers}` |
 //! | `author_id` | `user_id` | the platform's id of the author |
 //! | `user_location` | `author_location`, `location` | what the author says about where he lives |
 //! | `followers` | `followers_count`, `user_followers`, `author_followers` | how many follow the author |
-//! | `lat_lon` | `coordinates`, `geo`, or `lat`/`latitude` with `lon`/`lng`/`longitude` | `[lat, lon]`, `"lat,lon"`, `{lat, lon}`, or a GeoJSON point |
+//! | `lat_lon` | `coordinates`, `geo`, `lon_lat`, or `lat`/`latitude` with `lon`/`lng`/`longitude` | `[lat, lon]`, `"lat,lon"`, `{lat, lon}`, or a GeoJSON point |
 //! | `place` | `place_name` | the place attached to the post |
-//! | `lang` | `language` | BCP 47, a hint |
+//! | `lang` | `language`, `langs` | BCP 47, a hint |
 //! | `url` | `link`, `permalink` | where people can read it |
-//! | `reach` | `impressions`, `views` | how many people it may have reached |
+//! | `reach` | `impressions`, `views`, `view_count` | how many people it may have reached |
 //! | `repost_of` | `retweet_of` | id of the post that it repeats |
 //! | `replaces` | | ids of earlier versions |
 //! | `platform` | | lower case; else the platform given for the file or source |
 //! | `deleted` | | `true`: the post is gone, only its id is needed |
 //!
-//! Other fields are kept in the payload and otherwise ignored. A field that is null or blank counts as not there; when
-//! a post has several names for the same thing, the one named first here counts.
+//! Names may be written as in `createdAt` or `Created At`, and a post may be wrapped as `tweet` or `record`. Other fields
+//! are kept in the payload, counted ([`Notes`]) and otherwise ignored. A field that is null, blank or what programs
+//! write for nothing (`nan`, `None`) counts as not there; when a post has several names for the same thing, the one named
+//! first here counts.
 
+use super::names::{FIELDS, Field, known};
 use super::value::{Key, Value};
-use super::{Origin, checks, date};
+use super::{Notes, Origin, checks, date};
+use domain::markup;
 use domain::{Author, Coordinates, Deletion, Post, PostId, Record, Timestamp};
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use std::borrow::Cow;
 use std::fmt;
 use xxhash_rust::xxh3::Xxh3;
 
-/// What a field of the form is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Field {
-    Id,
-    PostId,
-    Text,
-    CreatedAt,
-    Username,
-    AuthorId,
-    Location,
-    Followers,
-    LatLon,
-    Lat,
-    Lon,
-    Place,
-    Language,
-    Url,
-    Reach,
-    RepostOf,
-    Replaces,
-    Platform,
-    Deleted,
-}
-
-const FIELDS: usize = Field::Deleted as usize + 1;
-
-/// The field of a name, and how far back the name stands among its aliases.
-pub(crate) fn field(name: &str) -> Option<(Field, u8)> {
-    use Field::*;
-    Some(match name {
-        "id" => (Id, 0),
-        "id_str" => (Id, 1),
-        "tweet_id" => (Id, 2),
-        "native_id" => (Id, 3),
-        "guid" => (Id, 4),
-        "uri" => (Id, 5),
-        "post_id" => (PostId, 0),
-        "text" => (Text, 1),
-        // Where an old export has both, `text` is the one cut short.
-        "full_text" => (Text, 0),
-        "content" => (Text, 2),
-        "body" => (Text, 3),
-        "message" => (Text, 4),
-        "review" => (Text, 5),
-        "created_at" => (CreatedAt, 0),
-        "timestamp" => (CreatedAt, 1),
-        "published_at" => (CreatedAt, 2),
-        "occurred_at" => (CreatedAt, 3),
-        "date" => (CreatedAt, 4),
-        "time" => (CreatedAt, 5),
-        "created" => (CreatedAt, 6),
-        "username" => (Username, 0),
-        "screen_name" => (Username, 1),
-        "author" => (Username, 2),
-        "user" => (Username, 3),
-        "handle" => (Username, 4),
-        "user_name" => (Username, 5),
-        "author_id" => (AuthorId, 0),
-        "user_id" => (AuthorId, 1),
-        "user_location" => (Location, 0),
-        "author_location" => (Location, 1),
-        "location" => (Location, 2),
-        "followers" => (Followers, 0),
-        "followers_count" => (Followers, 1),
-        "user_followers" => (Followers, 2),
-        "author_followers" => (Followers, 3),
-        "lat_lon" => (LatLon, 0),
-        "coordinates" => (LatLon, 1),
-        "geo" => (LatLon, 2),
-        "lat" => (Lat, 0),
-        "latitude" => (Lat, 1),
-        "lon" => (Lon, 0),
-        "lng" => (Lon, 1),
-        "longitude" => (Lon, 2),
-        "place" => (Place, 0),
-        "place_name" => (Place, 1),
-        "lang" => (Language, 0),
-        "language" => (Language, 1),
-        "url" => (Url, 0),
-        "link" => (Url, 1),
-        "permalink" => (Url, 2),
-        "reach" => (Reach, 0),
-        "impressions" => (Reach, 1),
-        "views" => (Reach, 2),
-        "repost_of" => (RepostOf, 0),
-        "retweet_of" => (RepostOf, 1),
-        "replaces" => (Replaces, 0),
-        "platform" => (Platform, 0),
-        "deleted" => (Deleted, 0),
-        _ => return None,
-    })
-}
-
 /// The fields of one post, by what they are about.
 #[derive(Debug, Default)]
-pub(crate) struct Fields<'a>([Option<(u8, Value<'a>)>; FIELDS]);
+pub(crate) struct Fields<'a> {
+    known: [Option<(u8, Value<'a>)>; FIELDS],
+    /// Keys that are no field.
+    unused: Vec<Cow<'a, str>>,
+}
+
+/// Most unused keys that one record is told about.
+const UNUSED_MAX: usize = 100;
+/// Most earlier versions of one post.
+const VERSIONS_MAX: usize = 100;
 
 impl<'a> Fields<'a> {
     /// Keeps the value unless a better name for the same thing is there.
     pub(crate) fn put(&mut self, field: Field, rank: u8, value: Value<'a>) {
         let blank = match &value {
             Value::Null => true,
-            Value::Text(text) => text.trim().is_empty() && field != Field::Text,
+            Value::Text(text) => field != Field::Text && markup::is_missing(text),
             _ => false,
         };
-        let slot = &mut self.0[field as usize];
+        let slot = &mut self.known[field as usize];
         if !blank && slot.as_ref().is_none_or(|(kept, _)| rank < *kept) {
             *slot = Some((rank, value));
         }
     }
 
+    /// Keeps a field of a wrapped post, or counts its key as unused.
+    fn put_named(&mut self, name: Cow<'a, str>, value: Value<'a>) {
+        match known(&name) {
+            Some((field, rank)) => self.put(field, rank, value),
+            None => self.skip(name),
+        }
+    }
+
+    fn skip(&mut self, name: Cow<'a, str>) {
+        if self.unused.len() < UNUSED_MAX {
+            self.unused.push(name);
+        }
+    }
+
+    fn get(&self, field: Field) -> Option<&Value<'a>> {
+        self.known[field as usize].as_ref().map(|(_, value)| value)
+    }
+
     fn take(&mut self, field: Field) -> Option<Value<'a>> {
-        self.0[field as usize].take().map(|(_, value)| value)
+        self.known[field as usize].take().map(|(_, value)| value)
     }
 
     fn text(&mut self, field: Field) -> Option<String> {
         self.take(field).and_then(Value::into_text).map(Cow::into_owned)
+    }
+
+    /// An id beside the post's own; one that lost digits is not taken.
+    fn id(&mut self, field: Field, notes: &mut Notes) -> Option<String> {
+        let value = self.take(field)?;
+        let lost = match &value {
+            Value::Float(number) => Some(number.to_string()),
+            Value::Text(text) if checks::has_lost_digits(text.trim()) => Some(text.trim().to_owned()),
+            _ => None,
+        };
+        if let Some(lost) = lost {
+            notes.guess("ids of authors and reposts that lost digits: left out", &lost);
+            return None;
+        }
+        value.into_text().map(Cow::into_owned)
     }
 }
 
@@ -181,75 +134,77 @@ impl<'de> Visitor<'de> for FormVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Form<'de>, A::Error> {
         let mut fields = Box::<Fields>::default();
-        let mut of_x = false;
+        let (mut message, mut post_of_x) = (false, false);
         while let Some(Key(key)) = map.next_key()? {
-            if is_key_of_x(&key) {
-                of_x = true;
-                map.next_value::<IgnoredAny>()?;
-            } else if let Some((field, rank)) = field(&key) {
+            message |= is_key_of_messages(&key);
+            post_of_x |= is_key_of_posts(&key);
+            if matches!(key.as_ref(), "tweet" | "record") {
+                match map.next_value()? {
+                    Value::Map(inner) => inner.into_iter().for_each(|(name, value)| fields.put_named(name, value)),
+                    value => fields.put_named(key, value),
+                }
+            } else if let Some((field, rank)) = known(&key) {
                 fields.put(field, rank, map.next_value()?);
             } else {
                 map.next_value::<IgnoredAny>()?;
+                fields.skip(key);
             }
         }
+        // Posts of X have neither a platform nor a plain username, and its messages have no text beside the post.
+        let own = fields.get(Field::Platform).is_some() || matches!(fields.get(Field::Username), Some(Value::Text(_)));
+        let text = fields.get(Field::Text).is_some();
+        let of_x = (message && !text) || (post_of_x && !(text && own));
         Ok(if of_x { Form::X } else { Form::Simple(fields) })
     }
 }
 
-/// Keys of X's messages, and of its posts out of their envelope, that the simple form has no use for.
-fn is_key_of_x(key: &str) -> bool {
-    matches!(
-        key,
-        "data"
-            | "includes"
-            | "matching_rules"
-            | "errors"
-            | "edit_history_tweet_ids"
-            | "public_metrics"
-            | "referenced_tweets"
-            | "note_tweet"
-            | "delete"
-            | "drop"
-            | "undrop"
-            | "withheld"
-            | "tweet_edit"
-    )
+/// Keys of X's messages around a post.
+fn is_key_of_messages(key: &str) -> bool {
+    matches!(key, "data" | "includes" | "matching_rules" | "errors" | "delete" | "drop" | "undrop" | "tweet_edit")
+}
+
+/// Keys of X's posts that the simple form has no use for.
+fn is_key_of_posts(key: &str) -> bool {
+    matches!(key, "edit_history_tweet_ids" | "public_metrics" | "referenced_tweets" | "note_tweet" | "withheld")
 }
 
 /// A record of the fields. `payload` is what the post can be rebuilt from.
-pub(crate) fn build(mut fields: Box<Fields<'_>>, payload: String, origin: &Origin) -> Result<Record, String> {
-    let (platform, id) = identity(&mut fields, origin)?;
+pub(crate) fn build(
+    mut fields: Box<Fields<'_>>,
+    payload: String,
+    origin: &Origin,
+    notes: &mut Notes,
+) -> Result<Record, String> {
+    let (platform, id) = identity(&mut fields, origin, notes)?;
     if matches!(fields.take(Field::Deleted), Some(Value::Bool(true))) {
         let id = id.ok_or("a deletion needs the id of its post")?;
         let id = PostId::new(&platform, &id).map_err(|error| error.to_string())?;
         return Ok(Record::Deletion(Deletion { id, source: origin.source.clone(), received_at: origin.received_at }));
     }
-    let text = match fields.take(Field::Text) {
-        Some(Value::Text(text)) => text.into_owned(),
-        Some(_) => return Err("the text is not a text".into()),
-        None => return Err("there is no text".into()),
-    };
-    checks::text(&text)?;
-    let occurred_at = checks::occurred_at(created_at(fields.take(Field::CreatedAt))?, origin.received_at)?;
-    let author = author(&mut fields);
-    let native = id.unwrap_or_else(|| made_id(&text, occurred_at, author.as_ref()));
+    let text = text(&mut fields, &platform, notes)?;
+    let occurred_at = checks::occurred_at(created_at(&mut fields, notes)?, origin.received_at)?;
+    let author = author(&mut fields, notes);
+    let native = id.unwrap_or_else(|| {
+        notes.guess("posts without an id: it was made of author, date and text", &text);
+        made_id(&text, occurred_at, author.as_ref())
+    });
     let post_id = |native: &str| PostId::new(&platform, native).map_err(|error| error.to_string());
     let id = post_id(&native)?;
     let username = author.as_ref().and_then(|author| author.username.as_deref());
     let url = fields.text(Field::Url).or_else(|| url_of(&platform, username, &native));
-    let repost_of = fields.text(Field::RepostOf).map(|native| post_id(native.trim())).transpose()?;
-    Ok(Record::Post(Box::new(Post {
+    let repost_of = fields.id(Field::RepostOf, notes).map(|native| post_id(native.trim())).transpose()?;
+    let record = Record::Post(Box::new(Post {
         id,
         source: origin.source.clone(),
         text,
         url,
         occurred_at,
         received_at: origin.received_at,
-        language_hint: fields.text(Field::Language),
+        language_hint: language(&mut fields),
         coordinates: coordinates(&mut fields),
         place_name: fields.take(Field::Place).and_then(place_name),
         repost_of,
-        replaces: replaces(fields.take(Field::Replaces))
+        replaces: replaces(fields.take(Field::Replaces))?
             .iter()
             .map(|native| post_id(native))
             .collect::<Result<_, _>>()?,
@@ -259,11 +214,37 @@ pub(crate) fn build(mut fields: Box<Fields<'_>>, payload: String, origin: &Origi
         author,
         platform,
         payload,
-    })))
+    }));
+    fields.unused.iter().for_each(|key| notes.unused(key));
+    Ok(record)
+}
+
+/// The words, as people see them.
+fn text(fields: &mut Fields<'_>, platform: &str, notes: &mut Notes) -> Result<String, String> {
+    let text = match fields.take(Field::Text) {
+        Some(Value::Text(text)) => text,
+        Some(_) => return Err("the text is not a text".into()),
+        None if fields.unused.is_empty() => return Err("there is no text".into()),
+        None => {
+            let keys: Vec<&str> = fields.unused.iter().take(20).map(AsRef::as_ref).collect();
+            return Err(format!("there is no text; not known are the keys {}", keys.join(", ")));
+        }
+    };
+    checks::text(&text)?;
+    let text = if platform == super::x::PLATFORM {
+        markup::decode_entities(&text).into_owned()
+    } else if markup::is_html(&text) {
+        notes.guess("texts in HTML: made plain", &text);
+        markup::html_to_text(&text)
+    } else {
+        text.into_owned()
+    };
+    checks::text(&text)?;
+    Ok(text)
 }
 
 /// The platform and, when given, the native id.
-fn identity(fields: &mut Fields<'_>, origin: &Origin) -> Result<(String, Option<String>), String> {
+fn identity(fields: &mut Fields<'_>, origin: &Origin, notes: &mut Notes) -> Result<(String, Option<String>), String> {
     let platform = fields.text(Field::Platform).unwrap_or_else(|| origin.platform.clone());
     if let Some(whole) = fields.text(Field::PostId) {
         // An export of ours carries the platform in the id.
@@ -278,40 +259,73 @@ fn identity(fields: &mut Fields<'_>, origin: &Origin) -> Result<(String, Option<
     checks::platform(&platform)?;
     match fields.take(Field::Id) {
         None => Ok((platform, None)),
-        Some(Value::Float(number)) => {
-            Err(format!("the id {number} was written as a decimal number, which loses digits: write it as a text"))
-        }
+        Some(Value::Float(number)) => Err(lost_digits(&number.to_string())),
         Some(id) => match id.into_text() {
-            Some(id) => Ok((platform, Some(id.trim().to_owned()))),
+            Some(id) if checks::has_lost_digits(id.trim()) => Err(lost_digits(id.trim())),
+            Some(id) => {
+                let id = id.trim();
+                if id.len() >= 17 && id.ends_with("0000") && id.bytes().all(|byte| byte.is_ascii_digit()) {
+                    notes.guess("long ids that end in 0000: a spreadsheet may have rounded them", id);
+                }
+                Ok((platform, Some(id.to_owned())))
+            }
             None => Err("the id is neither a text nor a number".into()),
         },
     }
 }
 
-fn created_at(value: Option<Value<'_>>) -> Result<Timestamp, String> {
-    match value {
-        None => Err("there is no created_at".into()),
-        Some(Value::Text(text)) => date::parse(&text),
-        Some(Value::Int(number)) => date::epoch(number),
-        // Seconds with a fraction.
-        Some(Value::Float(number)) if number.is_finite() && number.abs() < 1e11 => date::epoch((number * 1e6) as i64),
-        Some(_) => Err("created_at is neither a text nor a number".into()),
-    }
+fn lost_digits(id: &str) -> String {
+    format!("the id {id} was written as a decimal number, which loses digits: write it as a text")
 }
 
-fn author(fields: &mut Fields<'_>) -> Option<Author> {
+fn created_at(fields: &mut Fields<'_>, notes: &mut Notes) -> Result<Timestamp, String> {
+    let (time, zone) = (fields.take(Field::Time), fields.text(Field::Zone));
+    let value = fields.take(Field::CreatedAt);
+    let (value, time) = if value.is_some() { (value, time) } else { (time, None) };
+    let text = match value {
+        None => return Err("there is no created_at".into()),
+        Some(Value::Text(text)) => text,
+        Some(Value::Int(number)) => return date::epoch(number),
+        Some(Value::Float(number)) => return date::epoch_fraction(number),
+        Some(_) => return Err("created_at is neither a text nor a number".into()),
+    };
+    let mut read = date::read(&text)?;
+    if let (false, Some(Value::Text(clock))) = (read.has_clock, time) {
+        read = date::with_clock(read, &clock)?;
+    }
+    if !read.has_clock {
+        notes.guess("dates without a time: midnight UTC was taken", &text);
+    } else if !read.has_zone {
+        match zone.as_deref().map(|zone| (zone, date::offset(zone))) {
+            Some((_, Some(offset))) => read.at -= offset,
+            Some((zone, None)) => notes.guess("time zones that are no offset (as +01:00): UTC was taken", zone),
+            None => notes.guess("dates without a time zone: UTC was taken", &text),
+        }
+    }
+    Ok(read.at)
+}
+
+fn language(fields: &mut Fields<'_>) -> Option<String> {
+    match fields.take(Field::Language)? {
+        Value::List(languages) => languages.into_iter().find_map(Value::into_text),
+        one => one.into_text(),
+    }
+    .map(Cow::into_owned)
+}
+
+fn author(fields: &mut Fields<'_>, notes: &mut Notes) -> Option<Author> {
     let mut author = match fields.take(Field::Username) {
         Some(Value::Map(entries)) => {
             let mut inner = Fields::default();
             for (name, value) in entries {
-                if name == "id" || name == "id_str" {
+                if matches!(name.as_ref(), "id" | "id_str" | "did") {
                     inner.put(Field::AuthorId, 9, value);
-                } else if let Some((field, rank)) = field(&name) {
+                } else if let Some((field, rank)) = known(&name) {
                     inner.put(field, rank, value);
                 }
             }
             Author {
-                id: inner.text(Field::AuthorId),
+                id: inner.id(Field::AuthorId, notes),
                 username: inner.text(Field::Username),
                 location: inner.text(Field::Location),
                 followers: inner.take(Field::Followers).and_then(|count| count.as_count()),
@@ -322,7 +336,7 @@ fn author(fields: &mut Fields<'_>) -> Option<Author> {
     };
     author.username =
         author.username.map(|name| name.trim().trim_start_matches('@').to_owned()).filter(|n| !n.is_empty());
-    author.id = fields.text(Field::AuthorId).or(author.id);
+    author.id = fields.id(Field::AuthorId, notes).or(author.id);
     author.location = fields.text(Field::Location).or(author.location);
     author.followers = fields.take(Field::Followers).and_then(|count| count.as_count()).or(author.followers);
     (author != Author::default()).then_some(author)
@@ -332,6 +346,8 @@ fn author(fields: &mut Fields<'_>) -> Option<Author> {
 fn coordinates(fields: &mut Fields<'_>) -> Option<Coordinates> {
     let (lat, lon) = (fields.take(Field::Lat), fields.take(Field::Lon));
     let pair = fields.take(Field::LatLon).and_then(|value| point(&value));
+    let turned = fields.take(Field::LonLat).and_then(|value| point(&value)).map(|(lon, lat)| (lat, lon));
+    let pair = pair.or(turned);
     let (lat, lon) = pair.or_else(|| Some((lat?.as_number()?, lon?.as_number()?)))?;
     Coordinates::checked(lat, lon).filter(|point| point.lat != 0.0 || point.lon != 0.0)
 }
@@ -359,18 +375,21 @@ fn point(value: &Value<'_>) -> Option<(f64, f64)> {
 fn place_name(value: Value<'_>) -> Option<String> {
     match &value {
         Value::Map(_) => {
-            let name = value.get("full_name").or_else(|| value.get("name")).cloned();
+            let name = ["full_name", "fullName", "name"].iter().find_map(|key| value.get(key)).cloned();
             name.and_then(Value::into_text).map(Cow::into_owned)
         }
         _ => value.into_text().map(Cow::into_owned),
     }
 }
 
-fn replaces(value: Option<Value<'_>>) -> Vec<String> {
+fn replaces(value: Option<Value<'_>>) -> Result<Vec<String>, String> {
     match value {
-        Some(Value::List(ids)) => ids.into_iter().filter_map(Value::into_text).map(Cow::into_owned).collect(),
-        Some(one) => one.into_text().map(Cow::into_owned).into_iter().collect(),
-        None => Vec::new(),
+        Some(Value::List(ids)) if ids.len() > VERSIONS_MAX => {
+            Err(format!("the post replaces more than {VERSIONS_MAX} earlier versions"))
+        }
+        Some(Value::List(ids)) => Ok(ids.into_iter().filter_map(Value::into_text).map(Cow::into_owned).collect()),
+        Some(one) => Ok(one.into_text().map(Cow::into_owned).into_iter().collect()),
+        None => Ok(Vec::new()),
     }
 }
 

@@ -1,37 +1,16 @@
 //! Rows of CSV: a column mapping says which column is which field of the simple form; columns that bear one of the
 //! form's names need no mapping. The payload is the row as a JSON object, from which the post can be rebuilt.
 
-use super::simple::{self, Field, Fields};
+use super::mapping::ColumnMapping;
+use super::names::{Field, field, kept_as, known};
+use super::simple::{self, Fields};
 use super::value::Value;
-use super::{Origin, Parsed, Rejection};
+use super::{Notes, Origin, Parsed, Rejection, date};
 use crate::error::{Error, Result};
 use csv::StringRecord;
+use domain::Record;
+use serde::{Deserialize, Serialize};
 use serde_json::Map;
-
-/// Which column is which field: `text=Review,created_at=Posted on,username=User`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ColumnMapping(Vec<(String, String)>);
-
-impl ColumnMapping {
-    /// Reads `field=column` pairs, separated by commas.
-    pub fn parse(text: &str) -> Result<Self> {
-        let mut pairs = Vec::new();
-        for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
-            let (name, column) = pair.split_once('=').ok_or_else(|| {
-                Error::Setting(format!("{pair:?} is no mapping: write field=column, as in text=Review"))
-            })?;
-            let (name, column) = (name.trim(), column.trim());
-            if simple::field(name).is_none() {
-                return Err(Error::Setting(format!(
-                    "there is no field {name:?}; the fields are id, text, created_at, username, author_id, \
-                     user_location, followers, lat_lon, lat, lon, place, lang, url, reach, repost_of, platform"
-                )));
-            }
-            pairs.push((name.to_owned(), column.to_owned()));
-        }
-        Ok(Self(pairs))
-    }
-}
 
 /// What the header of a table said.
 #[derive(Debug, Clone)]
@@ -47,30 +26,70 @@ impl Columns {
         let names: Vec<String> =
             header.iter().map(|name| name.trim_start_matches('\u{feff}').trim().to_owned()).collect();
         let mut fields: Vec<Option<(Field, u8, String)>> = names.iter().map(|name| by_name(name)).collect();
-        for (field, column) in &mapping.0 {
+        for (name, column) in &mapping.0 {
             let Some(place) = names.iter().position(|name| name.eq_ignore_ascii_case(column)) else {
                 return Err(wrong(&names, delimiter, &format!("there is no column {column:?}")));
             };
-            fields[place] = simple::field(field).map(|(kind, _)| (kind, 0, field.clone()));
+            // A column of GeoJSON has the longitude first, whatever it is mapped to.
+            let turned = matches!(fields[place], Some((Field::LonLat, ..))) && name == "lat_lon";
+            let name = if turned { "lon_lat" } else { name };
+            fields[place] = field(name).map(|(kind, _)| (kind, 0, name.to_owned()));
         }
         let has = |wanted: Field| fields.iter().flatten().any(|(field, ..)| *field == wanted);
-        for (wanted, name) in [(Field::Text, "text"), (Field::CreatedAt, "created_at")] {
-            if !has(wanted) {
-                return Err(wrong(&names, delimiter, &format!("no column is known to hold the {name}")));
-            }
+        if !has(Field::Text) {
+            return Err(wrong(&names, delimiter, "no column is known to hold the text"));
+        }
+        if !has(Field::CreatedAt) && !has(Field::Time) {
+            return Err(wrong(&names, delimiter, "no column is known to hold the created_at"));
         }
         Ok(Self { names, fields })
     }
 
+    /// How many columns there are.
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    /// Whether cells look like a row of this table: as many as the header has, with a text and a date in their places.
+    pub(crate) fn fit(&self, row: &csv::ByteRecord) -> bool {
+        let holds = |wanted: Field, good: fn(&str) -> bool| {
+            self.fields.iter().zip(row).any(|(field, cell)| {
+                matches!(field, Some((field, ..)) if *field == wanted) && std::str::from_utf8(cell).is_ok_and(good)
+            })
+        };
+        let date =
+            holds(Field::CreatedAt, |cell| date::read(cell).is_ok()) || holds(Field::Time, |cell| !cell.is_empty());
+        row.len() == self.names.len() && date && holds(Field::Text, |cell| !cell.trim().is_empty())
+    }
+
     /// Reads a row.
     pub fn parse(&self, row: &StringRecord, origin: &Origin, parsed: &mut Parsed) {
-        let reject = |reason: String| {
-            let cells: Vec<&str> = row.iter().collect();
-            Rejection::new(reason, serde_json::to_string(&cells).unwrap_or_default().as_bytes())
-        };
+        match self.record(row, origin, &mut parsed.notes) {
+            Ok(record) => parsed.records.push(record),
+            Err(reason) if row.len() == self.names.len() => {
+                parsed.rejections.push(Rejection::new(reason, self.payload(row).as_bytes()));
+            }
+            Err(reason) => parsed.rejections.push(self.reject(row, reason, None)),
+        }
+    }
+
+    /// The rejection of a row that can't be kept as an object; a replay reads it as a row again. `fault`: what is wrong
+    /// with it for ever.
+    pub(crate) fn reject(&self, row: &StringRecord, reason: String, fault: Option<String>) -> Rejection {
+        let names = self.names.iter().zip(&self.fields);
+        let header = names.map(|(name, field)| field.as_ref().map_or(name, |(.., known)| known).clone()).collect();
+        let kept = KeptRow { header, row: row.iter().map(str::to_owned).collect(), fault };
+        Rejection::new(reason, serde_json::to_string(&kept).unwrap_or_default().as_bytes())
+    }
+
+    fn record(&self, row: &StringRecord, origin: &Origin, notes: &mut Notes) -> Result<Record, String> {
         if row.len() != self.names.len() {
-            let reason = format!("the row has {} fields, the header {}", row.len(), self.names.len());
-            return parsed.rejections.push(reject(reason));
+            return Err(format!("the row has {} fields, the header {}", row.len(), self.names.len()));
         }
         let mut fields = Box::<Fields>::default();
         for (cell, field) in row.iter().zip(&self.fields) {
@@ -78,10 +97,12 @@ impl Columns {
                 fields.put(*field, *rank, Value::Text(cell.into()));
             }
         }
-        match simple::build(fields, self.payload(row), origin) {
-            Ok(record) => parsed.records.push(record),
-            Err(reason) => parsed.rejections.push(reject(reason)),
+        let record = simple::build(fields, self.payload(row), origin, notes)?;
+        let unused = row.iter().zip(&self.fields).zip(&self.names);
+        for ((_, _), name) in unused.filter(|((cell, field), _)| field.is_none() && !cell.trim().is_empty()) {
+            notes.unused(name);
         }
+        Ok(record)
     }
 
     /// The row in the simple form; what is no field of it goes under `columns`.
@@ -100,10 +121,33 @@ impl Columns {
     }
 }
 
+/// A rejected row as it is kept in its dead letter.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeptRow {
+    header: Vec<String>,
+    row: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    fault: Option<String>,
+}
+
+/// Reads a rejected row again; `None` when the record is none.
+pub(crate) fn parse_kept(text: &str, origin: &Origin, notes: &mut Notes) -> Option<Result<Record, String>> {
+    if !text.starts_with("{\"header\":[") {
+        return None;
+    }
+    let kept: KeptRow = serde_json::from_str(text).ok()?;
+    if let Some(fault) = kept.fault {
+        return Some(Err(fault));
+    }
+    let columns = Columns::new(&kept.header.into(), &ColumnMapping::default(), b',');
+    Some(columns.map_err(|error| error.to_string()).and_then(|columns| columns.record(&kept.row.into(), origin, notes)))
+}
+
 /// `Created At` is `created_at`.
 fn by_name(name: &str) -> Option<(Field, u8, String)> {
-    let plain = name.to_lowercase().replace([' ', '-'], "_");
-    simple::field(&plain).map(|(field, rank)| (field, rank, plain))
+    let (field, rank) = known(name)?;
+    Some((field, rank, kept_as(name)?))
 }
 
 fn wrong(names: &[String], delimiter: u8, what: &str) -> Error {

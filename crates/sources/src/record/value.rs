@@ -1,9 +1,12 @@
 //! A JSON value that borrows its texts from the record: what the simple form is read into. Cheaper than
 //! `serde_json::Value`, which copies every text.
 
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::borrow::Cow;
 use std::fmt;
+
+/// Most values of a list that are kept; no field has use for more.
+const LIST_MAX: usize = 1_000;
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Value<'a> {
@@ -101,9 +104,11 @@ impl<'de: 'a, 'a> Visitor<'de> for AnyValue<'a> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
         let mut list = Vec::new();
-        while let Some(value) = seq.next_element()? {
+        while list.len() < LIST_MAX {
+            let Some(value) = seq.next_element()? else { return Ok(Value::List(list)) };
             list.push(value);
         }
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
         Ok(Value::List(list))
     }
 

@@ -13,6 +13,14 @@ use std::collections::HashMap;
 
 /// The name of the platform in post ids.
 pub const PLATFORM: &str = "x";
+/// Most posts that one post can refer to; X knows three kinds of references, each to one post.
+const REFERENCES_MAX: usize = 10;
+/// Most earlier versions of one post; X allows five edits.
+const VERSIONS_MAX: usize = 100;
+/// What the posts of a page may have together once each carries its own author and references: so many times the page's
+/// own bytes, and this much more. Without a limit, a page of 3 MB asks for 90 GB.
+const PAGE_GROWTH_MAX: usize = 8;
+const PAGE_GROWTH_BYTES: usize = 1 << 20;
 /// What stands before a topic's name in the tags of our rules, so that we never touch a rule of somebody else's.
 pub const TAG_PREFIX: &str = "overheard:";
 
@@ -40,19 +48,18 @@ pub struct StreamError {
 }
 
 impl Message {
-    /// The same for readers of files: what is no post is rejected.
-    pub(crate) fn settle(self, parsed: &mut Parsed) {
+    /// The same for readers of files: what is no post is rejected, `whole`.
+    pub(crate) fn settle(self, whole: &str, parsed: &mut Parsed) {
         match self {
             Message::Records(more) => {
                 parsed.records.extend(more.records);
                 parsed.rejections.extend(more.rejections);
             }
-            Message::Error(error) => parsed.rejections.push(Rejection::new(
-                format!("an error message of X, not a post: {}", error.title),
-                error.detail.as_bytes(),
-            )),
-            Message::Notice(keys) => {
-                parsed.rejections.push(Rejection::new("a message of X that holds no post", keys.as_bytes()));
+            Message::Error(error) => parsed
+                .rejections
+                .push(Rejection::new(format!("an error message of X, not a post: {}", error.title), whole.as_bytes())),
+            Message::Notice(_) => {
+                parsed.rejections.push(Rejection::new("a message of X that holds no post", whole.as_bytes()));
             }
             Message::Malformed(rejection) => parsed.rejections.push(rejection),
         }
@@ -117,6 +124,9 @@ struct Tweet<'a> {
     public_metrics: Option<PostMetrics>,
     #[serde(borrow, default)]
     referenced_tweets: Option<Vec<Reference<'a>>>,
+    /// Flattened posts carry the author.
+    #[serde(borrow, default)]
+    author: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -129,6 +139,9 @@ struct NoteTweet<'a> {
 struct Geo<'a> {
     #[serde(borrow, default)]
     place_id: Option<Cow<'a, str>>,
+    /// Flattened posts carry the place itself.
+    #[serde(borrow, default)]
+    full_name: Option<Cow<'a, str>>,
     #[serde(default)]
     coordinates: Option<Point>,
 }
@@ -152,6 +165,11 @@ struct Reference<'a> {
     kind: Cow<'a, str>,
     #[serde(borrow)]
     id: Cow<'a, str>,
+    /// Flattened posts carry the post itself.
+    #[serde(borrow, default)]
+    text: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    note_tweet: Option<NoteTweet<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -223,7 +241,7 @@ pub fn parse_message(text: &str, origin: &Origin) -> Message {
     };
     match envelope.data.map(|data| (data, data.get().as_bytes().first())) {
         Some((page, Some(b'['))) => match serde_json::from_str::<Vec<&RawValue>>(page.get()) {
-            Ok(posts) => page_of(&posts, &envelope, origin),
+            Ok(posts) => page_of(&posts, &envelope, text.len() * PAGE_GROWTH_MAX + PAGE_GROWTH_BYTES, origin),
             Err(error) => Message::Malformed(Rejection::new(error.to_string(), text.as_bytes())),
         },
         Some((data, Some(b'{'))) => one(data.get(), text, &envelope, origin),
@@ -234,13 +252,17 @@ pub fn parse_message(text: &str, origin: &Origin) -> Message {
     }
 }
 
-fn page_of(posts: &[&RawValue], envelope: &Envelope<'_>, origin: &Origin) -> Message {
+/// `budget`: bytes that the posts may have together.
+fn page_of(posts: &[&RawValue], envelope: &Envelope<'_>, mut budget: usize, origin: &Origin) -> Message {
     let included = Included::new(envelope.includes.as_ref());
     let mut parsed = Parsed::default();
     for raw in posts {
         let read = serde_json::from_str::<Tweet>(raw.get()).map_err(|error| format!("not a post of X: {error}"));
-        let payload = |tweet: &Tweet<'_>| included.envelope(raw.get(), tweet);
-        match read.and_then(|tweet| build(&tweet, payload(&tweet), &included, Vec::new(), origin)) {
+        let post = read.and_then(|tweet| {
+            let payload = included.envelope(raw.get(), &tweet, &mut budget)?;
+            build(&tweet, payload, &included, Vec::new(), origin)
+        });
+        match post {
             Ok(post) => parsed.records.push(Record::Post(Box::new(post))),
             Err(reason) => parsed.rejections.push(Rejection::new(reason, raw.get().as_bytes())),
         }
@@ -288,7 +310,7 @@ fn notice(data: &str, whole: &str, origin: &Origin, error: &serde_json::Error) -
         });
         if let (true, Some(id)) = (gone, id.and_then(|id| PostId::new(PLATFORM, &id).ok())) {
             let deletion = Deletion { id, source: origin.source.clone(), received_at: origin.received_at };
-            return Message::Records(Parsed { records: vec![Record::Deletion(deletion)], rejections: Vec::new() });
+            return Message::Records(Parsed { records: vec![Record::Deletion(deletion)], ..Parsed::default() });
         }
     }
     let mut keys: Vec<&str> = entries.keys().map(|Key(key)| key.as_ref()).collect();
@@ -334,20 +356,25 @@ impl<'a> Included<'a> {
         self.places.get(tweet.geo.as_ref()?.place_id.as_deref()?)
     }
 
-    /// One post of a page with only what belongs to it, in the form in which the stream brings posts.
-    fn envelope(&self, data: &str, tweet: &Tweet<'_>) -> String {
+    /// One post of a page with only what belongs to it, in the form in which the stream brings posts. Nothing is copied
+    /// before it is known to fit into the page's budget.
+    fn envelope(&self, data: &str, tweet: &Tweet<'_>, budget: &mut usize) -> Result<String, String> {
         let user = tweet.author_id.as_deref().and_then(|id| self.users.get(id)).map(|(_, raw)| *raw);
         let place = self.place(tweet).map(|(_, raw)| *raw);
-        let references = tweet.referenced_tweets.iter().flatten();
-        let posts: Vec<&str> =
-            references.filter_map(|to| self.posts.get(to.id.as_ref()).map(|(_, raw)| *raw)).collect();
+        let mut ids: Vec<&str> = references(tweet).map(|to| to.id.as_ref()).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let posts: Vec<&str> = ids.into_iter().filter_map(|id| self.posts.get(id)).map(|(_, raw)| *raw).collect();
+        let parts: Vec<&str> = user.into_iter().chain(place).chain(posts.iter().copied()).collect();
+        let bytes = data.len() + parts.iter().map(|part| part.len()).sum::<usize>();
+        *budget = budget.checked_sub(bytes).ok_or("what the page includes is too much to be repeated for each post")?;
         let parts = [
             ("users", user.unwrap_or("").to_owned()),
             ("places", place.unwrap_or("").to_owned()),
             ("tweets", posts.join(",")),
         ];
         let parts = parts.iter().filter(|(_, raw)| !raw.is_empty()).map(|(name, raw)| format!("\"{name}\":[{raw}]"));
-        format!("{{\"data\":{data},\"includes\":{{{}}}}}", parts.collect::<Vec<_>>().join(","))
+        Ok(format!("{{\"data\":{data},\"includes\":{{{}}}}}", parts.collect::<Vec<_>>().join(",")))
     }
 }
 
@@ -361,7 +388,12 @@ fn build(
     let id = PostId::new(PLATFORM, &tweet.id).map_err(|error| error.to_string())?;
     let text = text_of(tweet, included).ok_or("there is no text")?;
     checks::text(&text)?;
+    // X escapes `&`, `<` and `>`.
+    let text = domain::markup::decode_entities(&text).into_owned();
+    let inside = tweet.author.and_then(|raw| serde_json::from_str::<User>(raw.get()).ok());
     let user = tweet.author_id.as_deref().and_then(|id| included.users.get(id)).map(|(user, _)| user);
+    let user = user.or(inside.as_ref());
+    let author_id = tweet.author_id.as_deref().or(user.map(|user| user.id.as_ref()));
     let username = user.and_then(|user| user.username.as_deref());
     let followers = user.and_then(|user| user.public_metrics.as_ref()?.followers_count);
     let impressions = tweet.public_metrics.as_ref().and_then(|metrics| metrics.impression_count);
@@ -369,8 +401,8 @@ fn build(
         source: origin.source.clone(),
         platform: PLATFORM.into(),
         text,
-        author: tweet.author_id.as_ref().map(|id| Author {
-            id: Some(id.to_string()),
+        author: author_id.map(|id| Author {
+            id: Some(id.to_owned()),
             username: username.map(str::to_owned),
             location: user.and_then(|user| user.location.as_deref()).map(str::to_owned),
             followers,
@@ -380,7 +412,7 @@ fn build(
         received_at: origin.received_at,
         language_hint: tweet.lang.as_deref().filter(|code| *code != "und").map(str::to_owned),
         coordinates: point(tweet),
-        place_name: included.place(tweet).and_then(|(place, _)| place.full_name.as_deref()).map(str::to_owned),
+        place_name: place_name(tweet, included),
         repost_of: repost_of(tweet)?,
         replaces: replaces(tweet)?,
         // A post just written has no impressions yet: its author's followers are the ones who may see it.
@@ -394,16 +426,21 @@ fn build(
 
 /// The whole text: long posts carry it apart, and a repost's own is cut short.
 fn text_of(tweet: &Tweet<'_>, included: &Included<'_>) -> Option<String> {
-    let own = |tweet: &Tweet<'_>| {
-        let long = tweet.note_tweet.as_ref().and_then(|note| note.text.as_deref());
-        long.or(tweet.text.as_deref()).map(str::to_owned)
-    };
-    let text = own(tweet)?;
-    let repeated = reference(tweet, "retweeted").and_then(|id| included.posts.get(id));
-    match (repeated.and_then(|(original, _)| own(original)), text.split_once(": ")) {
+    let text = own_text(tweet.note_tweet.as_ref(), tweet.text.as_ref())?;
+    let original = references(tweet).find(|to| to.kind == "retweeted").and_then(|to| {
+        let included = included.posts.get(to.id.as_ref());
+        let included = included.and_then(|(post, _)| own_text(post.note_tweet.as_ref(), post.text.as_ref()));
+        included.or_else(|| own_text(to.note_tweet.as_ref(), to.text.as_ref()))
+    });
+    // An original that is too long is not copied only to be refused.
+    match (original.filter(|original| original.len() <= checks::TEXT_MAX_BYTES), text.split_once(": ")) {
         (Some(original), Some((head, _))) if head.starts_with("RT @") => Some(format!("{head}: {original}")),
-        _ => Some(text),
+        _ => Some(text.to_owned()),
     }
+}
+
+fn own_text<'t>(long: Option<&'t NoteTweet<'_>>, text: Option<&'t Cow<'_, str>>) -> Option<&'t str> {
+    long.and_then(|note| note.text.as_deref()).or(text.map(AsRef::as_ref))
 }
 
 fn created_at(tweet: &Tweet<'_>) -> Result<Timestamp, String> {
@@ -413,6 +450,11 @@ fn created_at(tweet: &Tweet<'_>) -> Result<Timestamp, String> {
     }
 }
 
+fn place_name(tweet: &Tweet<'_>, included: &Included<'_>) -> Option<String> {
+    let place = included.place(tweet).and_then(|(place, _)| place.full_name.as_deref());
+    place.or_else(|| tweet.geo.as_ref()?.full_name.as_deref()).map(str::to_owned)
+}
+
 fn point(tweet: &Tweet<'_>) -> Option<Coordinates> {
     match tweet.geo.as_ref()?.coordinates.as_ref()?.coordinates.as_deref()? {
         [lon, lat] => Coordinates::checked(*lat, *lon),
@@ -420,17 +462,20 @@ fn point(tweet: &Tweet<'_>) -> Option<Coordinates> {
     }
 }
 
-fn reference<'t>(tweet: &'t Tweet<'_>, kind: &str) -> Option<&'t str> {
-    tweet.referenced_tweets.iter().flatten().find(|to| to.kind == kind).map(|to| to.id.as_ref())
+fn references<'t, 'a>(tweet: &'t Tweet<'a>) -> impl Iterator<Item = &'t Reference<'a>> {
+    tweet.referenced_tweets.iter().flatten().take(REFERENCES_MAX)
 }
 
 fn repost_of(tweet: &Tweet<'_>) -> Result<Option<PostId>, String> {
-    let id = reference(tweet, "retweeted").map(|id| PostId::new(PLATFORM, id));
+    let id = references(tweet).find(|to| to.kind == "retweeted").map(|to| PostId::new(PLATFORM, &to.id));
     id.transpose().map_err(|error| error.to_string())
 }
 
 /// The earlier versions: in the history, oldest first, all before the post itself.
 fn replaces(tweet: &Tweet<'_>) -> Result<Vec<PostId>, String> {
+    if tweet.edit_history_tweet_ids.len() > VERSIONS_MAX {
+        return Err(format!("the post has more than {VERSIONS_MAX} versions"));
+    }
     let earlier = tweet.edit_history_tweet_ids.iter().take_while(|id| **id != *tweet.id);
     earlier.map(|id| PostId::new(PLATFORM, id).map_err(|error| error.to_string())).collect()
 }
