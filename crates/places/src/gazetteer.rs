@@ -1,5 +1,6 @@
 //! The gazetteer: the one thing that other rooms see of this one.
 
+use crate::coordinates::coordinates_in;
 use crate::index::{Index, PlaceId};
 use crate::mention::{self, Mention};
 use crate::nearest::nearest;
@@ -60,6 +61,10 @@ impl Gazetteer {
     /// The places that a free text names, such as the location line of a profile, the best first; empty when nothing
     /// can be known. Coordinates in the text count before names.
     pub fn locate(&self, text: &str, hints: &Hints<'_>) -> Vec<Place> {
+        // What programs write for nothing; some of it is a place's name ("Nan" in Thailand).
+        if domain::markup::is_missing(text) {
+            return Vec::new();
+        }
         if let Some(point) = coordinates_in(text) {
             return self.nearest(point).into_iter().collect();
         }
@@ -122,74 +127,5 @@ impl Geocoder for Gazetteer {
 
     fn nearest(&self, point: Coordinates) -> domain::Result<Option<Place>> {
         Ok(Self::nearest(self, point))
-    }
-}
-
-/// A pair of coordinates as phones and people write them ("ÜT: 40.96513,-73.872957", "42.3806° N, 71.2350° W",
-/// "N 40°39' 0'' / W 73°55' 0''"). Decimal numbers need a point, so that a list of whole numbers is not taken for one;
-/// 0,0 is what a phone without a fix writes.
-fn coordinates_in(text: &str) -> Option<Coordinates> {
-    let point = if text.contains('°') { degrees_in(text)? } else { decimals_in(text)? };
-    (point.lat != 0.0 || point.lon != 0.0).then_some(point)
-}
-
-fn decimals_in(text: &str) -> Option<Coordinates> {
-    let comma = text.find(',')?;
-    let (before, after) = (text[..comma].trim_end(), text[comma + 1..].trim_start());
-    let lat = before.rsplit(|c: char| !is_number_char(c)).next()?;
-    let lon = after.split(|c: char| !is_number_char(c)).next()?;
-    if !lat.contains('.') || !lon.contains('.') {
-        return None;
-    }
-    Coordinates::checked(lat.parse().ok()?, lon.parse().ok()?)
-}
-
-/// Degrees, perhaps minutes and seconds, with a letter for the direction before or after.
-fn degrees_in(text: &str) -> Option<Coordinates> {
-    let mut halves = text.split(['/', ',']);
-    let (lat, lon) = (halves.next()?, halves.next()?);
-    if halves.next().is_some() {
-        return None;
-    }
-    Coordinates::checked(angle(lat, 'N', 'S')?, angle(lon, 'E', 'W')?)
-}
-
-fn angle(text: &str, plus: char, minus: char) -> Option<f64> {
-    let sign = match (text.contains(plus), text.contains(minus)) {
-        (true, false) => 1.0,
-        (false, true) => -1.0,
-        _ => return None,
-    };
-    let mut unit = 1.0;
-    let mut sum = 0.0;
-    for number in text.split(|c: char| !is_number_char(c)).filter(|n| !n.is_empty()).take(3) {
-        sum += number.parse::<f64>().ok()? * unit;
-        unit /= 60.0;
-    }
-    Some(sign * sum)
-}
-
-fn is_number_char(c: char) -> bool {
-    c.is_ascii_digit() || c == '.' || c == '-'
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn coordinates_of_phones_are_read() {
-        let point = coordinates_in("ÜT: 40.96513,-73.872957").unwrap();
-        assert_eq!((point.lat, point.lon), (40.96513, -73.872957));
-        assert_eq!(coordinates_in("39.149054,  -77.273589").unwrap().lat, 39.149054);
-        let point = coordinates_in("42.3806° N, 71.2350° W").unwrap();
-        assert_eq!((point.lat, point.lon), (42.3806, -71.235));
-        let point = coordinates_in("N 40°39' 0'' / W 73°55' 0''").unwrap();
-        assert!((point.lat - 40.65).abs() < 1e-9 && (point.lon + 73.9166).abs() < 1e-3);
-        assert_eq!(coordinates_in("10° of separation, 5° of heat"), None);
-        assert_eq!(coordinates_in("iPhone: 0.000000,0.000000"), None);
-        assert_eq!(coordinates_in("Austin, TX"), None);
-        assert_eq!(coordinates_in("1.5,2"), None);
-        assert_eq!(coordinates_in("95.1,10.2"), None);
     }
 }

@@ -8,6 +8,7 @@
 //! are meant, [`Gazetteer`] says so in the words of the house.
 
 pub mod compile;
+mod coordinates;
 mod fold;
 mod gazetteer;
 mod index;
