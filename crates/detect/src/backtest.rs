@@ -72,8 +72,41 @@ pub fn interval_of(rows: &[(Timestamp, f64)]) -> Option<u32> {
     distances.get(distances.len() / 2).and_then(|s| u32::try_from(*s).ok())
 }
 
-/// Reads `timestamp,value` with a header; times as `2015-02-26 21:42:53`, with `T`, fractions or an offset, UTC unless
-/// said, or Unix seconds. Errors name the line and say what was expected.
+/// Intervals without a row, with the first of them: a table of counts has none where nothing was counted.
+pub fn missing(rows: &[(Timestamp, f64)], interval_s: u32) -> Option<(Timestamp, u64)> {
+    let step = i64::from(interval_s.max(1));
+    let between = |pair: &[(Timestamp, f64)]| ((pair[1].0 - pair[0].0).num_seconds() + step / 2) / step - 1;
+    let first = rows.windows(2).find(|pair| between(pair) > 0)?[0].0 + chrono::TimeDelta::seconds(step);
+    Some((first, rows.windows(2).map(|pair| u64::try_from(between(pair)).unwrap_or(0)).sum()))
+}
+
+/// Rows that are not later than the row before.
+pub fn out_of_order(rows: &[(Timestamp, f64)]) -> usize {
+    rows.windows(2).filter(|pair| pair[1].0 <= pair[0].0).count()
+}
+
+/// The most intervals that [`fill`] gives.
+const FILLED_MAX: usize = 2_000_000;
+
+/// The rows with 0 for each interval without one. A series too long for that is an error.
+pub fn fill(rows: Vec<(Timestamp, f64)>, interval_s: u32) -> Result<Vec<(Timestamp, f64)>, String> {
+    let absent = missing(&rows, interval_s).map_or(0, |(_, count)| count);
+    if usize::try_from(absent).is_ok_and(|absent| absent + rows.len() > FILLED_MAX) {
+        return Err(format!("{absent} intervals have no row: too many to be filled"));
+    }
+    let step = chrono::TimeDelta::seconds(i64::from(interval_s.max(1)));
+    let mut filled: Vec<(Timestamp, f64)> = Vec::with_capacity(rows.len());
+    for row in rows {
+        while let Some((before, _)) = filled.last().copied().filter(|(before, _)| row.0 - *before > step * 3 / 2) {
+            filled.push((before + step, 0.0));
+        }
+        filled.push(row);
+    }
+    Ok(filled)
+}
+
+/// Reads `timestamp,value` with a header, separated by comma, semicolon or tab; times as `2015-02-26 21:42:53`, with `T`,
+/// fractions or an offset, days, UTC unless said, or seconds, milliseconds or microseconds since 1970. Errors name the line and say what was expected.
 pub fn read_csv(text: &str) -> Result<Vec<(Timestamp, f64)>, String> {
     let mut rows = Vec::new();
     for (index, line) in text.lines().enumerate() {
@@ -92,7 +125,8 @@ pub fn read_csv(text: &str) -> Result<Vec<(Timestamp, f64)>, String> {
 }
 
 fn read_row(line: &str) -> Result<(Timestamp, f64), String> {
-    let mut fields = line.split(',').map(|field| field.trim().trim_matches('"'));
+    let delimiter = [',', ';', '\t'].into_iter().find(|delimiter| line.contains(*delimiter)).unwrap_or(',');
+    let mut fields = line.split(delimiter).map(|field| field.trim().trim_matches('"'));
     let (Some(at), Some(value)) = (fields.next(), fields.next()) else {
         return Err(format!("two columns, timestamp,value, are expected, separated by a comma: {line:?}"));
     };
@@ -105,15 +139,28 @@ fn read_row(line: &str) -> Result<(Timestamp, f64), String> {
 }
 
 fn parse_time(text: &str) -> Option<Timestamp> {
-    if let Some(seconds) = text.parse::<i64>().ok().filter(|seconds| *seconds > 100_000_000) {
-        return Timestamp::from_timestamp(seconds, 0);
+    if let Ok(number) = text.parse::<f64>() {
+        // Told apart by their size, as for posts: seconds reach to the year 5138, milliseconds begin in 1973.
+        let micros = match number {
+            1e8..1e11 => number * 1e6,
+            1e11..1e14 => number * 1e3,
+            1e14..1e17 => number,
+            _ => return None,
+        };
+        return Timestamp::from_timestamp_micros(micros as i64);
     }
     if let Ok(at) = chrono::DateTime::parse_from_rfc3339(text) {
         return Some(at.to_utc());
     }
-    ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M"]
+    let offset = ["%Y-%m-%d %H:%M:%S%.f%:z", "%Y-%m-%d %H:%M:%S%.f %z", "%Y-%m-%d %H:%M%:z"];
+    if let Some(at) = offset.iter().find_map(|form| chrono::DateTime::parse_from_str(text, form).ok()) {
+        return Some(at.to_utc());
+    }
+    let text = text.trim_end_matches(" UTC").trim_end_matches('Z');
+    ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M"]
         .iter()
         .find_map(|format| chrono::NaiveDateTime::parse_from_str(text, format).ok())
+        .or_else(|| chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?.and_hms_opt(0, 0, 0))
         .map(|at| at.and_utc())
 }
 

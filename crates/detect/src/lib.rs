@@ -14,7 +14,9 @@ mod sentence;
 mod tail;
 mod wording;
 
-pub use backtest::{Backtest, BacktestRow, backtest, backtest_by_clock, interval_of, read_csv, write_csv};
+pub use backtest::{
+    Backtest, BacktestRow, backtest, backtest_by_clock, fill, interval_of, missing, out_of_order, read_csv, write_csv,
+};
 pub use config::{Config, FalseAlarms};
 pub use detector::{Detector, Point, score_of_nats};
 pub use draw::{draw_svg, draw_terminal};

@@ -1,7 +1,10 @@
 //! What the detector promises: quiet on what is usual, quick on what is not, the same whatever the size, no look-ahead.
 
 use chrono::Duration;
-use detect::{Backtest, Change, Config, Detector, Kind, backtest, draw_svg, draw_terminal, read_csv, write_csv};
+use detect::{
+    Backtest, Change, Config, Detector, Kind, backtest, draw_svg, draw_terminal, fill, interval_of, missing,
+    out_of_order, read_csv, write_csv,
+};
 use domain::Timestamp;
 use proptest::prelude::*;
 
@@ -135,12 +138,42 @@ fn a_bad_csv_is_refused_with_its_line_and_a_good_one_read_in_every_form() {
         ("timestamp,value\nyesterday,5\n", "line 2: \"yesterday\" is not a time"),
         ("timestamp,value\n2015-02-26 21:42:53,many\n", "line 2: \"many\" is not a number"),
         ("timestamp,value\n2015-02-26 21:42:53,-1\n", "line 2: \"-1\" is not a count"),
-        ("timestamp,value\n2015-02-26 21:42:53;5\n", "line 2: two columns"),
+        ("timestamp value\n2015-02-26T21:42:53\n", "line 2: two columns"),
+        ("timestamp,value\n12345,5\n", "line 2: \"12345\" is not a time"),
         ("timestamp,value\n", "there are no rows"),
     ] {
         let error = read_csv(bad).unwrap_err();
         assert!(error.starts_with(says), "{error}");
     }
+}
+
+#[test]
+fn times_are_read_in_every_form_that_exports_have() {
+    let hours = |rows: &[(Timestamp, f64)]| rows.iter().map(|(at, _)| at.timestamp()).collect::<Vec<_>>();
+    let expected = [1_772_323_200, 1_772_326_800];
+    for text in [
+        "timestamp,value\n2026-03-01 00:00:00,1\n2026-03-01T01:00,2\n",
+        "t;v\n1772323200000;1\n1772326800000;2\n",
+        "1772323200,1\n1772326800.0,2\n",
+        "t\tv\n1772323200000000\t1\n2026-03-01 02:00:00+01:00\t2\n",
+        "2026-03-01,1\n2026-03-01 01:00:00 UTC,2\n",
+    ] {
+        assert_eq!(hours(&read_csv(text).unwrap()), expected, "{text}");
+    }
+    let days = read_csv("day,count\n2026-03-01,5\n2026-03-02,6\n2026-03-03,7\n").unwrap();
+    assert_eq!(interval_of(&days), Some(86_400));
+}
+
+#[test]
+fn intervals_without_a_row_are_counted_and_can_be_filled() {
+    let rows: Vec<_> = [0, 1, 2, 5, 6, 9].map(|h| (hour(h), 3.0)).into();
+    assert_eq!(missing(&rows, 3_600), Some((hour(3), 4)));
+    let filled = fill(rows, 3_600).unwrap();
+    assert_eq!(missing(&filled, 3_600), None);
+    let zeros: Vec<_> = filled.iter().filter(|row| row.1 == 0.0).map(|row| row.0).collect();
+    assert_eq!(zeros, [hour(3), hour(4), hour(7), hour(8)]);
+    assert!(fill(vec![(hour(0), 1.0), (hour(9_000_000), 1.0)], 3_600).unwrap_err().contains("too many"));
+    assert_eq!(out_of_order(&[(hour(1), 1.0), (hour(1), 1.0), (hour(0), 1.0), (hour(2), 1.0)]), 2);
 }
 
 #[test]

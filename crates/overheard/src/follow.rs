@@ -66,8 +66,9 @@ pub(crate) async fn apply_topics(
         }
         let now = topics.borrow_and_update().clone();
         let count = now.len();
-        match TopicMatcher::new(now) {
-            Ok(matcher) => {
+        match TopicMatcher::of_readable(now) {
+            Ok((matcher, problems)) => {
+                problems.iter().for_each(|problem| warn!("{problem}"));
                 understand.set_topics(matcher);
                 info!(topics = count, "topics taken over");
             }

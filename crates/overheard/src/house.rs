@@ -5,8 +5,8 @@ use crate::secrets;
 use anyhow::{Context, Result};
 use domain::topic::TopicMatcher;
 use domain::{
-    Category, Clock, DeadLetter, EnrichedPost, Enrichment, Geocoder, Post, PostId, PostQueue, Provenance, Record,
-    Sentiment, SentimentLabel, SourceId, StateStore, SystemClock, Topic, Translator,
+    Appended, Category, Clock, DeadLetter, EnrichedPost, Enrichment, Geocoder, Post, PostId, PostQueue, Provenance,
+    Record, Sentiment, SentimentLabel, SourceId, StateStore, SystemClock, Topic, Translator,
 };
 use engines::{AmazonLocation, AmazonLocationConfig, Translation};
 use lake::Lake;
@@ -124,7 +124,8 @@ pub(crate) async fn category_set(config: &Config, state: &dyn StateStore) -> Res
 
 /// The understanding stage with its engines.
 pub(crate) fn stage(config: &Config, language: Arc<nlp::Understanding>, topics: Vec<Topic>) -> Result<Arc<Understand>> {
-    let matcher = TopicMatcher::new(topics).map_err(|error| anyhow::anyhow!("{error}"))?;
+    let (matcher, problems) = TopicMatcher::of_readable(topics)?;
+    problems.iter().for_each(|problem| tracing::warn!("{problem}"));
     let gazetteer = Gazetteer::embedded().context("read the gazetteer")?;
     let stage = Understand::new(language, gazetteer, matcher);
     let stage = match geocoder(config)? {
@@ -230,9 +231,17 @@ pub(crate) async fn replay(queue: &Embedded, letter: &DeadLetter) -> domain::Res
     if let Some(rejection) = parsed.rejections.into_iter().next() {
         return Ok(Replayed { accepted: 0, reason: Some(rejection.reason) });
     }
-    let accepted = parsed.records.len() as u64;
-    queue.append(parsed.records).await?;
-    Ok(Replayed { accepted, reason: None })
+    let answers = queue.append(parsed.records).await?;
+    let accepted = answers.iter().filter(|answer| matches!(answer, Appended::Stored(_))).count() as u64;
+    // The queue has seen the id before: whether its post was kept is not known, so the letter is not given up.
+    let reason = match answers.iter().find(|answer| !matches!(answer, Appended::Stored(_))) {
+        None => None,
+        Some(Appended::Deleted) => Some("the post was deleted by its platform".to_owned()),
+        Some(_) => {
+            Some("a post with this id came in before; remove the letter if that one is the right one".to_owned())
+        }
+    };
+    Ok(Replayed { accepted, reason })
 }
 
 /// Replays the letters with these ids (none: all); those that pass are taken out. Returns how many passed and failed.

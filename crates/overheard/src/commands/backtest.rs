@@ -10,7 +10,7 @@ use chrono::Offset;
 use detect::{Backtest, FalseAlarms};
 use domain::{Clock, SystemClock, Timestamp};
 use pipeline::watch::counts::{self, Dimension, SeriesKey, Stretch};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Run the detector over a series and show what it would have found, as it would have found it: nothing is looked up ahead.
@@ -20,7 +20,7 @@ use std::process::ExitCode;
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Args {
-    /// CSV with the columns timestamp,value.
+    /// CSV with the columns timestamp,value; times or days, or seconds, milliseconds or microseconds since 1970.
     #[arg(required_unless_present = "since", conflicts_with = "since")]
     series: Option<PathBuf>,
     /// Length of the interval: 5m, 1h, 1d [default: as in the file; 1h for the lake].
@@ -35,6 +35,9 @@ pub(crate) struct Args {
     /// First day (2026-03-01) or moment of the lake's counts.
     #[arg(long)]
     since: Option<String>,
+    /// Count intervals of the file without a row as 0 [default: they are left out, and told].
+    #[arg(long, requires = "series")]
+    missing_is_zero: bool,
     /// Write timestamp,value,expected,lower,upper,anomaly_score,anomaly to this file.
     #[arg(long, value_name = "FILE")]
     scores: Option<PathBuf>,
@@ -54,9 +57,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
     let asked = args.interval.as_deref().map(seconds).transpose()?;
     let (name, rows, interval_s, watched) = match &args.series {
         Some(file) => {
-            let text = std::fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
-            let rows = detect::read_csv(&text).map_err(|error| anyhow::anyhow!("{}: {error}", file.display()))?;
-            let interval_s = asked.or_else(|| detect::interval_of(&rows)).context("two rows or more are needed")?;
+            let (rows, interval_s) = from_file(file, asked, args.missing_is_zero)?;
             (file.display().to_string(), rows, interval_s, detect::Config::default().series)
         }
         None => {
@@ -92,6 +93,28 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
         std::fs::write(file, detect::draw_svg(&name, &result)).with_context(|| format!("write {}", file.display()))?;
     }
     tell(&name, &result)
+}
+
+/// The rows of a file with the length of their interval; what is doubtful about them is told.
+fn from_file(file: &Path, asked: Option<u32>, fill: bool) -> Result<(Vec<(Timestamp, f64)>, u32)> {
+    let name = file.display();
+    let text = std::fs::read_to_string(file).with_context(|| format!("read {name} as UTF-8"))?;
+    let rows = detect::read_csv(&text).map_err(|error| anyhow::anyhow!("{name}: {error}"))?;
+    let interval_s = asked.or_else(|| detect::interval_of(&rows)).context("two rows or more are needed")?;
+    let disorder = detect::out_of_order(&rows);
+    if disorder > 0 {
+        say(format_args!("{name}: {disorder} rows are not later than the row before; sort the file"))?;
+    }
+    if fill {
+        return Ok((detect::fill(rows, interval_s).map_err(|error| anyhow::anyhow!("{name}: {error}"))?, interval_s));
+    }
+    if let Some((first, count)) = detect::missing(&rows, interval_s) {
+        say(format_args!(
+            "{name}: {count} intervals have no row, the first at {}; they were left out. --missing-is-zero counts them as 0",
+            first.format("%Y-%m-%d %H:%M"),
+        ))?;
+    }
+    Ok((rows, interval_s))
 }
 
 /// The lake's counts of a series, and how many series the lake holds.

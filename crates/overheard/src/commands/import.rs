@@ -9,8 +9,9 @@ use domain::PostQueue;
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use pipeline::{Carry, CarryConfig};
 use queue::Embedded;
-use sources::file::{FileConfig, FileSource, Format, Pace, Progress, Summary};
-use sources::record::table::ColumnMapping;
+use sources::file::{FileConfig, FileSource, Format, Pace, Progress, Report};
+use sources::record::{ColumnMapping, Tally};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -22,7 +23,8 @@ use tokio_util::sync::CancellationToken;
 ///
 /// Simple form, one object a line: {"id": "1", "text": "...", "created_at": "2026-03-01T12:00:00Z"}, and, where known,
 /// username, user_location, followers, lang, lat, lon, place, url, platform, repost_of, reach.
-/// The same file again adds nothing. What can't be read goes to the dead letters with its reason (exit code 3).
+/// The same file again adds nothing. At its end an import tells what it did not use, what it assumed (a time zone, say)
+/// and what it rejected; what can't be read goes to the dead letters with its reason (exit code 3).
 ///
 /// overheard import posts.jsonl
 /// overheard import reviews.csv --columns text=Review,created_at=Posted,username=User --platform reviews
@@ -39,7 +41,7 @@ pub(crate) struct Args {
     /// Platform of posts that name none.
     #[arg(long, default_value = "x")]
     platform: String,
-    /// For CSV: which column is which field, `text=Review,created_at=Posted on`.
+    /// Which column, or key of JSON, is which field: `text=Review,created_at=Posted on`.
     #[arg(long, default_value = "", value_name = "FIELD=COLUMN,...")]
     columns: String,
     /// For CSV: the separator, where it is not found by itself.
@@ -51,25 +53,26 @@ pub(crate) struct Args {
     /// Move the dates so that the posts seem to be written now.
     #[arg(long)]
     shift_to_now: bool,
+    /// Read the files first, and import nothing when anything is rejected or has to be assumed.
+    #[arg(long)]
+    strict: bool,
 }
 
 pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
     let config = Config::load(global.config.as_deref(), global.data.as_deref())?;
     let files: Vec<FileConfig> = args.files.iter().map(|file| file_config(&args, file)).collect::<Result<_>>()?;
     let queue = house::open_queue(&config)?;
+    if args.strict && !is_clear(&files, &queue).await? {
+        return Ok(ExitCode::from(3));
+    }
     let shutdown = CancellationToken::new();
     let carrying = match queue.is_lender().await? {
         true => Some(tokio::spawn(carry(&config, queue.clone()).await?.run(shutdown.clone()))),
         false => None,
     };
-    let mut total = Summary::default();
+    let mut total = Report::default();
     for file in files {
-        let read = read(file, queue.clone()).await?;
-        total.read += read.read;
-        total.stored += read.stored;
-        total.duplicates += read.duplicates;
-        total.deleted += read.deleted;
-        total.rejected += read.rejected;
+        total.add(read(file, queue.clone()).await?);
     }
     wait_until_carried(queue.as_ref(), carrying.as_ref()).await?;
     shutdown.cancel();
@@ -111,7 +114,23 @@ async fn carry(config: &Config, queue: Arc<Embedded>) -> Result<Carry> {
     Ok(Carry { config, queue, understand, lake, clock, committed, health })
 }
 
-async fn read(file: FileConfig, queue: Arc<Embedded>) -> Result<Summary> {
+/// Whether nothing in the files is doubtful; what is, is told.
+async fn is_clear(files: &[FileConfig], queue: &Arc<Embedded>) -> Result<bool> {
+    let mut total = Report::default();
+    for file in files {
+        let name = file.path.display().to_string();
+        let source = FileSource::new(file.clone(), queue.clone(), house::clock());
+        total.add(source.check().await.with_context(|| format!("check {name}"))?);
+    }
+    if total.summary.rejected == 0 && total.notes.guesses.is_empty() {
+        return Ok(true);
+    }
+    tell(&total)?;
+    say("nothing was imported, because of --strict")?;
+    Ok(false)
+}
+
+async fn read(file: FileConfig, queue: Arc<Embedded>) -> Result<Report> {
     let name = file.path.display().to_string();
     let bar = bar("{prefix} {bar:30} {bytes}/{total_bytes} {msg}")?.with_prefix(name.clone());
     let show = |progress: &Progress| {
@@ -148,18 +167,53 @@ async fn wait_until_carried(
     }
 }
 
-fn report(total: &Summary) -> Result<ExitCode> {
+fn report(total: &Report) -> Result<ExitCode> {
+    let summary = &total.summary;
     say(format_args!(
         "{} read: {} new, {} were here already, {} deleted by their platform, {} rejected",
-        HumanCount(total.read),
-        HumanCount(total.stored),
-        HumanCount(total.duplicates),
-        HumanCount(total.deleted),
-        HumanCount(total.rejected),
+        HumanCount(summary.read),
+        HumanCount(summary.stored),
+        HumanCount(summary.duplicates),
+        HumanCount(summary.deleted),
+        HumanCount(summary.rejected),
     ))?;
-    if total.rejected > 0 {
+    tell(total)?;
+    if summary.rejected > 0 {
         say("the rejected ones, with their reasons: overheard dead-letters list")?;
         return Ok(ExitCode::from(3));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Kinds of each sort that are told; the rest are counted.
+const TOLD_MAX: usize = 20;
+
+/// What a person should know about how the files were read.
+fn tell(total: &Report) -> Result<()> {
+    let notes = &total.notes;
+    tell_tallies("rejected", &notes.rejected)?;
+    tell_tallies("assumed", &notes.guesses)?;
+    if !notes.unused.is_empty() {
+        let mut unused: Vec<(&String, &u64)> = notes.unused.iter().collect();
+        unused.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+        let shown = unused.iter().take(TOLD_MAX).map(|(name, count)| format!("{name} ({})", HumanCount(**count)));
+        let shown = shown.collect::<Vec<_>>().join(", ");
+        let more = unused.len().saturating_sub(TOLD_MAX);
+        let more = if more > 0 { format!(", and {more} more") } else { String::new() };
+        say(format_args!("not used (--columns FIELD=NAME uses one): {shown}{more}"))?;
+    }
+    Ok(())
+}
+
+fn tell_tallies(what: &str, tallies: &BTreeMap<String, Tally>) -> Result<()> {
+    let mut all: Vec<(&String, &Tally)> = tallies.iter().collect();
+    all.sort_by_key(|(_, tally)| std::cmp::Reverse(tally.count));
+    for (kind, Tally { count, example }) in all.iter().take(TOLD_MAX) {
+        let example = example.replace(char::is_control, " ");
+        say(format_args!("{what}: {} × {kind}; the first: {example}", HumanCount(*count)))?;
+    }
+    if all.len() > TOLD_MAX {
+        say(format_args!("{what}: {} more kinds", all.len() - TOLD_MAX))?;
+    }
+    Ok(())
 }
