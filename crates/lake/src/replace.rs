@@ -41,6 +41,13 @@ impl Lake {
         Ok(())
     }
 
+    /// Takes posts out of every table at once, beside the batches (a deletion that somebody asks for).
+    pub async fn delete_posts(&self, ids: &HashSet<String>) -> domain::Result<()> {
+        self.writable()?;
+        let _turn = self.writing.lock().await;
+        Ok(self.delete(ids).await?)
+    }
+
     /// Replaces the rows of posts that are in the lake; posts that aren't (deleted meanwhile) stay out.
     pub(crate) async fn replace_posts(&self, posts: Vec<EnrichedPost>) -> Result<()> {
         self.refuse_half_batches().await?;

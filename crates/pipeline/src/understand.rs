@@ -27,11 +27,14 @@ pub struct Understand {
     geocoder: Option<Arc<dyn Geocoder>>,
     translator: Option<Arc<dyn Translator>>,
     topics: RwLock<Arc<TopicMatcher>>,
+    /// Authors whose posts are left out, as [`Understand::author_key`] writes them.
+    blocked: RwLock<Arc<HashSet<String>>>,
 }
 
 impl Understand {
     pub fn new(enricher: Arc<dyn Enricher>, gazetteer: &'static Gazetteer, topics: TopicMatcher) -> Self {
-        Self { enricher, gazetteer, geocoder: None, translator: None, topics: RwLock::new(Arc::new(topics)) }
+        let topics = RwLock::new(Arc::new(topics));
+        Self { enricher, gazetteer, geocoder: None, translator: None, topics, blocked: RwLock::default() }
     }
 
     /// Asks this engine for places; while it can't answer, the embedded gazetteer does.
@@ -49,6 +52,25 @@ impl Understand {
         *self.topics.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = Arc::new(topics);
     }
 
+    /// From now on posts of these authors are left out, each as [`Self::author_key`] writes him.
+    pub fn set_blocked(&self, authors: HashSet<String>) {
+        *self.blocked.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = Arc::new(authors);
+    }
+
+    /// An author, on every platform or on one; the name or id in small letters.
+    pub fn author_key(platform: Option<&str>, name: &str) -> String {
+        platform.map_or_else(|| name.to_owned(), |platform| format!("{platform}:{name}"))
+    }
+
+    fn is_blocked(blocked: &HashSet<String>, post: &Post) -> bool {
+        let author = post.author.iter().flat_map(|author| [&author.username, &author.id]).flatten();
+        let is_named = |name: &String| {
+            let name = name.trim_start_matches('@').to_lowercase();
+            blocked.contains(&Self::author_key(Some(&post.platform), &name)) || blocked.contains(&name)
+        };
+        !blocked.is_empty() && author.into_iter().any(is_named)
+    }
+
     /// Understands the records of a lease. Posts that the same lease deletes or replaces are left out.
     pub fn records(&self, records: Vec<Leased>, now: Timestamp) -> Understood {
         let mut understood = Understood::default();
@@ -63,7 +85,10 @@ impl Understand {
             Record::Post(post) if !gone.contains(&post.id) => Some((leased.offset, *post)),
             _ => None,
         });
-        let (offsets, posts): (Vec<u64>, Vec<Post>) = kept.unzip();
+        let blocked = Arc::clone(&self.blocked.read().unwrap_or_else(|poisoned| poisoned.into_inner()));
+        let (refused, kept): (Vec<_>, Vec<_>) = kept.partition(|(_, post)| Self::is_blocked(&blocked, post));
+        metrics::counter!("overheard_blocked_posts_total").increment(refused.len() as u64);
+        let (offsets, posts): (Vec<u64>, Vec<Post>) = kept.into_iter().unzip();
         let enrichments = self.enrich(&posts);
         for (offset, (post, enrichment)) in offsets.into_iter().zip(posts.into_iter().zip(enrichments)) {
             match enrichment {

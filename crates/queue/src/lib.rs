@@ -37,6 +37,7 @@ mod documents;
 mod embedded;
 mod error;
 mod leases;
+mod purge;
 mod record;
 mod schema;
 mod writer;

@@ -39,10 +39,12 @@ pub(crate) fn open_writer(path: &Path) -> Result<Connection> {
     refuse_others(&connection, path)?;
     // WAL: readers never wait for the writer. FULL: a commit is on disk when it returns. The checkpoint comes every
     // 32 MiB of log rather than every 4, because records are written, acked and overwritten within that time.
+    // secure_delete: what is deleted (a post that its platform deletes) is overwritten, not only unlinked.
     connection
         .execute_batch(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 8192;
-             PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -32768; PRAGMA temp_store = MEMORY;",
+             PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -32768; PRAGMA temp_store = MEMORY;
+             PRAGMA secure_delete = ON;",
         )
         .doing("configure the queue's file")?;
     let transaction = connection
