@@ -1,51 +1,26 @@
 //! The life of alerts: opened by a rule, grouped, updated, acknowledged, silenced, resolved. Every alert is a document in
-//! the state store (kind `alert`), its id made of rule, topic and onset, so that observing the same facts again, even
-//! after a restart, finds the alert instead of opening another.
+//! the state store, its id made of rule, topic and onset, so that observing the same facts again, even after a restart,
+//! finds the alert instead of opening another. Alerts that go on are of the kind `alert`; those that are over, and are in the
+//! lake's table so, move to `alert_done`: what is looked at all the time stays small.
+//!
+//! Every change is a compare and swap, together with the notifications that it causes: a person's word and the judging of
+//! rules never overwrite each other, whichever process they come from.
 
+use crate::documents::{self, contended, into_value};
 use crate::evaluate::{Finding, evaluate};
 use crate::facts::Facts;
-use crate::outbox::{Outbox, from_value, into_value};
-use crate::quiet::QuietHours;
+use crate::life::{Policy, StoredAlert, Undelivered};
+use crate::outbox::{Delivery, Entry, Outbox};
 use chrono::TimeDelta;
-use domain::{Alert, AlertRule, AlertState, Anomaly, Notification, Result, Severity, StateStore, Timestamp};
-use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
+use domain::{
+    Alert, AlertRule, Clock, Notification, Notifier, PostTable, QuietHours, Result, Severity, StateStore, Swap,
+    Timestamp,
+};
+use serde_json::Value;
 use std::sync::Arc;
 
-const KIND: &str = "alert";
-
-/// What holds for all rules.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Policy {
-    /// Anomalies of other series whose onset lies so close to an alert's belong to the same incident.
-    pub group_within_s: u64,
-    /// An alert without anything new for so long is over.
-    pub resolve_after_s: u64,
-    /// Tell the channels when an alert is over.
-    pub notify_resolved: bool,
-}
-
-impl Default for Policy {
-    fn default() -> Self {
-        Self { group_within_s: 2 * 3600, resolve_after_s: 3 * 3600, notify_resolved: true }
-    }
-}
-
-/// An alert as it is stored: the alert itself, and what only its life needs.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct StoredAlert {
-    #[serde(flatten)]
-    pub alert: Alert,
-    #[serde(default)]
-    pub acknowledged_by: Option<String>,
-    #[serde(default)]
-    pub silenced_until: Option<Timestamp>,
-    /// Channels were told of it (not held back by a cooldown).
-    #[serde(default)]
-    pub announced: bool,
-    /// When the facts last made the rule fire.
-    pub fired_at: Timestamp,
-}
+const OPEN: &str = "alert";
+const DONE: &str = "alert_done";
 
 /// Keeps the alerts and decides what is told.
 #[derive(Clone)]
@@ -55,9 +30,19 @@ pub struct AlertBook {
     policy: Policy,
 }
 
+/// An alert with the document that it was read from.
+struct Kept {
+    kind: &'static str,
+    value: Value,
+    stored: StoredAlert,
+}
+
+/// What a change of an alert tells the channels: `opened`, `updated`, `resolved`.
+type Told = Option<&'static str>;
+
 impl AlertBook {
     pub fn new(store: Arc<dyn StateStore>, policy: Policy) -> Self {
-        Self { outbox: Outbox::new(store.clone()), store, policy }
+        Self { outbox: Outbox::new(store.clone(), policy.deliver_within_s), store, policy }
     }
 
     /// Where the notifications wait.
@@ -65,22 +50,45 @@ impl AlertBook {
         &self.outbox
     }
 
-    /// Judges the facts by every rule and carries the alerts on. Gives back the alerts that changed, for the lake.
+    pub(crate) fn store(&self) -> &dyn StateStore {
+        self.store.as_ref()
+    }
+
+    /// Judges the facts by every rule and carries the alerts on. Gives back the alerts that changed.
     /// One caller at a time.
     pub async fn observe(&self, rules: &[AlertRule], facts: &[Facts], now: Timestamp) -> Result<Vec<Alert>> {
-        let mut alerts = self.alerts().await?;
-        let mut changed = Vec::new();
+        let mut alerts = self.read(OPEN).await?;
+        let (mut done, mut changed) = (None, Vec::new());
         for rule in rules {
             for facts in facts {
-                if let Some(finding) = evaluate(rule, facts, now) {
-                    changed.extend(self.fire(rule, facts, finding, &mut alerts, now).await?);
+                let Some(finding) = evaluate(rule, facts, now) else { continue };
+                let topic = facts.topic.as_deref();
+                let covers = |kept: &Kept| kept.stored.covers(rule, topic, &finding, self.policy);
+                if let Some(kept) = alerts.iter_mut().find(|kept| covers(kept)) {
+                    changed.extend(self.carry_on(rule, kept, &finding, now).await?);
+                    continue;
                 }
+                let done = match &mut done {
+                    Some(done) => done,
+                    None => done.insert(self.read(DONE).await?),
+                };
+                if let Some(kept) = done.iter_mut().find(|kept| covers(kept)) {
+                    changed.extend(self.carry_on(rule, kept, &finding, now).await?);
+                    continue;
+                }
+                let cooling = alerts.iter().chain(done.iter()).any(|kept| kept.stored.cools(rule, topic, now));
+                let opened = self.open(rule, topic, finding, !cooling, now).await?;
+                changed.push(opened.stored.alert.clone());
+                alerts.push(opened);
             }
         }
-        for stored in &mut alerts {
-            let rule = rules.iter().find(|rule| rule.name == stored.alert.rule);
-            if self.pass_time(rule, stored, now).await? {
-                changed.push(stored.alert.clone());
+        for mut kept in alerts {
+            let rule = rules.iter().find(|rule| rule.name == kept.stored.alert.rule);
+            let before = kept.stored.alert.clone();
+            let pass = |stored: &mut StoredAlert| stored.pass_time(self.policy, now).then_some("resolved");
+            self.edit(&mut kept, rule, pass, now).await?;
+            if kept.stored.alert != before {
+                changed.push(kept.stored.alert);
             }
         }
         Ok(changed)
@@ -88,259 +96,246 @@ impl AlertBook {
 
     /// All alerts, the newest first.
     pub async fn alerts(&self) -> Result<Vec<StoredAlert>> {
-        let documents = self.store.list(KIND).await?;
-        let mut alerts =
-            documents.into_iter().map(|(id, value)| from_value(&id, value)).collect::<Result<Vec<StoredAlert>>>()?;
+        let kept = self.read(OPEN).await?.into_iter().chain(self.read(DONE).await?);
+        let mut alerts: Vec<StoredAlert> = kept.map(|kept| kept.stored).collect();
         alerts.sort_by_key(|shown| std::cmp::Reverse(shown.alert.opened_at));
         Ok(alerts)
     }
 
+    /// One alert as it stands now.
+    pub async fn alert(&self, id: &str) -> Result<Option<StoredAlert>> {
+        Ok(self.find(id).await?.map(|kept| kept.stored))
+    }
+
     /// Somebody takes care: no further updates are sent. None: no such alert.
     pub async fn acknowledge(&self, id: &str, who: &str, now: Timestamp) -> Result<Option<Alert>> {
-        self.change(id, now, |stored| {
-            if stored.alert.state != AlertState::Resolved {
-                stored.alert.state = AlertState::Acknowledged;
-                stored.acknowledged_by = Some(who.to_owned());
-            }
-        })
-        .await
+        self.change(id, now, |stored| stored.acknowledge(who, now)).await
     }
 
     /// Nothing more of this alert until the given time; what waits in the outbox still goes out.
     pub async fn silence(&self, id: &str, until: Timestamp, now: Timestamp) -> Result<Option<Alert>> {
-        self.change(id, now, |stored| {
-            if stored.alert.state != AlertState::Resolved {
-                stored.alert.state = AlertState::Silenced;
-                stored.silenced_until = Some(until);
-            }
-        })
-        .await
+        self.change(id, now, |stored| stored.silence(until, now)).await
     }
 
     /// Over, by somebody's word: nothing is sent about it.
     pub async fn resolve(&self, id: &str, now: Timestamp) -> Result<Option<Alert>> {
-        self.change(id, now, |stored| {
-            stored.alert.state = AlertState::Resolved;
-            stored.alert.resolved_at.get_or_insert(now);
-        })
-        .await
+        self.change(id, now, |stored| stored.resolve(now)).await
     }
 
-    /// Queues a sample to every channel of the rule, marked as a test. Gives back the ids.
-    pub async fn send_test(&self, rule: &AlertRule, now: Timestamp) -> Result<Vec<String>> {
+    /// Sends a sample through every channel of the rule, marked as a test; gives back what became of each.
+    pub async fn send_test(
+        &self,
+        rule: &AlertRule,
+        notifiers: &[Arc<dyn Notifier>],
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Vec<Entry>> {
+        let now = clock.now();
         let alert = crate::words::sample(rule, now);
-        let mut ids = Vec::new();
-        for channel in &rule.channels {
-            let id = format!("test-{}:{channel}:{}", rule.name, now.timestamp_millis());
-            let notification =
-                Notification { id: id.clone(), channel: channel.clone(), kind: "test".into(), alert: alert.clone() };
-            self.outbox.queue(notification, now, now).await?;
-            ids.push(id);
-        }
-        Ok(ids)
+        let test = |channel: &String| Notification {
+            id: format!("test-{}:{channel}:{}", rule.name, now.timestamp_millis()),
+            channel: channel.clone(),
+            kind: "test".into(),
+            alert: alert.clone(),
+        };
+        self.outbox.deliver(rule.channels.iter().map(test).collect(), notifiers, clock).await
     }
 
-    /// Notes on the alerts which channels were told; gives back the alerts that changed.
-    pub async fn note_delivered(&self, delivered: &[crate::outbox::Entry], now: Timestamp) -> Result<Vec<Alert>> {
+    /// Notes on the alerts what became of their notifications; gives back the alerts that changed.
+    pub async fn note_settled(&self, settled: &[Entry], now: Timestamp) -> Result<Vec<Alert>> {
         let mut changed = Vec::new();
-        for entry in delivered {
-            let channel = entry.notification.channel.clone();
-            let alert =
-                self.change(&entry.notification.alert.id, now, |stored| stored.alert.notified.push((channel, now)));
-            changed.extend(alert.await?);
+        for entry in settled {
+            let channel = &entry.notification.channel;
+            let note = |stored: &mut StoredAlert| {
+                let before = stored.alert.clone();
+                match entry.delivery {
+                    Delivery::Pending => {}
+                    Delivery::Delivered => stored.alert.notified.push((channel.clone(), now)),
+                    Delivery::Refused | Delivery::Expired => {
+                        let reason = entry.error.clone().unwrap_or_default();
+                        stored.undelivered.push(Undelivered { channel: channel.clone(), at: now, reason });
+                    }
+                }
+                stored.touch(&before, now);
+            };
+            changed.extend(self.change(&entry.notification.alert.id, now, note).await?);
         }
         Ok(changed)
     }
 
-    async fn change(&self, id: &str, now: Timestamp, edit: impl FnOnce(&mut StoredAlert)) -> Result<Option<Alert>> {
-        let Some(value) = self.store.get(KIND, id).await? else { return Ok(None) };
-        let mut stored: StoredAlert = from_value(id, value)?;
-        edit(&mut stored);
-        stored.alert.updated_at = now;
-        self.save(&stored).await?;
-        Ok(Some(stored.alert))
+    /// Writes the alerts that changed into the lake's table, which is for reading; what fails there is written the next
+    /// time, by whichever process can.
+    pub async fn write(&self, table: &dyn PostTable, now: Timestamp) -> Result<()> {
+        let alerts = self.unwritten().await?;
+        if alerts.is_empty() {
+            return Ok(());
+        }
+        table.put_alerts(alerts.clone()).await?;
+        self.written(&alerts, now).await
     }
 
-    async fn save(&self, stored: &StoredAlert) -> Result<()> {
-        self.store.put(KIND, &stored.alert.id, into_value(stored)?).await
+    /// The alerts whose last change is not in the lake's table yet.
+    async fn unwritten(&self) -> Result<Vec<Alert>> {
+        let alerts = self.read(OPEN).await?.into_iter().filter(|kept| kept.stored.unwritten);
+        Ok(alerts.map(|kept| kept.stored.alert).collect())
     }
 
-    /// The rule fires: into the alert it belongs to, or into a new one.
-    async fn fire(
+    /// The lake has these alerts as they were given.
+    async fn written(&self, alerts: &[Alert], now: Timestamp) -> Result<()> {
+        for alert in alerts {
+            let Some(mut kept) = self.find(&alert.id).await? else { continue };
+            let clear = |stored: &mut StoredAlert| {
+                stored.unwritten &= stored.alert.updated_at != alert.updated_at;
+                None
+            };
+            self.edit(&mut kept, None, clear, now).await?;
+        }
+        Ok(())
+    }
+
+    /// Forgets alerts and notifications that have been over for longer than they are kept.
+    pub async fn sweep(&self, now: Timestamp) -> Result<()> {
+        let before = now - TimeDelta::days(self.policy.keep_days.into());
+        for kept in self.read(DONE).await? {
+            if kept.stored.alert.updated_at < before {
+                self.store.delete(DONE, &kept.stored.alert.id).await?;
+            }
+        }
+        self.outbox.sweep(before, now).await
+    }
+
+    /// The newest first.
+    async fn read(&self, kind: &'static str) -> Result<Vec<Kept>> {
+        let documents = documents::list(self.store(), kind).await?.into_iter();
+        let mut kept: Vec<Kept> = documents.map(|(value, stored)| Kept { kind, value, stored }).collect();
+        kept.sort_by_key(|kept: &Kept| std::cmp::Reverse(kept.stored.alert.opened_at));
+        Ok(kept)
+    }
+
+    async fn find(&self, id: &str) -> Result<Option<Kept>> {
+        for kind in [OPEN, DONE] {
+            if let Some((value, stored)) = documents::get(self.store(), kind, id).await? {
+                return Ok(Some(Kept { kind, value, stored }));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn change(&self, id: &str, now: Timestamp, edit: impl Fn(&mut StoredAlert)) -> Result<Option<Alert>> {
+        let Some(mut kept) = self.find(id).await? else { return Ok(None) };
+        let silent = |stored: &mut StoredAlert| {
+            edit(stored);
+            None
+        };
+        self.edit(&mut kept, None, silent, now).await?;
+        Ok(Some(kept.stored.alert))
+    }
+
+    async fn carry_on(
         &self,
         rule: &AlertRule,
-        facts: &Facts,
-        finding: Finding,
-        alerts: &mut Vec<StoredAlert>,
+        kept: &mut Kept,
+        finding: &Finding,
         now: Timestamp,
     ) -> Result<Option<Alert>> {
-        if let Some(stored) = alerts.iter_mut().find(|stored| self.belongs(stored, rule, facts, &finding)) {
-            return self.carry_on(rule, stored, finding, now).await;
-        }
-        let stored = self.open(rule, facts, finding, alerts, now).await?;
-        let alert = stored.alert.clone();
-        alerts.push(stored);
-        Ok(Some(alert))
-    }
-
-    /// Whether a finding is the incident that an alert already tells of.
-    fn belongs(&self, stored: &StoredAlert, rule: &AlertRule, facts: &Facts, finding: &Finding) -> bool {
-        let alert = &stored.alert;
-        if alert.rule != rule.name {
-            return false;
-        }
-        let known = |anomaly: &Anomaly| alert.anomalies.iter().any(|a| a.id == anomaly.id);
-        if finding.anomalies.iter().any(known) {
-            return true;
-        }
-        // A rule for all topics groups over topics: one incident often shows in several.
-        let same_topic = rule.topic.is_none() && !finding.anomalies.is_empty() || alert.topic == facts.topic;
-        if !same_topic {
-            return false;
-        }
-        let Some(onset) = finding.onset else { return alert.state != AlertState::Resolved };
-        if alert.anomalies.is_empty() {
-            return alert.id == alert_id(&rule.name, facts.topic.as_deref(), onset);
-        }
-        let near = TimeDelta::seconds(i64::try_from(self.policy.group_within_s).unwrap_or(i64::MAX / 1000));
-        alert
-            .anomalies
-            .iter()
-            .any(|a| onset >= a.onset - near && onset <= a.end.unwrap_or(stored.fired_at).max(a.onset) + near)
+        let before = kept.stored.alert.clone();
+        self.edit(kept, Some(rule), |stored| stored.take_in(finding, now).then_some("updated"), now).await?;
+        Ok((kept.stored.alert != before).then(|| kept.stored.alert.clone()))
     }
 
     async fn open(
         &self,
         rule: &AlertRule,
-        facts: &Facts,
+        topic: Option<&str>,
         finding: Finding,
-        alerts: &[StoredAlert],
+        announced: bool,
         now: Timestamp,
-    ) -> Result<StoredAlert> {
-        let cooldown = TimeDelta::seconds(i64::try_from(rule.cooldown_s).unwrap_or(i64::MAX / 1000));
-        let cooling = alerts.iter().any(|other| {
-            other.announced
-                && other.alert.rule == rule.name
-                && other.alert.topic == facts.topic
-                && now - other.alert.opened_at < cooldown
-        });
-        let alert = Alert {
-            id: alert_id(&rule.name, facts.topic.as_deref(), finding.onset.unwrap_or(now)),
-            rule: rule.name.clone(),
-            topic: facts.topic.clone(),
-            state: AlertState::Open,
-            opened_at: now,
-            updated_at: now,
-            resolved_at: None,
-            severity: finding.severity,
-            title: finding.title,
-            anomalies: finding.anomalies,
-            notified: Vec::new(),
-        };
-        let stored =
-            StoredAlert { alert, acknowledged_by: None, silenced_until: None, announced: !cooling, fired_at: now };
-        if stored.announced {
-            // Queued before the alert is saved: a crash between the two repeats the queueing, which the id makes harmless.
-            self.tell(rule, &stored, "opened", now).await?;
+    ) -> Result<Kept> {
+        let stored = StoredAlert::open(rule, topic, finding, announced, now);
+        let id = stored.alert.id.clone();
+        for _ in 0..documents::TRIES_MAX {
+            let value = into_value(&stored)?;
+            let told = announced.then_some("opened");
+            let mut changes = self.notifications(rule, &stored, told, now).await?;
+            changes.push(Swap::new(OPEN, &id, None, Some(value.clone())));
+            if self.store.swap(changes).await? {
+                tracing::info!(alert.id = %id, announced, "alert opened");
+                metrics::counter!("overheard_alerts_opened_total").increment(1);
+                return Ok(Kept { kind: OPEN, value, stored });
+            }
+            // Another process opened it.
+            if let Some(kept) = self.find(&id).await? {
+                return Ok(kept);
+            }
         }
-        self.save(&stored).await?;
-        tracing::info!(alert.id = %stored.alert.id, announced = stored.announced, "alert opened");
-        metrics::counter!("overheard_alerts_opened_total").increment(1);
-        Ok(stored)
+        Err(contended(&id))
     }
 
-    /// Takes news into an alert; a higher severity is told, anything less is only kept.
-    async fn carry_on(
+    /// Changes an alert and queues what the change tells, in one swap. Where others changed the document meanwhile, the
+    /// edit runs again on what it is now.
+    async fn edit(
+        &self,
+        kept: &mut Kept,
+        rule: Option<&AlertRule>,
+        edit: impl Fn(&mut StoredAlert) -> Told,
+        now: Timestamp,
+    ) -> Result<()> {
+        let id = kept.stored.alert.id.clone();
+        for _ in 0..documents::TRIES_MAX {
+            let mut stored = kept.stored.clone();
+            let told = edit(&mut stored);
+            let to = if stored.is_over() && !stored.unwritten { DONE } else { OPEN };
+            let after = into_value(&stored)?;
+            if after == kept.value && to == kept.kind {
+                return Ok(());
+            }
+            let mut changes = match rule {
+                Some(rule) => self.notifications(rule, &stored, told, now).await?,
+                None => Vec::new(),
+            };
+            let before = Some(kept.value.clone());
+            if to == kept.kind {
+                changes.push(Swap::new(to, &id, before, Some(after.clone())));
+            } else {
+                changes.push(Swap::new(kept.kind, &id, before, None));
+                changes.push(Swap::new(to, &id, None, Some(after.clone())));
+            }
+            if self.store.swap(changes).await? {
+                *kept = Kept { kind: to, value: after, stored };
+                return Ok(());
+            }
+            match self.find(&id).await? {
+                Some(changed) => *kept = changed,
+                // Forgotten meanwhile.
+                None => return Ok(()),
+            }
+        }
+        Err(contended(&id))
+    }
+
+    /// The changes that queue one notification per channel; outside the quiet hours unless critical.
+    async fn notifications(
         &self,
         rule: &AlertRule,
-        stored: &mut StoredAlert,
-        finding: Finding,
+        stored: &StoredAlert,
+        told: Told,
         now: Timestamp,
-    ) -> Result<Option<Alert>> {
-        let before = stored.clone();
-        for anomaly in finding.anomalies {
-            match stored.alert.anomalies.iter_mut().find(|known| known.id == anomaly.id) {
-                Some(known) => *known = anomaly,
-                None => stored.alert.anomalies.push(anomaly),
-            }
-        }
-        let over = !stored.alert.anomalies.is_empty() && stored.alert.anomalies.iter().all(|a| a.end.is_some());
-        if !over {
-            stored.fired_at = now;
-        }
-        let worse = finding.severity > stored.alert.severity;
-        if worse {
-            stored.alert.severity = finding.severity;
-            stored.alert.title = finding.title;
-        }
-        if worse && stored.announced && stored.alert.state == AlertState::Open {
-            self.tell(rule, stored, "updated", now).await?;
-        }
-        let news = stored.alert != before.alert;
-        if news {
-            stored.alert.updated_at = now;
-        }
-        if *stored != before {
-            self.save(stored).await?;
-        }
-        Ok(news.then(|| stored.alert.clone()))
-    }
-
-    /// Ends silences and alerts whose time has come; says whether anything changed.
-    async fn pass_time(&self, rule: Option<&AlertRule>, stored: &mut StoredAlert, now: Timestamp) -> Result<bool> {
-        if stored.alert.state == AlertState::Resolved {
-            return Ok(false);
-        }
-        let woken =
-            stored.alert.state == AlertState::Silenced && stored.silenced_until.is_some_and(|until| until <= now);
-        if woken {
-            stored.alert.state = AlertState::Open;
-            stored.silenced_until = None;
-        }
-        let wait = TimeDelta::seconds(i64::try_from(self.policy.resolve_after_s).unwrap_or(i64::MAX / 1000));
-        let ended = !stored.alert.anomalies.is_empty() && stored.alert.anomalies.iter().all(|a| a.end.is_some());
-        let over = now - stored.fired_at >= wait || (ended && now > stored.fired_at);
-        if over {
-            let tell = self.policy.notify_resolved && stored.announced && stored.alert.state == AlertState::Open;
-            stored.alert.state = AlertState::Resolved;
-            stored.alert.resolved_at = Some(now);
-            if let (true, Some(rule)) = (tell, rule) {
-                self.tell(rule, stored, "resolved", now).await?;
-            }
-        }
-        if woken || over {
-            stored.alert.updated_at = now;
-            self.save(stored).await?;
-        }
-        Ok(woken || over)
-    }
-
-    /// Queues one notification per channel; outside the quiet hours unless critical.
-    async fn tell(&self, rule: &AlertRule, stored: &StoredAlert, kind: &str, now: Timestamp) -> Result<()> {
+    ) -> Result<Vec<Swap>> {
+        let Some(kind) = told else { return Ok(Vec::new()) };
         let quiet = rule.quiet_hours.as_deref().and_then(|text| text.parse::<QuietHours>().ok());
         let not_before = match quiet.and_then(|quiet| quiet.end_after(now)) {
             Some(end) if stored.alert.severity < Severity::Critical => end,
             _ => now,
         };
-        for channel in &rule.channels {
-            let step = if kind == "updated" { stored.alert.severity.as_str() } else { "" };
+        let step = if kind == "updated" { stored.alert.severity.as_str() } else { "" };
+        let entry = |channel: &String| {
             let notification = Notification {
                 id: format!("{}:{channel}:{kind}{step}", stored.alert.id),
                 channel: channel.clone(),
                 kind: kind.to_owned(),
                 alert: stored.alert.clone(),
             };
-            self.outbox.queue(notification, not_before, now).await?;
-        }
-        Ok(())
+            Entry::new(notification, not_before, now)
+        };
+        self.outbox.changes(rule.channels.iter().map(entry).collect()).await
     }
-}
-
-/// The same rule, topic and onset give the same id.
-pub(crate) fn alert_id(rule: &str, topic: Option<&str>, onset: Timestamp) -> String {
-    let mut hash = Sha256::new();
-    for part in [rule, "\0", topic.unwrap_or("\u{1}"), "\0", &onset.timestamp_millis().to_string()] {
-        hash.update(part.as_bytes());
-    }
-    hash.finalize().iter().take(12).map(|byte| format!("{byte:02x}")).collect()
 }

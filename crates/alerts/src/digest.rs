@@ -1,7 +1,7 @@
 //! The daily digest: one notification a day with what the last day brought, so that low alerts need no message of their own.
 
 use crate::book::AlertBook;
-use chrono::{NaiveTime, TimeDelta, TimeZone};
+use chrono::{DateTime, NaiveTime, TimeDelta, TimeZone};
 use chrono_tz::Tz;
 use domain::{Alert, AlertState, Notification, Result, Severity, Timestamp};
 
@@ -15,14 +15,18 @@ pub struct Digest {
 }
 
 impl Digest {
+    /// When today's digest is due; none while its time has not come.
+    pub(crate) fn due(&self, now: Timestamp) -> Option<DateTime<Tz>> {
+        let today = now.with_timezone(&self.zone).date_naive();
+        let due = self.zone.from_local_datetime(&today.and_time(self.at)).earliest()?;
+        (now >= due).then_some(due)
+    }
+
     /// Queues today's digest once its time has come; once a day, also across restarts. Days without alerts stay silent.
     /// Says whether something was queued.
     pub async fn queue_when_due(&self, book: &AlertBook, now: Timestamp) -> Result<bool> {
-        let today = now.with_timezone(&self.zone).date_naive();
-        let Some(due) = self.zone.from_local_datetime(&today.and_time(self.at)).earliest() else { return Ok(false) };
-        if now < due {
-            return Ok(false);
-        }
+        let Some(due) = self.due(now) else { return Ok(false) };
+        let today = due.date_naive();
         let since = due.to_utc() - TimeDelta::days(1);
         let alerts: Vec<Alert> = book
             .alerts()

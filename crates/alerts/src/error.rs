@@ -5,8 +5,6 @@ use domain::ErrorKind;
 /// An error of this room.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("quiet hours {0:?} are not of the form 22:00-07:00 Europe/Berlin")]
-    QuietHours(String),
     #[error("address {0} may not be called: internal networks are not allowed by the configuration")]
     Forbidden(String),
     #[error("address {0:?} is not a web address")]

@@ -1,6 +1,6 @@
 //! What the rules are judged against: plain numbers, gathered by the caller from the lake and the detector.
 
-use domain::{AlertRule, Anomaly, Condition, Timestamp};
+use domain::{Anomaly, Timestamp};
 
 /// What is known of one topic (or of all together) at a moment.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -9,7 +9,7 @@ pub struct Facts {
     pub topic: Option<String>,
     /// Anomalies that are new, go on, or just ended.
     pub anomalies: Vec<Anomaly>,
-    /// Counts over the windows that the rules ask for (`windows_needed`).
+    /// Counts over the windows that the rules ask for.
     pub windows: Vec<WindowFacts>,
     /// Phrases asked for by rules that were mentioned, with the time of their first mention.
     pub first_mentions: Vec<(String, Timestamp)>,
@@ -33,21 +33,4 @@ pub struct WindowFacts {
 pub struct SourceFacts {
     pub source: String,
     pub last_received_at: Timestamp,
-}
-
-/// The counts that the rules need: topic and window length, each pair once.
-pub fn windows_needed(rules: &[AlertRule]) -> Vec<(Option<String>, u64)> {
-    let mut needed: Vec<(Option<String>, u64)> = rules
-        .iter()
-        .filter(|rule| rule.enabled)
-        .filter_map(|rule| match rule.condition {
-            Condition::Threshold { window_s, .. }
-            | Condition::Change { window_s, .. }
-            | Condition::NegativeShare { window_s, .. } => Some((rule.topic.clone(), window_s)),
-            _ => None,
-        })
-        .collect();
-    needed.sort();
-    needed.dedup();
-    needed
 }

@@ -1,8 +1,9 @@
 //! A rule tried on history before it is saved: the facts of each moment, in order, go through the very book that alerts
 //! live in, over a store in memory and without a channel, so that nobody is told. Gives back what would have been opened.
 
-use crate::book::{AlertBook, Policy};
+use crate::book::AlertBook;
 use crate::facts::Facts;
+use crate::life::Policy;
 use domain::{Alert, AlertRule, MemoryState, Result, Timestamp};
 use std::sync::Arc;
 

@@ -1,12 +1,21 @@
-//! Works the outbox until told to stop.
+//! Works the outbox until told to stop: each channel by a task of its own, so that a slow or dead one delays no other.
 
 use crate::book::AlertBook;
 use crate::digest::Digest;
-use domain::{Alert, Clock, Notifier, PostTable, Result};
+use crate::outbox::{Waiting, of_channel};
+use chrono::{NaiveDate, TimeDelta};
+use domain::{Clock, Health, Notifier, PostTable, Result, Timestamp};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Mutex, Notify};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+
+/// How often what is no longer kept is deleted.
+const SWEEP_EVERY: TimeDelta = TimeDelta::hours(6);
+/// Name of this component in `Health`.
+const COMPONENT: &str = "alert notifications";
 
 /// How the outbox is worked.
 #[derive(Debug, Clone)]
@@ -30,7 +39,16 @@ pub struct Service {
     clock: Arc<dyn Clock>,
     /// Where changed alerts are written for people to query; none: nowhere.
     table: Option<Arc<dyn PostTable>>,
+    health: Arc<Health>,
     wake: Arc<Notify>,
+    done: Mutex<Done>,
+}
+
+/// What needs no second look.
+#[derive(Default)]
+struct Done {
+    digest: Option<NaiveDate>,
+    swept_at: Option<Timestamp>,
 }
 
 impl Service {
@@ -40,8 +58,10 @@ impl Service {
         notifiers: Vec<Arc<dyn Notifier>>,
         clock: Arc<dyn Clock>,
         table: Option<Arc<dyn PostTable>>,
+        health: Arc<Health>,
     ) -> Self {
-        Self { config, book, notifiers, clock, table, wake: Arc::new(Notify::new()) }
+        let (wake, done) = (Arc::new(Notify::new()), Mutex::default());
+        Self { config, book, notifiers, clock, table, health, wake, done }
     }
 
     /// Wakes the service at once (`notify_one` after something was queued).
@@ -49,36 +69,86 @@ impl Service {
         self.wake.clone()
     }
 
-    /// Delivers what is due, again and again. A store that fails for good stops it; a channel that fails never does.
+    /// Delivers what is due, again and again. Neither a channel nor the store stops it by failing. At the end deliveries
+    /// under way are finished.
     pub async fn run(self, shutdown: CancellationToken) -> Result<()> {
-        loop {
-            self.round().await?;
+        let service = Arc::new(self);
+        let (mut channels, mut busy) = (JoinSet::new(), HashSet::new());
+        while !shutdown.is_cancelled() {
+            match service.start(&mut channels, &mut busy, &shutdown).await {
+                Ok(()) => service.health.recovered(COMPONENT),
+                Err(error) => {
+                    service.health.failed(COMPONENT, &error, service.clock.now());
+                    tracing::warn!(%error, "the outbox could not be looked at; trying again");
+                }
+            }
             tokio::select! {
-                () = shutdown.cancelled() => return Ok(()),
-                () = self.wake.notified() => {}
-                () = tokio::time::sleep(self.config.poll) => {}
+                () = shutdown.cancelled() => {}
+                () = service.wake.notified() => {}
+                () = tokio::time::sleep(service.config.poll) => {}
+                Some(ended) = channels.join_next() => match ended {
+                    Ok(channel) => drop(busy.remove(&channel)),
+                    // A notifier panicked: which one is unknown, and claims keep the others from being disturbed.
+                    Err(_) => busy.clear(),
+                },
             }
         }
+        while channels.join_next().await.is_some() {}
+        Ok(())
     }
 
-    /// One look at the outbox; gives back how many notifications were delivered.
-    pub async fn round(&self) -> Result<usize> {
+    /// Starts a task for each channel that has something due and no task yet.
+    async fn start(
+        self: &Arc<Self>,
+        channels: &mut JoinSet<String>,
+        busy: &mut HashSet<String>,
+        shutdown: &CancellationToken,
+    ) -> Result<()> {
         let now = self.clock.now();
-        if let Some(digest) = &self.config.digest {
-            digest.queue_when_due(&self.book, now).await?;
+        self.do_daily(now).await?;
+        for (channel, queue) in self.book.outbox().due(now).await? {
+            if busy.insert(channel.clone()) {
+                let (service, shutdown) = (self.clone(), shutdown.clone());
+                channels.spawn(async move {
+                    service.work_channel(&channel, queue, &shutdown).await;
+                    channel
+                });
+            }
         }
-        let delivered = self.book.outbox().work(&self.notifiers, now).await?;
-        let changed = self.book.note_delivered(&delivered, now).await?;
-        self.write(changed).await;
-        Ok(delivered.len())
+        Ok(())
     }
 
-    /// The lake's copy is for reading; a failure there is not worth holding back a notification.
-    async fn write(&self, changed: Vec<Alert>) {
-        if let (Some(table), false) = (&self.table, changed.is_empty())
-            && let Err(error) = table.put_alerts(changed).await
-        {
-            tracing::warn!(%error, "alerts could not be written to the lake");
+    async fn work_channel(&self, channel: &str, queue: Vec<Waiting>, shutdown: &CancellationToken) {
+        let notifier = of_channel(&self.notifiers, channel);
+        let outbox = self.book.outbox();
+        let settled = outbox.work_channel(queue, notifier, self.clock.as_ref(), shutdown).await;
+        if settled.is_empty() {
+            return;
         }
+        let noted = self.book.note_settled(&settled, self.clock.now()).await;
+        let written = match (noted, &self.table) {
+            (Ok(_), Some(table)) => self.book.write(table.as_ref(), self.clock.now()).await,
+            (noted, _) => noted.map(drop),
+        };
+        if let Err(error) = written {
+            tracing::warn!(%error, "deliveries are not noted on their alerts yet");
+        }
+    }
+
+    /// The digest, and the deletion of what is no longer kept.
+    async fn do_daily(&self, now: Timestamp) -> Result<()> {
+        let mut done = self.done.lock().await;
+        if let Some(digest) = &self.config.digest {
+            let due = digest.due(now).map(|due| due.date_naive());
+            if due.is_some() && due != done.digest {
+                digest.queue_when_due(&self.book, now).await?;
+                done.digest = due;
+            }
+        }
+        if done.swept_at.is_none_or(|at| now - at >= SWEEP_EVERY) {
+            self.book.sweep(now).await?;
+            done.swept_at = Some(now);
+        }
+        Ok(())
     }
 }

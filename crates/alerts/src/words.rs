@@ -1,8 +1,8 @@
 //! The words that people read, one template per kind of channel. Texts of posts are strangers' words: they are cut to a
 //! line, and escaped for the channel, so that a post can neither call a whole Slack channel nor add a link to a mail.
 
-use crate::book::alert_id;
 use crate::error::Error;
+use crate::life::alert_id;
 use chrono_tz::Tz;
 use domain::{Alert, AlertRule, AlertState, Anomaly, Driver, ExamplePost, Notification, Severity, Timestamp};
 use minijinja::{AutoEscape, Environment, Value, context};

@@ -5,8 +5,8 @@ use alerts::{
 };
 use async_trait::async_trait;
 use domain::{
-    AlertRule, AlertState, Anomaly, Condition, Error, ErrorKind, ManualClock, MemoryState, Notification, Notifier,
-    Result, Severity, StateStore, Timestamp,
+    AlertRule, AlertState, Anomaly, Clock, Condition, Error, ErrorKind, ManualClock, MemoryState, Notification,
+    Notifier, Result, Severity, StateStore, Timestamp,
 };
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -95,15 +95,19 @@ impl House {
 
     async fn work(&self, now: &str) -> usize {
         let notifiers: Vec<Arc<dyn Notifier>> = vec![self.receiver.clone()];
-        let book = self.book();
-        let delivered = book.outbox().work(&notifiers, at(now)).await.unwrap();
-        book.note_delivered(&delivered, at(now)).await.unwrap();
-        delivered.len()
+        let (book, clock) = (self.book(), clock(now));
+        let settled = book.outbox().work(&notifiers, &clock).await.unwrap();
+        book.note_settled(&settled, at(now)).await.unwrap();
+        settled.iter().filter(|entry| entry.delivery == Delivery::Delivered).count()
     }
 
     fn kinds(&self) -> Vec<String> {
         self.receiver.got.lock().unwrap().iter().map(|n| n.kind.clone()).collect()
     }
+}
+
+fn clock(now: &str) -> Arc<dyn Clock> {
+    Arc::new(ManualClock::at(at(now)))
 }
 
 const NOON: &str = "2026-03-02T12:00:00Z";
@@ -340,8 +344,8 @@ async fn one_request(status: &'static str) -> (String, tokio::task::JoinHandle<S
 
 async fn sample() -> Notification {
     let house = House::new();
-    house.book().send_test(&on_anomaly(), at(NOON)).await.unwrap();
-    house.book().outbox().entries().await.unwrap().remove(0).notification
+    let notifiers: Vec<Arc<dyn Notifier>> = vec![house.receiver.clone()];
+    house.book().send_test(&on_anomaly(), &notifiers, &clock(NOON)).await.unwrap().remove(0).notification
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use crate::anomaly::{Anomaly, Severity};
 use crate::clock::Timestamp;
+use crate::quiet::QuietHours;
 use serde::{Deserialize, Serialize};
 
 /// When an alert opens and who hears of it.
@@ -37,6 +38,86 @@ pub enum Condition {
     FirstMention { phrase: String },
     /// A source has brought nothing for so long.
     Silence { source: String, silent_s: u64 },
+}
+
+/// What is wrong with a rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuleFault {
+    /// The field, as in the API: `condition.window_s`.
+    pub field: &'static str,
+    /// A sentence for the person who wrote the rule.
+    pub message: String,
+}
+
+/// Longest window and cooldown.
+const SPAN_MAX_S: u64 = 30 * 86_400;
+/// Longest phrase or name of a source, characters.
+const WORDS_MAX: usize = 200;
+
+impl AlertRule {
+    /// Checks a rule, whether it comes from the API or from the configuration. `channels` are the names of all configured
+    /// channels.
+    pub fn check(&self, channels: &[String]) -> Result<(), RuleFault> {
+        self.check_itself()?;
+        match self.channels.iter().find(|named| !channels.contains(named)) {
+            Some(unknown) => {
+                let known = channels.join(", ");
+                fault("channels", format!("There is no channel {unknown:?}. Configured channels: {known}."))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The part of [`Self::check`] that holds whatever channels are configured.
+    pub fn check_itself(&self) -> Result<(), RuleFault> {
+        let name = self.name.trim();
+        if !(1..=64).contains(&name.chars().count()) || name.chars().any(char::is_control) {
+            return fault("name", "A name has 1 to 64 characters.");
+        }
+        if self.cooldown_s > SPAN_MAX_S {
+            return fault("cooldown_s", "A cooldown lasts at most thirty days.");
+        }
+        if let Some(Err(error)) = self.quiet_hours.as_ref().map(|hours| hours.parse::<QuietHours>()) {
+            return fault("quiet_hours", format!("{error}."));
+        }
+        self.condition.check()
+    }
+}
+
+impl Condition {
+    fn check(&self) -> Result<(), RuleFault> {
+        let words = |text: &str| (1..=WORDS_MAX).contains(&text.trim().chars().count());
+        match self {
+            Self::Threshold { window_s, .. } | Self::Change { window_s, .. } | Self::NegativeShare { window_s, .. }
+                if !(60..=SPAN_MAX_S).contains(window_s) =>
+            {
+                fault("condition.window_s", "A window lasts from one minute to thirty days.")
+            }
+            Self::Threshold { mentions_min: 0, .. } => {
+                fault("condition.mentions_min", "A threshold is at least one mention.")
+            }
+            Self::Change { percent_min, .. } if !(*percent_min > 0.0 && percent_min.is_finite()) => {
+                fault("condition.percent_min", "A change is more than zero percent.")
+            }
+            Self::NegativeShare { share_min, .. } if !(*share_min > 0.0 && *share_min <= 1.0) => {
+                fault("condition.share_min", "A share lies above 0 and at most at 1.")
+            }
+            Self::FirstMention { phrase } if !words(phrase) => {
+                fault("condition.phrase", "Name the phrase to wait for, in at most 200 characters.")
+            }
+            Self::Silence { source, .. } if !words(source) => {
+                fault("condition.source", "Name the source that must not fall silent.")
+            }
+            Self::Silence { silent_s, .. } if !(1..=365 * 86_400).contains(silent_s) => {
+                fault("condition.silent_s", "A silence lasts from one second to a year.")
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn fault(field: &'static str, message: impl Into<String>) -> Result<(), RuleFault> {
+    Err(RuleFault { field, message: message.into() })
 }
 
 /// Where an alert stands.
@@ -89,4 +170,48 @@ pub struct Notification {
     /// `opened`, `updated`, `resolved`, `test`.
     pub kind: String,
     pub alert: Alert,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(condition: Condition) -> AlertRule {
+        AlertRule {
+            name: "storms".into(),
+            topic: None,
+            condition,
+            channels: vec!["log".into()],
+            cooldown_s: 3600,
+            quiet_hours: None,
+            enabled: true,
+        }
+    }
+
+    #[test]
+    fn a_rule_is_refused_with_the_field_that_is_wrong() {
+        let (mentions_min, window_s) = (1, 3600);
+        let good = rule(Condition::Threshold { mentions_min, window_s });
+        let of = |condition| rule(condition);
+        let quiet = |hours: &str| AlertRule { quiet_hours: Some(hours.into()), ..good.clone() };
+        for (rule, field) in [
+            (good.clone(), None),
+            (quiet("22:00-07:00 Europe/Berlin"), None),
+            (quiet("22-7"), Some("quiet_hours")),
+            (AlertRule { name: " ".into(), ..good.clone() }, Some("name")),
+            (AlertRule { channels: vec!["nowhere".into()], ..good.clone() }, Some("channels")),
+            (AlertRule { cooldown_s: u64::MAX, ..good.clone() }, Some("cooldown_s")),
+            (
+                of(Condition::Threshold { mentions_min, window_s: 9_000_000_000_000_000_000 }),
+                Some("condition.window_s"),
+            ),
+            (of(Condition::Change { percent_min: f64::NAN, window_s, mentions_min }), Some("condition.percent_min")),
+            (of(Condition::NegativeShare { share_min: 1.5, window_s, mentions_min }), Some("condition.share_min")),
+            (of(Condition::FirstMention { phrase: " ".into() }), Some("condition.phrase")),
+            (of(Condition::Silence { source: "x".into(), silent_s: u64::MAX }), Some("condition.silent_s")),
+        ] {
+            let checked = rule.check(&["log".into()]);
+            assert_eq!(checked.err().map(|fault| fault.field), field, "{rule:?}");
+        }
+    }
 }

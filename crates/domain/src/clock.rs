@@ -1,10 +1,16 @@
 //! The one place where the time of day comes in.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use std::sync::Mutex;
 
 /// UTC, the only time zone inside the house.
 pub type Timestamp = DateTime<Utc>;
+
+/// A length of time that can be added to any date in use: settings and rules hold unchecked numbers of seconds, and more
+/// than a hundred years are taken as a hundred.
+pub fn seconds(seconds: u64) -> TimeDelta {
+    TimeDelta::seconds(i64::try_from(seconds.min(100 * 366 * 86_400)).unwrap_or_default())
+}
 
 /// Tells the time; an argument wherever time matters.
 pub trait Clock: Send + Sync {

@@ -2,6 +2,7 @@
 //! that an operator can act on.
 
 use std::fmt;
+use std::time::Duration;
 
 /// What a caller does about an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +20,7 @@ pub enum ErrorKind {
 pub struct Error {
     kind: ErrorKind,
     message: String,
+    retry_after: Option<Duration>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -28,7 +30,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error without a cause of its own.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), source: None }
+        Self { kind, message: message.into(), retry_after: None, source: None }
     }
 
     /// An error with the cause that led to it.
@@ -37,7 +39,7 @@ impl Error {
         message: impl Into<String>,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
-        Self { kind, message: message.into(), source: Some(source.into()) }
+        Self { kind, message: message.into(), retry_after: None, source: Some(source.into()) }
     }
 
     /// Shorthand for [`ErrorKind::Retry`].
@@ -53,6 +55,16 @@ impl Error {
     /// Shorthand for [`ErrorKind::Stop`].
     pub fn stop(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Stop, message)
+    }
+
+    /// The same error, with the wait that the other side asks for before the next try.
+    pub fn after(self, wait: Option<Duration>) -> Self {
+        Self { retry_after: wait, ..self }
+    }
+
+    /// How long the other side asks to wait before the next try.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
     }
 
     /// What the caller does about it.

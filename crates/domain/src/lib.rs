@@ -14,11 +14,12 @@ pub mod memory_state;
 pub mod place;
 pub mod ports;
 pub mod post;
+pub mod quiet;
 pub mod topic;
 
-pub use alert::{Alert, AlertRule, AlertState, Condition, Notification};
+pub use alert::{Alert, AlertRule, AlertState, Condition, Notification, RuleFault};
 pub use anomaly::{Anomaly, Driver, ExamplePost, Severity, Slice};
-pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
+pub use clock::{Clock, ManualClock, SystemClock, Timestamp, seconds};
 pub use counts::{Dimension, Question, Selection};
 pub use enrichment::{
     Category, EmotionScore, Enrichment, Entity, EntityKind, KeyPhrase, Language, Sentiment, SentimentLabel,
@@ -30,4 +31,5 @@ pub use memory_state::MemoryState;
 pub use place::{Coordinates, Place, PlaceFrom, PlaceKind};
 pub use ports::*;
 pub use post::{Author, Deletion, Post, Provenance, Record};
+pub use quiet::QuietHours;
 pub use topic::Topic;

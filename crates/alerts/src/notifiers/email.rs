@@ -58,7 +58,7 @@ impl Email {
             // The same notification has the same Message-ID: a mail reader shows a repeat once.
             .message_id(Some(format!(
                 "<{}@overheard>",
-                crate::book::alert_id("mail", Some(&notification.id), notification.alert.opened_at)
+                crate::life::alert_id("mail", Some(&notification.id), notification.alert.opened_at)
             )))
             .subject(subject(notification));
         for to in &self.to {

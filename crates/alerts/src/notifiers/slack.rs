@@ -73,7 +73,12 @@ impl Notifier for Slack {
 
     async fn notify(&self, notification: &Notification) -> Result<()> {
         let message = message(notification, &self.letterhead)?;
-        deliver(self.client.post(self.url.expose_secret()).json(&message)).await
+        let answer = deliver(self.client.post(self.url.expose_secret()).json(&message)).await?;
+        // Slack itself answers "ok"; what stands in for it may answer as its Web API does.
+        match answer.words.replace(' ', "").contains("\"ok\":false") {
+            true => Err(answer.failure()),
+            false => Ok(()),
+        }
     }
 }
 

@@ -86,6 +86,6 @@ impl Notifier for Sns {
     }
 
     async fn notify(&self, notification: &Notification) -> Result<()> {
-        deliver(self.request(notification, self.clock.now())?).await
+        deliver(self.request(notification, self.clock.now())?).await.map(drop)
     }
 }

@@ -15,6 +15,8 @@ pub struct Teams {
     url: SecretString,
     letterhead: Letterhead,
     client: reqwest::Client,
+    /// A connector of the old kind, whose only answer of success is `1`.
+    is_connector: bool,
 }
 
 impl Teams {
@@ -25,8 +27,9 @@ impl Teams {
         letterhead: Letterhead,
         policy: AddressPolicy,
     ) -> Result<Self, Error> {
-        policy.check(url.expose_secret())?;
-        Ok(Self { channel: channel.into(), url, letterhead, client: policy.client()? })
+        let address = policy.check(url.expose_secret())?;
+        let is_connector = address.host_str().is_some_and(|host| host.ends_with(".webhook.office.com"));
+        Ok(Self { channel: channel.into(), url, letterhead, client: policy.client()?, is_connector })
     }
 }
 
@@ -93,6 +96,16 @@ fn escape(text: &str, stars: bool) -> String {
     out
 }
 
+/// Teams can answer 200 and say in the body that nothing was posted, for example when it limits the rate. A workflow that
+/// took the message answers 202, usually without a body.
+fn told_of_failure(words: &str, is_connector: bool) -> bool {
+    if is_connector {
+        return !matches!(words, "" | "1");
+    }
+    let words = words.to_ascii_lowercase();
+    ["error", "failed", "failure"].iter().any(|word| words.contains(word))
+}
+
 #[async_trait]
 impl Notifier for Teams {
     fn channel(&self) -> &str {
@@ -101,6 +114,26 @@ impl Notifier for Teams {
 
     async fn notify(&self, notification: &Notification) -> Result<()> {
         let message = message(notification, &self.letterhead);
-        deliver(self.client.post(self.url.expose_secret()).json(&message)).await
+        let answer = deliver(self.client.post(self.url.expose_secret()).json(&message)).await?;
+        if told_of_failure(&answer.words, self.is_connector) { Err(answer.failure()) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::told_of_failure;
+
+    #[test]
+    fn a_success_with_a_failure_in_its_body_is_a_failure() {
+        let limited = "Webhook message delivery failed with error: Microsoft Teams endpoint returned HTTP error 429";
+        for (words, of_connector, of_workflow) in [
+            ("", false, false),
+            ("1", false, false),
+            (limited, true, true),
+            ("Summary or Text is required.", true, false),
+        ] {
+            assert_eq!(told_of_failure(words, true), of_connector, "{words}");
+            assert_eq!(told_of_failure(words, false), of_workflow, "{words}");
+        }
     }
 }

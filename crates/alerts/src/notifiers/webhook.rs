@@ -82,7 +82,7 @@ impl Notifier for Webhook {
             .header("x-overheard-timestamp", timestamp)
             .header("x-overheard-signature", sign(&self.secret, timestamp, &body))
             .body(body);
-        deliver(request).await
+        deliver(request).await.map(drop)
     }
 }
 

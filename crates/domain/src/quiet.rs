@@ -1,9 +1,9 @@
 //! Hours in which only critical alerts go out, by the clock on the wall of a time zone.
 
+use crate::clock::Timestamp;
 use crate::error::Error;
 use chrono::{Days, NaiveTime, TimeZone};
 use chrono_tz::Tz;
-use domain::Timestamp;
 use std::str::FromStr;
 
 /// `22:00-07:00 Europe/Berlin`; an end before the beginning lies on the next day.
@@ -18,7 +18,7 @@ impl FromStr for QuietHours {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let wrong = || Error::QuietHours(text.to_owned());
+        let wrong = || Error::reject(format!("quiet hours {text:?} are not of the form 22:00-07:00 Europe/Berlin"));
         let (hours, zone) = text.trim().split_once(' ').unwrap_or((text.trim(), "UTC"));
         let (begin, end) = hours.split_once('-').ok_or_else(wrong)?;
         let time = |text: &str| NaiveTime::parse_from_str(text.trim(), "%H:%M").map_err(|_| wrong());
