@@ -1,20 +1,18 @@
-//! Joins what the watch notices with the rules of alerting: gathers the facts that rules ask for, hands them to the
-//! alert book, and works the outbox with the configured channels.
+//! Joins what the watch notices with the rules of alerting: hands facts (`rule_facts`) and anomalies to the alert book, and
+//! works the outbox with the configured channels.
 
 use crate::config::{ChannelConfig, ChannelKind, Config, RuleConfig};
 use crate::house;
+use crate::rule_facts::RuleFacts;
 use crate::secrets;
 use alerts::notifiers::{Email, Log, Slack, Smtp, Sns, Teams, Webhook};
-use alerts::{AddressPolicy, AlertBook, Digest, Facts, Letterhead, Policy, Service, SourceFacts, WindowFacts};
+use alerts::{AddressPolicy, AlertBook, Digest, Facts, Letterhead, Policy, Service};
 use anyhow::{Context, Result, bail};
 use async_trait::async_trait;
 use chrono::TimeDelta;
-use domain::{
-    AlertRule, Analytics, Anomaly, Condition, Notifier, PostTable, QueryLimits, Severity, StateStore, Timestamp,
-};
+use domain::{AlertRule, Anomaly, Condition, Health, Notifier, PostTable, RuleFault, Severity, StateStore, Timestamp};
 use lake::Lake;
 use pipeline::AnomalyListener;
-use pipeline::watch::counts::{EVERYTHING, SeriesKey, Stretch, literal, of_series};
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,18 +28,30 @@ const JUDGE_EVERY: Duration = Duration::from_secs(30);
 const LOG: &str = "log";
 
 /// The alerts that are open and were, with the notifications that wait.
-pub(crate) fn book(state: Arc<dyn StateStore>) -> Arc<AlertBook> {
-    Arc::new(AlertBook::new(state, Policy::default()))
+pub(crate) fn book(config: &Config, state: Arc<dyn StateStore>) -> Arc<AlertBook> {
+    let (hours, keep_days) = (config.alerts.deliver_within_hours, config.alerts.keep_days);
+    let policy = Policy { deliver_within_s: u64::from(hours) * 3600, keep_days, ..Policy::default() };
+    Arc::new(AlertBook::new(state, policy))
 }
 
 /// The outbox with every configured channel.
-pub(crate) fn outbox(config: &Config, book: &AlertBook, lake: Arc<Lake>) -> Result<Service> {
+pub(crate) fn outbox(
+    config: &Config,
+    book: &AlertBook,
+    table: Arc<dyn PostTable>,
+    health: Arc<Health>,
+) -> Result<Service> {
+    let settings = alerts::Config { digest: digest(config)?, ..alerts::Config::default() };
+    Ok(Service::new(settings, book.clone(), notifiers(config)?, house::clock(), Some(table), health))
+}
+
+/// Every configured channel.
+pub(crate) fn notifiers(config: &Config) -> Result<Vec<Arc<dyn Notifier>>> {
     let mut notifiers: Vec<Arc<dyn Notifier>> = vec![Arc::new(Log::new(LOG))];
     for channel in &config.alerts.channels {
         notifiers.push(notifier(config, channel).with_context(|| format!("set up the channel {:?}", channel.name))?);
     }
-    let settings = alerts::Config { digest: digest(config)?, ..alerts::Config::default() };
-    Ok(Service::new(settings, book.clone(), notifiers, house::clock(), Some(lake)))
+    Ok(notifiers)
 }
 
 fn digest(config: &Config) -> Result<Option<Digest>> {
@@ -102,7 +112,7 @@ fn notifier(config: &Config, channel: &ChannelConfig) -> Result<Arc<dyn Notifier
 
 /// Names of all channels.
 pub(crate) fn channels(config: &Config) -> Vec<String> {
-    config.alerts.channels.iter().map(|channel| channel.name.clone()).chain([LOG.to_owned()]).collect()
+    config.alerts.channel_names()
 }
 
 /// Rules of the configuration and of the page; without any, medium anomalies go to every channel.
@@ -111,9 +121,10 @@ pub(crate) async fn rules(config: &Config, state: &dyn StateStore) -> domain::Re
         config.alerts.rules.iter().map(|rule| (rule.name.clone(), configured(rule))).collect();
     for (name, document) in state.list("rule").await? {
         match serde_json::from_value::<AlertRule>(document) {
-            Ok(rule) => {
-                rules.insert(name, rule);
-            }
+            Ok(rule) => match rule.check_itself() {
+                Ok(()) => drop(rules.insert(name, rule)),
+                Err(RuleFault { field, message }) => warn!(rule = name, field, message, "an alert rule is left out"),
+            },
             Err(error) => warn!(rule = name, %error, "an alert rule can't be read and is left out"),
         }
     }
@@ -132,7 +143,7 @@ pub(crate) async fn rules(config: &Config, state: &dyn StateStore) -> domain::Re
     Ok(rules.into_values().collect())
 }
 
-fn configured(rule: &RuleConfig) -> AlertRule {
+pub(crate) fn configured(rule: &RuleConfig) -> AlertRule {
     AlertRule {
         name: rule.name.clone(),
         topic: rule.topic.clone(),
@@ -152,13 +163,21 @@ pub(crate) struct Judge {
     config: Config,
     book: Arc<AlertBook>,
     state: Arc<dyn StateStore>,
-    lake: Arc<Lake>,
+    facts: RuleFacts,
+    table: Arc<dyn PostTable>,
     turn: tokio::sync::Mutex<()>,
 }
 
 impl Judge {
-    pub(crate) fn new(config: &Config, book: Arc<AlertBook>, state: Arc<dyn StateStore>, lake: Arc<Lake>) -> Arc<Self> {
-        Arc::new(Self { config: config.clone(), book, state, lake, turn: tokio::sync::Mutex::default() })
+    pub(crate) fn new(
+        config: &Config,
+        book: Arc<AlertBook>,
+        state: Arc<dyn StateStore>,
+        lake: Arc<Lake>,
+        health: Arc<Health>,
+    ) -> Arc<Self> {
+        let (table, facts) = (lake.clone(), RuleFacts::new(lake, state.clone(), health));
+        Arc::new(Self { config: config.clone(), book, state, facts, table, turn: tokio::sync::Mutex::default() })
     }
 
     /// Judges the rules that need no anomaly, again and again.
@@ -176,86 +195,20 @@ impl Judge {
 
     async fn look(&self, now: Timestamp) -> domain::Result<()> {
         let rules = rules(&self.config, self.state.as_ref()).await?;
-        let mut facts: BTreeMap<Option<String>, Facts> = BTreeMap::new();
-        let of_topic = |topic: &Option<String>| Facts { topic: topic.clone(), ..Facts::default() };
-        for (topic, window_s) in alerts::windows_needed(&rules) {
-            let window = self.window(topic.as_deref(), window_s, now).await?;
-            facts.entry(topic.clone()).or_insert_with(|| of_topic(&topic)).windows.push(window);
-        }
-        for rule in &rules {
-            let entry = facts.entry(rule.topic.clone()).or_insert_with(|| of_topic(&rule.topic));
-            match &rule.condition {
-                Condition::FirstMention { phrase } => {
-                    // Only news: what was first said more than a day ago is history brought in.
-                    let first = first_mention(self.lake.as_ref(), rule.topic.as_deref(), phrase).await?;
-                    let first = first.filter(|at| now - *at < HISTORY);
-                    entry.first_mentions.extend(first.map(|at| (phrase.clone(), at)));
-                }
-                Condition::Silence { source, .. } => entry.sources.extend(self.sign_of_life(source).await?),
-                _ => {}
-            }
-        }
-        let facts: Vec<Facts> = facts.into_values().collect();
+        let facts = self.facts.gather(&rules, now).await?;
         self.observe(&rules, &facts, now).await
     }
 
     async fn observe(&self, rules: &[AlertRule], facts: &[Facts], now: Timestamp) -> domain::Result<()> {
         let turn = self.turn.lock().await;
-        let changed = self.book.observe(rules, facts, now).await?;
+        self.book.observe(rules, facts, now).await?;
         drop(turn);
-        match changed.is_empty() {
-            true => Ok(()),
-            false => self.lake.put_alerts(changed).await,
+        // What other processes changed is written here as well: those that only serve can't write the lake.
+        if let Err(error) = self.book.write(self.table.as_ref(), now).await {
+            warn!(%error, "alerts are not in the lake yet; trying again");
         }
+        Ok(())
     }
-
-    async fn window(&self, topic: Option<&str>, window_s: u64, now: Timestamp) -> domain::Result<WindowFacts> {
-        let length = TimeDelta::seconds(i64::try_from(window_s).unwrap_or(i64::MAX / 2_000));
-        let (begin, before) = (now - length, now - length - length);
-        let inside = format!("occurred_at >= TIMESTAMP '{}'", begin.to_rfc3339());
-        let sql = format!(
-            "SELECT count(*) FILTER (WHERE {inside}), count(*) FILTER (WHERE NOT {inside}), \
-                    count(*) FILTER (WHERE {inside} AND sentiment = 'negative') \
-             FROM sentiment WHERE {} AND {}",
-            Stretch { from: before, to: now }.condition(),
-            of_series(&series(topic)),
-        );
-        let row = self.first_row(&sql).await?;
-        let number = |index: usize| row.get(index).and_then(serde_json::Value::as_u64).unwrap_or(0);
-        Ok(WindowFacts { window_s, mentions: number(0), mentions_before: number(1), negative: number(2) })
-    }
-
-    async fn sign_of_life(&self, source: &str) -> domain::Result<Option<SourceFacts>> {
-        let sql = format!("SELECT max(received_at) FROM raw WHERE source = {}", literal(source));
-        let row = self.first_row(&sql).await?;
-        let last = row.first().and_then(serde_json::Value::as_str).map(pipeline::moment).transpose()?;
-        Ok(last.map(|last_received_at| SourceFacts { source: source.to_owned(), last_received_at }))
-    }
-
-    async fn first_row(&self, sql: &str) -> domain::Result<Vec<serde_json::Value>> {
-        Ok(self.lake.query(sql, QueryLimits::default()).await?.rows.into_iter().next().unwrap_or_default())
-    }
-}
-
-/// The first mention of a phrase ever.
-pub(crate) async fn first_mention(
-    lake: &dyn Analytics,
-    topic: Option<&str>,
-    phrase: &str,
-) -> domain::Result<Option<Timestamp>> {
-    let words = phrase.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-    let sql = format!(
-        "SELECT min(occurred_at) FROM sentiment WHERE text ILIKE {} AND {}",
-        literal(&format!("%{words}%")),
-        of_series(&series(topic)),
-    );
-    let rows = lake.query(&sql, QueryLimits::default()).await?.rows;
-    let first = rows.first().and_then(|row| row.first()?.as_str());
-    first.map(pipeline::moment).transpose()
-}
-
-fn series(topic: Option<&str>) -> SeriesKey {
-    SeriesKey::whole(topic.unwrap_or(EVERYTHING))
 }
 
 #[async_trait]

@@ -3,6 +3,7 @@
 
 use crate::secrets;
 use anyhow::{Context, Result, bail};
+use domain::RuleFault;
 use nlp::Task;
 use pipeline::Dimension;
 use schemars::JsonSchema;
@@ -157,6 +158,9 @@ impl WatchConfig {
 #[serde(deny_unknown_fields)]
 pub(crate) struct AlertsConfig {
     pub allow_internal: bool,
+    /// A notification that its channel does not take within this is given up.
+    pub deliver_within_hours: u32,
+    pub keep_days: u32,
     pub digest: DigestConfig,
     #[serde(default)]
     pub channels: Vec<ChannelConfig>,
@@ -385,25 +389,28 @@ pub(crate) fn classifier_setting(task: Task) -> &'static str {
 }
 
 impl AlertsConfig {
+    /// The configured channels, and the log, which is always there.
+    pub(crate) fn channel_names(&self) -> Vec<String> {
+        self.channels.iter().map(|channel| channel.name.clone()).chain(["log".to_owned()]).collect()
+    }
+
     fn check(&self) -> Result<()> {
-        let unknown = |named: &[String]| {
-            let known = |channel: &&String| {
-                channel.as_str() == "log" || self.channels.iter().any(|known| &known.name == *channel)
-            };
-            named.iter().find(|channel| !known(channel)).cloned()
-        };
-        if let Some(channel) = unknown(&self.digest.channels) {
+        let channels = self.channel_names();
+        if let Some(channel) = self.digest.channels.iter().find(|named| !channels.contains(named)) {
             bail!("alerts.digest.channels names {channel:?}, which is not configured");
         }
-        for RuleConfig { name, channels, severity_min, condition, quiet_hours, .. } in &self.rules {
-            if let Some(channel) = unknown(channels) {
-                bail!("alerts.rules: rule {name:?} names the channel {channel:?}, which is not configured");
+        if !(1..=720).contains(&self.deliver_within_hours) {
+            bail!("alerts.deliver_within_hours must be 1 to 720");
+        }
+        if self.keep_days < 31 {
+            bail!("alerts.keep_days must be at least 31: longer than a cooldown");
+        }
+        for rule in &self.rules {
+            if rule.severity_min.is_some() == rule.condition.is_some() {
+                bail!("alerts.rules: rule {:?} needs either severity_min or a condition", rule.name);
             }
-            if severity_min.is_some() == condition.is_some() {
-                bail!("alerts.rules: rule {name:?} needs either severity_min or a condition");
-            }
-            if let Some(hours) = quiet_hours {
-                hours.parse::<alerts::QuietHours>().with_context(|| format!("alerts.rules: rule {name:?}"))?;
+            if let Err(RuleFault { field, message }) = crate::alerting::configured(rule).check(&channels) {
+                bail!("alerts.rules: rule {:?}: {field}: {message}", rule.name);
             }
         }
         Ok(())
@@ -470,6 +477,12 @@ mod tests {
             ("[watch]\ndimensions = [\"mood\"]", "\"mood\" is none of sentiment"),
             ("[watch]\ndimensions = [\"category\"]", "always watched"),
             ("[[alerts.rules]]\nname=\"r\"\nseverity_min=\"high\"\nchannels=[\"nowhere\"]", "nowhere"),
+            (
+                "[[alerts.rules]]\nname=\"r\"\nchannels=[]\n\
+                 condition={when=\"threshold\",mentions_min=1,window_s=9000000000000000000}",
+                "condition.window_s",
+            ),
+            ("[alerts]\nkeep_days = 1", "keep_days"),
         ] {
             let error = format!("{:#}", load(text).unwrap_err());
             assert!(error.contains(word), "{error}");

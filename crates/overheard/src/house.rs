@@ -177,7 +177,9 @@ pub(crate) fn geocoder(config: &Config) -> Result<Option<Arc<dyn Geocoder>>> {
 /// The understanding stage with the topics and categories that are saved.
 pub(crate) async fn understand(config: &Config, state: &dyn StateStore) -> Result<Arc<Understand>> {
     let language = language(config, category_set(config, state).await?)?;
-    stage(config, Arc::new(language), topics(state).await?)
+    let stage = stage(config, Arc::new(language), topics(state).await?)?;
+    stage.set_blocked(crate::forget::blocked::all(state).await?);
+    Ok(stage)
 }
 
 /// Posts of `raw` that were understood once more, and how many could not be.

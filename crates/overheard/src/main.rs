@@ -8,11 +8,13 @@ mod alerting;
 mod commands;
 mod config;
 mod follow;
+mod forget;
 mod house;
 mod hub;
 mod operations;
 mod output;
 mod rehearsal;
+mod rule_facts;
 mod secrets;
 mod supervisor;
 
@@ -63,6 +65,8 @@ enum Command {
     Topics(commands::topics::Args),
     /// Posts that could not be kept or understood, with the reason; look at them, replay them.
     DeadLetters(commands::dead_letters::Args),
+    /// Delete posts for good, with every copy of their words: by id, author or query.
+    Forget(commands::forget::Args),
     /// Understand posts again that are in the lake already (a new model, new categories, new topics).
     Reprocess(commands::reprocess::Args),
     /// Turn place names into coordinates.
@@ -123,6 +127,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Sql(args) => commands::sql::run(global, args).await,
             Command::Topics(args) => commands::topics::run(global, args).await,
             Command::DeadLetters(args) => commands::dead_letters::run(global, args).await,
+            Command::Forget(args) => commands::forget::run(global, args).await,
             Command::Reprocess(args) => commands::reprocess::run(global, args).await,
             Command::Geocode(args) => commands::geocode::run(args),
             Command::Backtest(args) => commands::backtest::run(global, args).await,

@@ -1,20 +1,21 @@
 //! What the server asks of the running house: sources, system report, push, replays, alerts taken in hand.
 
 use crate::config::Config;
-use crate::{alerting, house, rehearsal};
+use crate::forget::request::Request;
+use crate::{alerting, house, rehearsal, rule_facts};
 use async_trait::async_trait;
 use axum::body::Bytes;
 use chrono::TimeDelta;
 use domain::{
-    Alert, AlertRule, Analytics, DeadLetter, EnrichedPost, Error, Health, PostTable, QueryLimits, Result, SourceId,
-    Timestamp,
+    Alert, AlertRule, Analytics, DeadLetter, EnrichedPost, Error, Health, QueryLimits, Result, SourceId, Timestamp,
 };
 use lake::Lake;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use pipeline::Committed;
 use queue::Embedded;
 use server::{
-    CategoryBody, Operations, PushError, PushOutcome, PushStatus, Replayed, SourceStatus, SystemReport, TableReport,
+    AlertNow, CategoryBody, Forgotten, Operations, PushError, PushOutcome, PushStatus, Replayed, SourceStatus,
+    SystemReport, TableReport, ToForget, Undelivered,
 };
 use sources::push::{self, PushSource};
 use sources::x::status::{SharedStatus, State};
@@ -54,6 +55,8 @@ struct Batch {
     lags_ms: Vec<u64>,
 }
 
+/// Posts that one call may delete: it answers when they are gone.
+const FORGET_MAX: usize = 20_000;
 /// Speeds are means over this time.
 const RECENT: TimeDelta = TimeDelta::minutes(1);
 
@@ -156,10 +159,18 @@ impl House {
         sources
     }
 
-    /// The page reads alerts from the lake.
+    fn writes_lake(&self) -> bool {
+        self.roles.iter().any(|role| role == "understand" || role == "detect")
+    }
+
+    /// SQL reads alerts from the lake. Where this process can't write it, the one that judges the rules does.
     async fn show(&self, alert: Result<Option<Alert>>) -> Result<Option<Alert>> {
         let alert = alert?;
-        self.lake.put_alerts(alert.iter().cloned().collect()).await?;
+        if self.writes_lake()
+            && let Err(error) = self.book.write(self.lake.as_ref(), house::clock().now()).await
+        {
+            tracing::warn!(%error, "an alert is not in the lake yet; trying again");
+        }
         Ok(alert)
     }
 
@@ -191,6 +202,12 @@ impl House {
             let since = problem.since.format("%Y-%m-%d %H:%M UTC");
             notices.push(format!("{} has been failing since {since}: {}", problem.component, problem.reason));
         }
+        match alerts::troubles(self.queue.as_ref()).await {
+            Ok(troubles) => notices.extend(troubles.iter().map(alerts::ChannelTrouble::sentence)),
+            Err(error) => notices.push(format!("the state of the alert channels can't be read: {error}")),
+        }
+        let rules = rule_facts::problems(self.queue.as_ref()).await.unwrap_or_default();
+        notices.extend(rules.iter().map(|(name, problem)| format!("alert rule {name:?} {problem}")));
         if self.model.is_none() && self.roles.iter().any(|role| role == "understand") {
             notices.push("posts are kept without being understood: understand.enabled is false".into());
         }
@@ -331,6 +348,49 @@ impl Operations for House {
         alerting::rules(&self.config, self.queue.as_ref()).await
     }
 
+    async fn forget(&self, what: ToForget) -> Result<Forgotten> {
+        let ToForget { posts, author, platform, query, and_block, dry_run } = what;
+        let request = Request { posts, author, platform, query, and_block };
+        let found = request.find(&self.lake).await?;
+        let mut forgotten = Forgotten {
+            posts: found.posts.len(),
+            reposts: found.reposts,
+            first_ids: found.posts.iter().take(100).cloned().collect(),
+            ..Forgotten::default()
+        };
+        if dry_run {
+            return Ok(forgotten);
+        }
+        if found.posts.len() > FORGET_MAX {
+            return Err(Error::reject(format!(
+                "{} posts are too many for one call, which takes {FORGET_MAX}; use the command: overheard forget",
+                found.posts.len()
+            )));
+        }
+        let cleared = request.carry_out(&found, &self.queue, &self.lake, self.writes_lake(), |_| {}).await?;
+        (forgotten.deleted, forgotten.traces_later) = (true, cleared.is_none());
+        let cleared = cleared.unwrap_or_default();
+        (forgotten.anomalies, forgotten.alerts) = (cleared.anomalies, cleared.documents);
+        (forgotten.dead_letters, forgotten.corrections) = (cleared.dead_letters, cleared.labels);
+        Ok(forgotten)
+    }
+
+    fn channels(&self) -> Option<Vec<String>> {
+        Some(alerting::channels(&self.config))
+    }
+
+    async fn rule_problems(&self) -> Result<HashMap<String, String>> {
+        rule_facts::problems(self.queue.as_ref()).await
+    }
+
+    async fn alerts_now(&self, ids: &[String]) -> Result<Vec<AlertNow>> {
+        let mut alerts = Vec::new();
+        for id in ids {
+            alerts.extend(self.book.alert(id).await?.map(alert_now));
+        }
+        Ok(alerts)
+    }
+
     async fn back_test(&self, rule: &AlertRule, from: Timestamp, to: Timestamp) -> Result<Vec<Alert>> {
         rehearsal::back_test(self.lake.as_ref(), rule, from, to).await
     }
@@ -354,6 +414,11 @@ impl Operations for House {
     async fn replay(&self, letter: &DeadLetter) -> Result<Replayed> {
         house::replay(self.queue.as_ref(), letter).await
     }
+}
+
+fn alert_now(stored: alerts::StoredAlert) -> AlertNow {
+    let lost = |lost: alerts::Undelivered| Undelivered { channel: lost.channel, at: lost.at, reason: lost.reason };
+    AlertNow { alert: stored.alert, undelivered: stored.undelivered.into_iter().map(lost).collect() }
 }
 
 fn x_source(status: &SharedStatus, now: Timestamp) -> SourceStatus {

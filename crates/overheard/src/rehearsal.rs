@@ -139,7 +139,7 @@ fn series(rule: &AlertRule) -> SeriesKey {
 }
 
 async fn first_mention(lake: &dyn Analytics, rule: &AlertRule, phrase: &str, within: Stretch) -> Result<Moments> {
-    let first = crate::alerting::first_mention(lake, rule.topic.as_deref(), phrase).await?;
+    let first = crate::rule_facts::first_mention(lake, rule.topic.as_deref(), phrase, None).await?;
     let first = first.filter(|at| *at >= within.from && *at < within.to);
     let facts = |at| Facts { first_mentions: vec![(phrase.to_owned(), at)], ..facts(rule) };
     Ok(first.into_iter().map(|at| (at, vec![facts(at)])).collect())
@@ -160,7 +160,7 @@ async fn silence(
         at(within.from),
         at(within.to),
     );
-    let silent = TimeDelta::seconds(i64::try_from(silent_s).unwrap_or(i64::MAX / 1000));
+    let silent = domain::seconds(silent_s);
     let rows = lake.query(&sql, LIMITS).await?.rows;
     let lives = rows.iter().filter_map(|row| row.first()?.as_str()).map(pipeline::moment);
     let lives = lives.collect::<Result<Vec<Timestamp>>>()?;

@@ -21,7 +21,8 @@ pub use api::{document, labels, saved_categories};
 pub use config::Config;
 pub use error::Error;
 pub use operations::{
-    CategoryBody, Operations, PushError, PushOutcome, PushStatus, Replayed, SourceStatus, SystemReport, TableReport,
+    AlertNow, CategoryBody, Forgotten, Operations, PushError, PushOutcome, PushStatus, Replayed, SourceStatus,
+    SystemReport, TableReport, ToForget, Undelivered,
 };
 pub use service::{LivePosts, Server};
 

@@ -6,6 +6,7 @@ use axum::body::Bytes;
 use chrono::{DateTime, Utc};
 use domain::{Alert, AlertRule, DeadLetter, Error, Result};
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 use utoipa::ToSchema;
 
 /// One configured source and how it does.
@@ -123,6 +124,68 @@ pub enum PushError {
     Failed(String),
 }
 
+/// A notification that did not reach its channel: refused for good, or given up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Undelivered {
+    pub channel: String,
+    pub at: DateTime<Utc>,
+    pub reason: String,
+}
+
+/// An alert as it stands now.
+#[derive(Debug, Clone)]
+pub struct AlertNow {
+    pub alert: Alert,
+    pub undelivered: Vec<Undelivered>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// Which posts are to be deleted for good: those named, those of an author, those that match a query.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ToForget {
+    /// Ids of posts, `platform:native_id`.
+    #[serde(default)]
+    pub posts: Vec<String>,
+    /// User name or id, with or without `@`.
+    #[serde(default)]
+    pub author: Option<String>,
+    /// Only the author of that name on this platform.
+    #[serde(default)]
+    pub platform: Option<String>,
+    /// A query as topics have it.
+    #[serde(default)]
+    pub query: Option<String>,
+    /// Refuse the author's posts from now on.
+    #[serde(default)]
+    pub and_block: bool,
+    /// True unless said otherwise: nothing is deleted.
+    #[serde(default = "yes")]
+    pub dry_run: bool,
+}
+
+/// What was deleted, or would be.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Forgotten {
+    pub posts: usize,
+    /// How many of the posts are reposts by others, which hold the same words.
+    pub reposts: usize,
+    /// The first of their ids.
+    pub first_ids: Vec<String>,
+    pub deleted: bool,
+    /// The copies of their words are cleared by the process that carries posts, within minutes.
+    pub traces_later: bool,
+    /// Anomalies that had a post as an example or its author among their reasons.
+    pub anomalies: usize,
+    /// Alerts and notifications of the same kind.
+    pub alerts: usize,
+    pub dead_letters: usize,
+    pub corrections: usize,
+}
+
 /// What became of a replayed dead letter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Replayed {
@@ -177,6 +240,26 @@ pub trait Operations: Send + Sync {
     /// Every rule that is judged: of the configuration, of the state store, or the one that holds when there is none.
     async fn rules(&self) -> Result<Vec<AlertRule>> {
         Ok(Vec::new())
+    }
+
+    /// Names of the configured channels; none: they are not known in this process.
+    fn channels(&self) -> Option<Vec<String>> {
+        None
+    }
+
+    /// The rules that can't be judged at the moment, by name, with a sentence each.
+    async fn rule_problems(&self) -> Result<HashMap<String, String>> {
+        Ok(HashMap::new())
+    }
+
+    /// The alerts of these ids that are still kept, as they stand now: the lake's table may be behind.
+    async fn alerts_now(&self, _ids: &[String]) -> Result<Vec<AlertNow>> {
+        Ok(Vec::new())
+    }
+
+    /// Deletes posts for good with every copy of their words.
+    async fn forget(&self, _what: ToForget) -> Result<Forgotten> {
+        Err(not_here("deleting posts"))
     }
 
     /// Someone takes an alert in hand: no more notifications of it. `None`: no such alert.

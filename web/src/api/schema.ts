@@ -145,6 +145,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/forget": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Deletes posts and every copy of their words, or, unless `dry_run` is false, says which posts that would be. They are
+         *     never taken in again.
+         */
+        post: operations["post_api_forget"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/labels": {
         parameters: {
             query?: never;
@@ -641,6 +661,8 @@ export interface components {
             state: string;
             title: string;
             topic?: string | null;
+            /** @description Channels that were not reached, and why. */
+            undelivered: components["schemas"]["Undelivered"][];
             /** Format: date-time */
             updated_at?: string | null;
         };
@@ -883,6 +905,23 @@ export interface components {
             sentiment?: string | null;
             text: string;
             url?: string | null;
+        };
+        /** @description What was deleted, or would be. */
+        Forgotten: {
+            /** @description Alerts and notifications of the same kind. */
+            alerts: number;
+            /** @description Anomalies that had a post as an example or its author among their reasons. */
+            anomalies: number;
+            corrections: number;
+            dead_letters: number;
+            deleted: boolean;
+            /** @description The first of their ids. */
+            first_ids: string[];
+            posts: number;
+            /** @description How many of the posts are reposts by others, which hold the same words. */
+            reposts: number;
+            /** @description The copies of their words are cleared by the process that carries posts, within minutes. */
+            traces_later: boolean;
         };
         IssuedToken: {
             /** @description Shown this once; only its digest is kept. */
@@ -1219,6 +1258,8 @@ export interface components {
         };
         RuleView: components["schemas"]["RuleBody"] & {
             name: string;
+            /** @description Why it can't be judged at the moment; none: it is. */
+            problem?: string | null;
             /** @description Saved here; others stand in the configuration, or hold because there is no rule at all. Saving one makes it ours. */
             saved: boolean;
         };
@@ -1402,6 +1443,21 @@ export interface components {
             /** Format: date-time */
             to: string;
         };
+        /** @description Which posts are to be deleted for good: those named, those of an author, those that match a query. */
+        ToForget: {
+            /** @description Refuse the author's posts from now on. */
+            and_block?: boolean;
+            /** @description User name or id, with or without `@`. */
+            author?: string | null;
+            /** @description True unless said otherwise: nothing is deleted. */
+            dry_run?: boolean;
+            /** @description Only the author of that name on this platform. */
+            platform?: string | null;
+            /** @description Ids of posts, `platform:native_id`. */
+            posts?: string[];
+            /** @description A query as topics have it. */
+            query?: string | null;
+        };
         /** @description What a token is for. */
         TokenScope: {
             /** @enum {string} */
@@ -1479,6 +1535,13 @@ export interface components {
              * @description Negative among the posts whose sentiment is known, 0 to 1; none when of none it is.
              */
             share_negative?: number | null;
+        };
+        /** @description A notification that did not reach its channel: refused for good, or given up. */
+        Undelivered: {
+            /** Format: date-time */
+            at: string;
+            channel: string;
+            reason: string;
         };
         User: {
             /** Format: date-time */
@@ -1891,6 +1954,38 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Replayed"];
+                };
+            };
+            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_api_forget: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ToForget"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Forgotten"];
                 };
             };
             /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */

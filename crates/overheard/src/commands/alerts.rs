@@ -5,9 +5,10 @@ use crate::alerting;
 use crate::config::Config;
 use crate::house;
 use crate::output::{self, Format, say};
+use alerts::{Delivery, Entry};
 use anyhow::{Context, Result};
 use clap::Subcommand;
-use domain::StateStore;
+use domain::{RuleFault, StateStore};
 use serde_json::json;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -54,16 +55,33 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
             let found = rules.iter().find(|known| known.name == rule);
             let rule =
                 found.with_context(|| format!("there is no rule {rule:?}; `overheard alerts list` shows them"))?;
-            let book = alerting::book(state);
-            let channels = book.send_test(rule, house::clock().now()).await?;
-            let lake = house::open_lake(&config).await?;
-            let delivered = alerting::outbox(&config, &book, lake)?.round().await?;
-            say(format_args!("{delivered} of {} channels took the sample: {}", channels.len(), channels.join(", ")))?;
-            if delivered < channels.len() {
-                say("the others are tried again while `overheard up` runs; their errors are in its log")?;
-                return Ok(ExitCode::from(3));
+            if let Err(RuleFault { field, message }) = rule.check(&alerting::channels(&config)) {
+                say(format_args!("the rule needs mending: {field}: {message}"))?;
             }
+            let book = alerting::book(&config, state);
+            let sent = book.send_test(rule, &alerting::notifiers(&config)?, &house::clock()).await?;
+            return report(&sent);
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says what became of the samples.
+fn report(sent: &[Entry]) -> Result<ExitCode> {
+    let mut again = false;
+    for Entry { notification, delivery, error, .. } in sent {
+        let what = match delivery {
+            Delivery::Delivered => "delivered",
+            Delivery::Refused | Delivery::Expired => "refused for good",
+            Delivery::Pending => "not delivered",
+        };
+        let reason = error.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        say(format_args!("{}: {what}{reason}", notification.channel))?;
+        again |= *delivery == Delivery::Pending;
+    }
+    if again {
+        say("what was not delivered is tried again while `overheard up` runs")?;
+    }
+    let all = sent.iter().all(|entry| entry.delivery == Delivery::Delivered);
+    Ok(if all { ExitCode::SUCCESS } else { ExitCode::from(3) })
 }

@@ -2,6 +2,7 @@
 
 use crate::Global;
 use crate::config::Config;
+use crate::forget::NotedTable;
 use crate::house;
 use crate::output::say;
 use anyhow::{Context, Result, bail};
@@ -109,7 +110,7 @@ fn file_config(args: &Args, path: &PathBuf) -> Result<FileConfig> {
 async fn carry(config: &Config, queue: Arc<Embedded>) -> Result<Carry> {
     let understand = house::understand(config, queue.as_ref()).await?;
     let (committed, _) = broadcast::channel(1);
-    let lake = house::open_lake(config).await?;
+    let lake = Arc::new(NotedTable { lake: house::open_lake(config).await?, state: queue.clone() });
     let (config, clock, health) = (CarryConfig::default(), house::clock(), Arc::default());
     Ok(Carry { config, queue, understand, lake, clock, committed, health })
 }

@@ -8,6 +8,7 @@ pub(crate) mod config;
 pub(crate) mod dead_letters;
 pub(crate) mod demo;
 pub(crate) mod doctor;
+pub(crate) mod forget;
 pub(crate) mod geocode;
 pub(crate) mod import;
 pub(crate) mod models;

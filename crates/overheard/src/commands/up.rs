@@ -5,6 +5,7 @@ use crate::alerting;
 use crate::commands::demo::Feed;
 use crate::config::{Config, model_folder};
 use crate::follow;
+use crate::forget;
 use crate::house;
 use crate::operations::House;
 use crate::output::say;
@@ -96,7 +97,7 @@ pub(crate) async fn run_house(
         false => None,
     };
     let understand = language.clone().map(|language| house::stage(&config, language, topics.clone())).transpose()?;
-    let book = alerting::book(state.clone());
+    let book = alerting::book(&config, state.clone());
     let model = understand.as_ref().filter(|_| config.understand.enabled).map(|stage| stage.model().to_owned());
     let health = Arc::new(Health::default());
     let house = House::new(&config, roles.names(), queue.clone(), lake.clone(), model, book.clone(), health.clone())?;
@@ -116,16 +117,20 @@ pub(crate) async fn run_house(
             config: CarryConfig::default(),
             queue: queue.clone(),
             understand: understand.clone(),
-            lake: lake.clone(),
+            lake: Arc::new(forget::NotedTable { lake: lake.clone(), state: state.clone() }),
             clock: house::clock(),
             committed: committed.clone(),
             health: health.clone(),
         };
         supervisor.start("understand", |shutdown| carry.run(shutdown));
+        let (blocked, stage) = (state.clone(), understand.clone());
+        supervisor.start("blocked authors", |shutdown| forget::blocked::follow(blocked, stage, shutdown));
         let (stage, corrected, topics) = (understand.clone(), lake.clone(), topics.clone());
         supervisor.start("topic matching", |shutdown| follow::apply_topics(understand, topics, shutdown));
         let labels = state.clone();
         supervisor.start("corrections", |shutdown| follow::corrections(labels, corrected, stage, shutdown));
+        let (deleting, deleted, told) = (queue.clone(), lake.clone(), health.clone());
+        supervisor.start("deletion", |shutdown| forget::run(deleting, deleted, told, shutdown));
         let lake = lake.clone();
         supervisor.start("lake upkeep", |shutdown| keep_up(lake, shutdown));
     }
@@ -134,7 +139,7 @@ pub(crate) async fn run_house(
         supervisor.start("categories", |shutdown| follow::categories(config, language, state, shutdown));
     }
     if roles.has(Role::Detect) {
-        let judge = alerting::Judge::new(&config, book.clone(), state.clone(), lake.clone());
+        let judge = alerting::Judge::new(&config, book.clone(), state.clone(), lake.clone(), health.clone());
         if config.watch.enabled {
             let watch = Watch {
                 config: watch_config(&config)?,
@@ -147,7 +152,7 @@ pub(crate) async fn run_house(
             supervisor.start("watch", |shutdown| watch.run(shutdown));
         }
         supervisor.start("alert rules", |shutdown| judge.run(shutdown));
-        let service = alerting::outbox(&config, &book, lake.clone())?;
+        let service = alerting::outbox(&config, &book, lake.clone(), health.clone())?;
         supervisor.start("alerts", |shutdown| service.run(shutdown));
     }
     if roles.has(Role::Serve) {

@@ -5,6 +5,7 @@
 mod analyze;
 mod bad_input;
 mod crash;
+mod forget;
 mod house;
 mod import;
 mod models;

@@ -7,6 +7,7 @@ use crate::app::App;
 use crate::auth::{Analyst, Viewer};
 use crate::error::Error;
 use crate::filter::{Dimension, Filter, FilterParams};
+use crate::operations::{AlertNow, Undelivered};
 use crate::query::{literal, time};
 use axum::Json;
 use axum::extract::State;
@@ -38,7 +39,20 @@ pub(crate) struct AlertView {
     updated_at: Option<DateTime<Utc>>,
     resolved_at: Option<DateTime<Utc>>,
     notified: Vec<Told>,
+    /// Channels that were not reached, and why.
+    undelivered: Vec<Undelivered>,
     anomalies: Vec<AnomalyView>,
+}
+
+impl AlertView {
+    /// Takes over what changed since the lake's table was written.
+    fn as_now(&mut self, now: AlertNow) {
+        let AlertNow { alert, undelivered } = now;
+        self.state = alert.state.as_str().to_owned();
+        (self.updated_at, self.resolved_at) = (Some(alert.updated_at), alert.resolved_at);
+        self.notified = alert.notified.into_iter().map(|(channel, at)| Told { channel, at }).collect();
+        self.undelivered = undelivered;
+    }
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -67,24 +81,36 @@ pub(crate) async fn alerts(
     let rows = app.answers.ask(sql, limit, app.clock.now()).await?;
     let ids: Vec<String> = each(&rows).flat_map(|row| row.texts("anomaly_ids")).collect();
     let anomalies = with_ids(&app, &ids).await?;
-    let views = each(&rows).map(|row| {
-        let of_alert = row.texts("anomaly_ids");
-        let notified: Vec<(String, DateTime<Utc>)> = row.json("notified");
-        AlertView {
-            alert_id: row.text("alert_id").unwrap_or_default(),
-            rule: row.text("rule").unwrap_or_default(),
-            topic: row.text("topic"),
-            state: row.text("state").unwrap_or_default(),
-            severity: row.text("severity").unwrap_or_default(),
-            title: row.text("title").unwrap_or_default(),
-            opened_at: row.time("opened_at").unwrap_or(DateTime::UNIX_EPOCH),
-            updated_at: row.time("updated_at"),
-            resolved_at: row.time("resolved_at"),
-            notified: notified.into_iter().map(|(channel, at)| Told { channel, at }).collect(),
-            anomalies: anomalies.iter().filter(|one| of_alert.contains(&one.anomaly_id)).cloned().collect(),
+    let mut views: Vec<AlertView> = each(&rows)
+        .map(|row| {
+            let of_alert = row.texts("anomaly_ids");
+            let notified: Vec<(String, DateTime<Utc>)> = row.json("notified");
+            AlertView {
+                alert_id: row.text("alert_id").unwrap_or_default(),
+                rule: row.text("rule").unwrap_or_default(),
+                topic: row.text("topic"),
+                state: row.text("state").unwrap_or_default(),
+                severity: row.text("severity").unwrap_or_default(),
+                title: row.text("title").unwrap_or_default(),
+                opened_at: row.time("opened_at").unwrap_or(DateTime::UNIX_EPOCH),
+                updated_at: row.time("updated_at"),
+                resolved_at: row.time("resolved_at"),
+                notified: notified.into_iter().map(|(channel, at)| Told { channel, at }).collect(),
+                undelivered: Vec::new(),
+                anomalies: anomalies.iter().filter(|one| of_alert.contains(&one.anomaly_id)).cloned().collect(),
+            }
+        })
+        .collect();
+    let ids: Vec<String> = views.iter().map(|view| view.alert_id.clone()).collect();
+    for now in app.operations.alerts_now(&ids).await.map_err(Error::of_port)? {
+        if let Some(view) = views.iter_mut().find(|view| view.alert_id == now.alert.id) {
+            view.as_now(now);
         }
-    });
-    Ok(Json(views.collect()))
+    }
+    if let Some(state) = &params.state {
+        views.retain(|view| view.state == *state);
+    }
+    Ok(Json(views))
 }
 
 fn statement(filter: &Filter, state: Option<&str>, limit: usize) -> Result<String, Error> {

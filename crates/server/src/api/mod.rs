@@ -6,6 +6,7 @@ mod breakdown;
 mod categories;
 mod export;
 mod extract;
+mod forget;
 pub mod labels;
 mod live;
 mod map;
@@ -62,6 +63,7 @@ fn open_api_router() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(posts::post))
         .routes(routes!(export::export))
         .routes(routes!(labels::list, labels::correct))
+        .routes(routes!(forget::forget))
         .routes(routes!(map::map))
         .routes(routes!(anomalies::anomalies))
         .routes(routes!(alerts::alerts))

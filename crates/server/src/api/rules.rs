@@ -66,6 +66,8 @@ pub(crate) struct RuleView {
     name: String,
     /// Saved here; others stand in the configuration, or hold because there is no rule at all. Saving one makes it ours.
     saved: bool,
+    /// Why it can't be judged at the moment; none: it is.
+    problem: Option<String>,
     #[serde(flatten)]
     rule: RuleBody,
 }
@@ -137,37 +139,16 @@ impl RuleBody {
         }
     }
 
-    fn checked(self) -> Result<Self, Error> {
-        let bad = |field: &str, message: &str| Err(Error::bad_field(field, message));
-        let window = |seconds: u64| (60..=30 * 86_400).contains(&seconds);
-        match &self.condition {
-            ConditionView::Threshold { window_s, .. }
-            | ConditionView::Change { window_s, .. }
-            | ConditionView::NegativeShare { window_s, .. }
-                if !window(*window_s) =>
-            {
-                return bad("condition.window_s", "A window lasts from one minute to thirty days.");
-            }
-            ConditionView::Threshold { mentions_min: 0, .. } => {
-                return bad("condition.mentions_min", "A threshold is at least one mention.");
-            }
-            ConditionView::Change { percent_min, .. } if !(*percent_min > 0.0 && percent_min.is_finite()) => {
-                return bad("condition.percent_min", "A change is more than zero percent.");
-            }
-            ConditionView::NegativeShare { share_min, .. } if !(*share_min > 0.0 && *share_min <= 1.0) => {
-                return bad("condition.share_min", "A share lies above 0 and at most at 1.");
-            }
-            ConditionView::FirstMention { phrase } if phrase.trim().is_empty() => {
-                return bad("condition.phrase", "Name the phrase to wait for.");
-            }
-            ConditionView::Silence { source, .. } if source.trim().is_empty() => {
-                return bad("condition.source", "Name the source that must not fall silent.");
-            }
-            _ => {}
-        }
-        match self.cooldown_s > 30 * 86_400 {
-            true => bad("cooldown_s", "A cooldown lasts at most thirty days."),
-            false => Ok(self),
+    /// The rule under that name, if it is one that can be judged.
+    fn checked(self, name: String, channels: Option<Vec<String>>) -> Result<AlertRule, Error> {
+        let rule = self.named(name);
+        let checked = match channels {
+            Some(channels) => rule.check(&channels),
+            None => rule.check_itself(),
+        };
+        match checked {
+            Ok(()) => Ok(rule),
+            Err(fault) => Err(Error::bad_field(fault.field, fault.message)),
         }
     }
 }
@@ -176,7 +157,7 @@ impl RuleView {
     fn of(rule: AlertRule, saved: bool) -> Self {
         let AlertRule { name, topic, condition, channels, cooldown_s, quiet_hours, enabled } = rule;
         let rule = RuleBody { topic, condition: condition.into(), channels, cooldown_s, quiet_hours, enabled };
-        Self { name, saved, rule }
+        Self { name, saved, problem: None, rule }
     }
 }
 
@@ -190,8 +171,17 @@ pub(crate) async fn list(State(app): State<Arc<App>>, _: Viewer) -> Result<Json<
         views.insert(rule.name.clone(), RuleView::of(rule, false));
     }
     for (name, value) in kept {
-        let rule: AlertRule = serde_json::from_value(value).map_err(Error::internal)?;
-        views.insert(name, RuleView::of(rule, true));
+        let Ok(rule) = serde_json::from_value::<AlertRule>(value) else {
+            tracing::warn!(rule = name, "a saved rule can't be read and is left out");
+            continue;
+        };
+        let fault = rule.check_itself().err().map(|fault| format!("is not judged: {}", fault.message));
+        views.insert(name, RuleView { problem: fault, ..RuleView::of(rule, true) });
+    }
+    for (name, problem) in app.operations.rule_problems().await.map_err(Error::of_port)? {
+        if let Some(view) = views.get_mut(&name) {
+            view.problem = Some(problem);
+        }
     }
     Ok(Json(views.into_values().collect()))
 }
@@ -206,7 +196,7 @@ pub(crate) async fn put(
     Body(body): Body<RuleBody>,
 ) -> Result<StatusCode, Error> {
     let name = super::topics::checked_name("name", &name)?;
-    let rule = body.checked()?.named(name.clone());
+    let rule = body.checked(name.clone(), app.operations.channels())?;
     let known = app.state.list(RULE).await.map_err(Error::of_port)?;
     if known.len() >= RULES_MAX && known.iter().all(|(key, _)| *key != name) {
         return Err(Error::conflict("name", format!("There are {RULES_MAX} rules already; remove one first.")));
@@ -263,7 +253,8 @@ pub(crate) async fn back_test(
     if !(1..=90).contains(&body.days) {
         return Err(Error::bad_field("days", "A rule is tried on 1 to 90 days of history."));
     }
-    let rule = body.rule.checked()?.named("back-test".into());
+    // Nobody is told of what would have been: the channels don't matter.
+    let rule = body.rule.checked("back-test".into(), None)?;
     let to = app.clock.now();
     let alerts = app.operations.back_test(&rule, to - Duration::days(body.days), to).await;
     let views = alerts.map_err(|error| Error::of_input("rule", error))?.into_iter().map(|alert| WouldBeAlert {

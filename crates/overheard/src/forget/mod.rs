@@ -1,0 +1,155 @@
+//! Deletion that reaches everything: a post that its platform deletes, or that somebody forgets on purpose, leaves the
+//! tables of posts at once (`lake`), and within minutes every copy that other parts made of it (`traces`). What has to be
+//! cleared is written down first (kind `deletion`), so that a crash or another process finishes it.
+
+pub(crate) mod blocked;
+pub(crate) mod request;
+#[cfg(test)]
+mod tests;
+mod traces;
+
+use crate::house;
+use async_trait::async_trait;
+use chrono::TimeDelta;
+use domain::{
+    Alert, Anomaly, EnrichedBatch, EnrichedPost, Error, Health, PostId, PostTable, Result, StateStore, Timestamp,
+};
+use lake::Lake;
+use queue::Embedded;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+pub(crate) use traces::{Cleared, Traces};
+use tracing::{info, warn};
+
+const KIND: &str = "deletion";
+/// How often deletions are carried on.
+const EVERY: Duration = Duration::from_secs(120);
+/// Traces are cleared twice: what was being written during the first time is there by the second.
+const AGAIN: TimeDelta = TimeDelta::minutes(10);
+/// Deletions carried on at once: bounds memory.
+const POSTS_MAX: usize = 50_000;
+
+/// Posts whose traces are to be cleared.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Deletion {
+    at: Timestamp,
+    posts: BTreeSet<String>,
+    /// Names under which their author is to be forgotten as well.
+    #[serde(default)]
+    authors: BTreeSet<String>,
+    #[serde(default)]
+    cleared_once: bool,
+}
+
+/// Writes down that the traces of these posts are to be cleared.
+async fn note(
+    state: &dyn StateStore,
+    key: &str,
+    posts: BTreeSet<String>,
+    authors: BTreeSet<String>,
+    now: Timestamp,
+) -> Result<()> {
+    let document = serde_json::to_value(Deletion { at: now, posts, authors, cleared_once: false });
+    let document = document.map_err(|error| Error::reject(format!("a deletion can't be written: {error}")))?;
+    state.put(KIND, key, document).await
+}
+
+/// The lake's tables, with a note of every deletion before it is committed.
+pub(crate) struct NotedTable {
+    pub(crate) lake: Arc<Lake>,
+    pub(crate) state: Arc<dyn StateStore>,
+}
+
+#[async_trait]
+impl PostTable for NotedTable {
+    async fn commit(&self, batch: EnrichedBatch) -> Result<()> {
+        if !batch.deletions.is_empty() {
+            // The same key for the same batch: a replay notes nothing twice.
+            let key = format!("{}-{}", batch.partition, batch.last_offset);
+            let posts = batch.deletions.iter().map(PostId::to_string).collect();
+            note(self.state.as_ref(), &key, posts, BTreeSet::new(), house::clock().now()).await?;
+        }
+        self.lake.commit(batch).await
+    }
+
+    async fn rewrite(&self, posts: Vec<EnrichedPost>) -> Result<()> {
+        self.lake.rewrite(posts).await
+    }
+
+    async fn put_anomalies(&self, anomalies: Vec<Anomaly>) -> Result<()> {
+        self.lake.put_anomalies(anomalies).await
+    }
+
+    async fn put_alerts(&self, alerts: Vec<Alert>) -> Result<()> {
+        self.lake.put_alerts(alerts).await
+    }
+}
+
+/// Clears the traces of deleted posts until told to stop.
+pub(crate) async fn run(
+    queue: Arc<Embedded>,
+    lake: Arc<Lake>,
+    health: Arc<Health>,
+    shutdown: CancellationToken,
+) -> Result<()> {
+    loop {
+        let now = house::clock().now();
+        match carry_on(&queue, &lake, now).await {
+            Ok(()) => health.recovered("deletion"),
+            Err(error) => {
+                health.failed("deletion", &error, now);
+                warn!(%error, "traces of deleted posts could not be cleared; trying again");
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(EVERY) => {}
+            () = shutdown.cancelled() => return Ok(()),
+        }
+    }
+}
+
+/// Clears the traces of the deletions that are due.
+pub(crate) async fn carry_on(queue: &Embedded, lake: &Lake, now: Timestamp) -> Result<()> {
+    let (mut due, mut posts, mut authors) = (Vec::new(), HashSet::new(), HashSet::new());
+    for (key, document) in queue.list(KIND).await? {
+        let Ok(deletion) = Deletion::deserialize(&document) else {
+            warn!(key, "the note of a deletion can't be read");
+            continue;
+        };
+        let is_due = !deletion.cleared_once || now - deletion.at >= AGAIN;
+        if is_due && (posts.len() < POSTS_MAX) {
+            posts.extend(deletion.posts.iter().cloned());
+            authors.extend(deletion.authors.iter().cloned());
+            due.push((key, deletion));
+        }
+    }
+    if due.is_empty() {
+        return Ok(());
+    }
+    let cleared = Traces { queue, lake, posts, authors }.clear().await?;
+    for (key, deletion) in due {
+        match deletion.cleared_once {
+            true => drop(queue.delete(KIND, &key).await?),
+            false => {
+                let document = serde_json::to_value(Deletion { cleared_once: true, ..deletion });
+                let document =
+                    document.map_err(|error| Error::reject(format!("a deletion can't be written: {error}")))?;
+                queue.put(KIND, &key, document).await?;
+            }
+        }
+    }
+    queue.truncate_log().await?;
+    if cleared != Cleared::default() {
+        info!(
+            anomalies = cleared.anomalies,
+            documents = cleared.documents,
+            dead_letters = cleared.dead_letters,
+            labels = cleared.labels,
+            "traces of deleted posts cleared"
+        );
+    }
+    Ok(())
+}

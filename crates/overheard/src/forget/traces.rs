@@ -1,0 +1,267 @@
+//! The copies that other parts made of a post's words: examples of anomalies, alerts and notifications, dead letters, and
+//! what people said of the post.
+
+use domain::{
+    Analytics, Anomaly, DeadLetter, Driver, Error, ExamplePost, PostQueue, PostTable, QueryLimits, Result, Severity,
+    Slice, StateStore, Swap,
+};
+use lake::Lake;
+use pipeline::watch::counts::literal;
+use queue::Embedded;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::collections::HashSet;
+use std::time::Duration;
+
+/// Anomalies read at once.
+const PAGE: usize = 1_000;
+const LIMITS: QueryLimits = QueryLimits { rows_max: PAGE, timeout: Duration::from_secs(120) };
+/// How often a document is read again because another writer was faster.
+const TRIES_MAX: usize = 32;
+/// Shorter ids and names occur by chance in a text that is not JSON.
+const TOKEN_MIN: usize = 5;
+
+/// What was found and cleared.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Cleared {
+    pub(crate) anomalies: usize,
+    /// Alerts and notifications.
+    pub(crate) documents: usize,
+    pub(crate) dead_letters: usize,
+    pub(crate) labels: usize,
+}
+
+/// What is to be cleared.
+pub(crate) struct Traces<'a> {
+    pub(crate) queue: &'a Embedded,
+    pub(crate) lake: &'a Lake,
+    pub(crate) posts: HashSet<String>,
+    pub(crate) authors: HashSet<String>,
+}
+
+impl Traces<'_> {
+    /// Clears all that can be found.
+    pub(crate) async fn clear(&self) -> Result<Cleared> {
+        Ok(Cleared {
+            anomalies: self.anomalies().await?,
+            documents: self.documents().await?,
+            dead_letters: self.dead_letters().await?,
+            labels: self.labels().await?,
+        })
+    }
+
+    async fn anomalies(&self) -> Result<usize> {
+        let (mut after, mut count) = (String::new(), 0);
+        loop {
+            let sql = format!(
+                "SELECT anomaly_id, topic, category, dimension, value, interval_s, onset, ended_at, observed, expected, \
+                        lower, upper, score, severity, sentence, drivers, examples, detected_at \
+                 FROM anomalies WHERE anomaly_id > {} ORDER BY anomaly_id LIMIT {PAGE}",
+                literal(&after)
+            );
+            let rows = self.lake.query(&sql, LIMITS).await?.rows;
+            let Some(last) = rows.last() else { return Ok(count) };
+            after = last.first().and_then(Value::as_str).unwrap_or_default().to_owned();
+            let mut cleared = Vec::new();
+            for row in &rows {
+                let mut anomaly = anomaly(row)?;
+                if self.clear_anomaly(&mut anomaly) {
+                    cleared.push(anomaly);
+                }
+            }
+            count += cleared.len();
+            if !cleared.is_empty() {
+                self.lake.put_anomalies(cleared).await?;
+            }
+        }
+    }
+
+    fn clear_anomaly(&self, anomaly: &mut Anomaly) -> bool {
+        let before = (anomaly.examples.len(), anomaly.drivers.len());
+        anomaly.examples.retain(|example| !self.posts.contains(&example.post_id));
+        let (named, others) = std::mem::take(&mut anomaly.drivers)
+            .into_iter()
+            .partition::<Vec<Driver>, _>(|driver| driver.dimension == "author" && self.is_author(&driver.value));
+        anomaly.drivers = others;
+        for driver in named {
+            anomaly.sentence = without_name(&anomaly.sentence, &driver.value);
+        }
+        before != (anomaly.examples.len(), anomaly.drivers.len())
+    }
+
+    fn is_author(&self, name: &str) -> bool {
+        self.authors.contains(&name.trim_start_matches('@').to_lowercase())
+    }
+
+    async fn documents(&self) -> Result<usize> {
+        let mut count = 0;
+        for kind in alerts::DOCUMENTS_WITH_POSTS {
+            for (key, mut value) in self.queue.list(kind).await? {
+                for _ in 0..TRIES_MAX {
+                    let before = value.clone();
+                    let mut named = Vec::new();
+                    self.clear_value(&mut value, &mut named);
+                    named.iter().for_each(|name| blank(&mut value, name));
+                    if value == before {
+                        break;
+                    }
+                    if self.queue.swap(vec![Swap::new(kind, &key, Some(before), Some(value))]).await? {
+                        count += 1;
+                        break;
+                    }
+                    match self.queue.get(kind, &key).await? {
+                        Some(changed) => value = changed,
+                        None => break,
+                    }
+                }
+            }
+        }
+        Ok(count)
+    }
+
+    /// Takes out of a document whatever is about one of the posts or names one of the authors, wherever it stands; adds
+    /// the names as they were written.
+    fn clear_value(&self, value: &mut Value, named: &mut Vec<String>) {
+        match value {
+            Value::Array(items) => {
+                items.retain(|item| match self.trace(item) {
+                    Some(name) => {
+                        named.extend(name);
+                        false
+                    }
+                    None => true,
+                });
+                items.iter_mut().for_each(|item| self.clear_value(item, named));
+            }
+            Value::Object(fields) => fields.values_mut().for_each(|field| self.clear_value(field, named)),
+            _ => {}
+        }
+    }
+
+    /// Whether an item is about one of the posts or authors; with the author's name as it is written.
+    fn trace(&self, item: &Value) -> Option<Option<String>> {
+        let field = |name: &str| item.get(name).and_then(Value::as_str);
+        if field("post_id").is_some_and(|id| self.posts.contains(id)) {
+            return Some(None);
+        }
+        let author = field("value").filter(|name| field("dimension") == Some("author") && self.is_author(name));
+        author.map(|name| Some(name.to_owned()))
+    }
+
+    async fn dead_letters(&self) -> Result<usize> {
+        let mut count = 0;
+        for letter in self.queue.dead_letters(usize::MAX).await? {
+            if self.is_in(&letter) && self.queue.remove_dead_letter(letter.id).await?.is_some() {
+                count += 1;
+            }
+        }
+        Ok(count)
+    }
+
+    /// Whether what came in holds one of the posts, or is of one of the authors. A text that is not JSON is searched for
+    /// the words themselves: rather one letter too many.
+    fn is_in(&self, letter: &DeadLetter) -> bool {
+        let of_platform = |id: &String| {
+            let (platform, native) = id.split_once(':')?;
+            (platform == letter.platform || letter.payload.contains(platform)).then(|| native.to_owned())
+        };
+        let ids: HashSet<String> = self.posts.iter().filter_map(of_platform).collect();
+        match serde_json::from_str::<Value>(&letter.payload) {
+            Ok(payload) => self.holds(&payload, &ids),
+            Err(_) => {
+                let tokens = letter.payload.split(|c: char| !(c.is_alphanumeric() || "_-:/.@".contains(c)));
+                let long = |token: &&str| token.trim_start_matches('@').chars().count() >= TOKEN_MIN;
+                tokens.filter(long).any(|token| ids.contains(token) || self.is_author(token))
+            }
+        }
+    }
+
+    fn holds(&self, value: &Value, ids: &HashSet<String>) -> bool {
+        match value {
+            Value::Array(items) => items.iter().any(|item| self.holds(item, ids)),
+            Value::Object(fields) => fields.iter().any(|(name, field)| {
+                let text = match field {
+                    Value::String(text) => text.clone(),
+                    Value::Number(number) => number.to_string(),
+                    _ => return self.holds(field, ids),
+                };
+                ids.contains(&text)
+                    || self.posts.contains(&text)
+                    || NAMES.contains(&name.as_str()) && self.is_author(&text)
+            }),
+            _ => false,
+        }
+    }
+
+    async fn labels(&self) -> Result<usize> {
+        let mut count = 0;
+        for id in &self.posts {
+            count += usize::from(self.queue.delete("label", id).await?);
+        }
+        for (key, post) in self.queue.list("label_waiting").await? {
+            if post.as_str().is_some_and(|id| self.posts.contains(id)) {
+                self.queue.delete("label_waiting", &key).await?;
+            }
+        }
+        Ok(count)
+    }
+}
+
+/// Takes a name out of a sentence, which shows the reasons between stars.
+fn without_name(sentence: &str, name: &str) -> String {
+    sentence.replace(&format!("*{name}*"), "*…*")
+}
+
+/// Takes a name out of every sentence of a document.
+fn blank(value: &mut Value, name: &str) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(|item| blank(item, name)),
+        Value::Object(fields) => {
+            for (field, value) in fields {
+                match value {
+                    Value::String(text) if field == "sentence" || field == "title" => *text = without_name(text, name),
+                    _ => blank(value, name),
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Fields that hold an author in the formats that are taken.
+const NAMES: [&str; 10] =
+    ["author", "username", "user", "screen_name", "handle", "author_id", "user_id", "author_username", "acct", "name"];
+
+fn anomaly(row: &[Value]) -> Result<Anomaly> {
+    let text = |index: usize| row.get(index).and_then(Value::as_str);
+    let owned = |index: usize| text(index).unwrap_or_default().to_owned();
+    let number = |index: usize| row.get(index).and_then(Value::as_f64).unwrap_or(0.0);
+    let moment = |index: usize| text(index).map(pipeline::moment).transpose();
+    let unreadable = || Error::stop(format!("the anomaly {} can't be read", owned(0)));
+    let severity: Severity =
+        serde_json::from_value(row.get(13).cloned().unwrap_or_default()).map_err(|_| unreadable())?;
+    let slice = text(3).map(|dimension| Slice { dimension: dimension.to_owned(), value: owned(4) });
+    Ok(Anomaly {
+        id: owned(0),
+        topic: owned(1),
+        category: text(2).map(str::to_owned),
+        slice,
+        interval_s: number(5) as u32,
+        onset: moment(6)?.ok_or_else(unreadable)?,
+        end: moment(7)?,
+        observed: number(8),
+        expected: number(9),
+        lower: number(10),
+        upper: number(11),
+        score: number(12),
+        severity,
+        sentence: owned(14),
+        drivers: json::<Vec<Driver>>(text(15)),
+        examples: json::<Vec<ExamplePost>>(text(16)),
+        detected_at: moment(17)?.ok_or_else(unreadable)?,
+    })
+}
+
+fn json<T: DeserializeOwned + Default>(text: Option<&str>) -> T {
+    text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+}
