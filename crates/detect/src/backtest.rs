@@ -86,7 +86,7 @@ pub fn out_of_order(rows: &[(Timestamp, f64)]) -> usize {
 }
 
 /// The most intervals that [`fill`] gives.
-const FILLED_MAX: usize = 2_000_000;
+const FILLED_MAX: usize = 1_000_000;
 
 /// The rows with 0 for each interval without one. A series too long for that is an error.
 pub fn fill(rows: Vec<(Timestamp, f64)>, interval_s: u32) -> Result<Vec<(Timestamp, f64)>, String> {

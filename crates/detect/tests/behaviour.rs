@@ -254,6 +254,22 @@ fn the_csv_and_the_pictures_show_the_storm() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+    #[test]
+    fn any_text_as_a_series_is_judged_or_refused(pieces in proptest::collection::vec(prop_oneof![
+        Just("2026-03-01"), Just(" 05:00"), Just(","), Just(";"), Just("\n"), Just("1772323200000"), Just("99999999999"),
+        Just("1e16"), Just("-1"), Just("NaN"), Just("\""), Just("100000001,3\n"), Just("2026-03-01 01:00,7\n"), Just("é"),
+    ], 0..40)) {
+        if let Ok(rows) = read_csv(&pieces.concat()) && let Some(interval_s) = interval_of(&rows) {
+            missing(&rows, interval_s);
+            prop_assert!(fill(rows.clone(), interval_s).is_err() || rows.len() < 1_000_000);
+            let result = backtest(Config::every(interval_s), rows.iter().copied());
+            prop_assert_eq!(result.rows.len(), rows.len());
+        }
+    }
+}
+
+proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
     fn any_input_gives_finite_answers(values in proptest::collection::vec(prop_oneof![0.0..1e9_f64, Just(f64::NAN), Just(f64::INFINITY), Just(-1.0)], 1..200), steps in proptest::collection::vec(-5_i64..500, 200)) {

@@ -2,6 +2,7 @@
 //! query language ([`query`]), how words are compared ([`text`]), the matcher of all topics at once ([`matcher`]) and
 //! the translation into the rules of X's filtered stream ([`x_rules`]).
 
+mod foreign;
 pub mod matcher;
 pub mod query;
 pub mod text;

@@ -170,17 +170,7 @@ impl FileSource {
                 "standard input can't be checked first, because it is read once: give a file".into(),
             ));
         }
-        let reading = tokio::task::spawn_blocking(move || {
-            let mut report = Report::default();
-            reader::read(&self.config, &*self.clock, |batch| {
-                let rejected = batch.parsed.rejections.len() as u64;
-                report.summary.rejected += rejected;
-                report.summary.read += rejected + batch.parsed.records.len() as u64;
-                report.notes.merge(batch.parsed.notes);
-                true
-            })?;
-            Ok(report)
-        });
+        let reading = tokio::task::spawn_blocking(move || check(&self.config, &*self.clock));
         reading.await.map_err(|_| Error::Input("the reader of the file stopped unexpectedly".into()))?
     }
 
@@ -235,4 +225,17 @@ impl FileSource {
         let newest = newest.map_err(|_| Error::Input("the reader of the file stopped unexpectedly".into()))??;
         Ok(newest.map_or(replay::Shift::Keep, |newest| replay::Shift::By(self.clock.now() - newest)))
     }
+}
+
+/// Reads a file to its end without storing anything.
+pub fn check(config: &FileConfig, clock: &dyn Clock) -> Result<Report> {
+    let mut report = Report::default();
+    reader::read(config, clock, |batch| {
+        let rejected = batch.parsed.rejections.len() as u64;
+        report.summary.rejected += rejected;
+        report.summary.read += rejected + batch.parsed.records.len() as u64;
+        report.notes.merge(batch.parsed.notes);
+        true
+    })?;
+    Ok(report)
 }

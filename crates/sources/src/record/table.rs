@@ -8,7 +8,7 @@ use super::value::Value;
 use super::{Notes, Origin, Parsed, Rejection, date};
 use crate::error::{Error, Result};
 use csv::StringRecord;
-use domain::Record;
+use domain::{Record, markup};
 use serde::{Deserialize, Serialize};
 use serde_json::Map;
 
@@ -33,6 +33,12 @@ impl Columns {
             // A column of GeoJSON has the longitude first, whatever it is mapped to.
             let turned = matches!(fields[place], Some((Field::LonLat, ..))) && name == "lat_lon";
             let name = if turned { "lon_lat" } else { name };
+            let meant = field(name).map(|(kind, _)| kind);
+            // The column that was named counts, and no other.
+            fields
+                .iter_mut()
+                .filter(|other| other.as_ref().map(|(kind, ..)| *kind) == meant)
+                .for_each(|other| *other = None);
             fields[place] = field(name).map(|(kind, _)| (kind, 0, name.to_owned()));
         }
         let has = |wanted: Field| fields.iter().flatten().any(|(field, ..)| *field == wanted);
@@ -108,7 +114,10 @@ impl Columns {
     /// The row in the simple form; what is no field of it goes under `columns`.
     fn payload(&self, row: &StringRecord) -> String {
         let (mut object, mut rest) = (Map::new(), Map::new());
-        for ((cell, field), name) in row.iter().zip(&self.fields).zip(&self.names) {
+        let mut cells: Vec<_> = row.iter().zip(&self.fields).zip(&self.names).collect();
+        // Of several columns for one field, the one that counts stands first, as when the row was read.
+        cells.sort_by_key(|((cell, field), _)| (markup::is_missing(cell), field.as_ref().map(|(_, rank, _)| *rank)));
+        for ((cell, field), name) in cells {
             match field {
                 Some((_, _, known)) if !object.contains_key(known) => object.insert(known.clone(), cell.into()),
                 _ => rest.insert(name.clone(), cell.into()),
