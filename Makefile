@@ -5,7 +5,7 @@ PORT ?= 8480
 DATA ?= overheard-data
 FUZZ_SECONDS ?= 60
 
-.PHONY: help setup setup-test web build demo dev fmt lint test e2e gen golden bench eval fuzz x-simulator clean-demo
+.PHONY: help setup setup-test web build demo dev fmt lint test e2e gen golden bench chaos eval fuzz x-simulator clean-demo
 
 help: ## Say what can be done here
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -45,6 +45,9 @@ test: setup-test web ## Everything that must pass; what CI runs
 	cargo build -p overheard
 	cargo test --workspace
 	cd web && npm test && npm run --silent gen:check && npm run --silent check && npm run --silent e2e
+
+chaos: ## Kill imports, backups, reprocesses and the queue N times (N=300): nothing lost, nothing doubled
+	OVERHEARD_KILLS=$(or $(N),300) cargo test -p queue -p overheard --test crash --test main_job crash -- --nocapture
 
 e2e: setup-test build ## Browser tests over the real program
 	cd web && npm run --silent e2e

@@ -1,7 +1,8 @@
 //! The one place where the time of day comes in.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use std::sync::Mutex;
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 /// UTC, the only time zone inside the house.
 pub type Timestamp = DateTime<Utc>;
@@ -15,6 +16,12 @@ pub fn seconds(seconds: u64) -> TimeDelta {
 /// Tells the time; an argument wherever time matters.
 pub trait Clock: Send + Sync {
     fn now(&self) -> Timestamp;
+
+    /// Time since an arbitrary start. It never steps, whatever is done to the time of day: for deadlines.
+    fn elapsed(&self) -> Duration {
+        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+        START.elapsed()
+    }
 }
 
 /// The system's clock.
@@ -30,20 +37,36 @@ impl Clock for SystemClock {
 
 /// A clock that moves when told, for tests and replays.
 #[derive(Debug)]
-pub struct ManualClock(Mutex<Timestamp>);
+pub struct ManualClock(Mutex<(Timestamp, Duration)>);
 
 impl ManualClock {
     pub fn at(now: Timestamp) -> Self {
-        Self(Mutex::new(now))
+        Self(Mutex::new((now, Duration::ZERO)))
     }
 
+    /// Sets the time of day, as an operator or NTP does; no time passes.
     pub fn set(&self, now: Timestamp) {
-        *self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = now;
+        self.time().0 = now;
+    }
+
+    /// Lets time pass.
+    pub fn advance(&self, by: Duration) {
+        let mut time = self.time();
+        time.0 += TimeDelta::from_std(by).unwrap_or_default();
+        time.1 += by;
+    }
+
+    fn time(&self) -> MutexGuard<'_, (Timestamp, Duration)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
-        *self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.time().0
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.time().1
     }
 }

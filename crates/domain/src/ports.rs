@@ -89,14 +89,28 @@ pub trait PostQueue: Send + Sync {
     async fn append(&self, records: Vec<Record>) -> Result<Vec<Appended>>;
     /// Lends up to `limit` records for `duration`; `None` when there are none to lend.
     async fn lease(&self, limit: usize, duration: Duration) -> Result<Option<Lease>>;
-    /// The lease's records are in the lake: forget them.
-    async fn ack(&self, lease_id: u64) -> Result<()>;
-    /// Gives a lease back unprocessed (a stop in mid-batch).
+    /// Lends the lease's records for `duration` from now on. False: the lease is not out (it ran out, was acked or
+    /// given back).
+    async fn extend(&self, lease_id: u64, duration: Duration) -> Result<bool>;
+    /// The lease's records are in the lake: forget them. False: the lease is not out any more and nothing was
+    /// forgotten; its records are lent again.
+    async fn ack(&self, lease_id: u64) -> Result<bool>;
+    /// Gives a lease back unprocessed (a stop in mid-batch). A lease that is not out is left as it is.
     async fn release(&self, lease_id: u64) -> Result<()>;
-    /// Sets things aside with their reason; a letter that lies there already is not kept twice.
+    /// Sets things aside with their reason; a letter that lies there already is not kept twice. An error of kind
+    /// `Retry` means that there is no room for more letters: none of these was kept.
     async fn dead_letter(&self, letters: Vec<DeadLetter>) -> Result<()>;
+    /// The same for posts that the queue had accepted: there is always room for these.
+    async fn dead_letter_accepted(&self, letters: Vec<DeadLetter>) -> Result<()>;
     /// The newest dead letters first.
-    async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>>;
+    async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>> {
+        self.dead_letters_before(u64::MAX, limit).await
+    }
+    /// A page of dead letters: those with an id below `before`, the newest first. A page may hold fewer than `limit`
+    /// when they are large; only the last one is empty.
+    async fn dead_letters_before(&self, before: u64, limit: usize) -> Result<Vec<DeadLetter>>;
+    /// The dead letter with this id.
+    async fn find_dead_letter(&self, id: u64) -> Result<Option<DeadLetter>>;
     /// Takes a dead letter out (after it was replayed or given up).
     async fn remove_dead_letter(&self, id: u64) -> Result<Option<DeadLetter>>;
     async fn depth(&self) -> Result<QueueDepth>;
@@ -174,6 +188,10 @@ pub trait PostTable: Send + Sync {
     /// Commits the batch to every table. Rows that an earlier commit of the same partition covered (offset at or below
     /// the table's transaction version) are skipped, so a replayed lease adds nothing.
     async fn commit(&self, batch: EnrichedBatch) -> Result<()>;
+    /// The offset up to which every table holds the partition's rows; `None`: it holds none, or it isn't known.
+    async fn committed(&self, _partition: &str) -> Result<Option<Offset>> {
+        Ok(None)
+    }
     /// Writes again what was understood of posts that are already there (`reprocess`).
     async fn rewrite(&self, posts: Vec<EnrichedPost>) -> Result<()>;
     /// Adds or replaces anomalies, by id.

@@ -32,6 +32,10 @@ impl PostTable for Lake {
         Ok(())
     }
 
+    async fn committed(&self, partition: &str) -> domain::Result<Option<u64>> {
+        Ok(self.transactions(partition).await?.map(|(least, _)| least))
+    }
+
     async fn rewrite(&self, posts: Vec<EnrichedPost>) -> domain::Result<()> {
         self.writable()?;
         let _turn = self.writing.lock().await;

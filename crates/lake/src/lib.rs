@@ -26,6 +26,7 @@ mod query;
 mod replace;
 mod rows;
 mod schema;
+mod standing;
 mod table;
 mod values;
 
@@ -33,3 +34,4 @@ pub use compaction::Maintained;
 pub use error::{Error, Result};
 pub use lake::{Config, Lake};
 pub use schema::TableName;
+pub use standing::{Contents, File, Snapshot};

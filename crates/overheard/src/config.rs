@@ -57,6 +57,10 @@ impl ServerConfig {
 pub(crate) struct QueueConfig {
     /// Posts that may wait on disk.
     pub waiting_max: u64,
+    /// Dead letters that are kept.
+    pub dead_letters_max: u64,
+    /// Bytes of dead letters that are kept.
+    pub dead_letters_bytes_max: u64,
 }
 
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]

@@ -2,7 +2,7 @@
 
 use crate::config::{self, Config, PlacesEngine, TranslationConfig, TranslationEngine};
 use crate::secrets;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use domain::topic::TopicMatcher;
 use domain::{
     Appended, Category, Clock, DeadLetter, EnrichedPost, Enrichment, Geocoder, Post, PostId, PostQueue, Provenance,
@@ -34,10 +34,29 @@ fn make_folder(folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder).with_context(|| format!("make the folder {}", folder.display()))
 }
 
+/// Lies in the data folder while a restore into it is under way.
+pub(crate) const RESTORE_MARKER: &str = "restore-unfinished";
+/// Days for which ids are known beyond the lake's retention.
+const SEEN_SPARE_DAYS: u32 = 7;
+
 /// The queue and the small documents: one file, one opening.
 pub(crate) fn open_queue(config: &Config) -> Result<Arc<Embedded>> {
+    if config.data.join(RESTORE_MARKER).exists() {
+        bail!(
+            "a restore into {} was not finished: run `overheard restore` again, or empty the folder",
+            config.data.display()
+        );
+    }
     make_folder(&config.data)?;
-    let settings = queue::Config { waiting_max: config.queue.waiting_max, ..queue::Config::default() };
+    let settings = queue::Config {
+        waiting_max: config.queue.waiting_max,
+        dead_letters_max: config.queue.dead_letters_max,
+        dead_letters_bytes_max: config.queue.dead_letters_bytes_max,
+        // An id that is forgotten while its post is in the lake would let the post in twice.
+        seen_days: (config.lake.retention_days > 0)
+            .then_some(config.lake.retention_days.saturating_add(SEEN_SPARE_DAYS)),
+        ..queue::Config::default()
+    };
     let file = config.data.join("overheard.db");
     let queue = Embedded::open(&file, settings, clock()).with_context(|| format!("open {}", file.display()))?;
     Ok(Arc::new(queue))
@@ -48,11 +67,12 @@ fn lake_settings(config: &Config) -> lake::Config {
     lake::Config { retention_days: (days > 0).then_some(days), ..lake::Config::default() }
 }
 
-/// The lake, to write and to read.
-pub(crate) async fn open_lake(config: &Config) -> Result<Arc<Lake>> {
+/// The lake, to write and to read. Whoever carries posts into it uses [`crate::agreement::open_lake`].
+pub(crate) async fn open_lake(config: &Config, queue: &Embedded) -> Result<Arc<Lake>> {
     let folder = config.data.join("lake");
     make_folder(&folder)?;
-    let opened = Lake::open(&folder.to_string_lossy(), lake_settings(config), clock()).await;
+    let settings = lake::Config { partition: queue.identity(), ..lake_settings(config) };
+    let opened = Lake::open(&folder.to_string_lossy(), settings, clock()).await;
     Ok(Arc::new(opened.with_context(|| format!("open the lake {}", folder.display()))?))
 }
 
@@ -246,21 +266,36 @@ pub(crate) async fn replay(queue: &Embedded, letter: &DeadLetter) -> domain::Res
     Ok(Replayed { accepted, reason })
 }
 
+/// Letters replayed at once: bounds memory, with the queue's own limit in bytes.
+const LETTERS_PAGE: usize = 100;
+
 /// Replays the letters with these ids (none: all); those that pass are taken out. Returns how many passed and failed.
 pub(crate) async fn replay_dead_letters(queue: &Embedded, ids: &[u64]) -> Result<(u64, u64)> {
     let (mut passed, mut failed) = (0, 0);
-    for letter in queue.dead_letters(usize::MAX).await? {
-        if !ids.is_empty() && !ids.contains(&letter.id) {
-            continue;
-        }
-        if replay(queue, &letter).await?.reason.is_some() {
-            failed += 1;
-        } else {
-            queue.remove_dead_letter(letter.id).await?;
-            passed += 1;
+    let mut count = |is_kept| if is_kept { passed += 1 } else { failed += 1 };
+    for id in ids {
+        let letter = queue.find_dead_letter(*id).await?;
+        let letter = letter.with_context(|| format!("there is no dead letter {id}"))?;
+        count(replay_one(queue, &letter).await?);
+    }
+    let mut before = if ids.is_empty() { u64::MAX } else { 0 };
+    loop {
+        let page = queue.dead_letters_before(before, LETTERS_PAGE).await?;
+        let Some(last) = page.last() else { return Ok((passed, failed)) };
+        before = last.id;
+        for letter in &page {
+            count(replay_one(queue, letter).await?);
         }
     }
-    Ok((passed, failed))
+}
+
+/// Replays a letter and takes it out when it passes.
+async fn replay_one(queue: &Embedded, letter: &DeadLetter) -> Result<bool> {
+    if replay(queue, letter).await?.reason.is_some() {
+        return Ok(false);
+    }
+    queue.remove_dead_letter(letter.id).await?;
+    Ok(true)
 }
 
 /// What [`understand_again`] reads.

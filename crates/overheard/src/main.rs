@@ -4,7 +4,9 @@
 //! Exit codes: 0 done; 1 failed; 2 wrong usage; 3 done, but something was found that wants a person (rejected posts,
 //! a failed check).
 
+mod agreement;
 mod alerting;
+mod backups;
 mod commands;
 mod config;
 mod follow;
@@ -69,6 +71,12 @@ enum Command {
     Forget(commands::forget::Args),
     /// Understand posts again that are in the lake already (a new model, new categories, new topics).
     Reprocess(commands::reprocess::Args),
+    /// Copy the whole installation to a folder, while it runs.
+    Backup(commands::backup::Args),
+    /// Bring a backup back into an empty data folder.
+    Restore(commands::restore::Args),
+    /// Accept the lake as it is, after it was lost or restored from an older copy.
+    Reconcile(commands::reconcile::Args),
     /// Turn place names into coordinates.
     Geocode(commands::geocode::Args),
     /// Run the detector over a series from a file or from the lake and show what it would have found.
@@ -129,6 +137,9 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::DeadLetters(args) => commands::dead_letters::run(global, args).await,
             Command::Forget(args) => commands::forget::run(global, args).await,
             Command::Reprocess(args) => commands::reprocess::run(global, args).await,
+            Command::Backup(args) => commands::backup::run(global, args).await,
+            Command::Restore(args) => commands::restore::run(global, args).await,
+            Command::Reconcile(args) => commands::reconcile::run(global, args).await,
             Command::Geocode(args) => commands::geocode::run(args),
             Command::Backtest(args) => commands::backtest::run(global, args).await,
             Command::Alerts(args) => commands::alerts::run(global, args).await,

@@ -1,13 +1,17 @@
 //! Carries posts from the queue to the lake: lease, understand, commit, acknowledge. While one batch is committed the
 //! next is understood and, where many wait, the one after it read from the queue; batches are committed in the order of
 //! their offsets. A crash anywhere replays the lease, and the lake skips what it has.
+//!
+//! A lease is cut into batches of about as much text as is understood in the target time, and is extended while its
+//! batches are worked on. A lake or a queue that can't be written for a while holds the stream up and loses nothing.
 
 use crate::understand::{Understand, Understood};
 use domain::{
-    Clock, DeadLetter, EnrichedBatch, EnrichedPost, Error, ErrorKind, Health, Lease, Leased, PostQueue, PostTable,
-    Result, Timestamp,
+    Clock, DeadLetter, EnrichedBatch, EnrichedPost, Error, ErrorKind, Health, Lease, Leased, Offset, PostId, PostQueue,
+    PostTable, Record, Result, Timestamp,
 };
-use std::sync::Arc;
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
@@ -23,8 +27,10 @@ pub struct CarryConfig {
     pub batch_target: Duration,
     /// Time between the beginnings of two batches that are not full: bounds the number of commits.
     pub batch_every: Duration,
-    /// After this a lease that was not acked is lent again.
+    /// A lease that was neither acked nor extended for so long is lent again; it is extended at a third of this.
     pub lease: Duration,
+    /// Longest wait between two tries of a commit that fails.
+    pub retry_max: Duration,
 }
 
 impl Default for CarryConfig {
@@ -34,6 +40,7 @@ impl Default for CarryConfig {
             batch_target: Duration::from_millis(1_500),
             batch_every: Duration::from_millis(700),
             lease: Duration::from_secs(300),
+            retry_max: Duration::from_secs(30),
         }
     }
 }
@@ -60,54 +67,136 @@ pub struct Carry {
 
 /// Smallest batch that is worth a commit when the engine is slow.
 const BATCH_MIN: usize = 64;
+/// Text of the first batch, and of the smallest and the largest, in bytes. A slow machine understands 2 kB a second; a
+/// batch holds at least one post whatever its length.
+const TEXT_FIRST: usize = 64 << 10;
+const TEXT_MIN: usize = 16 << 10;
+const TEXT_MAX: usize = 32 << 20;
+
+/// How much is understood in the target time, as far as is known.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Size {
+    posts: usize,
+    text_bytes: usize,
+}
+
+/// Part of a lease, understood and committed at once.
+struct Batch {
+    lease: u64,
+    partition: String,
+    records: Vec<Leased>,
+    /// Its commit completes the lease.
+    is_last: bool,
+}
+
+/// The leases that are out.
+type Held = Arc<Mutex<BTreeSet<u64>>>;
+
+/// What the stage has in hand.
+struct Hand {
+    size: Size,
+    batches: VecDeque<Batch>,
+    /// What the lake held when it was last asked, and the highest offset handed on since.
+    covered: Option<Offset>,
+    handed_on: Offset,
+}
 
 impl Carry {
     /// Runs until shutdown, then finishes the batch in hand.
     pub async fn run(self, shutdown: CancellationToken) -> Result<()> {
-        let mut size = 256.min(self.config.batch_max);
-        let mut committing: Option<JoinHandle<Result<()>>> = None;
-        let mut due = Instant::now();
-        let mut ahead: Option<Lease> = None;
         let service = Arc::new(self);
+        let held = Held::default();
+        let extending = tokio::spawn(service.clone().keep_leases(held.clone()));
+        let outcome = service.clone().carry(&held, &shutdown).await;
+        extending.abort();
+        let left: Vec<u64> = held.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect();
+        for lease in left {
+            service.queue.release(lease).await?;
+        }
+        outcome
+    }
+
+    async fn carry(self: Arc<Self>, held: &Held, shutdown: &CancellationToken) -> Result<()> {
+        let size = Size { posts: 256.min(self.config.batch_max), text_bytes: TEXT_FIRST };
+        let mut hand = Hand { size, batches: VecDeque::new(), covered: None, handed_on: 0 };
+        let mut committing: Option<JoinHandle<Result<bool>>> = None;
+        let mut due = Instant::now();
         while !shutdown.is_cancelled() {
-            let lease = match ahead.take() {
-                Some(lease) => lease,
-                None => match service.next_lease(size, due, &shutdown).await? {
-                    Some(lease) => lease,
-                    None => {
-                        finish(committing.take()).await?;
-                        continue;
-                    }
-                },
+            if hand.batches.is_empty() {
+                let lease = self.next_lease(hand.size.posts, due, shutdown).await?;
+                hand.take(lease, held);
+            }
+            let Some(batch) = hand.batches.pop_front() else {
+                if !finish(committing.take()).await? {
+                    return Ok(());
+                }
+                continue;
             };
-            let (count, began) = (lease.records.len(), Instant::now());
-            due = began + service.config.batch_every;
-            let Some(last_offset) = lease.records.last().map(|last| last.offset) else { continue };
-            let Lease { id, partition, records } = lease;
-            let (understood, next) = tokio::join!(service.understand(records), service.full_lease(size));
-            let understood = understood?;
-            ahead = next?;
-            size = service.next_size(size, count, began.elapsed());
-            finish(committing.take()).await?;
+            let Some(last_offset) = batch.records.last().map(|last| last.offset) else { continue };
+            let began = Instant::now();
+            due = began + self.config.batch_every;
+            let Batch { lease, partition, records, is_last } = batch;
+            let covered = self.covered(&partition, &records, &mut hand).await?;
+            let (records, deletions) = beyond(records, covered);
+            let (count, text_bytes) = (records.len(), records.iter().map(text_bytes).sum());
+            let is_short = hand.batches.is_empty();
+            let (understood, next) = tokio::join!(self.understand(records), self.full_lease(hand.size.posts, is_short));
+            let mut understood = understood?;
+            understood.deletions.extend(deletions);
+            hand.size = self.next_size(hand.size, count, text_bytes, began.elapsed());
+            hand.take(next?, held);
+            // Committed before an earlier one, this batch would make the lake skip the earlier one's rows.
+            if !finish(committing.take()).await? {
+                return Ok(());
+            }
             let batch = EnrichedBatch {
                 partition,
                 last_offset,
                 posts: Arc::new(understood.posts),
                 deletions: understood.deletions,
             };
-            let carrier = service.clone();
-            committing = Some(tokio::spawn(async move { carrier.commit(id, batch, understood.rejected).await }));
+            let completes = is_last.then_some((lease, held.clone()));
+            let (carrier, shutdown) = (self.clone(), shutdown.clone());
+            committing =
+                Some(tokio::spawn(
+                    async move { carrier.commit(completes, batch, understood.rejected, &shutdown).await },
+                ));
         }
-        finish(committing.take()).await?;
-        match ahead {
-            Some(lease) => service.queue.release(lease.id).await,
-            None => Ok(()),
+        finish(committing.take()).await.map(drop)
+    }
+
+    /// Extends the leases that are out, for as long as it runs.
+    async fn keep_leases(self: Arc<Self>, held: Held) {
+        loop {
+            tokio::time::sleep(self.config.lease / 3).await;
+            let leases: Vec<u64> = held.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect();
+            for lease in leases {
+                // A lease that ran out all the same is found by its ack.
+                if let Err(error) = self.queue.extend(lease, self.config.lease).await {
+                    warn!(lease, %error, "a lease could not be extended");
+                }
+            }
         }
     }
 
-    /// A whole batch of that size, if there is one.
-    async fn full_lease(&self, size: usize) -> Result<Option<Lease>> {
-        match self.queue.depth().await?.waiting as usize >= size {
+    /// Up to which offset the lake has everything, where that can concern these records: the first ones after a start,
+    /// and those that are lent again.
+    async fn covered(&self, partition: &str, records: &[Leased], hand: &mut Hand) -> Result<Option<Offset>> {
+        let (Some(first), Some(last)) = (records.first(), records.last()) else { return Ok(None) };
+        if hand.handed_on == 0 || first.offset <= hand.handed_on {
+            hand.covered = match self.lake.committed(partition).await {
+                // The commit finds out what the lake has.
+                Err(error) if error.kind() == ErrorKind::Retry => None,
+                covered => covered?,
+            };
+        }
+        hand.handed_on = hand.handed_on.max(last.offset);
+        Ok(hand.covered)
+    }
+
+    /// A whole lease of that size, if there is one and it is wanted.
+    async fn full_lease(&self, size: usize, is_wanted: bool) -> Result<Option<Lease>> {
+        match is_wanted && self.queue.depth().await?.waiting as usize >= size {
             true => self.queue.lease(size, self.config.lease).await,
             false => Ok(None),
         }
@@ -142,55 +231,167 @@ impl Carry {
     }
 
     /// The size that would have taken the target time, changed by at most a factor of two at once.
-    fn next_size(&self, size: usize, count: usize, took: Duration) -> usize {
-        let per_second = count as f64 / took.as_secs_f64().max(1e-6);
-        let fitting = (per_second * self.config.batch_target.as_secs_f64()) as usize;
-        fitting.clamp(size / 2, size * 2).clamp(BATCH_MIN.min(self.config.batch_max), self.config.batch_max)
+    fn next_size(&self, size: Size, posts: usize, text_bytes: usize, took: Duration) -> Size {
+        if posts == 0 {
+            return size;
+        }
+        let per_unit = self.config.batch_target.as_secs_f64() / took.as_secs_f64().max(1e-6);
+        let follow = |size: usize, done: usize| ((done as f64 * per_unit) as usize).clamp(size / 2, size * 2);
+        let posts_max = self.config.batch_max;
+        Size {
+            posts: follow(size.posts, posts).clamp(BATCH_MIN.min(posts_max), posts_max),
+            text_bytes: follow(size.text_bytes, text_bytes).clamp(TEXT_MIN, TEXT_MAX),
+        }
     }
 
-    async fn commit(&self, lease: u64, batch: EnrichedBatch, rejected: Vec<DeadLetter>) -> Result<()> {
+    /// Commits a batch and, where it completes its lease, acks it. Tries for as long as it takes; false: the shutdown
+    /// came while the lake or the queue couldn't be written, and the batch is left to be lent again.
+    async fn commit(
+        &self,
+        completes: Option<(u64, Held)>,
+        batch: EnrichedBatch,
+        rejected: Vec<DeadLetter>,
+        shutdown: &CancellationToken,
+    ) -> Result<bool> {
         let (posts, deletions, rejects) = (batch.posts.len(), batch.deletions.len(), rejected.len());
-        if !rejected.is_empty() {
-            self.queue.dead_letter(rejected).await?;
+        let mut patience = Patience::new(self, shutdown);
+        while rejects > 0 {
+            match patience.judge("queue", self.queue.dead_letter_accepted(rejected.clone()).await).await? {
+                Next::Done(()) => break,
+                Next::Again => {}
+                Next::Stop => return Ok(false),
+            }
         }
-        self.commit_patiently(&batch).await?;
-        self.queue.ack(lease).await?;
+        loop {
+            match patience.judge("lake", self.lake.commit(batch.clone()).await).await? {
+                Next::Done(()) => break,
+                Next::Again => {}
+                Next::Stop => return Ok(false),
+            }
+        }
         metrics::counter!("overheard_committed_posts_total").increment(posts as u64);
         metrics::counter!("overheard_deleted_posts_total").increment(deletions as u64);
         metrics::counter!("overheard_rejected_posts_total").increment(rejects as u64);
         info!(posts, deletions, rejected = rejects, last_offset = batch.last_offset, "batch committed");
         // Nobody listening is fine: the lake has the posts.
         drop(self.committed.send(Committed { posts: batch.posts, at: self.clock.now() }));
-        Ok(())
+        match completes {
+            Some((lease, held)) => self.ack(lease, &held, &mut patience).await,
+            None => Ok(true),
+        }
     }
 
-    /// A lake that can't be written for a while holds the stream up and loses nothing.
-    async fn commit_patiently(&self, batch: &EnrichedBatch) -> Result<()> {
-        let mut wait = Duration::from_millis(250);
+    async fn ack(&self, lease: u64, held: &Held, patience: &mut Patience<'_>) -> Result<bool> {
         loop {
-            match self.lake.commit(batch.clone()).await {
-                Err(error) if error.kind() == ErrorKind::Retry && wait < self.config.lease / 4 => {
-                    self.health.failed("lake", &error, self.clock.now());
-                    warn!(%error, wait_ms = wait.as_millis() as u64, "lake commit failed, trying again");
-                    tokio::time::sleep(wait).await;
-                    wait *= 2;
+            match patience.judge("queue", self.queue.ack(lease).await).await? {
+                Next::Done(is_acked) => {
+                    held.lock().unwrap_or_else(PoisonError::into_inner).remove(&lease);
+                    if !is_acked {
+                        metrics::counter!("overheard_leases_lost_total").increment(1);
+                        warn!(lease, "a lease ran out before its ack; its records are lent again, the lake has them");
+                    }
+                    return Ok(true);
                 }
-                Ok(()) => {
-                    self.health.recovered("lake");
-                    return Ok(());
-                }
-                failed => return failed,
+                Next::Again => {}
+                Next::Stop => return Ok(false),
             }
         }
     }
 }
 
-/// Waits for the commit under way; its failure is the service's.
-async fn finish(committing: Option<JoinHandle<Result<()>>>) -> Result<()> {
+/// What to do after an attempt.
+enum Next<T> {
+    Done(T),
+    /// The wait is over.
+    Again,
+    /// The shutdown came first.
+    Stop,
+}
+
+/// Tries without end, with growing waits, until the shutdown.
+struct Patience<'a> {
+    service: &'a Carry,
+    shutdown: &'a CancellationToken,
+    wait: Duration,
+    failing: Option<&'static str>,
+}
+
+impl<'a> Patience<'a> {
+    fn new(service: &'a Carry, shutdown: &'a CancellationToken) -> Self {
+        let wait = Duration::from_millis(250).min(service.config.retry_max);
+        Self { service, shutdown, wait, failing: None }
+    }
+
+    async fn judge<T>(&mut self, component: &'static str, attempt: Result<T>) -> Result<Next<T>> {
+        let error = match attempt {
+            Ok(done) => {
+                self.failing.take().into_iter().for_each(|component| self.service.health.recovered(component));
+                return Ok(Next::Done(done));
+            }
+            Err(error) if error.kind() == ErrorKind::Retry => error,
+            Err(error) => return Err(error),
+        };
+        self.failing = Some(component);
+        self.service.health.failed(component, &error, self.service.clock.now());
+        warn!(component, %error, wait_ms = self.wait.as_millis() as u64, "write failed, trying again");
+        let wait = self.wait;
+        self.wait = (wait * 2).min(self.service.config.retry_max);
+        tokio::select! {
+            () = tokio::time::sleep(wait) => Ok(Next::Again),
+            () = self.shutdown.cancelled() => Ok(Next::Stop),
+        }
+    }
+}
+
+impl Hand {
+    /// Cuts a lease into batches.
+    fn take(&mut self, lease: Option<Lease>, held: &Held) {
+        let Some(Lease { id, partition, records }) = lease else { return };
+        held.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+        let mut batch = Batch { lease: id, partition: partition.clone(), records: Vec::new(), is_last: false };
+        let mut bytes = 0;
+        for leased in records {
+            bytes += text_bytes(&leased);
+            if bytes > self.size.text_bytes && !batch.records.is_empty() {
+                bytes = text_bytes(&leased);
+                let next = Batch { lease: id, partition: partition.clone(), records: Vec::new(), is_last: false };
+                self.batches.push_back(std::mem::replace(&mut batch, next));
+            }
+            batch.records.push(leased);
+        }
+        batch.is_last = true;
+        self.batches.push_back(batch);
+    }
+}
+
+fn text_bytes(leased: &Leased) -> usize {
+    match &leased.record {
+        Record::Post(post) => post.text.len(),
+        Record::Deletion(_) => 0,
+    }
+}
+
+/// The records that the lake doesn't have, and what those that it has take away: a crash may have come between a
+/// batch's rows and its deletions.
+fn beyond(records: Vec<Leased>, covered: Option<Offset>) -> (Vec<Leased>, Vec<PostId>) {
+    let covered = covered.unwrap_or(0);
+    let (there, beyond): (Vec<Leased>, Vec<Leased>) = records.into_iter().partition(|leased| leased.offset <= covered);
+    let mut deletions = Vec::new();
+    for leased in there {
+        match leased.record {
+            Record::Deletion(deletion) => deletions.push(deletion.id),
+            Record::Post(post) => deletions.extend(post.replaces.into_iter().filter(|id| *id != post.id)),
+        }
+    }
+    (beyond, deletions)
+}
+
+/// Waits for the commit under way; its failure is the service's. False: it was given up at the shutdown.
+async fn finish(committing: Option<JoinHandle<Result<bool>>>) -> Result<bool> {
     match committing {
         Some(handle) => {
             handle.await.map_err(|error| Error::caused(ErrorKind::Stop, "the commit stage failed", error))?
         }
-        None => Ok(()),
+        None => Ok(true),
     }
 }

@@ -17,11 +17,18 @@ pub(crate) struct Progress {
     pub(crate) waiting_bytes: u64,
     pub(crate) appended: u64,
     pub(crate) duplicates: u64,
+    /// The highest offset that was acked.
+    pub(crate) acked_offset: u64,
+    /// Dead letters, and their bytes.
+    pub(crate) letters: u64,
+    pub(crate) letter_bytes: u64,
 }
 
 impl Progress {
     pub(crate) fn read(connection: &rusqlite::Connection) -> rusqlite::Result<Self> {
-        let sql = "SELECT last_offset, waiting, waiting_bytes, appended, duplicates FROM progress";
+        let sql =
+            "SELECT last_offset, waiting, waiting_bytes, appended, duplicates, acked_offset, letters, letter_bytes
+                   FROM progress";
         connection.prepare_cached(sql)?.query_row([], |row| {
             Ok(Self {
                 last_offset: row.get(0)?,
@@ -29,18 +36,25 @@ impl Progress {
                 waiting_bytes: row.get(2)?,
                 appended: row.get(3)?,
                 duplicates: row.get(4)?,
+                acked_offset: row.get(5)?,
+                letters: row.get(6)?,
+                letter_bytes: row.get(7)?,
             })
         })
     }
 
-    fn write(&self, transaction: &Transaction<'_>) -> rusqlite::Result<()> {
-        let sql = "UPDATE progress SET last_offset = ?, waiting = ?, waiting_bytes = ?, appended = ?, duplicates = ?";
+    pub(crate) fn write(&self, transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+        let sql = "UPDATE progress SET last_offset = ?, waiting = ?, waiting_bytes = ?, appended = ?, duplicates = ?,
+                   acked_offset = ?, letters = ?, letter_bytes = ?";
         transaction.prepare_cached(sql)?.execute(params![
             self.last_offset,
             self.waiting,
             self.waiting_bytes,
             self.appended,
-            self.duplicates
+            self.duplicates,
+            self.acked_offset,
+            self.letters,
+            self.letter_bytes
         ])?;
         Ok(())
     }
@@ -125,6 +139,7 @@ pub(crate) fn ack(transaction: &Transaction<'_>, first: u64, last: u64) -> rusql
     let records = transaction.prepare_cached(delete)?.execute(params![first, last])?;
     progress.waiting_bytes = progress.waiting_bytes.saturating_sub(bytes);
     progress.waiting = progress.waiting.saturating_sub(records as u64);
+    progress.acked_offset = progress.acked_offset.max(last);
     progress.write(transaction)
 }
 
@@ -142,30 +157,56 @@ impl PreparedLetter {
     }
 }
 
-/// Keeps the letters that don't lie there yet; their ids are given here. Returns how many were new.
-pub(crate) fn keep_letters(transaction: &Transaction<'_>, letters: &[PreparedLetter]) -> rusqlite::Result<usize> {
+/// Keeps the letters that don't lie there yet; their ids are given here. Returns how many were new. Keeps all or, when
+/// there is no room, none; a call is taken whole while there is any room. Without `room` there is no limit.
+pub(crate) fn keep_letters(
+    transaction: &Transaction<'_>,
+    letters: &[PreparedLetter],
+    room: Option<Room>,
+) -> rusqlite::Result<Result<usize, Progress>> {
+    let mut progress = Progress::read(transaction)?;
+    let is_full = |room: Room| progress.letters >= room.records_max || progress.letter_bytes >= room.bytes_max;
+    if room.is_some_and(is_full) {
+        return Ok(Err(progress));
+    }
     let sql = "INSERT INTO dead_letters(letter_key, body) VALUES (?, ?) ON CONFLICT DO NOTHING";
     let mut insert = transaction.prepare_cached(sql)?;
-    letters.iter().map(|letter| insert.execute(params![letter.key, letter.body])).sum()
+    let mut kept = 0;
+    for letter in letters {
+        if insert.execute(params![letter.key, letter.body])? > 0 {
+            kept += 1;
+            progress.letters += 1;
+            progress.letter_bytes += letter.body.len() as u64;
+        }
+    }
+    progress.write(transaction)?;
+    Ok(Ok(kept))
 }
 
 /// Moves a record that can't be read to the dead letters, so that it holds up nothing.
 pub(crate) fn quarantine(transaction: &Transaction<'_>, offset: u64, letter: &PreparedLetter) -> rusqlite::Result<()> {
-    let mut progress = Progress::read(transaction)?;
     let sql = "DELETE FROM records WHERE offset = ? RETURNING length(body)";
     let bytes: Option<u64> =
         transaction.prepare_cached(sql)?.query_row(params![offset], |row| row.get(0)).optional()?;
     let Some(bytes) = bytes else { return Ok(()) };
-    keep_letters(transaction, std::slice::from_ref(letter))?;
+    keep_letters(transaction, std::slice::from_ref(letter), None)?.ok();
+    let mut progress = Progress::read(transaction)?;
     progress.waiting_bytes = progress.waiting_bytes.saturating_sub(bytes);
     progress.waiting = progress.waiting.saturating_sub(1);
     progress.write(transaction)
 }
 
 /// Takes a letter out.
-pub(crate) fn take_letter(transaction: &Transaction<'_>, id: u64) -> rusqlite::Result<Option<String>> {
+pub(crate) fn take_letter(transaction: &Transaction<'_>, id: i64) -> rusqlite::Result<Option<String>> {
     let sql = "DELETE FROM dead_letters WHERE id = ? RETURNING body";
-    transaction.prepare_cached(sql)?.query_row(params![id], |row| row.get(0)).optional()
+    let found: Option<String> = transaction.prepare_cached(sql)?.query_row(params![id], |row| row.get(0)).optional()?;
+    if let Some(body) = &found {
+        let mut progress = Progress::read(transaction)?;
+        progress.letters = progress.letters.saturating_sub(1);
+        progress.letter_bytes = progress.letter_bytes.saturating_sub(body.len() as u64);
+        progress.write(transaction)?;
+    }
+    Ok(found)
 }
 
 /// A letter with the id that the queue gave it; one that can't be read is shown as it lies there.
@@ -183,7 +224,15 @@ pub(crate) fn letter(id: u64, body: &str) -> DeadLetter {
     }
 }
 
-/// Forgets ids whose event lies before `day` (counted from 1970-01-01); returns how many.
-pub(crate) fn forget_seen(transaction: &Transaction<'_>, day: i64) -> rusqlite::Result<usize> {
-    transaction.execute("DELETE FROM seen WHERE event_day < ?", params![day])
+/// Ids are forgotten in so many slices of their keys, each a short write.
+pub(crate) const SLICES: u8 = 64;
+
+/// Forgets the ids of one slice whose event lies before `day` (counted from 1970-01-01); returns how many.
+pub(crate) fn forget_seen(transaction: &Transaction<'_>, slice: u8, day: i64) -> rusqlite::Result<usize> {
+    let width = 256 / u16::from(SLICES);
+    let (from, to) = (u16::from(slice) * width, (u16::from(slice) + 1) * width);
+    // A key of 17 bytes lies beyond all keys that begin with 0xFF.
+    let end = u8::try_from(to).map_or_else(|_| vec![0xFF; 17], |to| vec![to]);
+    let sql = "DELETE FROM seen WHERE post_key >= ? AND post_key < ? AND event_day < ?";
+    transaction.prepare_cached(sql)?.execute(params![vec![from as u8], end, day])
 }

@@ -2,29 +2,31 @@
 
 use crate::append::{self, PreparedLetter, Progress, Room};
 use crate::error::{Doing, Error};
+use crate::identity;
 use crate::leases::{Gap, Loans};
 use crate::record::{self, Unreadable};
 use crate::schema;
 use crate::writer::Writer;
 use async_trait::async_trait;
 use domain::{Appended, Clock, DeadLetter, Lease, Leased, Offset, PostQueue, QueueDepth, Record, Result};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 /// Limits of the queue.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Name of the one partition: the application id of the lake's transactions.
-    pub partition: String,
     /// Records that may wait on disk; more than an hour of 200 posts/s.
     pub waiting_max: u64,
     /// Bytes of records that may wait on disk.
     pub waiting_bytes_max: u64,
-    /// Bytes of records in one lease, so that large posts don't fill the memory; at least one record is lent.
+    /// Dead letters that are kept, and their bytes; sources wait, or are refused, beyond.
+    pub dead_letters_max: u64,
+    pub dead_letters_bytes_max: u64,
+    /// Bytes of records in one lease, or of letters in one page, so that large posts don't fill the memory; at least one record is lent.
     pub lease_bytes_max: usize,
     /// Leases that may be out at once.
     pub leases_max: usize,
@@ -38,9 +40,10 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            partition: "posts".into(),
             waiting_max: 1_000_000,
             waiting_bytes_max: 4 << 30,
+            dead_letters_max: 100_000,
+            dead_letters_bytes_max: 1 << 30,
             lease_bytes_max: 32 << 20,
             leases_max: 4,
             poll: Duration::from_millis(200),
@@ -54,6 +57,9 @@ pub struct Embedded {
     config: Config,
     clock: Arc<dyn Clock>,
     writer: Writer,
+    pub(crate) path: PathBuf,
+    /// Name of the one partition: the application id of the lake's transactions.
+    pub(crate) identity: RwLock<String>,
     /// Two readers, so that a large lease never holds up the look-up of a session.
     records: Arc<Mutex<Connection>>,
     documents: Arc<Mutex<Connection>>,
@@ -91,6 +97,7 @@ impl Embedded {
         let path = path.as_ref();
         let connection = schema::open_writer(path)?;
         let (records, documents) = (schema::open_reader(path)?, schema::open_reader(path)?);
+        let identity = identity::read(&records).doing("read the queue's identity")?;
         let started = Writer::start(connection);
         let writer = started.map_err(|source| Error::Open { path: path.to_path_buf(), source })?;
         let mut lock_name = path.as_os_str().to_owned();
@@ -100,6 +107,8 @@ impl Embedded {
             config,
             clock,
             writer,
+            path: path.to_path_buf(),
+            identity: RwLock::new(identity),
             records: Arc::new(Mutex::new(records)),
             documents: Arc::new(Mutex::new(documents)),
             consumer: tokio::sync::Mutex::new(consumer),
@@ -108,10 +117,25 @@ impl Embedded {
     }
 
     /// Forgets ids older than [`Config::seen_days`]; returns how many. Reads the whole table of ids: once a day is enough.
+    /// Days are counted back from the newest event that is known, or from today where that is earlier, so that a clock
+    /// that runs years ahead makes nothing be forgotten.
     pub async fn maintain(&self) -> Result<usize, Error> {
         let Some(days) = self.config.seen_days else { return Ok(0) };
-        let today = self.clock.now().timestamp().div_euclid(86_400);
-        self.writer.write(1, move |transaction| append::forget_seen(transaction, today - i64::from(days))).await
+        let newest: Option<i64> = self
+            .read_records(|connection| connection.query_row("SELECT max(event_day) FROM seen", [], |row| row.get(0)))
+            .await?;
+        let Some(newest) = newest else { return Ok(0) };
+        let day = newest.min(self.clock.now().timestamp().div_euclid(86_400)) - i64::from(days);
+        let mut forgotten = 0;
+        for slice in 0..append::SLICES {
+            forgotten += self.writer.write(1, move |transaction| append::forget_seen(transaction, slice, day)).await?;
+        }
+        Ok(forgotten)
+    }
+
+    /// Waits until nothing more can be written to the file; says why. The process must end then.
+    pub async fn failed(&self) -> String {
+        self.writer.failed().await
     }
 
     pub(crate) fn writer(&self) -> &Writer {
@@ -126,6 +150,37 @@ impl Embedded {
         read_on(&self.documents, read).await
     }
 
+    pub(crate) async fn read_records<T, F>(&self, read: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        read_on(&self.records, read).await
+    }
+
+    /// When a loan of that length ends, by the clock that never steps.
+    fn ends_at(&self, duration: Duration) -> Duration {
+        self.clock.elapsed().saturating_add(duration)
+    }
+
+    async fn keep_letters(&self, letters: Vec<DeadLetter>, room: Option<Room>) -> Result<(), Error> {
+        if letters.is_empty() {
+            return Ok(());
+        }
+        let preparing = tokio::task::spawn_blocking(move || {
+            letters.iter().map(PreparedLetter::new).collect::<serde_json::Result<Vec<_>>>()
+        });
+        let letters = preparing.await.map_err(|_| Error::Closed)?.doing("write a dead letter as JSON")?;
+        let write = self.writer.write(letters.len(), move |t| append::keep_letters(t, &letters, room));
+        match write.await? {
+            Ok(kept) => metrics::counter!("overheard_queue_dead_letters_total").increment(kept as u64),
+            Err(Progress { letters, letter_bytes, .. }) => {
+                return Err(Error::LettersFull { letters, letter_bytes });
+            }
+        }
+        Ok(())
+    }
+
     /// Whether this process lends the posts out; takes the right to when no other process has it.
     pub async fn is_lender(&self) -> Result<bool, Error> {
         self.consumer.lock().await.owns_the_queue()
@@ -134,7 +189,7 @@ impl Embedded {
     /// Whether a lease would find something, as far as one can tell without taking it.
     async fn could_lend(&self) -> Result<bool, Error> {
         let mut consumer = self.consumer.lock().await;
-        consumer.loans.expire(self.clock.now());
+        consumer.loans.expire(self.clock.elapsed());
         if !consumer.owns_the_queue()? || consumer.loans.count() >= self.config.leases_max {
             return Ok(false);
         }
@@ -253,86 +308,109 @@ impl PostQueue for Embedded {
         if limit == 0 || !consumer.owns_the_queue()? {
             return Ok(None);
         }
-        consumer.loans.expire(self.clock.now());
+        consumer.loans.expire(self.clock.elapsed());
         if consumer.loans.count() >= self.config.leases_max {
             return Ok(None);
         }
         let records = self.lendable(&consumer.loans, limit).await?;
         let (Some(first), Some(last)) = (records.first(), records.last()) else { return Ok(None) };
-        let ends_at = self.clock.now() + duration;
+        let ends_at = self.ends_at(duration);
         let id = consumer.loans.lend(first.offset, last.offset, records.len() as u64, ends_at);
-        Ok(Some(Lease { id, partition: self.config.partition.clone(), records }))
+        Ok(Some(Lease { id, partition: self.identity(), records }))
     }
 
-    async fn ack(&self, lease_id: u64) -> Result<()> {
+    async fn extend(&self, lease_id: u64, duration: Duration) -> Result<bool> {
         let mut consumer = self.consumer.lock().await;
-        let loan = consumer.loans.find(lease_id)?;
+        consumer.loans.expire(self.clock.elapsed());
+        let ends_at = self.ends_at(duration);
+        Ok(consumer.loans.extend(lease_id, ends_at))
+    }
+
+    async fn ack(&self, lease_id: u64) -> Result<bool> {
+        let mut consumer = self.consumer.lock().await;
+        let Some(loan) = consumer.loans.find(lease_id) else { return Ok(false) };
         self.writer.write(1, move |transaction| append::ack(transaction, loan.first, loan.last)).await?;
-        Ok(consumer.loans.end(lease_id)?)
+        consumer.loans.end(lease_id);
+        Ok(true)
     }
 
     async fn release(&self, lease_id: u64) -> Result<()> {
-        self.consumer.lock().await.loans.end(lease_id)?;
+        self.consumer.lock().await.loans.end(lease_id);
         self.appended.notify_waiters();
         Ok(())
     }
 
     async fn dead_letter(&self, letters: Vec<DeadLetter>) -> Result<()> {
-        if letters.is_empty() {
-            return Ok(());
-        }
-        let letters = letters.iter().map(PreparedLetter::new).collect::<serde_json::Result<Vec<_>>>();
-        let letters = letters.doing("write a dead letter as JSON")?;
-        let kept =
-            self.writer.write(letters.len(), move |transaction| append::keep_letters(transaction, &letters)).await?;
-        metrics::counter!("overheard_queue_dead_letters_total").increment(kept as u64);
-        Ok(())
+        let room = Room { records_max: self.config.dead_letters_max, bytes_max: self.config.dead_letters_bytes_max };
+        Ok(self.keep_letters(letters, Some(room)).await?)
     }
 
-    async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>> {
+    async fn dead_letter_accepted(&self, letters: Vec<DeadLetter>) -> Result<()> {
+        Ok(self.keep_letters(letters, None).await?)
+    }
+
+    async fn dead_letters_before(&self, before: u64, limit: usize) -> Result<Vec<DeadLetter>> {
+        let before = i64::try_from(before).unwrap_or(i64::MAX);
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let read = self.read_documents(move |connection| {
-            let sql = "SELECT id, body FROM dead_letters ORDER BY id DESC LIMIT ?";
+        let bytes_max = self.config.lease_bytes_max;
+        let read = self.read_records(move |connection| {
+            let sql = "SELECT id, body FROM dead_letters WHERE id < ? ORDER BY id DESC LIMIT ?";
             let mut statement = connection.prepare_cached(sql)?;
-            let rows = statement.query_map(params![limit], |row| {
+            let mut rows = statement.query(params![before, limit])?;
+            let (mut found, mut bytes) = (Vec::new(), 0);
+            while let Some(row) = rows.next()? {
                 let body: String = row.get(1)?;
-                Ok(append::letter(row.get(0)?, &body))
-            })?;
-            rows.collect()
+                bytes += body.len();
+                if bytes > bytes_max && !found.is_empty() {
+                    break;
+                }
+                found.push(append::letter(row.get(0)?, &body));
+            }
+            Ok(found)
         });
         Ok(read.await?)
     }
 
+    async fn find_dead_letter(&self, id: u64) -> Result<Option<DeadLetter>> {
+        let Ok(key) = i64::try_from(id) else { return Ok(None) };
+        let read = self.read_records(move |connection| {
+            let sql = "SELECT body FROM dead_letters WHERE id = ?";
+            connection.prepare_cached(sql)?.query_row(params![key], |row| row.get::<_, String>(0)).optional()
+        });
+        Ok(read.await?.map(|body| append::letter(id, &body)))
+    }
+
     async fn remove_dead_letter(&self, id: u64) -> Result<Option<DeadLetter>> {
-        let body = self.writer.write(1, move |transaction| append::take_letter(transaction, id)).await?;
+        // No letter has an id beyond SQLite's numbers.
+        let Ok(key) = i64::try_from(id) else { return Ok(None) };
+        let body = self.writer.write(1, move |transaction| append::take_letter(transaction, key)).await?;
         Ok(body.map(|body| append::letter(id, &body)))
     }
 
     async fn depth(&self) -> Result<QueueDepth> {
         let in_flight = self.consumer.lock().await.loans.in_flight();
-        let (progress, oldest, dead_letters) = read_on(&self.records, |connection| {
+        let (progress, oldest) = read_on(&self.records, |connection| {
             let oldest: Option<i64> = connection.query_row(
                 "SELECT (SELECT appended_ms FROM records ORDER BY offset LIMIT 1)",
                 [],
                 |row| row.get(0),
             )?;
-            let letters: u64 = connection.query_row("SELECT count(*) FROM dead_letters", [], |row| row.get(0))?;
-            Ok((Progress::read(connection)?, oldest, letters))
+            Ok((Progress::read(connection)?, oldest))
         })
         .await?;
         let now_ms = self.clock.now().timestamp_millis();
         Ok(QueueDepth {
             waiting: progress.waiting.saturating_sub(in_flight),
             in_flight,
-            dead_letters,
+            dead_letters: progress.letters,
             appended: progress.appended,
             duplicates: progress.duplicates,
-            oldest_ms: oldest.map_or(0, |at| u64::try_from(now_ms - at).unwrap_or(0)),
+            oldest_ms: oldest.map_or(0, |at| u64::try_from(now_ms.saturating_sub(at)).unwrap_or(0)),
         })
     }
 
     async fn wait(&self, timeout: Duration) {
-        let until = Instant::now() + timeout;
+        let began = Instant::now();
         loop {
             // Listens before it looks, so that an append between the two is not missed.
             let appended = self.appended.notified();
@@ -343,7 +421,7 @@ impl PostQueue for Embedded {
                 Ok(false) => {}
                 Ok(true) | Err(_) => return,
             }
-            let left = until.saturating_duration_since(Instant::now());
+            let left = timeout.saturating_sub(began.elapsed());
             if left.is_zero() {
                 return;
             }

@@ -31,9 +31,19 @@ pub enum Error {
     /// An earlier durable write failed, so nothing more is promised until a restart has checked the file.
     #[error("queue takes no more writes after a failed one ({0}); restart to recover")]
     Poisoned(String),
-    /// The lease has run out and was lent again, was given back, or never was.
-    #[error("lease {0} is not out: it has run out, was given back or was acked already")]
-    NotOut(u64),
+    /// The limit of dead letters is reached.
+    #[error(
+        "there is no room for more dead letters: {letters} ({letter_bytes} bytes) are kept; look at them with \
+         `overheard dead-letters list`, then replay or remove them, or raise queue.dead_letters_max or \
+         queue.dead_letters_bytes_max"
+    )]
+    LettersFull { letters: u64, letter_bytes: u64 },
+    /// What the caller brought can't be stored; nothing else is affected.
+    #[error("the queue can't store this: {0}")]
+    Refused(String),
+    /// A copy of the file can't be made.
+    #[error("copy the queue to {}: {reason}", path.display())]
+    Copy { path: PathBuf, reason: String },
     /// A document can't be read or written as JSON.
     #[error("{doing}: {source}")]
     Json { doing: &'static str, source: serde_json::Error },
@@ -47,8 +57,8 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Sqlite { source, .. } if passes_by_itself(source) => ErrorKind::Retry,
-            Self::Full { .. } | Self::NotOut(_) => ErrorKind::Retry,
-            Self::Json { .. } => ErrorKind::Reject,
+            Self::Full { .. } | Self::LettersFull { .. } => ErrorKind::Retry,
+            Self::Json { .. } | Self::Refused(_) | Self::Copy { .. } => ErrorKind::Reject,
             _ => ErrorKind::Stop,
         }
     }
@@ -58,6 +68,14 @@ impl Error {
 /// full for now. Everything else (I/O errors, corruption) leaves open what is on disk.
 pub(crate) fn passes_by_itself(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::DiskFull))
+}
+
+/// Whether a write failed for what its caller brought (a number or a text that SQLite can't hold). The file is as good
+/// as before once that write is undone.
+pub(crate) fn is_callers_own(error: &rusqlite::Error) -> bool {
+    use rusqlite::Error as Sqlite;
+    matches!(error, Sqlite::ToSqlConversionFailure(_) | Sqlite::NulError(_))
+        || matches!(error.sqlite_error_code(), Some(ErrorCode::TooBig | ErrorCode::TypeMismatch))
 }
 
 impl From<Error> for domain::Error {

@@ -1,7 +1,8 @@
-//! Which ranges of offsets are on loan: plain data, no disk, no clock.
+//! Which ranges of offsets are on loan: plain data, no disk, no clock. Times are durations since an arbitrary start
+//! ([`domain::Clock::elapsed`]), so that a step of the time of day ends no loan.
 
-use crate::error::{Error, Result};
-use domain::{Offset, Timestamp};
+use domain::Offset;
+use std::time::Duration;
 
 /// One range on loan.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -10,7 +11,7 @@ pub(crate) struct Loan {
     pub(crate) first: Offset,
     pub(crate) last: Offset,
     records: u64,
-    ends_at: Timestamp,
+    ends_at: Duration,
 }
 
 /// Offsets that are free to lend: those after `after` and before `before`.
@@ -29,7 +30,7 @@ pub(crate) struct Loans {
 
 impl Loans {
     /// Forgets the loans that have run out.
-    pub(crate) fn expire(&mut self, now: Timestamp) {
+    pub(crate) fn expire(&mut self, now: Duration) {
         self.out.retain(|loan| loan.ends_at > now);
     }
 
@@ -55,22 +56,26 @@ impl Loans {
     }
 
     /// Lends a range of a gap; returns the loan's id.
-    pub(crate) fn lend(&mut self, first: Offset, last: Offset, records: u64, ends_at: Timestamp) -> u64 {
+    pub(crate) fn lend(&mut self, first: Offset, last: Offset, records: u64, ends_at: Duration) -> u64 {
         self.id_last += 1;
         let at = self.out.partition_point(|loan| loan.last < first);
         self.out.insert(at, Loan { id: self.id_last, first, last, records, ends_at });
         self.id_last
     }
 
-    pub(crate) fn find(&self, id: u64) -> Result<Loan> {
-        self.out.iter().find(|loan| loan.id == id).copied().ok_or(Error::NotOut(id))
+    pub(crate) fn find(&self, id: u64) -> Option<Loan> {
+        self.out.iter().find(|loan| loan.id == id).copied()
+    }
+
+    /// Moves the end of a loan; false when it is not out.
+    pub(crate) fn extend(&mut self, id: u64, ends_at: Duration) -> bool {
+        let found = self.out.iter_mut().find(|loan| loan.id == id);
+        found.map(|loan| loan.ends_at = ends_at).is_some()
     }
 
     /// The loan is done, or given back.
-    pub(crate) fn end(&mut self, id: u64) -> Result<()> {
-        self.find(id)?;
+    pub(crate) fn end(&mut self, id: u64) {
         self.out.retain(|loan| loan.id != id);
-        Ok(())
     }
 }
 
@@ -78,8 +83,8 @@ impl Loans {
 mod tests {
     use super::*;
 
-    fn at(seconds: i64) -> Timestamp {
-        Timestamp::from_timestamp(seconds, 0).unwrap()
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
     }
 
     #[test]
@@ -92,11 +97,15 @@ mod tests {
         loans.expire(at(50));
         let free = [Gap { after: 0, before: 1 }, Gap { after: 10, before: 21 }, Gap { after: 30, before: Offset::MAX }];
         assert_eq!(loans.gaps(), free);
-        assert!(matches!(loans.find(second), Err(Error::NotOut(_))));
+        assert_eq!(loans.find(second), None);
+        assert!(!loans.extend(second, at(300)), "what ran out can't be held any more");
         let again = loans.lend(11, 15, 5, at(200));
         assert_eq!(loans.gaps()[1..3], [Gap { after: 10, before: 11 }, Gap { after: 15, before: 21 }]);
         assert_eq!((loans.count(), loans.in_flight()), (3, 25));
-        loans.end(again).unwrap();
-        assert!(loans.end(again).is_err());
+        assert!(loans.extend(again, at(300)));
+        loans.expire(at(250));
+        assert_eq!(loans.count(), 1);
+        loans.end(again);
+        assert_eq!(loans.count(), 0);
     }
 }

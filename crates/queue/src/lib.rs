@@ -6,11 +6,15 @@
 //! - A post id is taken once: `seen` is written in the append's own transaction, so a post is in `seen` exactly when it
 //!   was durably appended. A deletion leaves a tombstone; an edit leaves tombstones of the versions it replaces.
 //! - Offsets grow without gaps in the order of commits, are never used twice, and survive a restart.
-//! - Disk is bounded: above [`Config::waiting_max`] records or [`Config::waiting_bytes_max`] an append answers `Retry`.
+//! - Disk is bounded: above [`Config::waiting_max`] records or [`Config::waiting_bytes_max`] an append answers `Retry`,
+//!   above [`Config::dead_letters_max`] or [`Config::dead_letters_bytes_max`] so does a dead letter.
+//! - A caller's mistake is his alone: each write has a savepoint of its own. Once SQLite reports that the file can't be
+//!   trusted (an I/O error, damage) nothing more is written and [`Embedded::failed`] says why.
 //!
 //! # Leases
 //!
 //! A lease is a range of offsets, held in memory, that nobody else is lent until it is acked, given back or runs out.
+//! Its time is that of a clock that never steps, and can be extended while the batch is worked on.
 //! Several may be out at once, so that one batch is understood while another is committed; acks are taken in any order.
 //! Whoever commits to the lake commits in order of offset, though: the lake skips rows at or below its transaction
 //! version, so a batch committed before an earlier one would hide the earlier one's rows. One consumer that finishes a
@@ -22,12 +26,13 @@
 //! Any number of processes may append (`up`, `import`, `--role listen`) and read. Only one lends: it holds an advisory
 //! lock on `<file>.consumer`, which the kernel drops when the process dies, so there is no time-out to wait for.
 //!
-//! # Layout (format 2, `PRAGMA user_version`)
+//! # Layout (format 3, `PRAGMA user_version`)
 //!
 //! ```text
 //! records(offset, appended_ms, body)     body: one byte format (1), then the record as JSON
 //! seen(post_key, state, event_day)       post_key: XXH3-128 of the id, big endian; state: 0 post, 1 deleted
-//! progress(last_offset, waiting, waiting_bytes, appended, duplicates)      one row
+//! progress(last_offset, waiting, waiting_bytes, appended, duplicates, acked_offset, letters, letter_bytes)   one row
+//! identity(name)                         one row: application id of the lake's transactions (see `identity`)
 //! dead_letters(id, body, letter_key)     body: JSON; letter_key: XXH3-128 of source, reason and payload, unique
 //! documents(kind, key, body)             body: JSON
 //! ```
@@ -36,6 +41,7 @@ mod append;
 mod documents;
 mod embedded;
 mod error;
+mod identity;
 mod leases;
 mod purge;
 mod record;
@@ -44,3 +50,4 @@ mod writer;
 
 pub use embedded::{Config, Embedded};
 pub use error::{Error, Result};
+pub use identity::{Rebuilt, Standing};

@@ -21,7 +21,11 @@ pub(crate) struct Prepared {
 
 /// 16 bytes that stand for an id: one in 10^20 that any two of ten billion ids collide.
 pub(crate) fn post_key(id: &PostId) -> [u8; 16] {
-    xxh3_128(id.as_str().as_bytes()).to_be_bytes()
+    key(id.as_str())
+}
+
+pub(crate) fn key(id: &str) -> [u8; 16] {
+    xxh3_128(id.as_bytes()).to_be_bytes()
 }
 
 pub(crate) fn prepare(record: &Record) -> Result<Prepared> {

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// Format of the tables, kept in `PRAGMA user_version`. A file of an earlier one is brought up to it when it is opened.
-const FORMAT: i64 = 2;
+const FORMAT: i64 = 3;
 /// "OVHD", so that another program's database isn't taken for ours.
 const APPLICATION_ID: i64 = 0x4F56_4844;
 
@@ -29,6 +29,24 @@ const FORMAT_2: &str = "
 ALTER TABLE dead_letters ADD COLUMN letter_key BLOB;
 CREATE UNIQUE INDEX dead_letters_by_key ON dead_letters(letter_key);
 ";
+
+/// Format 3: the queue has an identity, which names its transactions in the lake; it knows how far it was acked; and dead
+/// letters are counted, so that they can have a limit. A file of an earlier format keeps the name that its transactions
+/// had. How far it was acked follows from acks being in order.
+const FORMAT_3: &str = "
+CREATE TABLE identity(id INTEGER PRIMARY KEY CHECK (id = 1), name TEXT NOT NULL);
+INSERT INTO identity VALUES (1, 'posts');
+ALTER TABLE progress ADD COLUMN acked_offset INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE progress ADD COLUMN letters INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE progress ADD COLUMN letter_bytes INTEGER NOT NULL DEFAULT 0;
+UPDATE progress SET
+    acked_offset = coalesce((SELECT min(offset) FROM records) - 1, last_offset),
+    letters = (SELECT count(*) FROM dead_letters),
+    letter_bytes = (SELECT coalesce(sum(octet_length(body)), 0) FROM dead_letters);
+";
+
+/// Gives the queue a new identity.
+pub(crate) const NEW_IDENTITY: &str = "UPDATE identity SET name = 'posts-' || lower(hex(randomblob(8)))";
 
 /// Opens the file for writing; makes it, and its folder, when it isn't there. Only its owner may read it: it holds
 /// sessions and tokens.
@@ -55,9 +73,15 @@ pub(crate) fn open_writer(path: &Path) -> Result<Connection> {
         transaction.execute_batch(TABLES).doing("make the queue's tables")?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID).doing("name the queue's file")?;
     }
-    if found < FORMAT {
+    if found < 2 {
         transaction.execute_batch(FORMAT_2).doing("bring the queue's tables up to format 2")?;
+    }
+    if found < FORMAT {
+        transaction.execute_batch(FORMAT_3).doing("bring the queue's tables up to format 3")?;
         transaction.pragma_update(None, "user_version", FORMAT).doing("write the queue's format")?;
+    }
+    if found == 0 {
+        transaction.execute_batch(NEW_IDENTITY).doing("give the queue its identity")?;
     }
     transaction.commit().doing("make the queue's tables")?;
     Ok(connection)
@@ -80,7 +104,8 @@ fn wait_for_the_lock(tries: i32) -> bool {
     tries < 30_000
 }
 
-fn make_file(path: &Path) -> Result<()> {
+/// Makes the file, readable by its owner alone, when it isn't there.
+pub(crate) fn make_file(path: &Path) -> Result<()> {
     let failed = |source| Error::Open { path: path.to_path_buf(), source };
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(failed)?;

@@ -1,13 +1,13 @@
 //! The one thread that writes. Writes that wait together share one transaction and one fsync (group commit): the
 //! answer to each goes out only after that fsync. Relies on SQLite's transactions: a group is on disk whole or not at
-//! all, so a failed group is answered with the error and nothing of it stays.
+//! all, so a failed group is answered with the error and nothing of it stays. Each write of a group has a savepoint of
+//! its own: one that SQLite refuses for what its caller brought is undone alone.
 
-use crate::error::{Error, Result, passes_by_itself};
+use crate::error::{Error, Result, is_callers_own, passes_by_itself};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
-use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, warn};
 
 /// Writes that wait while one group is on its way to the disk; more than that make their callers wait.
@@ -26,14 +26,26 @@ struct Job {
     apply: Apply,
 }
 
-/// Why a group failed, for everyone in it.
+/// Why a write, or the group that it was in, failed.
 struct Failure {
     text: String,
     code: Option<rusqlite::ffi::Error>,
+    is_callers_own: bool,
 }
 
 impl Failure {
+    fn of(source: &rusqlite::Error) -> Self {
+        let code = match source {
+            rusqlite::Error::SqliteFailure(code, _) => Some(*code),
+            _ => None,
+        };
+        Self { text: source.to_string(), code, is_callers_own: is_callers_own(source) }
+    }
+
     fn error(&self) -> Error {
+        if self.is_callers_own {
+            return Error::Refused(self.text.clone());
+        }
         let code = self.code.unwrap_or_else(|| rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_ERROR));
         let source = rusqlite::Error::SqliteFailure(code, Some(self.text.clone()));
         Error::Sqlite { doing: "write to the queue", source }
@@ -44,15 +56,15 @@ impl Failure {
 pub(crate) struct Writer {
     jobs: Option<mpsc::Sender<Job>>,
     thread: Option<JoinHandle<()>>,
-    poison: Arc<OnceLock<String>>,
+    /// Why nothing more is written, once that is so.
+    poison: watch::Receiver<Option<String>>,
 }
 
 impl Writer {
     /// Starts the thread on its own connection.
     pub(crate) fn start(connection: Connection) -> std::io::Result<Self> {
         let (jobs, waiting) = mpsc::channel(WAITING_WRITES_MAX);
-        let poison = Arc::new(OnceLock::new());
-        let poisoned = Arc::clone(&poison);
+        let (poisoned, poison) = watch::channel(None);
         let thread = std::thread::Builder::new()
             .name("queue-writer".into())
             .spawn(move || write_groups(connection, waiting, &poisoned))?;
@@ -89,8 +101,15 @@ impl Writer {
         answered.await.unwrap_or_else(|_| Err(self.gone()))
     }
 
+    /// Waits until nothing more can be written; says why.
+    pub(crate) async fn failed(&self) -> String {
+        let mut poison = self.poison.clone();
+        let reason = poison.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());
+        reason.unwrap_or_else(|| "the queue's writer ended".into())
+    }
+
     fn refuse_when_poisoned(&self) -> Result<()> {
-        match self.poison.get() {
+        match self.poison.borrow().as_ref() {
             Some(reason) => Err(Error::Poisoned(reason.clone())),
             None => Ok(()),
         }
@@ -111,7 +130,7 @@ impl Drop for Writer {
     }
 }
 
-fn write_groups(mut connection: Connection, mut waiting: mpsc::Receiver<Job>, poison: &OnceLock<String>) {
+fn write_groups(mut connection: Connection, mut waiting: mpsc::Receiver<Job>, poison: &watch::Sender<Option<String>>) {
     let mut neighbours = Neighbours::default();
     while let Some(first) = waiting.blocking_recv() {
         let group = gather(first, &mut waiting);
@@ -119,7 +138,7 @@ fn write_groups(mut connection: Connection, mut waiting: mpsc::Receiver<Job>, po
         if let Some(failure) = write_group(&mut connection, group) {
             // Dropping the receiver fails everyone who waits; the reason is there before.
             error!(reason = %failure, "queue write failed; no more writes are taken");
-            drop(poison.set(failure));
+            drop(poison.send(Some(failure)));
             return;
         }
         metrics::histogram!("overheard_queue_commit_seconds").record(began.elapsed().as_secs_f64());
@@ -145,32 +164,41 @@ fn write_group(connection: &mut Connection, group: Vec<Job>) -> Option<String> {
     let outcome = (|| {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         for job in jobs.by_ref() {
-            let (applied, finish) = (job.apply)(Some(&transaction));
-            finishes.push(finish);
-            applied?;
+            write_one(&transaction, job, &mut finishes)?;
         }
         transaction.commit()
     })();
     finishes.extend(jobs.map(|job| (job.apply)(None).1));
-    match outcome {
-        Ok(()) => {
-            finishes.into_iter().for_each(|finish| finish(Ok(())));
-            None
+    let Err(source) = outcome else {
+        finishes.into_iter().for_each(|finish| finish(Ok(())));
+        return None;
+    };
+    let failure = Failure { is_callers_own: false, ..Failure::of(&source) };
+    finishes.into_iter().for_each(|finish| finish(Err(&failure)));
+    if passes_by_itself(&source) {
+        warn!(reason = %failure.text, "queue write put off");
+        return None;
+    }
+    Some(failure.text)
+}
+
+/// Runs one write in a savepoint. A mistake of its caller's undoes and fails this write alone.
+fn write_one(transaction: &Transaction<'_>, job: Job, finishes: &mut Vec<Finish>) -> rusqlite::Result<()> {
+    let run = |sql: &str| transaction.prepare_cached(sql)?.execute([]).map(drop);
+    run("SAVEPOINT one_write")?;
+    let (applied, finish) = (job.apply)(Some(transaction));
+    match applied {
+        Err(error) if is_callers_own(&error) => {
+            let undone = run("ROLLBACK TO one_write");
+            finish(Err(&Failure::of(&error)));
+            undone?;
         }
-        Err(source) => {
-            let code = match &source {
-                rusqlite::Error::SqliteFailure(code, _) => Some(*code),
-                _ => None,
-            };
-            let failure = Failure { text: source.to_string(), code };
-            finishes.into_iter().for_each(|finish| finish(Err(&failure)));
-            if passes_by_itself(&source) {
-                warn!(reason = %failure.text, "queue write put off");
-                return None;
-            }
-            Some(failure.text)
+        applied => {
+            finishes.push(finish);
+            applied?;
         }
     }
+    run("RELEASE one_write")
 }
 
 /// Leaves the lock free for a moment when another process writes too: SQLite's lock is not fair, and a busy importer

@@ -16,7 +16,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use support::{drain, id, post};
 
-const KILLS: u64 = 12;
+/// How often the child is killed. More with `OVERHEARD_KILLS`.
+fn kills() -> u64 {
+    std::env::var("OVERHEARD_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(20)
+}
+
 const BATCH: u64 = 7;
 
 fn main() {
@@ -73,7 +77,7 @@ enum Promise {
 async fn nothing_is_lost_or_doubled_when_the_process_is_killed() {
     let folder = tempfile::tempdir().unwrap();
     let mut promises: HashMap<u64, Promise> = HashMap::new();
-    for round in 0..KILLS {
+    for round in 0..kills() {
         let first = 1_000_000 * (round + 1);
         // A prime step visits early and late moments alike: right after the start, and deep in the work.
         run_and_kill(folder.path(), first, (round * 137) % 701, &mut promises);

@@ -84,12 +84,18 @@ async fn a_lease_that_runs_out_is_lent_again_and_never_across_another() {
     queue.append((1..=6).map(post).collect()).await.unwrap();
     let first = queue.lease(2, MINUTE).await.unwrap().unwrap();
     let second = queue.lease(2, MINUTE * 10).await.unwrap().unwrap();
-    assert_eq!((first.partition.as_str(), second.records[0].offset), ("posts", 3));
-    clock.set(at(61));
+    assert_eq!((first.partition == queue.identity(), second.records[0].offset), (true, 3));
+    // A step of the time of day ends no lease, whichever way it goes.
+    clock.set(at(400));
+    clock.set(at(-86_400));
+    let third = queue.lease(2, MINUTE).await.unwrap().unwrap();
+    assert_eq!(third.records[0].offset, 5);
+    queue.release(third.id).await.unwrap();
+    clock.advance(Duration::from_secs(61));
     let offsets = |lease: &domain::Lease| lease.records.iter().map(|leased| leased.offset).collect::<Vec<_>>();
     let again = queue.lease(10, MINUTE).await.unwrap().unwrap();
     assert_eq!(offsets(&again), [1, 2]);
-    assert_eq!(queue.ack(first.id).await.unwrap_err().kind(), ErrorKind::Retry);
+    assert!(!queue.ack(first.id).await.unwrap(), "lent again");
     queue.ack(second.id).await.unwrap();
     let rest = queue.lease(10, MINUTE).await.unwrap().unwrap();
     assert_eq!(offsets(&rest), [5, 6]);
@@ -269,9 +275,9 @@ async fn a_later_programs_records_and_files_are_left_alone() {
     assert_eq!(queue.lease(1, MINUTE).await.unwrap_err().kind(), ErrorKind::Stop);
     assert_eq!(queue.depth().await.unwrap().waiting, 1);
     drop(queue);
-    later.execute_batch("PRAGMA user_version = 3").unwrap();
+    later.execute_batch("PRAGMA user_version = 4").unwrap();
     let opened = Embedded::open(&path, Config::default(), clock);
-    assert!(matches!(opened, Err(Error::NewerFormat { found: 3, known: 2, .. })));
+    assert!(matches!(opened, Err(Error::NewerFormat { found: 4, known: 3, .. })));
 }
 
 #[test]
@@ -303,9 +309,14 @@ async fn ids_are_forgotten_after_their_time_when_asked_to() {
     let queue = open(folder.path(), Config { seen_days: Some(30), ..Config::default() }, &clock);
     queue.append(vec![post(1)]).await.unwrap();
     assert_eq!(queue.maintain().await.unwrap(), 0);
-    clock.set(at(31 * 86_400));
+    // A clock that runs ahead makes nothing be forgotten: the newest event is what counts.
+    clock.set(at(10 * 365 * 86_400));
+    assert_eq!(queue.maintain().await.unwrap(), 0);
+    let Record::Post(mut later) = post(2) else { panic!("a post") };
+    later.occurred_at = at(31 * 86_400);
+    queue.append(vec![Record::Post(later)]).await.unwrap();
     assert_eq!(queue.maintain().await.unwrap(), 1);
-    assert_eq!(queue.append(vec![post(1)]).await.unwrap(), [Appended::Stored(2)]);
+    assert_eq!(queue.append(vec![post(1)]).await.unwrap(), [Appended::Stored(3)]);
 }
 
 #[tokio::test]
@@ -335,4 +346,92 @@ async fn a_file_of_version_1_is_read_for_ever() {
     assert_eq!(queue.get("topic", "trains").await.unwrap(), Some(json!({"query": "zug OR bahn"})));
     let depth = queue.depth().await.unwrap();
     assert_eq!((depth.appended, depth.duplicates), (3, 3));
+}
+
+fn a_letter(reason: String) -> DeadLetter {
+    DeadLetter {
+        id: 0,
+        source: "push:reviews".into(),
+        platform: "reviews".into(),
+        reason,
+        payload: "{".into(),
+        occurred_at: at(0),
+    }
+}
+
+#[tokio::test]
+async fn dead_letters_have_a_limit_and_those_of_accepted_posts_always_room() {
+    let (folder, clock) = (tempdir().unwrap(), clock());
+    let config = Config { dead_letters_max: 3, ..Config::default() };
+    let queue = open(folder.path(), config, &clock);
+    let letters = |from: u32, to: u32| (from..to).map(|n| a_letter(format!("reason {n}"))).collect::<Vec<_>>();
+    queue.dead_letter(letters(0, 3)).await.unwrap();
+    let refused = queue.dead_letter(letters(3, 4)).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Retry);
+    assert!(refused.to_string().contains("queue.dead_letters_max"), "{refused}");
+    queue.dead_letter_accepted(letters(4, 6)).await.unwrap();
+    assert_eq!(queue.depth().await.unwrap().dead_letters, 5);
+    for id in [1, 2, 3] {
+        queue.remove_dead_letter(id).await.unwrap().unwrap();
+    }
+    queue.dead_letter(letters(3, 4)).await.unwrap();
+    assert_eq!(queue.depth().await.unwrap().dead_letters, 3);
+    drop(queue);
+    let config = Config { dead_letters_bytes_max: 10, ..Config::default() };
+    let queue = open(folder.path(), config, &clock);
+    assert_eq!(queue.dead_letter(letters(7, 8)).await.unwrap_err().kind(), ErrorKind::Retry);
+}
+
+#[tokio::test]
+async fn a_queue_that_can_not_be_written_says_so_to_whoever_waits() {
+    let (folder, clock) = (tempdir().unwrap(), clock());
+    let queue = Arc::new(open(folder.path(), Config::default(), &clock));
+    let told = tokio::spawn({
+        let queue = queue.clone();
+        async move { queue.failed().await }
+    });
+    let path = folder.path().join("overheard.db");
+    rusqlite::Connection::open(&path).unwrap().execute_batch("ALTER TABLE records RENAME TO hidden").unwrap();
+    queue.append(vec![post(1)]).await.unwrap_err();
+    assert!(told.await.unwrap().contains("records"));
+}
+
+#[tokio::test]
+async fn a_rebuild_knows_what_the_lake_has_and_what_waits_under_a_new_identity() {
+    let (folder, clock) = (tempdir().unwrap(), clock());
+    let queue = open(folder.path(), Config::default(), &clock);
+    queue.append(vec![post(1), post(2), post(3), deletion(4), post(5)]).await.unwrap();
+    let lease = queue.lease(1, MINUTE).await.unwrap().unwrap();
+    queue.ack(lease.id).await.unwrap();
+    assert_eq!(queue.standing().await.unwrap().acked_offset, 1);
+    let former = queue.identity();
+    // The lake lost post 1, has post 2 (not acked) and post 9 (of a later database).
+    queue.begin_rebuild().await.unwrap();
+    queue.add_rebuilt(vec![id(2).to_string(), id(9).to_string()], 19_000).await.unwrap();
+    let rebuilt = queue.finish_rebuild().await.unwrap();
+    assert_eq!(rebuilt.in_the_lake, 1);
+    assert!(rebuilt.identity != former && rebuilt.identity == queue.identity());
+    drop(queue);
+    let queue = open(folder.path(), Config::default(), &clock);
+    let standing = queue.standing().await.unwrap();
+    assert_eq!((standing.identity, standing.last_offset, standing.acked_offset), (rebuilt.identity, 5, 0));
+    let answers = queue.append(vec![post(1), post(2), post(3), post(4), post(9)]).await.unwrap();
+    use Appended::{Deleted, Duplicate, Stored};
+    assert_eq!(answers, [Stored(6), Duplicate, Duplicate, Deleted, Duplicate]);
+    assert_eq!(drain(&queue, 10).await, [id(3), id(4), id(5), id(1)]);
+}
+
+#[tokio::test]
+async fn a_copy_is_the_queue_as_of_one_moment() {
+    let (folder, clock) = (tempdir().unwrap(), clock());
+    let queue = open(folder.path(), Config::default(), &clock);
+    queue.append(vec![post(1), post(2)]).await.unwrap();
+    let copies = tempdir().unwrap();
+    queue.copy_to(&copies.path().join("overheard.db")).await.unwrap();
+    queue.append(vec![post(3)]).await.unwrap();
+    let refused = queue.copy_to(&copies.path().join("overheard.db")).await.unwrap_err();
+    assert!(refused.to_string().contains("there is a file"), "{refused}");
+    let copy = open(copies.path(), Config::default(), &clock);
+    assert_eq!(copy.identity(), queue.identity());
+    assert_eq!(drain(&copy, 10).await, [id(1), id(2)]);
 }

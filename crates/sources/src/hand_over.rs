@@ -65,6 +65,42 @@ pub(crate) async fn reject(queue: &dyn PostQueue, origin: &Origin, rejections: V
         return Ok(0);
     }
     let rejected = rejections.len() as u64;
+    queue.dead_letter(letters(origin, rejections)).await?;
+    count(&origin.source, "rejected", rejected);
+    Ok(rejected)
+}
+
+/// The same, waiting as long as there is no room for more letters: for a stream, which can't be asked to come again.
+pub(crate) async fn reject_patiently(
+    queue: &dyn PostQueue,
+    origin: &Origin,
+    rejections: Vec<Rejection>,
+) -> domain::Result<()> {
+    if rejections.is_empty() {
+        return Ok(());
+    }
+    let rejected = rejections.len() as u64;
+    let letters = letters(origin, rejections);
+    let mut wait = WAIT_MIN;
+    loop {
+        match queue.dead_letter(letters.clone()).await {
+            Err(error) if error.kind() == ErrorKind::Retry => {
+                if wait == WAIT_MIN {
+                    tracing::warn!(source.id = %origin.source, %error, "dead letters can't be kept, waiting");
+                }
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(WAIT_MAX);
+            }
+            done => {
+                done?;
+                count(&origin.source, "rejected", rejected);
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn letters(origin: &Origin, rejections: Vec<Rejection>) -> Vec<DeadLetter> {
     let letters = rejections.into_iter().map(|rejection| DeadLetter {
         id: 0,
         source: origin.source.0.clone(),
@@ -73,9 +109,7 @@ pub(crate) async fn reject(queue: &dyn PostQueue, origin: &Origin, rejections: V
         payload: rejection.payload,
         occurred_at: origin.received_at,
     });
-    queue.dead_letter(letters.collect()).await?;
-    count(&origin.source, "rejected", rejected);
-    Ok(rejected)
+    letters.collect()
 }
 
 fn count(source: &SourceId, outcome: &'static str, records: u64) {

@@ -319,7 +319,7 @@ async fn store(
     cursor: &Cursor,
     status: &SharedStatus,
 ) -> domain::Result<()> {
-    hand_over::reject(queue, origin, parsed.rejections).await?;
+    hand_over::reject_patiently(queue, origin, parsed.rejections).await?;
     if parsed.records.is_empty() {
         return Ok(());
     }

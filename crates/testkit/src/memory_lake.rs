@@ -71,6 +71,10 @@ impl PostTable for MemoryLake {
         Ok(())
     }
 
+    async fn committed(&self, partition: &str) -> Result<Option<u64>> {
+        Ok(self.state().versions.get(partition).copied())
+    }
+
     async fn rewrite(&self, posts: Vec<EnrichedPost>) -> Result<()> {
         let mut state = self.state();
         for post in posts {

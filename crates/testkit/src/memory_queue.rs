@@ -155,11 +155,14 @@ impl PostQueue for MemoryQueue {
         Ok(Some(Lease { id, partition: Self::PARTITION.into(), records }))
     }
 
-    async fn ack(&self, lease_id: u64) -> Result<()> {
-        match self.state().leases.remove(&lease_id) {
-            Some(_) => Ok(()),
-            None => Err(Error::reject(format!("lease {lease_id} is not held: it ran out, was acked or never given"))),
-        }
+    async fn extend(&self, lease_id: u64, duration: Duration) -> Result<bool> {
+        let mut state = self.state();
+        let found = state.leases.get_mut(&lease_id);
+        Ok(found.map(|loan| loan.until = Instant::now() + duration).is_some())
+    }
+
+    async fn ack(&self, lease_id: u64) -> Result<bool> {
+        Ok(self.state().leases.remove(&lease_id).is_some())
     }
 
     async fn release(&self, lease_id: u64) -> Result<()> {
@@ -188,8 +191,16 @@ impl PostQueue for MemoryQueue {
         Ok(())
     }
 
-    async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>> {
-        Ok(self.state().letters.values().rev().take(limit).cloned().collect())
+    async fn dead_letter_accepted(&self, letters: Vec<DeadLetter>) -> Result<()> {
+        self.dead_letter(letters).await
+    }
+
+    async fn dead_letters_before(&self, before: u64, limit: usize) -> Result<Vec<DeadLetter>> {
+        Ok(self.state().letters.range(..before).rev().take(limit).map(|(_, letter)| letter.clone()).collect())
+    }
+
+    async fn find_dead_letter(&self, id: u64) -> Result<Option<DeadLetter>> {
+        Ok(self.state().letters.get(&id).cloned())
     }
 
     async fn remove_dead_letter(&self, id: u64) -> Result<Option<DeadLetter>> {

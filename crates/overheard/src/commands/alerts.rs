@@ -33,7 +33,8 @@ enum Action {
 
 pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
     let config = Config::load(global.config.as_deref(), global.data.as_deref())?;
-    let state: Arc<dyn StateStore> = house::open_queue(&config)?;
+    let queue = house::open_queue(&config)?;
+    let state: Arc<dyn StateStore> = queue.clone();
     let rules = alerting::rules(&config, state.as_ref()).await?;
     match args.action {
         Action::List { format } => {

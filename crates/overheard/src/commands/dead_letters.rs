@@ -31,26 +31,32 @@ enum Action {
     Replay { ids: Vec<u64> },
 }
 
+/// Letters read at once: their payloads can be large.
+const PAGE: usize = 100;
+
 pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
     let config = Config::load(global.config.as_deref(), global.data.as_deref())?;
     let queue = house::open_queue(&config)?;
     match args.action {
         Action::List { format, limit } => {
-            let letters = queue.dead_letters(limit).await?;
-            if letters.is_empty() && format == Format::Table {
+            let mut rows = Vec::new();
+            let mut before = u64::MAX;
+            while rows.len() < limit {
+                let page = queue.dead_letters_before(before, (limit - rows.len()).min(PAGE)).await?;
+                let Some(last) = page.last() else { break };
+                before = last.id;
+                rows.extend(page.into_iter().map(|letter| {
+                    vec![json!(letter.id), json!(letter.occurred_at), json!(letter.source), json!(letter.reason)]
+                }));
+            }
+            if rows.is_empty() && format == Format::Table {
                 say("no dead letters")?;
                 return Ok(ExitCode::SUCCESS);
             }
-            let rows = letters
-                .into_iter()
-                .map(|letter| {
-                    vec![json!(letter.id), json!(letter.occurred_at), json!(letter.source), json!(letter.reason)]
-                })
-                .collect();
             output::print(&output::rows(&["id", "at", "source", "reason"], rows), format)?;
         }
         Action::Show { id } => {
-            let Some(letter) = queue.dead_letters(usize::MAX).await?.into_iter().find(|letter| letter.id == id) else {
+            let Some(letter) = queue.find_dead_letter(id).await? else {
                 bail!("there is no dead letter {id}; `overheard dead-letters list` shows them");
             };
             say(serde_json::to_string_pretty(&letter)?)?;

@@ -1,6 +1,7 @@
 //! `overheard import`: posts from files into the queue, and on into the lake when no other process carries them.
 
 use crate::Global;
+use crate::agreement;
 use crate::config::Config;
 use crate::forget::NotedTable;
 use crate::house;
@@ -18,6 +19,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::broadcast;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// Bring in posts from files: JSON lines (X API v2 payloads or our simple form), JSON, CSV; gzipped or not.
@@ -67,18 +69,16 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
         return Ok(ExitCode::from(3));
     }
     let shutdown = CancellationToken::new();
-    let carrying = match queue.is_lender().await? {
-        true => Some(tokio::spawn(carry(&config, queue.clone()).await?.run(shutdown.clone()))),
-        false => None,
-    };
+    let mut carrying = Carrying { config: &config, queue: &queue, shutdown: shutdown.clone(), task: None };
+    carrying.take_over().await?;
     let mut total = Report::default();
     for file in files {
         total.add(read(file, queue.clone()).await?);
     }
-    wait_until_carried(queue.as_ref(), carrying.as_ref()).await?;
+    wait_until_carried(&mut carrying).await?;
     shutdown.cancel();
-    if let Some(carrying) = carrying {
-        carrying.await.context("carry posts to the lake")??;
+    if let Some(task) = carrying.task {
+        task.await.context("carry posts to the lake")??;
     }
     report(&total)
 }
@@ -110,7 +110,7 @@ fn file_config(args: &Args, path: &PathBuf) -> Result<FileConfig> {
 async fn carry(config: &Config, queue: Arc<Embedded>) -> Result<Carry> {
     let understand = house::understand(config, queue.as_ref()).await?;
     let (committed, _) = broadcast::channel(1);
-    let lake = Arc::new(NotedTable { lake: house::open_lake(config).await?, state: queue.clone() });
+    let lake = Arc::new(NotedTable { lake: agreement::open_lake(config, &queue).await?, state: queue.clone() });
     let (config, clock, health) = (CarryConfig::default(), house::clock(), Arc::default());
     Ok(Carry { config, queue, understand, lake, clock, committed, health })
 }
@@ -149,16 +149,33 @@ fn bar(template: &str) -> Result<ProgressBar> {
     Ok(ProgressBar::new(0).with_style(ProgressStyle::with_template(template).context("progress style")?))
 }
 
+/// The carrying of what was read, by this process or by another.
+struct Carrying<'a> {
+    config: &'a Config,
+    queue: &'a Arc<Embedded>,
+    shutdown: CancellationToken,
+    task: Option<JoinHandle<domain::Result<()>>>,
+}
+
+impl Carrying<'_> {
+    /// Carries from now on when no other process does; one that did may have ended.
+    async fn take_over(&mut self) -> Result<()> {
+        if self.task.is_none() && self.queue.is_lender().await? {
+            let carry = carry(self.config, self.queue.clone()).await?;
+            self.task = Some(tokio::spawn(carry.run(self.shutdown.clone())));
+        }
+        Ok(())
+    }
+}
+
 /// What was read is safe in the queue; this waits until it can be asked for.
-async fn wait_until_carried(
-    queue: &Embedded,
-    carrying: Option<&tokio::task::JoinHandle<domain::Result<()>>>,
-) -> Result<()> {
+async fn wait_until_carried(carrying: &mut Carrying<'_>) -> Result<()> {
     let bar = bar("understanding {bar:30} {pos}/{len} posts, {per_sec}, {eta} left")?;
     loop {
-        let depth = queue.depth().await?;
+        carrying.take_over().await?;
+        let depth = carrying.queue.depth().await?;
         let left = depth.waiting + depth.in_flight;
-        if left == 0 || carrying.is_some_and(|task| task.is_finished()) {
+        if left == 0 || carrying.task.as_ref().is_some_and(JoinHandle::is_finished) {
             bar.finish_and_clear();
             return Ok(());
         }

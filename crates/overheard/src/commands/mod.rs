@@ -3,6 +3,7 @@
 pub(crate) mod alerts;
 pub(crate) mod analyze;
 pub(crate) mod backtest;
+pub(crate) mod backup;
 pub(crate) mod categories;
 pub(crate) mod config;
 pub(crate) mod dead_letters;
@@ -12,7 +13,9 @@ pub(crate) mod forget;
 pub(crate) mod geocode;
 pub(crate) mod import;
 pub(crate) mod models;
+pub(crate) mod reconcile;
 pub(crate) mod reprocess;
+pub(crate) mod restore;
 pub(crate) mod sql;
 pub(crate) mod topics;
 pub(crate) mod up;

@@ -36,8 +36,8 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
         Some(day) => moment(day)? + chrono::Duration::days(1),
         None => SystemClock.now() + chrono::Duration::days(1),
     };
-    let lake = house::open_lake(&config).await?;
     let queue = house::open_queue(&config)?;
+    let lake = house::open_lake(&config, &queue).await?;
     let understand = house::understand(&config, queue.as_ref()).await?;
     let labels = server::labels::standing(queue.as_ref()).await?;
     let range = format!(

@@ -1,6 +1,7 @@
 //! `overheard up`: the whole house, or the parts named by `--role`, as services under one supervisor.
 
 use crate::Global;
+use crate::agreement;
 use crate::alerting;
 use crate::commands::demo::Feed;
 use crate::config::{Config, model_folder};
@@ -89,7 +90,11 @@ pub(crate) async fn run_house(
 ) -> Result<ExitCode> {
     let state: Arc<dyn StateStore> = queue.clone();
     let writes = roles.has(Role::Understand) || roles.has(Role::Detect);
-    let lake = if writes { house::open_lake(&config).await? } else { house::open_lake_read_only(&config).await? };
+    let lake = match roles.has(Role::Understand) {
+        true => agreement::open_lake(&config, &queue).await?,
+        false if writes => house::open_lake(&config, &queue).await?,
+        false => house::open_lake_read_only(&config).await?,
+    };
     let (committed, _) = broadcast::channel(LIVE_BATCHES);
     let topics = house::topics(state.as_ref()).await?;
     let language = match roles.has(Role::Understand) {
@@ -131,8 +136,9 @@ pub(crate) async fn run_house(
         supervisor.start("corrections", |shutdown| follow::corrections(labels, corrected, stage, shutdown));
         let (deleting, deleted, told) = (queue.clone(), lake.clone(), health.clone());
         supervisor.start("deletion", |shutdown| forget::run(deleting, deleted, told, shutdown));
-        let lake = lake.clone();
+        let (lake, queue) = (lake.clone(), queue.clone());
         supervisor.start("lake upkeep", |shutdown| keep_up(lake, shutdown));
+        supervisor.start("queue upkeep", |shutdown| keep_queue(queue, shutdown));
     }
     if let Some(language) = language.filter(|_| config.understand.enabled) {
         let (config, state) = (config.clone(), state.clone());
@@ -160,6 +166,8 @@ pub(crate) async fn run_house(
     }
     let followed = state.clone();
     supervisor.start("topics", |shutdown| follow::topics(followed, topics_changed, shutdown));
+    let (failing, told) = (queue.clone(), health.clone());
+    supervisor.start("queue", |shutdown| watch_queue(failing, told, shutdown));
     greet(&config, &roles, state.as_ref()).await?;
     if open {
         open_browser(&config.server.bind);
@@ -231,6 +239,32 @@ fn watch_config(config: &Config) -> Result<WatchConfig> {
         time_zone: config.time_zone.parse().map_err(|_| anyhow::anyhow!("time_zone is no IANA time zone"))?,
         ..WatchConfig::default()
     })
+}
+
+/// Ends, and with it the process, once the queue takes no more writes: a restart checks the file and goes on.
+async fn watch_queue(queue: Arc<Embedded>, health: Arc<Health>, shutdown: CancellationToken) -> domain::Result<()> {
+    tokio::select! {
+        reason = queue.failed() => {
+            health.failed("queue", &reason, house::clock().now());
+            Err(domain::Error::stop(format!("the queue takes no more writes: {reason}")))
+        }
+        () = shutdown.cancelled() => Ok(()),
+    }
+}
+
+/// Forgets ids that are beyond the retention, once a day.
+async fn keep_queue(queue: Arc<Embedded>, shutdown: CancellationToken) -> domain::Result<()> {
+    loop {
+        match queue.maintain().await {
+            Ok(0) => {}
+            Ok(ids) => info!(ids, "ids of posts beyond the retention forgotten"),
+            Err(error) => warn!(%error, "old ids could not be forgotten; trying again later"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(86_400)) => {}
+            () = shutdown.cancelled() => return Ok(()),
+        }
+    }
 }
 
 /// Compaction, retention and vacuum, every five minutes.

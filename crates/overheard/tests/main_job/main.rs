@@ -1,7 +1,8 @@
 //! End to end over the real program, in folders of its own, offline: import, kill, repeat, read back; bad input; the
-//! command line tried wrong; texts analysed; models of others in place; and the whole house with its page, its push and
+//! command line tried wrong; queue and lake that do not belong together; backups; texts analysed; models of others in place; and the whole house with its page, its push and
 //! its alert.
 
+mod agreement;
 mod analyze;
 mod bad_input;
 mod crash;

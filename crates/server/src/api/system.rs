@@ -109,8 +109,7 @@ pub(crate) struct LetterId {
 }
 
 async fn letter(app: &App, id: u64) -> Result<DeadLetter, Error> {
-    let letters = app.queue.dead_letters(10_000).await.map_err(Error::of_port)?;
-    letters.into_iter().find(|letter| letter.id == id).ok_or_else(gone)
+    app.queue.find_dead_letter(id).await.map_err(Error::of_port)?.ok_or_else(gone)
 }
 
 fn gone() -> Error {

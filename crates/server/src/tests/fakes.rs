@@ -55,8 +55,12 @@ impl PostQueue for Letters {
         Ok(None)
     }
 
-    async fn ack(&self, _lease_id: u64) -> Result<()> {
-        Ok(())
+    async fn extend(&self, _lease_id: u64, _duration: Duration) -> Result<bool> {
+        Ok(false)
+    }
+
+    async fn ack(&self, _lease_id: u64) -> Result<bool> {
+        Ok(false)
     }
 
     async fn release(&self, _lease_id: u64) -> Result<()> {
@@ -68,8 +72,17 @@ impl PostQueue for Letters {
         Ok(())
     }
 
-    async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>> {
-        Ok(self.0.lock().unwrap().iter().take(limit).cloned().collect())
+    async fn dead_letter_accepted(&self, letters: Vec<DeadLetter>) -> Result<()> {
+        self.dead_letter(letters).await
+    }
+
+    async fn dead_letters_before(&self, before: u64, limit: usize) -> Result<Vec<DeadLetter>> {
+        let letters = self.0.lock().unwrap();
+        Ok(letters.iter().filter(|letter| letter.id < before).take(limit).cloned().collect())
+    }
+
+    async fn find_dead_letter(&self, id: u64) -> Result<Option<DeadLetter>> {
+        Ok(self.0.lock().unwrap().iter().find(|letter| letter.id == id).cloned())
     }
 
     async fn remove_dead_letter(&self, id: u64) -> Result<Option<DeadLetter>> {
