@@ -68,7 +68,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
         say(if was_blocked { "unblocked" } else { "nobody of this name is blocked; --blocked lists them" })?;
         return Ok(if was_blocked { ExitCode::SUCCESS } else { ExitCode::from(3) });
     }
-    let lake = house::open_lake(&config).await?;
+    let lake = house::open_lake(&config, &queue).await?;
     let Args { post: posts, author, platform, query, and_block, .. } = args;
     let request = Request { posts, author, platform, query, and_block };
     let found = request.find(&lake).await?;
