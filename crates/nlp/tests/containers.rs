@@ -90,6 +90,27 @@ fn refusal(form: &str, change: impl FnOnce(&Path)) -> String {
     }
 }
 
+/// Once a model is loaded its files may be cut, overwritten or deleted: a mapped one would end the program here.
+#[test]
+fn a_loaded_model_needs_its_files_no_more() {
+    for form in ["bert-tokens.zip", "roberta.former", "distilbert.onnx", "xlm-roberta-tokens.shards"] {
+        let case = form.split('.').next().unwrap();
+        let folder = assemble(case, &parity().join("containers").join(form));
+        let encoder = Encoder::load(folder.path(), Options { threads: 1, ..Options::default() }).unwrap();
+        let read = || encoder.read(&["The queue at Heathrow was endless"]).pop().unwrap().unwrap();
+        let before = read();
+        for path in
+            fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file())
+        {
+            fs::OpenOptions::new().write(true).open(path).unwrap().set_len(0).unwrap();
+        }
+        if form == "distilbert.onnx" {
+            fs::OpenOptions::new().write(true).open(folder.path().join("onnx/model.onnx")).unwrap().set_len(0).unwrap();
+        }
+        assert!(read() == before, "{form}");
+    }
+}
+
 #[test]
 fn a_folder_that_is_not_whole_says_what_is_missing() {
     let second = "model-00002-of-00003.safetensors";

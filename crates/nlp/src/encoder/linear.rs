@@ -56,7 +56,8 @@ impl Linear {
         let as_stored = precision == Precision::Int8 && names.iter().all(int8);
         for name in names {
             let matrix = format!("{name}.weight");
-            match if as_stored { weights.int8(&matrix, &[outputs, inputs])? } else { None } {
+            let integers = if as_stored { weights.int8(&matrix, &[outputs, inputs])? } else { None };
+            match integers {
                 Some((integers, row_scales)) => {
                     stored.extend(integers);
                     scales.extend(row_scales);

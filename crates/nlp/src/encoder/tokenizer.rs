@@ -18,6 +18,8 @@ use tokenizers::{
 /// Bytes of a description at most; that of XLM-RoBERTa has 17 MB, the largest that are in use 35 MB. Reading one takes up to
 /// twenty times its size for a moment.
 const DESCRIPTION_MAX: usize = 64 << 20;
+/// How many times as long a normalizer may make a text; three bytes for a space are usual.
+const GROWTH_MAX: usize = 64;
 /// Bytes of the older files at most: vocabularies of 250,000 pieces have 5 MB.
 const FILE_MAX: usize = 16 << 20;
 
@@ -35,6 +37,8 @@ impl Tokenizer {
         #[derive(Deserialize)]
         struct Kind {
             model: ModelKind,
+            #[serde(default)]
+            normalizer: Value,
         }
         #[derive(Deserialize)]
         struct ModelKind {
@@ -43,7 +47,10 @@ impl Tokenizer {
             #[serde(default)]
             byte_fallback: bool,
         }
-        let model = serde_json::from_slice::<Kind>(description)?.model;
+        let Kind { model, normalizer } = serde_json::from_slice(description)?;
+        if growth(&normalizer) > GROWTH_MAX {
+            return Err(format!("its normalizer makes a text more than {GROWTH_MAX} times as long").into());
+        }
         let unigram = model.r#type.as_deref() == Some("Unigram") && model.unk_id.is_some() && !model.byte_fallback;
         Ok(if unigram {
             let mut tokenizer: Around<Unigram> = serde_json::from_slice(description)?;
@@ -63,6 +70,13 @@ impl Tokenizer {
         };
         encoded.map_err(|e| Error::Text(format!("tokenizer: {e}")))
     }
+}
+
+/// How many times as long replacements make a text at most, one after another.
+fn growth(normalizer: &Value) -> usize {
+    let length = |field: &str| normalizer[field].as_str().map_or(1, |text| text.len().max(1));
+    let parts = normalizer["normalizers"].as_array().into_iter().flatten().map(growth);
+    parts.fold(length("content").max(length("prepend")), usize::saturating_mul)
 }
 
 /// A tokenizer with the special tokens that stand around every sequence.
@@ -295,6 +309,28 @@ fn template(vocab: &serde_json::Map<String, Value>, cls: &str, sep: &str) -> Res
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tokenizer_that_multiplies_texts_or_is_damaged_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let load = |normalizer: Value| {
+            let description = json!({
+                "version": "1.0", "added_tokens": [], "normalizer": normalizer, "pre_tokenizer": null,
+                "post_processor": null, "decoder": null,
+                "model": {"type": "WordPiece", "unk_token": "u", "continuing_subword_prefix": "##",
+                          "max_input_chars_per_word": 100, "vocab": {"u": 0, "a": 1}},
+            });
+            std::fs::write(folder.path().join("tokenizer.json"), description.to_string()).unwrap();
+            Pieces::load(folder.path()).map(drop).map_err(|error| error.to_string())
+        };
+        let double = json!({"type": "Replace", "pattern": {"String": "a"}, "content": "aa"});
+        let times = |count| json!({"type": "Sequence", "normalizers": vec![double.clone(); count]});
+        assert_eq!(load(times(3)), Ok(()));
+        assert!(load(times(40)).unwrap_err().contains("64 times as long"));
+        // The library panics at this one.
+        let damaged = load(json!({"type": "Precompiled", "precompiled_charsmap": "AAAA"}));
+        assert!(damaged.unwrap_err().contains("tokenizer.json"));
+    }
 
     #[test]
     fn tokenizers_that_only_look_alike_are_refused() {

@@ -393,7 +393,7 @@ mod tests {
         // Its small letter is two characters.
         let original = "İSTANBUL UÇAĞI YİNE GECİKTİ 😡";
         let clean = Cleaning::shipped().clean(original);
-        let at = clean.text.find("uçaği").unwrap_or_else(|| clean.text.find("uçağ").unwrap());
+        let at = clean.text.find("uçağ").unwrap();
         let range = clean.original(at..at + "uçağ".len());
         assert_eq!(slice(original, range.start, range.end), "UÇAĞ");
         assert_eq!(Cleaning::social().clean(original).text, original);
