@@ -220,6 +220,10 @@ async fn entities_of_x_are_characters_once_and_words_of_others_stay() {
     assert_eq!(import("x.jsonl", line, "x").await.posts()[0].text, "H&M &amp; I <3");
     let simple = import("x.csv", "id,created_at,text\n1,2026-10-02,AT&amp;T\n", "x").await;
     assert_eq!(simple.posts()[0].text, "AT&T");
+    let without_id = "created_at,text\n2026-10-02,AT&amp;T\n";
+    let (of_x, of_forum) = (import("x.csv", without_id, "x").await, import("x.csv", without_id, "forum").await);
+    let made = |imported: &Imported| imported.posts()[0].id.native_id().to_owned();
+    assert_eq!(made(&of_x), made(&of_forum), "ids are made of what was written");
     let other = import("x.csv", "id,created_at,text\n1,2026-10-02,write &amp; for an ampersand\n", "forum").await;
     assert_eq!(other.posts()[0].text, "write &amp; for an ampersand");
 }
@@ -236,7 +240,8 @@ async fn words_for_nothing_are_nothing() {
 
 #[tokio::test]
 async fn files_that_are_no_text_are_refused_with_what_to_do() {
-    let table: [(&str, &[u8], &str); 8] = [
+    let table: [(&str, &[u8], &str); 9] = [
+        ("mac.csv", b"id,created_at,text\r1,2026-10-02,a\r", "CR alone"),
         ("a.jsonl.zst", b"\x28\xb5\x2f\xfd\x00\x01", "zstd -dc"),
         ("a.jsonl.bz2", b"BZh91AY", "bzip2 -dc"),
         ("a.zip", b"PK\x03\x04\x14\0", "zip archive"),

@@ -49,9 +49,8 @@ impl TopicMatcher {
     pub fn new(topics: Vec<Topic>) -> Result<Self> {
         let mut parsed = Vec::with_capacity(topics.len());
         for topic in topics {
-            let query = Query::parse(&topic.query).map_err(|error: QueryError| {
-                Error::caused(crate::ErrorKind::Reject, format!("topic {:?}: {}", topic.name, error), error)
-            })?;
+            let query = Query::parse(&topic.query)
+                .map_err(|error: QueryError| Error::reject(format!("topic {:?}: {}", topic.name, error)))?;
             parsed.push((topic.name, query));
         }
         Self::compile(parsed)

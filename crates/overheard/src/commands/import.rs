@@ -72,15 +72,24 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
     let mut carrying = Carrying { config: &config, queue: &queue, shutdown: shutdown.clone(), task: None };
     carrying.take_over().await?;
     let mut total = Report::default();
+    let mut failed = Vec::new();
     for file in files {
-        total.add(read(file, queue.clone()).await?);
+        // One file that can't be read does not keep the others out.
+        match read(file, queue.clone()).await {
+            Ok(read) => total.add(read),
+            Err(error) => failed.push(format!("{error:#}")),
+        }
     }
     wait_until_carried(&mut carrying).await?;
     shutdown.cancel();
     if let Some(task) = carrying.task {
         task.await.context("carry posts to the lake")??;
     }
-    report(&total)
+    let code = report(&total)?;
+    if !failed.is_empty() {
+        bail!("{}", failed.join("\n"));
+    }
+    Ok(code)
 }
 
 fn file_config(args: &Args, path: &PathBuf) -> Result<FileConfig> {
@@ -188,7 +197,7 @@ async fn wait_until_carried(carrying: &mut Carrying<'_>) -> Result<()> {
 fn report(total: &Report) -> Result<ExitCode> {
     let summary = &total.summary;
     say(format_args!(
-        "{} read: {} new, {} were here already, {} deleted by their platform, {} rejected",
+        "{} read: {} new, {} were here already, {} deleted or replaced there, {} rejected",
         HumanCount(summary.read),
         HumanCount(summary.stored),
         HumanCount(summary.duplicates),

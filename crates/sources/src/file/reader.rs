@@ -316,6 +316,9 @@ fn table(
     let Some(header) = rows.next(|_| false).map_err(failed)? else {
         return Err(Error::Input(format!("{name} is empty")));
     };
+    if header.cells.as_slice().contains(&b'\r') {
+        return Err(Error::Input(format!("{name} ends its lines with CR alone, as old Macs did: save it with LF")));
+    }
     let header = csv::StringRecord::from_byte_record_lossy(header.cells);
     let columns = Columns::new(&header, &config.columns, delimiter)?;
     while let Some(row) = rows.next(|cells| columns.fit(cells)).map_err(failed)? {

@@ -27,6 +27,7 @@ pub struct Notes {
 
 impl Notes {
     pub(crate) fn unused(&mut self, key: &str) {
+        let key = key.char_indices().nth(EXAMPLE_MAX_CHARS).map_or(key, |(end, _)| &key[..end]);
         if let Some(count) = self.unused.get_mut(key) {
             *count += 1;
         } else if self.unused.len() < KINDS_MAX {

@@ -42,6 +42,8 @@ pub(crate) struct Fields<'a> {
     unused: Vec<Cow<'a, str>>,
 }
 
+/// Added to the rank of fields within a wrapper.
+const WRAPPED_RANK: u8 = 100;
 /// Most unused keys that one record is told about.
 const UNUSED_MAX: usize = 100;
 /// Most earlier versions of one post.
@@ -61,10 +63,10 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Keeps a field of a wrapped post, or counts its key as unused.
-    fn put_named(&mut self, name: Cow<'a, str>, value: Value<'a>) {
+    /// Keeps a field of a wrapped post, unless it stands outside as well, or counts its key as unused.
+    fn put_wrapped(&mut self, name: Cow<'a, str>, value: Value<'a>) {
         match known(&name) {
-            Some((field, rank)) => self.put(field, rank, value),
+            Some((field, rank)) => self.put(field, rank + WRAPPED_RANK, value),
             None => self.skip(name),
         }
     }
@@ -140,8 +142,8 @@ impl<'de> Visitor<'de> for FormVisitor {
             post_of_x |= is_key_of_posts(&key);
             if matches!(key.as_ref(), "tweet" | "record") {
                 match map.next_value()? {
-                    Value::Map(inner) => inner.into_iter().for_each(|(name, value)| fields.put_named(name, value)),
-                    value => fields.put_named(key, value),
+                    Value::Map(inner) => inner.into_iter().for_each(|(name, value)| fields.put_wrapped(name, value)),
+                    value => fields.put_wrapped(key, value),
                 }
             } else if let Some((field, rank)) = known(&key) {
                 fields.put(field, rank, map.next_value()?);
@@ -181,12 +183,14 @@ pub(crate) fn build(
         let id = PostId::new(&platform, &id).map_err(|error| error.to_string())?;
         return Ok(Record::Deletion(Deletion { id, source: origin.source.clone(), received_at: origin.received_at }));
     }
-    let text = text(&mut fields, &platform, notes)?;
+    let written = text(&mut fields)?;
+    let text = shown(&written, &platform, notes);
+    checks::text(&text)?;
     let occurred_at = checks::occurred_at(created_at(&mut fields, notes)?, origin.received_at)?;
     let author = author(&mut fields, notes);
     let native = id.unwrap_or_else(|| {
         notes.guess("posts without an id: it was made of author, date and text", &text);
-        made_id(&text, occurred_at, author.as_ref())
+        made_id(&written, occurred_at, author.as_ref())
     });
     let post_id = |native: &str| PostId::new(&platform, native).map_err(|error| error.to_string());
     let id = post_id(&native)?;
@@ -219,8 +223,8 @@ pub(crate) fn build(
     Ok(record)
 }
 
-/// The words, as people see them.
-fn text(fields: &mut Fields<'_>, platform: &str, notes: &mut Notes) -> Result<String, String> {
+/// The words, as they were written.
+fn text<'a>(fields: &mut Fields<'a>) -> Result<Cow<'a, str>, String> {
     let text = match fields.take(Field::Text) {
         Some(Value::Text(text)) => text,
         Some(_) => return Err("the text is not a text".into()),
@@ -231,16 +235,19 @@ fn text(fields: &mut Fields<'_>, platform: &str, notes: &mut Notes) -> Result<St
         }
     };
     checks::text(&text)?;
-    let text = if platform == super::x::PLATFORM {
-        markup::decode_entities(&text).into_owned()
-    } else if markup::is_html(&text) {
-        notes.guess("texts in HTML: made plain", &text);
-        markup::html_to_text(&text)
-    } else {
-        text.into_owned()
-    };
-    checks::text(&text)?;
     Ok(text)
+}
+
+/// The words, as people see them.
+fn shown(written: &str, platform: &str, notes: &mut Notes) -> String {
+    if platform == super::x::PLATFORM {
+        return markup::decode_entities(written).into_owned();
+    }
+    if markup::is_html(written) {
+        notes.guess("texts in HTML: made plain", written);
+        return markup::html_to_text(written);
+    }
+    written.to_owned()
 }
 
 /// The platform and, when given, the native id.
