@@ -21,6 +21,7 @@ use std::process::ExitCode;
 #[command(verbatim_doc_comment)]
 pub(crate) struct Args {
     /// CSV with the columns timestamp,value; times or days, or seconds, milliseconds or microseconds since 1970.
+    /// Its days and weeks are UTC's.
     #[arg(required_unless_present = "since", conflicts_with = "since")]
     series: Option<PathBuf>,
     /// Length of the interval: 5m, 1h, 1d [default: as in the file; 1h for the lake].

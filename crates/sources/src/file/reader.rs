@@ -142,10 +142,9 @@ impl<F: FnMut(Batch) -> bool> Batches<'_, F> {
         let before = self.parsed.rejections.len();
         read(origin, &mut self.parsed);
         for rejection in &mut self.parsed.rejections[before..] {
-            if let Some(line) = line {
-                rejection.reason = format!("line {line}: {}", rejection.reason);
-            }
-            self.parsed.notes.reject(&rejection.reason);
+            let place = line.map_or_else(String::new, |line| format!("line {line}: "));
+            self.parsed.notes.reject(&rejection.reason, &place);
+            rejection.reason.insert_str(0, &place);
         }
         self.bytes += bytes;
         let full =

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 /// Most different keys, guesses or reasons that are kept; a file can make up any number.
 const KINDS_MAX: usize = 200;
-const EXAMPLE_MAX_CHARS: usize = 80;
+const EXAMPLE_MAX_CHARS: usize = 120;
 
 /// How often something happened, with the first example.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -39,8 +39,9 @@ impl Notes {
         add(&mut self.guesses, what, 1, example);
     }
 
-    pub(crate) fn reject(&mut self, reason: &str) {
-        add(&mut self.rejected, &kind_of(reason), 1, reason);
+    /// `place`: where in the file the record stands, for the example.
+    pub(crate) fn reject(&mut self, reason: &str, place: &str) {
+        add(&mut self.rejected, &kind_of(reason), 1, &format!("{place}{reason}"));
     }
 
     /// Adds what another part of the same import has to tell.
@@ -94,7 +95,7 @@ mod tests {
     fn reasons_of_one_kind_are_counted_together() {
         let mut notes = Notes::default();
         for day in 10..30 {
-            notes.reject(&format!("created_at \"{day}/02/2026\" is not a date; at line {day}"));
+            notes.reject(&format!("created_at \"{day}/02/2026\" is not a date; at line {day}"), "");
         }
         let kinds: Vec<(&String, &Tally)> = notes.rejected.iter().collect();
         assert_eq!(kinds.len(), 1);
