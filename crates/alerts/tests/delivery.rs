@@ -266,6 +266,12 @@ async fn what_is_not_delivered_is_told() {
     let troubles = alerts::troubles(process.store.as_ref()).await.unwrap();
     let sentence = troubles[0].sentence();
     assert!(sentence.contains("has been failing since 2026-03-02 12:00 UTC and did not deliver 2"), "{sentence}");
+    // Nothing waits for the channel any more, and a week later nobody need know.
+    book.sweep(process.clock.now()).await.unwrap();
+    let left = alerts::troubles(process.store.as_ref()).await.unwrap();
+    assert_eq!((left[0].failing_since, left[0].lost), (None, 2));
+    book.sweep(process.clock.now() + chrono::TimeDelta::days(7)).await.unwrap();
+    assert!(alerts::troubles(process.store.as_ref()).await.unwrap().is_empty());
 }
 
 #[tokio::test]

@@ -17,6 +17,8 @@ const KIND: &str = "rule_state";
 const HISTORY: TimeDelta = TimeDelta::hours(24);
 /// A post becomes visible some time after it was understood: so far before the last look is looked again.
 const OVERLAP: TimeDelta = TimeDelta::hours(6);
+/// The last look is noted only so often: each note is a write.
+const NOTE_EVERY: TimeDelta = TimeDelta::hours(1);
 /// A source's posts are received within this after they were written.
 const DELAY: TimeDelta = TimeDelta::days(7);
 /// The first look for a phrase reads all texts; the others a few hours of them.
@@ -38,6 +40,15 @@ struct RuleState {
     /// The last sign of life of the source, kept once it is silent.
     last_received_at: Option<Timestamp>,
     problem: Option<Problem>,
+}
+
+impl RuleState {
+    /// What is kept of a rule, if it still is what it was learned for.
+    fn of(rule: &AlertRule, document: Option<serde_json::Value>) -> Self {
+        let asked = format!("{:?} {:?}", rule.topic, rule.condition);
+        let kept = document.and_then(|document| Self::deserialize(document).ok());
+        kept.filter(|kept| kept.asked == asked).unwrap_or(Self { asked, ..Self::default() })
+    }
 }
 
 /// Why a rule can't be judged.
@@ -81,12 +92,10 @@ impl RuleFacts {
         let (mut windows, mut asked, mut failure) = (Windows::new(), 0, None);
         let asking = |rule: &&AlertRule| rule.enabled && !matches!(rule.condition, Condition::Anomaly { .. });
         for rule in rules.iter().filter(asking) {
-            let document = known.remove(&rule.name);
-            let before = document.and_then(|document| RuleState::deserialize(document).ok()).unwrap_or_default();
-            let of = format!("{:?} {:?}", rule.topic, rule.condition);
-            let fits = before.asked == of;
-            let mut state = if fits { before.clone() } else { RuleState { asked: of, ..RuleState::default() } };
-            if state.problem.as_ref().is_some_and(|problem| problem.retry_at > now) {
+            let before = RuleState::of(rule, known.remove(&rule.name));
+            let mut state = before.clone();
+            if let Some(problem) = state.problem.as_ref().filter(|problem| problem.retry_at > now) {
+                failure = Some(format!("{}: {}", rule.name, problem.reason));
                 continue;
             }
             let topic = rule.topic.clone();
@@ -97,25 +106,31 @@ impl RuleFacts {
                 Err(error) => {
                     warn!(rule = rule.name, %error, "an alert rule can't be judged; the others are");
                     state.problem = Some(next_problem(state.problem, &error, now));
-                    failure = Some((rule.name.clone(), error));
+                    failure = Some(format!("{}: {error}", rule.name));
                     asked -= 1;
                 }
             }
             if state != before {
-                let document = serde_json::to_value(&state)
-                    .map_err(|error| Error::reject(format!("the state of a rule can't be written: {error}")))?;
-                self.state.put(KIND, &rule.name, document).await?;
+                self.save(&rule.name, &state).await?;
             }
         }
+        // Of rules that are no more.
         for name in known.keys().filter(|name| rules.iter().all(|rule| rule.name != **name)) {
             self.state.delete(KIND, name).await?;
         }
         match failure {
             // One rule that asks too much is its author's trouble; when none can be judged, something is wrong.
-            Some((name, error)) if asked == 0 => self.health.failed("alert rules", format!("{name}: {error}"), now),
+            Some(failure) if asked == 0 => self.health.failed("alert rules", failure, now),
             _ => self.health.recovered("alert rules"),
         }
         Ok(facts.into_values().collect())
+    }
+
+    async fn save(&self, rule: &str, state: &RuleState) -> Result<()> {
+        let document = serde_json::to_value(state);
+        let document =
+            document.map_err(|error| Error::reject(format!("the state of a rule can't be written: {error}")))?;
+        self.state.put(KIND, rule, document).await
     }
 
     async fn ask(
@@ -145,7 +160,8 @@ impl RuleFacts {
             Condition::FirstMention { phrase } => {
                 if state.first.is_none() {
                     state.first = first_mention(self.lake.as_ref(), topic, phrase, state.looked_until).await?;
-                    state.looked_until = Some(now);
+                    let is_old = |at: &Timestamp| now - *at >= NOTE_EVERY;
+                    state.looked_until = state.looked_until.filter(|at| !is_old(at)).or(Some(now));
                 }
                 let first = state.first.filter(|at| now - *at < HISTORY);
                 facts.first_mentions.extend(first.map(|at| (phrase.clone(), at)));

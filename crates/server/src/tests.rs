@@ -181,6 +181,7 @@ async fn roles_bound_what_one_may_do() {
     let analyst = client.user(Role::Analyst).await;
     assert_eq!(client.write(&analyst, "POST", "/api/sql", statement).await.status, StatusCode::OK);
     client.get(&analyst, "/api/dead-letters").await.refused(403, None);
+    client.write(&analyst, "POST", "/api/forget", json!({ "author": "someone" })).await.refused(403, None);
 }
 
 #[tokio::test]
@@ -213,7 +214,51 @@ async fn what_is_wrong_with_a_request_is_named() {
     client.write(&admin, "POST", "/api/sql", json!({ "sql": "x".repeat(3000) })).await.refused(413, None);
     let rule = json!({ "topic": null, "condition": { "when": "threshold", "mentions_min": 0, "window_s": 60 },
         "channels": [], "cooldown_s": 0, "quiet_hours": null, "enabled": true });
-    client.write(&admin, "PUT", "/api/rules/r", rule).await.refused(400, Some("condition.mentions_min"));
+    client.write(&admin, "PUT", "/api/rules/r", rule.clone()).await.refused(400, Some("condition.mentions_min"));
+    let with = |field: &str, value: Value| {
+        let mut rule = rule.clone();
+        rule["condition"]["mentions_min"] = json!(1);
+        rule[field] = value;
+        rule
+    };
+    client
+        .write(&admin, "PUT", "/api/rules/r", with("channels", json!(["nowhere"])))
+        .await
+        .refused(400, Some("channels"));
+    client
+        .write(&admin, "PUT", "/api/rules/r", with("quiet_hours", json!("22-7")))
+        .await
+        .refused(400, Some("quiet_hours"));
+    let good = client.write(&admin, "PUT", "/api/rules/r", with("channels", json!(["log"]))).await;
+    assert_eq!(good.status, StatusCode::NO_CONTENT);
+}
+
+#[tokio::test]
+async fn an_alert_is_shown_as_it_stands_though_the_lake_is_behind() {
+    let client = client().await;
+    let columns = ["alert_id", "rule", "state", "severity", "title"];
+    let row = ["a1", "storms", "open", "high", "up"].map(|text| json!(text)).to_vec();
+    client.lake.answers.lock().unwrap().push(("FROM alerts", rows(&columns, vec![row])));
+    let now: Timestamp = NOW.parse().unwrap();
+    let alert = domain::Alert {
+        id: "a1".into(),
+        rule: "storms".into(),
+        topic: None,
+        state: domain::AlertState::Acknowledged,
+        opened_at: now,
+        updated_at: now,
+        resolved_at: None,
+        severity: domain::Severity::High,
+        title: "up".into(),
+        anomalies: Vec::new(),
+        notified: Vec::new(),
+    };
+    let lost = crate::Undelivered { channel: "pager".into(), at: now, reason: "receiver answered 410 Gone".into() };
+    client.house.alerts_now.lock().unwrap().push(crate::AlertNow { alert, undelivered: vec![lost] });
+    let admin = client.admin().await;
+    let shown = client.get(&admin, "/api/alerts").await.json();
+    assert_eq!((&shown[0]["state"], &shown[0]["undelivered"][0]["channel"]), (&json!("acknowledged"), &json!("pager")));
+    assert_eq!(client.get(&admin, "/api/alerts?state=open").await.json(), json!([]), "not open any more");
 }
 
 #[tokio::test]

@@ -44,7 +44,7 @@ pub(crate) struct Args {
     #[arg(long)]
     yes: bool,
     /// List the authors whose posts are refused.
-    #[arg(long, exclusive = true)]
+    #[arg(long, conflicts_with_all = ["post", "author", "query", "unblock"])]
     blocked: bool,
     /// Take the posts of this author again; the name as --blocked shows it.
     #[arg(long, value_name = "NAME", conflicts_with_all = ["post", "author", "query"])]

@@ -1,7 +1,7 @@
 //! In-memory ports: a lake that answers by what a statement contains and remembers what it was
 //! asked, a queue with dead letters alone, and operations that note what was called.
 
-use crate::operations::{Operations, PushError, PushOutcome, PushStatus, Replayed};
+use crate::operations::{AlertNow, Operations, PushError, PushOutcome, PushStatus, Replayed};
 use async_trait::async_trait;
 use axum::body::Bytes;
 use domain::{
@@ -102,6 +102,7 @@ impl PostQueue for Letters {
 #[derive(Default)]
 pub(super) struct House {
     pub(super) called: Mutex<Vec<String>>,
+    pub(super) alerts_now: Mutex<Vec<AlertNow>>,
 }
 
 #[async_trait]
@@ -119,6 +120,14 @@ impl Operations for House {
     async fn silence(&self, alert_id: &str, until: Timestamp, who: &str) -> Result<Option<Alert>> {
         self.called.lock().unwrap().push(format!("{who} silences {alert_id} until {until}"));
         Ok(None)
+    }
+
+    fn channels(&self) -> Option<Vec<String>> {
+        Some(vec!["log".into()])
+    }
+
+    async fn alerts_now(&self, _ids: &[String]) -> Result<Vec<AlertNow>> {
+        Ok(self.alerts_now.lock().unwrap().clone())
     }
 
     fn metrics(&self) -> String {
