@@ -111,7 +111,9 @@ impl Carry {
         extending.abort();
         let left: Vec<u64> = held.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect();
         for lease in left {
-            service.queue.release(lease).await?;
+            if let Err(error) = service.queue.release(lease).await {
+                warn!(lease, %error, "a lease could not be given back; it runs out");
+            }
         }
         outcome
     }
@@ -123,8 +125,8 @@ impl Carry {
         let mut due = Instant::now();
         while !shutdown.is_cancelled() {
             if hand.batches.is_empty() {
-                let lease = self.next_lease(hand.size.posts, due, shutdown).await?;
-                hand.take(lease, held);
+                let lease = self.next_lease(hand.size.posts, due, shutdown).await;
+                hand.take(put_off(lease).await?, held);
             }
             let Some(batch) = hand.batches.pop_front() else {
                 if !finish(committing.take()).await? {
@@ -144,7 +146,7 @@ impl Carry {
             let mut understood = understood?;
             understood.deletions.extend(deletions);
             hand.size = self.next_size(hand.size, count, text_bytes, began.elapsed());
-            hand.take(next?, held);
+            hand.take(put_off(next).await?, held);
             // Committed before an earlier one, this batch would make the lake skip the earlier one's rows.
             if !finish(committing.take()).await? {
                 return Ok(());
@@ -384,6 +386,18 @@ fn beyond(records: Vec<Leased>, covered: Option<Offset>) -> (Vec<Leased>, Vec<Po
         }
     }
     (beyond, deletions)
+}
+
+/// A queue that can't lend for now lends later.
+async fn put_off(lease: Result<Option<Lease>>) -> Result<Option<Lease>> {
+    match lease {
+        Err(error) if error.kind() == ErrorKind::Retry => {
+            warn!(%error, "the queue can't lend now, trying again");
+            tokio::time::sleep(Duration::from_millis(250)).await;
+            Ok(None)
+        }
+        lease => lease,
+    }
 }
 
 /// Waits for the commit under way; its failure is the service's. False: it was given up at the shutdown.

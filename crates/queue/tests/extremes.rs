@@ -112,7 +112,7 @@ async fn check(calls: Vec<Call>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
 
     #[test]
     fn no_call_stops_the_queue(calls in prop::collection::vec(call(), 1..12)) {

@@ -143,7 +143,7 @@ async fn copy_tables(
     )?);
     let posts = tables.first().and_then(|raw| raw.files.iter().map(|file| file.rows).sum());
     let (root, backup, snapshot) = (lake.root().to_path_buf(), backup.to_path_buf(), PathBuf::from(snapshot));
-    let copying = tokio::task::spawn_blocking(move || {
+    let copying = tokio::task::spawn_blocking(move || -> Result<Vec<Entry>> {
         // The logs first: their entries are tidied away sooner than data files.
         let mut entries = Vec::new();
         for table in &tables {
@@ -165,7 +165,7 @@ async fn copy_tables(
         bar.finish_and_clear();
         Ok(entries)
     });
-    let entries: Result<Vec<Entry>> = copying.await?;
+    let entries = copying.await?;
     Ok((entries?, posts))
 }
 
