@@ -32,6 +32,8 @@ pub struct Config {
     pub query_memory_bytes: usize,
     /// Disk that queries may use for what doesn't fit the memory, in bytes.
     pub query_spill_bytes: u64,
+    /// Folder for what doesn't fit the memory; None: in the lake's own folder.
+    pub spill_folder: Option<PathBuf>,
     /// Largest answer of one query, in bytes of its values.
     pub answer_bytes_max: usize,
     /// Memory for the columns that posts are counted by, in bytes: the newest days that fit are held; 0: none.
@@ -52,6 +54,7 @@ impl Default for Config {
             readers_grace: Duration::from_secs(3_600),
             query_memory_bytes: 256 << 20,
             query_spill_bytes: 4 << 30,
+            spill_folder: None,
             answer_bytes_max: 64 << 20,
             counts_bytes_max: 1 << 30,
             refresh: Duration::from_secs(2),

@@ -27,11 +27,15 @@ mod replace;
 mod rows;
 mod schema;
 mod standing;
+mod stream;
 mod table;
 mod values;
+mod worker;
 
 pub use compaction::Maintained;
 pub use error::{Error, Result};
 pub use lake::{Config, Lake};
 pub use schema::TableName;
 pub use standing::{Contents, File, Snapshot};
+pub use stream::RowStream;
+pub use worker::{SqlAnswer, SqlWorkers, WorkerConfig, run_sql_worker};

@@ -1,14 +1,17 @@
 //! Read-only SQL over the tables and the view `posts`: one statement, checked twice (by its kind before it is planned,
 //! by its plan after), with a limit on time, rows, bytes and memory. Relies on DataFusion to give way between batches,
-//! so that a query whose time is over stops when it is dropped.
+//! so that a query whose time is over stops when it is dropped. Statements of people run in `worker`, where they can be
+//! ended at any moment.
 
 use crate::error::Error;
 use crate::lake::{Config, Lake};
 use crate::schema::{POSTS_VIEW, TableName};
 use crate::values;
+use arrow::array::{ArrayRef, RecordBatch};
 use async_trait::async_trait;
 use datafusion::common::utils::datafusion_strsim::normalized_levenshtein;
 use datafusion::error::DataFusionError;
+use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::memory_pool::FairSpillPool;
@@ -18,6 +21,7 @@ use datafusion::sql::parser::{DFParser, Statement};
 use datafusion::sql::sqlparser::ast;
 use domain::{Analytics, Column, QueryLimits, Question, Result, Rows, Selection};
 use futures::StreamExt as _;
+use serde_json::Value;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -34,12 +38,37 @@ pub(crate) struct Engine {
     /// Tables as of a version; made anew when the lake has moved on.
     context: Mutex<Option<(u64, SessionContext)>>,
     refreshed_at: Mutex<Option<Instant>>,
+    pub(crate) root: Root,
+}
+
+/// The lake's folder as plans and errors write it. Who asks has no business with it.
+#[derive(Clone)]
+pub(crate) struct Root(Arc<[String]>);
+
+impl Root {
+    fn of(root: &Path) -> Self {
+        let root = root.canonicalize().unwrap_or_else(|_| root.to_owned());
+        let path = root.to_string_lossy().into_owned();
+        // Object stores name files without the first slash.
+        let store = path.trim_start_matches('/').to_owned();
+        Self([path, store].into_iter().filter(|path| !path.is_empty()).collect())
+    }
+
+    fn hide(&self, text: &str) -> String {
+        self.0.iter().fold(text.to_owned(), |text, path| text.replace(path.as_str(), "lake"))
+    }
+
+    pub(crate) fn hide_in(&self, error: domain::Error) -> domain::Error {
+        let words = error.to_string();
+        let hidden = self.hide(&words);
+        if hidden == words { error } else { domain::Error::caused(error.kind(), hidden, error) }
+    }
 }
 
 impl Engine {
     pub(crate) fn new(root: &Path, config: &Config) -> Result<Self, Error> {
         let failed = |error| Error::Engine(Box::new(error));
-        let spill = root.join(".spill");
+        let spill = config.spill_folder.clone().unwrap_or_else(|| root.join(".spill"));
         std::fs::create_dir_all(&spill).map_err(Error::disk("create folder", &spill))?;
         let runtime = RuntimeEnvBuilder::new()
             .with_memory_pool(Arc::new(FairSpillPool::new(config.query_memory_bytes)))
@@ -59,6 +88,7 @@ impl Engine {
             refresh: config.refresh,
             context: Mutex::new(None),
             refreshed_at: Mutex::new(None),
+            root: Root::of(root),
         })
     }
 }
@@ -68,11 +98,8 @@ impl Analytics for Lake {
     async fn query(&self, sql: &str, limits: QueryLimits) -> Result<Rows> {
         let statement = read_only(sql)?;
         match tokio::time::timeout(limits.timeout, Box::pin(self.answer(statement, limits.rows_max))).await {
-            Ok(answer) => answer,
-            Err(_) => Err(domain::Error::reject(format!(
-                "the query took longer than {} s and was stopped; narrow the time range or ask for less",
-                limits.timeout.as_secs_f32()
-            ))),
+            Ok(answer) => answer.map_err(|error| self.engine.root.hide_in(error)),
+            Err(_) => Err(too_slow(limits.timeout)),
         }
     }
 
@@ -87,33 +114,32 @@ impl Analytics for Lake {
 
 impl Lake {
     async fn answer(&self, statement: Statement, rows_max: usize) -> Result<Rows> {
-        self.refresh_when_due().await?;
-        let context = self.context().await?;
-        let state = context.state();
-        let plan = state.statement_to_plan(statement).await.map_err(|error| explain(&error))?;
-        let options = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
-        options.verify_plan(&plan).map_err(|error| explain(&error))?;
-        let frame = context.execute_logical_plan(plan).await.map_err(|error| explain(&error))?;
-        let fields = frame.schema().fields().iter();
-        let columns =
-            fields.map(|field| Column { name: field.name().clone(), data_type: values::sql_name(field.data_type()) });
-        let mut rows = Rows { columns: columns.collect(), ..Rows::default() };
+        let mut running = self.start(statement).await?;
+        let mut rows = Rows { columns: running.columns.clone(), ..Rows::default() };
         let mut bytes_left = self.engine.answer_bytes_max;
-        let mut stream = frame.execute_stream().await.map_err(|error| explain(&error))?;
-        while let Some(batch) = stream.next().await {
-            let batch = batch.map_err(|error| explain(&error))?;
-            let plain = values::plain(&batch).map_err(|error| explain(&error.into()))?;
-            for row in 0..batch.num_rows() {
-                let bytes = values::row_bytes(&plain, row);
-                if rows.rows.len() == rows_max || bytes > bytes_left {
+        while let Some(batch) = running.next().await? {
+            for row in 0..batch.rows {
+                if rows.rows.len() == rows_max {
+                    rows.truncated = true;
+                    return Ok(rows);
+                }
+                let values = batch.row(row);
+                let bytes = values.iter().map(values::bytes).sum::<usize>();
+                if bytes > bytes_left {
                     rows.truncated = true;
                     return Ok(rows);
                 }
                 bytes_left -= bytes;
-                rows.rows.push(plain.iter().map(|column| values::json(column, row)).collect());
+                rows.rows.push(values);
             }
         }
         Ok(rows)
+    }
+
+    /// Plans the statement over the tables of now and starts it.
+    pub(crate) async fn start(&self, statement: Statement) -> Result<Running> {
+        self.refresh_when_due().await?;
+        Running::start(&self.context().await?, statement, &self.engine.root).await
     }
 
     /// Takes in other processes' commits: a reader always, the writer (who knows his own) now and then.
@@ -133,7 +159,7 @@ impl Lake {
     }
 
     /// The tables of now, under their names.
-    async fn context(&self) -> Result<SessionContext, Error> {
+    pub(crate) async fn context(&self) -> Result<SessionContext, Error> {
         let failed = |error| Error::Engine(Box::new(error));
         let version = Analytics::version(self);
         if let Some((of, context)) = &*self.engine.context.lock().unwrap_or_else(PoisonError::into_inner)
@@ -160,8 +186,80 @@ impl Lake {
     }
 }
 
+/// A statement that is being answered.
+pub(crate) struct Running {
+    pub(crate) columns: Vec<Column>,
+    stream: SendableRecordBatchStream,
+    /// Plans and settings name files: their folder is taken out of the answer.
+    hide: Option<Root>,
+}
+
+/// Some rows of an answer.
+pub(crate) struct Batch {
+    columns: Vec<ArrayRef>,
+    pub(crate) rows: usize,
+    hide: Option<Root>,
+}
+
+impl Running {
+    pub(crate) async fn start(context: &SessionContext, statement: Statement, root: &Root) -> Result<Self> {
+        let hide = names_files(&statement).then(|| root.clone());
+        let state = context.state();
+        let plan = state.statement_to_plan(statement).await.map_err(|error| explain(&error))?;
+        let options = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+        options.verify_plan(&plan).map_err(|error| explain(&error))?;
+        let frame = context.execute_logical_plan(plan).await.map_err(|error| explain(&error))?;
+        let fields = frame.schema().fields().iter();
+        let columns =
+            fields.map(|field| Column { name: field.name().clone(), data_type: values::sql_name(field.data_type()) });
+        let columns = columns.collect();
+        let stream = frame.execute_stream().await.map_err(|error| explain(&error))?;
+        Ok(Self { columns, stream, hide })
+    }
+
+    /// The next rows; none at the end.
+    pub(crate) async fn next(&mut self) -> Result<Option<Batch>> {
+        let Some(batch) = self.stream.next().await else { return Ok(None) };
+        let batch: RecordBatch = batch.map_err(|error| explain(&error))?;
+        let columns = values::plain(&batch).map_err(|error| explain(&error.into()))?;
+        Ok(Some(Batch { columns, rows: batch.num_rows(), hide: self.hide.clone() }))
+    }
+}
+
+impl Batch {
+    /// The values of one row.
+    pub(crate) fn row(&self, row: usize) -> Vec<Value> {
+        let values = self.columns.iter().map(|column| values::json(column, row));
+        let Some(root) = &self.hide else { return values.collect() };
+        let hidden = values.map(|value| match value {
+            Value::String(text) => Value::String(root.hide(&text)),
+            other => other,
+        });
+        hidden.collect()
+    }
+}
+
+/// What is told when a statement's time is over.
+pub(crate) fn too_slow(timeout: Duration) -> domain::Error {
+    domain::Error::reject(format!(
+        "the query took longer than {} s and was stopped; narrow the time range or ask for less",
+        timeout.as_secs_f32()
+    ))
+}
+
+/// Whether the answer can tell where files lie.
+fn names_files(statement: &Statement) -> bool {
+    match statement {
+        Statement::Statement(inner) => {
+            let plain = matches!(inner.as_ref(), ast::Statement::Query(_));
+            !plain || inner.to_string().to_lowercase().contains("information_schema")
+        }
+        _ => true,
+    }
+}
+
 /// The one statement of the text, if it only reads.
-fn read_only(sql: &str) -> Result<Statement> {
+pub(crate) fn read_only(sql: &str) -> Result<Statement> {
     let mut statements = DFParser::parse_sql(sql).map_err(|error| explain(&error))?;
     let statement = statements.pop_front().ok_or_else(|| domain::Error::reject("there is no SQL in the query"))?;
     if !statements.is_empty() {

@@ -95,16 +95,15 @@ fn display(column: &ArrayRef, row: usize) -> String {
     ArrayFormatter::try_new(column, &options).map(|formatter| formatter.value(row).to_string()).unwrap_or_default()
 }
 
-/// About how many bytes a row's values take: the texts, and a little for each other value.
-pub(crate) fn row_bytes(columns: &[ArrayRef], row: usize) -> usize {
-    let bytes = columns.iter().map(|column| match column.data_type() {
-        _ if column.is_null(row) => 4,
-        DataType::Utf8 => column.as_string::<i32>().value_length(row).unsigned_abs() as usize,
-        DataType::Utf8View => column.as_string_view().value(row).len(),
-        DataType::List(_) => column.as_list::<i32>().value(row).get_array_memory_size(),
-        _ => 16,
-    });
-    bytes.sum()
+/// About how many bytes a value takes: its texts, and a little for everything else.
+pub(crate) fn bytes(value: &Value) -> usize {
+    match value {
+        Value::Null => 4,
+        Value::Bool(_) | Value::Number(_) => 16,
+        Value::String(text) => text.len(),
+        Value::Array(items) => 4 + items.iter().map(bytes).sum::<usize>(),
+        Value::Object(fields) => 4 + fields.iter().map(|(name, value)| name.len() + bytes(value)).sum::<usize>(),
+    }
 }
 
 /// The name of a type in SQL.

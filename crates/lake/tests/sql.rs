@@ -3,6 +3,7 @@
 mod support;
 
 use domain::{Analytics, PostTable, QueryLimits};
+use futures::StreamExt as _;
 use lake::Config;
 use serde_json::json;
 use std::sync::Arc;
@@ -64,6 +65,57 @@ async fn rows_and_bytes_are_limited_and_say_so() {
     assert_eq!((answer.rows.len(), answer.truncated), (10, false));
     let answer = rows(&lake, "SELECT * FROM posts").await;
     assert!(answer.truncated && answer.rows.len() < 100);
+}
+
+#[tokio::test]
+async fn lists_are_counted_by_what_they_hold() {
+    let folder = tempdir().unwrap();
+    let lake = open(folder.path(), Config { answer_bytes_max: 1 << 20, ..Config::default() }).await;
+    lake.commit(batch(1..=3_000)).await.unwrap();
+    let answer = rows(&lake, "SELECT post_id, topics, hashtags, issues FROM posts").await;
+    assert_eq!((answer.rows.len(), answer.truncated), (3_000, false));
+    // Every type counts.
+    for value in [
+        "arrow_cast(repeat('x', 50000), 'LargeUtf8')",
+        "make_array(repeat('x', 50000))",
+        "encode(repeat('x', 50000), 'hex')",
+    ] {
+        let answer = rows(&lake, &format!("SELECT {value} FROM posts")).await;
+        assert!(answer.truncated && answer.rows.len() < 22, "{value}: {}", answer.rows.len());
+    }
+}
+
+#[tokio::test]
+async fn a_stream_holds_every_row_of_one_version() {
+    let folder = tempdir().unwrap();
+    let lake = open(folder.path(), Config { answer_bytes_max: 1_000, ..Config::default() }).await;
+    lake.commit(batch(1..=3_000)).await.unwrap();
+    let part = |part: &str| format!("SELECT post_id FROM sentiment WHERE {part} ORDER BY post_id");
+    let statements = vec![part("post_id <= 'x:001000'"), part("post_id > 'x:001000'"), part("post_id > 'y'")];
+    let mut stream = lake.stream(statements).await.unwrap();
+    lake.commit(batch(3_001..=3_100)).await.unwrap();
+    let mut ids = Vec::new();
+    while let Some(piece) = stream.next().await {
+        let piece = piece.unwrap();
+        assert!(piece.rows.len() <= 512, "{}", piece.rows.len());
+        ids.extend(piece.rows.into_iter().flatten());
+    }
+    assert!(ids.is_sorted_by(|a, b| a.as_str() < b.as_str()));
+    assert_eq!(ids.len(), 3_000, "what is committed meanwhile is left out");
+    let mut wrong = lake.stream(vec!["DROP TABLE raw".into()]).await.unwrap();
+    assert!(wrong.next().await.unwrap().is_err());
+}
+
+#[tokio::test]
+async fn a_plan_does_not_tell_where_the_lake_lies() {
+    let folder = tempdir().unwrap();
+    let place = folder.path().join("hidden-place");
+    let lake = open(&place, Config::default()).await;
+    lake.commit(batch(1..=10)).await.unwrap();
+    for explain in ["EXPLAIN", "EXPLAIN VERBOSE", "EXPLAIN ANALYZE"] {
+        let plan = format!("{:?}", rows(&lake, &format!("{explain} SELECT * FROM posts")).await.rows);
+        assert!(plan.contains("parquet") && !plan.contains("hidden-place"), "{plan}");
+    }
 }
 
 #[tokio::test]
