@@ -1,6 +1,7 @@
 //! Settings: `config/default.toml` < file < environment < flags, read once and checked into typed values. Unknown keys
 //! are errors that name the key.
 
+use crate::limits::LimitsConfig;
 use crate::secrets;
 use anyhow::{Context, Result, bail};
 use domain::RuleFault;
@@ -40,6 +41,11 @@ pub(crate) struct ServerConfig {
     pub bind: String,
     /// Address by which people reach the dashboard, for links in messages; empty: http:// and `bind`.
     pub public_url: String,
+    /// Environment variable with the token that reads `/metrics`; empty: anybody does.
+    pub metrics_token_env: String,
+    /// Platforms of whose posts an export holds the id and what was understood only.
+    pub export_ids_only: Vec<String>,
+    pub limits: LimitsConfig,
 }
 
 impl ServerConfig {
@@ -327,6 +333,7 @@ impl Config {
                 self.server.public_url
             );
         }
+        self.server.limits.check()?;
         self.time_zone.parse::<chrono_tz::Tz>().map_err(|_| {
             anyhow::anyhow!("time_zone = {:?} is no IANA time zone, like Europe/Berlin", self.time_zone)
         })?;
@@ -475,6 +482,8 @@ mod tests {
         for (text, word) in [
             ("[server]\nbind = \"localhost\"", "server.bind"),
             ("[server]\npublic_url = \"overheard.example.org\"", "server.public_url"),
+            ("[server.limits]\nsql_timeout_s = 0", "server.limits.sql_timeout_s = 0 must be 1 to 3600"),
+            ("[server.limits]\nbodies_mb = 8", "server.limits.bodies_mb"),
             ("[translation]\nengine = \"libretranslate\"", "translation.endpoint"),
             ("time_zone = \"Mars\"", "time_zone"),
             ("[watch]\nintervals_s = [7]", "intervals_s"),

@@ -13,6 +13,7 @@ mod follow;
 mod forget;
 mod house;
 mod hub;
+mod limits;
 mod operations;
 mod output;
 mod rehearsal;
@@ -91,6 +92,9 @@ enum Command {
     Doctor(commands::doctor::Args),
     /// Settings: check, print, JSON schema.
     Config(commands::config::Args),
+    /// Answers SQL for `up`, which starts it (`lake::SqlWorkers`).
+    #[command(hide = true)]
+    SqlWorker,
 }
 
 fn main() -> ExitCode {
@@ -125,6 +129,10 @@ fn start_log(cli: &Cli) {
 
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let global = &cli.global;
+    if matches!(cli.command, Command::SqlWorker) {
+        lake::run_sql_worker()?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         match cli.command {
@@ -147,6 +155,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Models(args) => commands::models::run(global, args).await,
             Command::Doctor(args) => commands::doctor::run(global, args).await,
             Command::Config(args) => commands::config::run(global, args),
+            // Answered above: it makes a runtime of its own.
+            Command::SqlWorker => Ok(ExitCode::SUCCESS),
         }
     })
 }

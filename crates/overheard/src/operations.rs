@@ -2,19 +2,21 @@
 
 use crate::config::Config;
 use crate::forget::request::Request;
-use crate::{alerting, house, rehearsal, rule_facts};
+use crate::{alerting, house, limits, rehearsal, rule_facts};
 use async_trait::async_trait;
 use axum::body::Bytes;
 use chrono::TimeDelta;
 use domain::{
-    Alert, AlertRule, Analytics, DeadLetter, EnrichedPost, Error, Health, QueryLimits, Result, SourceId, Timestamp,
+    Alert, AlertRule, Analytics, DeadLetter, EnrichedPost, Error, Health, PostQueue, QueryLimits, Result, Rows, SourceId,
+    Timestamp,
 };
-use lake::Lake;
+use futures::stream::BoxStream;
+use lake::{Lake, SqlWorkers};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use pipeline::Committed;
 use queue::Embedded;
 use server::{
-    AlertNow, CategoryBody, Forgotten, Operations, PushError, PushOutcome, PushStatus, Replayed, SourceStatus,
+    AlertNow, CategoryBody, Forgotten, Operations, PushError, PushOutcome, PushStatus, Replayed, SourceStatus, SqlAnswer,
     SystemReport, TableReport, ToForget, Undelivered,
 };
 use sources::push::{self, PushSource};
@@ -22,6 +24,8 @@ use sources::x::status::{SharedStatus, State};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
 
 /// The running house as the server sees it.
 pub(crate) struct House {
@@ -30,6 +34,7 @@ pub(crate) struct House {
     config: Config,
     queue: Arc<Embedded>,
     lake: Arc<Lake>,
+    sql: SqlWorkers,
     model: Option<String>,
     book: Arc<alerts::AlertBook>,
     health: Arc<Health>,
@@ -38,7 +43,20 @@ pub(crate) struct House {
     metrics: PrometheusHandle,
     recent: Mutex<VecDeque<Batch>>,
     seen: Mutex<BTreeMap<String, Seen>>,
+    measured: tokio::sync::Mutex<Option<(Instant, Measured)>>,
 }
+
+/// What takes a walk over the disk to know.
+#[derive(Clone)]
+struct Measured {
+    tables: Vec<TableReport>,
+    disk_used_bytes: u64,
+}
+
+/// A measurement is good for so long: many open pages ask every few seconds.
+const MEASURED_FOR: Duration = Duration::from_secs(10);
+/// Histograms are merged this often, or they grow until somebody reads the metrics.
+const UPKEEP: Duration = Duration::from_secs(5);
 
 /// What a source brought since the process started.
 #[derive(Default)]
@@ -79,6 +97,7 @@ impl House {
             started_at: house::clock().now(),
             config: config.clone(),
             queue,
+            sql: SqlWorkers::new(limits::sql_workers(config)?),
             lake,
             model,
             book,
@@ -88,7 +107,19 @@ impl House {
             metrics: PrometheusBuilder::new().install_recorder()?,
             recent: Mutex::default(),
             seen: Mutex::default(),
+            measured: tokio::sync::Mutex::default(),
         }))
+    }
+
+    /// Keeps the metrics small until `shutdown`.
+    pub(crate) async fn keep_metrics(self: Arc<Self>, shutdown: CancellationToken) -> Result<()> {
+        while !shutdown.is_cancelled() {
+            tokio::select! {
+                () = tokio::time::sleep(UPKEEP) => self.metrics.run_upkeep(),
+                () = shutdown.cancelled() => {}
+            }
+        }
+        Ok(())
     }
 
     /// The X connector's state, once it runs.
@@ -185,15 +216,35 @@ impl House {
         (lags.len() as f64 / RECENT.num_seconds() as f64, quantile(0.5), quantile(0.99))
     }
 
-    async fn tables(&self) -> Vec<TableReport> {
+    /// Rows, files and bytes, measured anew when the last time is too long ago.
+    async fn measured(&self) -> Measured {
+        let mut measured = self.measured.lock().await;
+        if let Some((at, measured)) = &*measured
+            && at.elapsed() < MEASURED_FOR
+        {
+            return measured.clone();
+        }
         let mut tables = Vec::new();
         for name in ["raw", "sentiment", "entities", "key_phrases", "anomalies", "alerts"] {
             let counted = self.lake.query(&format!("SELECT count(*) FROM {name}"), QueryLimits::default()).await;
             let rows = counted.ok().and_then(|rows| rows.rows.first()?.first()?.as_u64()).unwrap_or(0);
-            let (files, size_bytes) = parquet_files(&self.config.data.join("lake").join(name));
-            tables.push(TableReport { name: name.into(), rows, files, size_bytes, version: self.lake.version() });
+            tables.push(TableReport {
+                name: name.into(),
+                rows,
+                version: self.lake.version(),
+                ..TableReport::default()
+            });
         }
-        tables
+        let data = self.config.data.clone();
+        let walked = tokio::task::spawn_blocking(move || {
+            for table in &mut tables {
+                (table.files, table.size_bytes) = parquet_files(&data.join("lake").join(&table.name));
+            }
+            Measured { tables, disk_used_bytes: disk_used(&data) }
+        });
+        let now = walked.await.unwrap_or(Measured { tables: Vec::new(), disk_used_bytes: 0 });
+        *measured = Some((Instant::now(), now.clone()));
+        now
     }
 
     async fn notices(&self) -> Vec<String> {
@@ -294,6 +345,7 @@ impl Operations for House {
     async fn system(&self) -> SystemReport {
         let now = house::clock().now();
         let (posts_per_second, lag_p50_ms, lag_p99_ms) = self.speed(now);
+        let measured = self.measured().await;
         SystemReport {
             version: env!("CARGO_PKG_VERSION").into(),
             started_at: Some(self.started_at),
@@ -303,23 +355,36 @@ impl Operations for House {
             lag_p50_ms,
             lag_p99_ms,
             memory_bytes: memory_bytes(),
-            disk_used_bytes: Some(disk_used(&self.config.data)),
+            disk_used_bytes: Some(measured.disk_used_bytes),
             disk_free_bytes: fs4::available_space(&self.config.data).ok(),
             retention_days: (self.config.lake.retention_days > 0).then_some(self.config.lake.retention_days),
-            tables: self.tables().await,
+            tables: measured.tables,
             channels: alerting::channels(&self.config),
             notices: self.notices().await,
         }
     }
 
-    async fn not_ready(&self) -> Option<String> {
-        let problems: Vec<String> =
-            self.health.problems().iter().map(|problem| format!("{}: {}", problem.component, problem.reason)).collect();
-        if !problems.is_empty() {
-            return Some(problems.join("; "));
+    async fn not_ready(&self) -> Vec<String> {
+        let mut failing: Vec<String> = self.health.problems().into_iter().map(|problem| problem.component).collect();
+        if let Err(error) = self.lake.query("SELECT 1", QueryLimits::default()).await {
+            tracing::warn!(%error, "the lake can't be asked");
+            failing.push("lake".into());
         }
-        let asked = self.lake.query("SELECT 1", QueryLimits::default()).await;
-        asked.err().map(|error| format!("lake: {error}"))
+        if let Err(error) = self.queue.depth().await {
+            tracing::warn!(%error, "the queue can't be asked");
+            failing.push("queue".into());
+        }
+        failing.dedup();
+        failing
+    }
+
+    async fn sql(&self, sql: &str, limits: QueryLimits) -> Result<SqlAnswer> {
+        let lake::SqlAnswer { columns, rows, truncated } = self.sql.ask(sql, limits).await?;
+        Ok(SqlAnswer { columns, rows, truncated })
+    }
+
+    async fn rows(&self, statements: Vec<String>) -> Result<BoxStream<'static, Result<Rows>>> {
+        self.lake.stream(statements).await
     }
 
     fn metrics(&self) -> String {

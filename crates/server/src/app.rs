@@ -6,9 +6,9 @@ use crate::config::Config;
 use crate::operations::Operations;
 use crate::service::LivePosts;
 use domain::{Clock, PostQueue, StateStore};
-use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
-use tokio::sync::broadcast;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use tokio::sync::{Semaphore, broadcast};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) struct App {
@@ -21,7 +21,11 @@ pub(crate) struct App {
     pub(crate) operations: Arc<dyn Operations>,
     pub(crate) live: broadcast::Sender<LivePosts>,
     pub(crate) clock: Arc<dyn Clock>,
-    /// Open live streams.
-    pub(crate) streams: AtomicUsize,
+    /// Open live streams of each user.
+    pub(crate) streams: Mutex<HashMap<String, usize>>,
+    /// Bytes of request bodies that may still be taken in.
+    pub(crate) bodies: Arc<Semaphore>,
+    /// Exports that may still begin.
+    pub(crate) exports: Arc<Semaphore>,
     pub(crate) shutdown: CancellationToken,
 }

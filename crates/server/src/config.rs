@@ -3,7 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-/// How the server listens and what it lets through. Every limit has a reason beside it.
+/// How the server listens and what it lets through. Every limit has a reason beside it; `docs/limits.md` says what happens
+/// at each.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Where to listen. Loopback by default: reaching further is the user's decision.
@@ -15,6 +16,18 @@ pub struct Config {
     pub cookie_secure: bool,
     /// A session ends this long after sign-in.
     pub session_age_max: Duration,
+    /// Who reads `/metrics` sends this as a bearer token; None: anybody may.
+    pub metrics_token: Option<String>,
+    /// Open connections: each holds a file and some kilobytes.
+    pub connections_max: usize,
+    /// The head of a request comes within this time; also how long a connection may lie idle.
+    pub header_timeout: Duration,
+    /// The body of a request comes within this time.
+    pub body_timeout: Duration,
+    /// A client that takes nothing of an answer for so long is disconnected.
+    pub write_timeout: Duration,
+    /// Request bodies that are held at one time, bytes together.
+    pub bodies_max_bytes: usize,
     /// Largest body of an API call, bytes: rules and queries are small.
     pub body_max_bytes: usize,
     /// Largest body of one push, bytes: 1,000 posts with their payloads.
@@ -23,14 +36,22 @@ pub struct Config {
     pub sql_rows_max: usize,
     /// A SQL question of a person may run so long.
     pub sql_timeout: Duration,
-    /// Rows of an export.
-    pub export_rows_max: usize,
-    /// Questions to the lake at one time: more would only wait for the same cores.
+    /// An export may take so long. Files that the lake has replaced are kept for an hour for those who still read them.
+    pub export_timeout: Duration,
+    /// Exports at one time.
+    pub exports_at_once: usize,
+    /// Platforms of whose posts an export holds the id and what was understood, not their words.
+    pub export_ids_only: Vec<String>,
+    /// Questions of pages to the lake at one time: more would only wait for the same cores.
     pub questions_at_once: usize,
     /// Open live streams: each holds a connection and a buffer.
     pub streams_max: usize,
+    /// Open live streams of one user or token.
+    pub streams_per_user_max: usize,
     /// An answer may be this old though the lake has moved on: bounds the work that many open dashboards cause.
     pub answer_age_max: Duration,
+    /// Answers kept for others who ask the same, bytes together.
+    pub answers_max_bytes: usize,
 }
 
 impl Default for Config {
@@ -40,14 +61,24 @@ impl Default for Config {
             origins: Vec::new(),
             cookie_secure: false,
             session_age_max: Duration::from_secs(7 * 24 * 3600),
-            body_max_bytes: 256 * 1024,
-            push_max_bytes: 16 * 1024 * 1024,
+            metrics_token: None,
+            connections_max: 1_024,
+            header_timeout: Duration::from_secs(30),
+            body_timeout: Duration::from_secs(60),
+            write_timeout: Duration::from_secs(60),
+            bodies_max_bytes: 64 << 20,
+            body_max_bytes: 256 << 10,
+            push_max_bytes: 16 << 20,
             sql_rows_max: 10_000,
             sql_timeout: Duration::from_secs(30),
-            export_rows_max: 100_000,
+            export_timeout: Duration::from_secs(1_800),
+            exports_at_once: 2,
+            export_ids_only: vec!["x".into()],
             questions_at_once: 4,
             streams_max: 256,
+            streams_per_user_max: 16,
             answer_age_max: Duration::from_millis(1000),
+            answers_max_bytes: 64 << 20,
         }
     }
 }

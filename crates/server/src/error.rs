@@ -69,6 +69,11 @@ impl Error {
         Self::new(StatusCode::NOT_FOUND, message)
     }
 
+    /// 408.
+    pub fn timeout(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::REQUEST_TIMEOUT, message)
+    }
+
     /// 409.
     pub fn conflict(field: &str, message: impl Into<String>) -> Self {
         let mut error = Self::new(StatusCode::CONFLICT, message);

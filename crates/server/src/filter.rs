@@ -146,7 +146,7 @@ const RANGE_DAYS_MAX: i64 = 3660;
 /// The year 2200.
 const TIME_MAX_S: i64 = 7_258_118_400;
 /// Parameters that single endpoints read themselves.
-const OTHERS: [&str; 14] = [
+const OTHERS: [&str; 15] = [
     "by",
     "limit",
     "cursor",
@@ -154,6 +154,7 @@ const OTHERS: [&str; 14] = [
     "group",
     "format",
     "ids_only",
+    "bom",
     "id",
     "severity_min",
     "state",

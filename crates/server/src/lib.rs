@@ -7,12 +7,15 @@ mod answers;
 mod api;
 mod app;
 pub mod auth;
+mod body;
 mod config;
+mod csv;
 mod dashboard;
 mod error;
 mod filter;
 mod guard;
 mod health;
+mod listen;
 mod operations;
 mod query;
 mod service;
@@ -21,7 +24,7 @@ pub use api::{document, labels, saved_categories};
 pub use config::Config;
 pub use error::Error;
 pub use operations::{
-    AlertNow, CategoryBody, Forgotten, Operations, PushError, PushOutcome, PushStatus, Replayed, SourceStatus,
+    AlertNow, CategoryBody, Forgotten, Operations, PushError, PushOutcome, PushStatus, Replayed, SourceStatus, SqlAnswer,
     SystemReport, TableReport, ToForget, Undelivered,
 };
 pub use service::{LivePosts, Server};

@@ -4,7 +4,8 @@
 use async_trait::async_trait;
 use axum::body::Bytes;
 use chrono::{DateTime, Utc};
-use domain::{Alert, AlertRule, DeadLetter, Error, Result};
+use domain::{Alert, AlertRule, Column, DeadLetter, Error, QueryLimits, Result, Rows};
+use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use utoipa::ToSchema;
@@ -196,6 +197,16 @@ pub struct Replayed {
     pub reason: Option<String>,
 }
 
+/// The answer to a person's SQL.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SqlAnswer {
+    pub columns: Vec<Column>,
+    /// JSON: an array with an array of values for each row.
+    pub rows: Vec<u8>,
+    /// More rows were there than the limits let through.
+    pub truncated: bool,
+}
+
 fn not_here(what: &str) -> Error {
     Error::reject(format!("{what} is not available in this process"))
 }
@@ -212,9 +223,21 @@ pub trait Operations: Send + Sync {
         SystemReport::default()
     }
 
-    /// Words why no work can be done now (503 on `/readyz`); none when all is well.
-    async fn not_ready(&self) -> Option<String> {
-        None
+    /// Names of the components that can't do their work now (503 on `/readyz`); none when all is well. Why they can't
+    /// is told to people who are signed in, by the system's notices.
+    async fn not_ready(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Runs a person's read-only statement where it can hurt nobody but him. It ends when this is dropped.
+    async fn sql(&self, _sql: &str, _limits: QueryLimits) -> Result<SqlAnswer> {
+        Err(not_here("SQL"))
+    }
+
+    /// Answers read-only statements of our own one after the other, all on one version of the lake, in pieces; for
+    /// exports, which no limit cuts. An error ends the stream.
+    async fn rows(&self, _statements: Vec<String>) -> Result<BoxStream<'static, Result<Rows>>> {
+        Err(not_here("exporting"))
     }
 
     /// Prometheus text of all metrics.

@@ -5,28 +5,22 @@ use crate::app::App;
 use crate::auth::{Accounts, Attempts};
 use crate::config::Config;
 use crate::operations::Operations;
-use crate::{api, dashboard, error::Error, guard, health};
+use crate::{api, dashboard, error::Error, guard, health, listen};
 use axum::Router;
 use axum::http::{HeaderValue, header};
 use axum::middleware;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use domain::{Analytics, Clock, EnrichedPost, PostQueue, StateStore};
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;
-use tokio::sync::broadcast;
+use tokio::sync::{Semaphore, broadcast};
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 
 /// One commit's posts, as they go to live streams.
 pub type LivePosts = Arc<Vec<EnrichedPost>>;
-
-/// Answers in flight get this long when the process stops.
-const GRACE: Duration = Duration::from_secs(5);
 
 /// The server with all that it stands on.
 pub struct Server {
@@ -56,26 +50,16 @@ impl Server {
         if let Ok(address) = listener.local_addr() {
             tracing::info!(%address, "server listens");
         }
-        let service = self.router(shutdown.clone()).into_make_service_with_connect_info::<SocketAddr>();
-        let stopped = shutdown.clone().cancelled_owned();
-        let serving = axum::serve(listener, service).with_graceful_shutdown(stopped).into_future();
-        let too_late = async {
-            shutdown.cancelled().await;
-            tokio::time::sleep(GRACE).await;
-        };
-        tokio::select! {
-            served = serving => served.map_err(|error| {
-                domain::Error::caused(domain::ErrorKind::Stop, "the server can't go on listening", error)
-            }),
-            () = too_late => Ok(()),
-        }
+        let config = self.config.clone();
+        listen::serve(listener, self.router(shutdown.clone()), &config, shutdown).await;
+        Ok(())
     }
 
     pub(crate) fn router(self, shutdown: CancellationToken) -> Router {
         let config = self.config;
-        let (body_max_bytes, push_max_bytes) = (config.body_max_bytes, config.push_max_bytes);
+        let permits = |count: usize| Arc::new(Semaphore::new(count.clamp(1, Semaphore::MAX_PERMITS)));
         let app = Arc::new(App {
-            answers: Answers::new(self.analytics, config.questions_at_once, config.answer_age_max),
+            answers: Answers::new(self.analytics, &config),
             accounts: Accounts(Arc::clone(&self.state)),
             attempts: Attempts::default(),
             state: self.state,
@@ -83,11 +67,13 @@ impl Server {
             operations: self.operations,
             live: self.live,
             clock: self.clock,
-            streams: AtomicUsize::new(0),
+            streams: Mutex::default(),
+            bodies: permits(config.bodies_max_bytes),
+            exports: permits(config.exports_at_once),
             shutdown,
             config,
         });
-        let (api, document) = api::parts(body_max_bytes, push_max_bytes);
+        let (api, document) = api::parts();
         let document = document.to_json().unwrap_or_default();
         let json = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
         api.layer(middleware::from_fn_with_state(Arc::clone(&app), guard::own_origin))

@@ -1,6 +1,8 @@
 //! The server as a client sees it: who is let in, what is refused and how, and what it asks the lake.
 
 mod fakes;
+mod limits;
+mod matrix;
 
 use crate::auth::{Role, create_first_admin};
 use crate::{Config, Server};
@@ -52,6 +54,10 @@ impl Answer {
 }
 
 async fn client() -> Client {
+    client_with(Config::default()).await
+}
+
+async fn client_with(config: Config) -> Client {
     let now: Timestamp = NOW.parse().unwrap();
     let state: Arc<dyn StateStore> = Arc::new(domain::MemoryState::default());
     let password = create_first_admin(&state, now).await.unwrap().unwrap();
@@ -59,7 +65,7 @@ async fn client() -> Client {
     let (lake, letters, house) = (Arc::<Lake>::default(), Arc::<Letters>::default(), Arc::<House>::default());
     let clock = Arc::new(ManualClock::at(now));
     let server = Server {
-        config: Config { body_max_bytes: 2000, push_max_bytes: 4000, ..Config::default() },
+        config: Config { body_max_bytes: 2000, push_max_bytes: 4000, ..config },
         analytics: lake.clone(),
         state,
         queue: letters.clone(),
@@ -71,18 +77,29 @@ async fn client() -> Client {
     Client { router, lake, letters, house, clock, password }
 }
 
+fn request(method: &str, path: &str, headers: &[(&str, &str)], body: Body) -> Request<Body> {
+    let mut request = Request::builder().method(method).uri(path).header("host", "localhost:8080");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let mut request = request.body(body).unwrap();
+    request.extensions_mut().insert(ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 5000))));
+    request
+}
+
 impl Client {
     async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Answer {
-        let mut request = Request::builder().method(method).uri(path).header("host", "localhost:8080");
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let mut request = request.body(body.into()).unwrap();
-        request.extensions_mut().insert(ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 5000))));
+        let request = request(method, path, headers, body.into());
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (status, headers) = (response.status(), response.headers().clone());
         let bytes = to_bytes(response.into_body(), 1 << 20).await.unwrap();
         Answer { status, headers, text: String::from_utf8(bytes.to_vec()).unwrap() }
+    }
+
+    /// The status alone, for answers without an end (live streams).
+    async fn send_for_status(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Body) -> u16 {
+        let request = request(method, path, headers, body);
+        self.router.clone().oneshot(request).await.unwrap().status().as_u16()
     }
 
     async fn get(&self, cookie: &str, path: &str) -> Answer {
@@ -211,6 +228,12 @@ async fn what_is_wrong_with_a_request_is_named() {
     client.get(&admin, "/api/posts?cursor=x").await.refused(400, Some("cursor"));
     client.write(&admin, "POST", "/api/sql", json!({ "sql": "DROP TABLE raw" })).await.refused(400, Some("sql"));
     client.write(&admin, "POST", "/api/sql", json!({ "sql": 7 })).await.refused(400, Some("sql"));
+    let rows = json!({ "sql": "SELECT 1", "rows_max": 0 });
+    client.write(&admin, "POST", "/api/sql", rows).await.refused(400, Some("rows_max"));
+    client.get(&admin, "/api/dead-letters?limit=0").await.refused(400, Some("limit"));
+    for id in [0, u64::MAX] {
+        client.write(&admin, "DELETE", "/api/dead-letters", json!({ "id": id })).await.refused(400, Some("id"));
+    }
     client.write(&admin, "POST", "/api/sql", json!({ "sql": "x".repeat(3000) })).await.refused(413, None);
     let rule = json!({ "topic": null, "condition": { "when": "threshold", "mentions_min": 0, "window_s": 60 },
         "channels": [], "cooldown_s": 0, "quiet_hours": null, "enabled": true });

@@ -275,7 +275,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The posts in view as a file, the newest first. */
+        /** The posts in view as a file, the newest first, all of them. */
         get: operations["get_api_posts_export"];
         put?: never;
         post?: never;
@@ -1256,12 +1256,19 @@ export interface components {
             /** @description None: every topic. */
             topic?: string | null;
         };
-        RuleView: components["schemas"]["RuleBody"] & {
+        RuleView: {
+            /** @description Names of configured channels. */
+            channels: string[];
+            condition: components["schemas"]["ConditionView"];
+            /** Format: int64 */
+            cooldown_s: number;
+            enabled: boolean;
             name: string;
-            /** @description Why it can't be judged at the moment; none: it is. */
-            problem?: string | null;
+            quiet_hours?: string | null;
             /** @description Saved here; others stand in the configuration, or hold because there is no rule at all. Saving one makes it ours. */
             saved: boolean;
+            /** @description None: every topic. */
+            topic?: string | null;
         };
         /** @description A saved question. */
         SavedQuery: {
@@ -2361,6 +2368,8 @@ export interface operations {
                 format: string;
                 /** @description `yes`: only ids. */
                 ids_only?: string;
+                /** @description `yes`: CSV begins with a byte order mark, which Excel needs to read letters beyond ASCII. */
+                bom?: string;
             };
             header?: never;
             path?: never;
@@ -2374,6 +2383,8 @@ export interface operations {
                 };
                 content: {
                     "text/csv": string;
+                    "application/x-ndjson": string;
+                    "application/vnd.apache.parquet": string;
                 };
             };
             /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */

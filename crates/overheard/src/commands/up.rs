@@ -8,10 +8,11 @@ use crate::config::{Config, model_folder};
 use crate::follow;
 use crate::forget;
 use crate::house;
+use crate::limits;
 use crate::operations::House;
 use crate::output::say;
 use crate::supervisor::Supervisor;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::ValueEnum;
 use domain::{Health, StateStore};
 use pipeline::{Carry, CarryConfig, Watch, WatchConfig};
@@ -196,7 +197,7 @@ async fn serve(
     lake.warm_up();
     let (live, _) = broadcast::channel(LIVE_BATCHES);
     let server = server::Server {
-        config: server::Config { bind: bind(config)?, ..server::Config::default() },
+        config: limits::server(config)?,
         analytics: lake.clone(),
         state,
         queue: queue.clone(),
@@ -204,6 +205,8 @@ async fn serve(
         live: live.clone(),
         clock: house::clock(),
     };
+    let metrics = house.clone();
+    supervisor.start("metrics upkeep", |shutdown| metrics.keep_metrics(shutdown));
     let mut batches = committed.subscribe();
     let house = house.clone();
     supervisor.start("live", |shutdown| async move {
@@ -224,10 +227,6 @@ async fn serve(
     });
     supervisor.start("server", |shutdown| server.run(shutdown));
     Ok(())
-}
-
-fn bind(config: &Config) -> Result<SocketAddr> {
-    config.server.bind.parse().context("read server.bind")
 }
 
 fn watch_config(config: &Config) -> Result<WatchConfig> {
@@ -297,8 +296,9 @@ async fn greet(config: &Config, roles: &Roles, state: &dyn StateStore) -> Result
         say("            bring posts in:           overheard import FILE, POST /v1/posts, or sources.x")?;
     }
     say("  stop      Ctrl-C (what is under way is finished)\n")?;
-    if config.server.bind.starts_with("0.0.0.0") {
-        warn!("the dashboard listens on every address of this machine; put TLS in front of it");
+    let reached = config.server.bind.parse::<SocketAddr>().is_ok_and(|bind| !bind.ip().is_loopback());
+    if reached && roles.has(Role::Serve) {
+        warn!(bind = config.server.bind, "the dashboard is reached from other machines; put TLS in front of it");
     }
     Ok(())
 }

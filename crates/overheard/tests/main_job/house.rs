@@ -10,19 +10,24 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 /// A running house; stopped when dropped.
-struct House {
+pub(crate) struct House {
     child: Child,
-    address: String,
+    pub(crate) address: String,
     password: String,
-    client: reqwest::Client,
+    pub(crate) client: reqwest::Client,
 }
 
 const TOKEN: &str = "a-token-for-tests";
 
 impl House {
     async fn start(data: &Path) -> Self {
+        Self::start_with(data, "").await
+    }
+
+    /// With more settings.
+    pub(crate) async fn start_with(data: &Path, settings: &str) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let config = config_file(data);
+        let config = config_file(data, settings);
         let mut child = plain(data)
             .arg("up")
             .args(["--config".as_ref(), config.as_os_str()])
@@ -53,11 +58,11 @@ impl House {
         house
     }
 
-    fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("{}{path}", self.address)
     }
 
-    async fn until(&self, what: &str, mut done: impl AsyncFnMut() -> bool) {
+    pub(crate) async fn until(&self, what: &str, mut done: impl AsyncFnMut() -> bool) {
         let began = Instant::now();
         while !done().await {
             assert!(began.elapsed() < Duration::from_secs(60), "waited too long until {what}");
@@ -66,7 +71,7 @@ impl House {
     }
 
     /// Signs in and gives the cookie.
-    async fn sign_in(&self) -> String {
+    pub(crate) async fn sign_in(&self) -> String {
         let body = json!({"name": "admin", "password": self.password});
         let answer = self.client.post(self.url("/api/session")).json(&body).send().await.unwrap();
         assert!(answer.status().is_success(), "sign-in: {}", answer.status());
@@ -74,7 +79,7 @@ impl House {
         cookie.split(';').next().unwrap().to_owned()
     }
 
-    async fn push(&self, posts: &[Value]) -> Value {
+    pub(crate) async fn push(&self, posts: &[Value]) -> Value {
         let request = self.client.post(self.url("/v1/posts")).bearer_auth(TOKEN).json(posts);
         let answer = request.send().await.unwrap();
         assert!(answer.status().is_success(), "push: {}", answer.status());
@@ -90,7 +95,7 @@ impl House {
         answer.json().await.unwrap()
     }
 
-    async fn sql(&self, cookie: &str, sql: &str) -> Value {
+    pub(crate) async fn sql(&self, cookie: &str, sql: &str) -> Value {
         let request = self
             .client
             .post(self.url("/api/sql"))
@@ -100,8 +105,15 @@ impl House {
         request.send().await.unwrap().json().await.unwrap()
     }
 
+    /// Memory that the process holds, MB.
+    pub(crate) fn resident_mb(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches("kB").trim().parse::<usize>().unwrap() / 1024
+    }
+
     /// A soft stop; gives what was logged.
-    fn stop(mut self) -> String {
+    pub(crate) fn stop(mut self) -> String {
         let pid = self.child.id().to_string();
         assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
         let mut log = Vec::new();
@@ -118,11 +130,11 @@ impl Drop for House {
     }
 }
 
-fn config_file(data: &Path) -> PathBuf {
+fn config_file(data: &Path, more: &str) -> PathBuf {
     let file = data.with_extension("toml");
     let settings = "[watch]\nintervals_s = [3600]\n[[sources.push]]\nname = \"reviews\"\nplatform = \"reviews\"\n\
                     token_env = \"TEST_PUSH_TOKEN\"\n";
-    std::fs::write(&file, settings).unwrap();
+    std::fs::write(&file, format!("{settings}{more}")).unwrap();
     file
 }
 

@@ -1,6 +1,6 @@
 //! End to end over the real program, in folders of its own, offline: import, kill, repeat, read back; bad input; the
-//! command line tried wrong; queue and lake that do not belong together; backups; texts analysed; models of others in place; and the whole house with its page, its push and
-//! its alert.
+//! command line tried wrong; queue and lake that do not belong together; backups; texts analysed; models of others in
+//! place; and the whole house with its page, its push and its alert; SQL and exports that ask for too much.
 
 mod agreement;
 mod analyze;
@@ -9,6 +9,7 @@ mod crash;
 mod forget;
 mod house;
 mod import;
+mod limits;
 mod models;
 mod program;
 mod usage;

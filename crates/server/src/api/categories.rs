@@ -1,6 +1,6 @@
 //! The user's own categories: names, what they mean, and examples that teach them.
 
-use super::Body;
+use super::{Body, LARGE};
 use crate::app::App;
 use crate::auth::{Analyst, Viewer};
 use crate::error::Error;
@@ -54,7 +54,7 @@ pub(crate) async fn get(State(app): State<Arc<App>>, _: Viewer) -> Result<Json<C
 pub(crate) async fn put(
     State(app): State<Arc<App>>,
     Analyst(who): Analyst,
-    Body(categories): Body<Vec<CategoryBody>>,
+    Body(categories): Body<Vec<CategoryBody>, LARGE>,
 ) -> Result<StatusCode, Error> {
     check(&categories)?;
     let value = serde_json::to_value(&categories).map_err(Error::internal)?;

@@ -1,5 +1,11 @@
-//! The posts in view as a file: CSV, JSON lines or Parquet. Where a platform's rules allow no more to be passed on than
-//! the id of a post ([`IDS_ONLY`]), its words and its author stay here; what we ourselves understood of it goes along.
+//! The posts in view as a file: CSV, JSON lines or Parquet, all of them, however many. The file is written as the lake is
+//! read and sent as it is written, so its length costs no memory; when something fails on the way the connection is
+//! broken off, so that nobody takes a part for the whole.
+//!
+//! Where a platform's terms allow no more to be passed on than the id of a post (`Config::export_ids_only`), its words
+//! and its author stay here; what we ourselves understood of it goes along.
+
+mod format;
 
 use super::Params;
 use super::post::{PostView, columns};
@@ -7,19 +13,21 @@ use crate::answers::each;
 use crate::app::App;
 use crate::auth::Viewer;
 use crate::error::Error;
-use crate::filter::{Filter, FilterParams};
+use crate::filter::{Filter, FilterParams, TimeRange};
 use crate::query;
-use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use domain::QueryLimits;
-use parquet::arrow::ArrowWriter;
-use parquet::basic::Compression;
-use parquet::file::properties::WriterProperties;
+use chrono::{Duration, NaiveDate, NaiveTime};
+use domain::Rows;
+use format::{COLUMNS, Column, Format};
+use futures::stream::{BoxStream, StreamExt as _, TryStreamExt as _, iter, try_unfold};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::sync::Arc;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, timeout_at};
 use utoipa::IntoParams;
 
 #[derive(Deserialize, IntoParams)]
@@ -29,162 +37,148 @@ pub(crate) struct ExportParams {
     format: String,
     /// `yes`: only ids.
     ids_only: Option<String>,
+    /// `yes`: CSV begins with a byte order mark, which Excel needs to read letters beyond ASCII.
+    bom: Option<String>,
 }
-
-/// What a column holds.
-#[derive(Clone, Copy)]
-enum Kind {
-    Text,
-    Texts,
-    Time,
-    Number,
-    Whole,
-}
-
-/// Columns of the file, in order: keys of a post as the API tells it.
-const COLUMNS: [(&str, Kind); 20] = [
-    ("post_id", Kind::Text),
-    ("platform", Kind::Text),
-    ("source", Kind::Text),
-    ("author", Kind::Text),
-    ("url", Kind::Text),
-    ("occurred_at", Kind::Time),
-    ("received_at", Kind::Time),
-    ("language", Kind::Text),
-    ("text", Kind::Text),
-    ("text_en", Kind::Text),
-    ("sentiment", Kind::Text),
-    ("emotion", Kind::Text),
-    ("offensive", Kind::Number),
-    ("category", Kind::Text),
-    ("category_confidence", Kind::Number),
-    ("topics", Kind::Texts),
-    ("hashtags", Kind::Texts),
-    ("place", Kind::Text),
-    ("country", Kind::Text),
-    ("reach", Kind::Whole),
-];
-
-/// Platforms whose terms let a downloaded file hold ids only: X (developer policy, redistribution of content).
-const IDS_ONLY: [&str; 1] = ["x"];
 
 /// What the platform gave us and we may not pass on for it.
 const THEIRS: [&str; 10] =
     ["author", "url", "occurred_at", "language", "text", "text_en", "hashtags", "place", "country", "reach"];
 
+/// Posts are sorted by time; so many of them, about, are sorted at one time.
+const SORTED_AT_ONCE: u64 = 50_000;
+
+/// A post as the columns of a file.
 type Record = Map<String, Value>;
 
-/// Writes columns and rows in one of the formats.
-type Writer = fn(&[(&str, Kind)], &[Record]) -> Result<Vec<u8>, Error>;
-
-/// The posts in view as a file, the newest first.
+/// The posts in view as a file, the newest first, all of them.
 #[utoipa::path(get, path = "/api/posts/export", tag = "posts", params(FilterParams, ExportParams),
-    responses((status = 200, content_type = "text/csv", body = String)))]
+    responses((status = 200, content(
+        (String = "text/csv"), (String = "application/x-ndjson"), (String = "application/vnd.apache.parquet")))))]
 pub(crate) async fn export(
     State(app): State<Arc<App>>,
-    _: Viewer,
+    Viewer(who): Viewer,
     filter: Filter,
     Params(params): Params<ExportParams>,
 ) -> Result<Response, Error> {
-    let (kind, name, write): (_, _, Writer) = match params.format.as_str() {
-        "csv" => ("text/csv; charset=utf-8", "posts.csv", csv),
-        "jsonl" => ("application/x-ndjson", "posts.jsonl", jsonl),
-        "parquet" => ("application/vnd.apache.parquet", "posts.parquet", parquet_file),
-        _ => return Err(Error::bad_field("format", "The format is csv, jsonl or parquet.")),
-    };
-    let ids_only = params.ids_only.as_deref() == Some("yes");
-    let rows_max = app.config.export_rows_max;
-    let sql = format!(
-        "SELECT {} FROM sentiment WHERE {} ORDER BY occurred_at DESC LIMIT {rows_max}",
-        columns(),
-        query::posts_where(&filter)
-    );
-    let limits = QueryLimits { rows_max, timeout: app.config.sql_timeout };
-    let rows = app.answers.ask_fresh(&sql, limits).await.map_err(Error::of_port)?;
-    // A hundred thousand posts take a second of a core: not on the threads that answer everybody.
-    let file = tokio::task::spawn_blocking(move || {
-        let columns: &[_] = if ids_only { &COLUMNS[..1] } else { &COLUMNS };
-        let records: Vec<Record> =
-            each(&rows).map(|row| record(&PostView::of_row(&row), columns)).collect::<Result<_, _>>()?;
-        write(columns, &records)
+    let ids_only = yes_or_no("ids_only", params.ids_only.as_deref())?;
+    let bom = yes_or_no("bom", params.bom.as_deref())?;
+    let columns: &'static [Column] = if ids_only { &COLUMNS[..1] } else { &COLUMNS };
+    let format = Format::parse(&params.format, columns, bom)?;
+    let place = Arc::clone(&app.exports).try_acquire_owned();
+    let place =
+        place.map_err(|_| Error::too_many("Other exports are running. Try again when one of them is done.", 30))?;
+    let ends_at = Instant::now() + app.config.export_timeout;
+    let mut rows = timeout_at(ends_at, begin(&app, &filter)).await.map_err(|_| too_long())??;
+    // What is wrong with the question itself is told before the file begins.
+    let first = timeout_at(ends_at, rows.try_next()).await.map_err(|_| too_long())?.map_err(Error::of_port)?;
+    let rows = iter(first.map(Ok)).chain(rows).boxed();
+    let (kind, name) = (format.content_type(), format.file_name());
+    let export = Export { app, who: who.name, columns, rows, format: Some(format), ends_at, written: 0, _place: place };
+    let file = try_unfold(export, |mut export| async move {
+        let part = export.next().await.inspect_err(|error| tracing::error!(%error, "an export was broken off"))?;
+        Ok::<_, Error>(part.map(|part| (part, export)))
     });
-    let file = file.await.map_err(Error::internal)??;
     let attached = format!("attachment; filename=\"{name}\"");
-    Ok(([(header::CONTENT_TYPE, kind.to_owned()), (header::CONTENT_DISPOSITION, attached)], file).into_response())
+    let headers = [(header::CONTENT_TYPE, kind.to_owned()), (header::CONTENT_DISPOSITION, attached)];
+    Ok((headers, Body::from_stream(file)).into_response())
+}
+
+fn yes_or_no(field: &str, value: Option<&str>) -> Result<bool, Error> {
+    match value {
+        Some("yes") => Ok(true),
+        None | Some("no") => Ok(false),
+        Some(_) => Err(Error::bad_field(field, format!("{field} is yes or no."))),
+    }
+}
+
+fn too_long() -> Error {
+    Error::bad_field("from", "The export takes longer than one may; narrow the time range.")
+}
+
+type Pieces = BoxStream<'static, domain::Result<Rows>>;
+
+/// Rows of all posts in view, the newest first.
+async fn begin(app: &App, filter: &Filter) -> Result<Pieces, Error> {
+    let conditions = query::posts_where(filter);
+    let days = format!(
+        "SELECT CAST(event_date AS VARCHAR) AS day, count(*) AS posts FROM sentiment WHERE {conditions} \
+         GROUP BY event_date ORDER BY event_date DESC"
+    );
+    let days: Vec<Rows> =
+        app.operations.rows(vec![days]).await.map_err(Error::of_port)?.try_collect().await.map_err(Error::of_port)?;
+    let days = days.iter().flat_map(each).filter_map(|row| Some((row.text("day")?.parse().ok()?, row.count("posts"))));
+    let ranges = days.flat_map(|(day, posts)| ranges_of_day(day, posts, filter.range));
+    let statements = ranges.map(|range| {
+        let conditions = query::posts_where(&filter.within(range));
+        format!("SELECT {} FROM sentiment WHERE {conditions} ORDER BY occurred_at DESC, post_id DESC", columns())
+    });
+    app.operations.rows(statements.collect()).await.map_err(Error::of_port)
+}
+
+/// The part of the range that lies in the day, in pieces with about [`SORTED_AT_ONCE`] posts each, the latest first.
+fn ranges_of_day(day: NaiveDate, posts: u64, range: TimeRange) -> Vec<TimeRange> {
+    let midnight = day.and_time(NaiveTime::MIN).and_utc();
+    let (from, to) = (range.from.max(midnight), range.to.min(midnight + Duration::days(1)));
+    let pieces = i32::try_from(posts.div_ceil(SORTED_AT_ONCE).clamp(1, 24 * 60)).unwrap_or(1);
+    // Whole microseconds, as times are kept.
+    let step = (to - from).num_microseconds().unwrap_or(0) / i64::from(pieces);
+    let at = |piece: i32| if piece == pieces { to } else { from + Duration::microseconds(step * i64::from(piece)) };
+    let ranges = (0..pieces).rev().map(|piece| TimeRange { from: at(piece), to: at(piece + 1) });
+    ranges.filter(|range| range.from < range.to).collect()
+}
+
+/// An export under way.
+struct Export {
+    app: Arc<App>,
+    who: String,
+    columns: &'static [Column],
+    rows: Pieces,
+    /// None once the file is written to its end.
+    format: Option<Format>,
+    ends_at: Instant,
+    written: usize,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Export {
+    /// The next part of the file; none at its end.
+    async fn next(&mut self) -> Result<Option<Bytes>, Error> {
+        while let Some(mut format) = self.format.take() {
+            let rows = timeout_at(self.ends_at, self.rows.next()).await.map_err(|_| too_long())?;
+            let Some(rows) = rows.transpose().map_err(Error::of_port)? else {
+                tracing::info!(rows = self.written, by = self.who, "posts exported");
+                return format.end().map(|end| Some(end.into()));
+            };
+            self.written += rows.rows.len();
+            let (app, columns) = (Arc::clone(&self.app), self.columns);
+            // Not on the threads that answer everybody.
+            let written = tokio::task::spawn_blocking(move || {
+                let records =
+                    each(&rows).map(|row| record(&PostView::of_row(&row), columns, &app.config.export_ids_only));
+                let part = format.rows(&records.collect::<Result<Vec<_>, _>>()?)?;
+                Ok::<_, Error>((format, part))
+            });
+            let (format, part) = written.await.map_err(Error::internal)??;
+            self.format = Some(format);
+            if !part.is_empty() {
+                return Ok(Some(part.into()));
+            }
+        }
+        Ok(None)
+    }
 }
 
 /// A post as a record of the columns, without what its platform keeps to itself.
-fn record(post: &PostView, columns: &[(&str, Kind)]) -> Result<Record, Error> {
+fn record(post: &PostView, columns: &[Column], ids_only: &[String]) -> Result<Record, Error> {
     let Value::Object(mut post) = serde_json::to_value(post).map_err(Error::internal)? else {
         return Err(Error::internal("a post is no record"));
     };
-    if post.get("platform").and_then(Value::as_str).is_some_and(|platform| IDS_ONLY.contains(&platform)) {
+    let platform = post.get("platform").and_then(Value::as_str);
+    if platform.is_some_and(|platform| ids_only.iter().any(|one| one == platform)) {
         THEIRS.iter().for_each(|name| drop(post.insert((*name).into(), Value::Null)));
     }
     Ok(columns.iter().map(|(name, _)| ((*name).to_owned(), post.remove(*name).unwrap_or_default())).collect())
-}
-
-fn csv(columns: &[(&str, Kind)], records: &[Record]) -> Result<Vec<u8>, Error> {
-    let mut file = line(columns.iter().map(|(name, _)| (*name).to_owned()));
-    for record in records {
-        file.push_str(&line(columns.iter().map(|(name, _)| cell(&record[*name]))));
-    }
-    Ok(file.into_bytes())
-}
-
-fn jsonl(_: &[(&str, Kind)], records: &[Record]) -> Result<Vec<u8>, Error> {
-    let mut file = Vec::new();
-    for record in records {
-        serde_json::to_writer(&mut file, record).map_err(Error::internal)?;
-        file.push(b'\n');
-    }
-    Ok(file)
-}
-
-fn parquet_file(columns: &[(&str, Kind)], records: &[Record]) -> Result<Vec<u8>, Error> {
-    let data_type = |kind: &Kind| match kind {
-        Kind::Text => DataType::Utf8,
-        Kind::Texts => DataType::List(Arc::new(Field::new("element", DataType::Utf8, true))),
-        Kind::Time => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
-        Kind::Number => DataType::Float64,
-        Kind::Whole => DataType::Int64,
-    };
-    let fields: Vec<Field> = columns.iter().map(|(name, kind)| Field::new(*name, data_type(kind), true)).collect();
-    let schema = Arc::new(Schema::new(fields));
-    let mut decoder = arrow::json::ReaderBuilder::new(Arc::clone(&schema))
-        .with_batch_size(records.len().max(1))
-        .build_decoder()
-        .map_err(Error::internal)?;
-    decoder.serialize(records).map_err(Error::internal)?;
-    let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
-    let mut writer = ArrowWriter::try_new(Vec::new(), schema, Some(properties)).map_err(Error::internal)?;
-    if let Some(batch) = decoder.flush().map_err(Error::internal)? {
-        writer.write(&batch).map_err(Error::internal)?;
-    }
-    writer.into_inner().map_err(Error::internal)
-}
-
-/// A value as a cell's text; several are joined by a bar.
-fn cell(value: &Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        Value::Array(items) => items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join("|"),
-        other => other.to_string(),
-    }
-}
-
-/// One CSV line (RFC 4180). A cell that a spreadsheet would take for a formula gets an apostrophe before it; a leading
-/// `@` stays, since nearly every reply begins with one and no current spreadsheet runs it.
-fn line(cells: impl Iterator<Item = String>) -> String {
-    let quoted = cells.map(|cell| {
-        let cell = if cell.starts_with(['=', '+', '-', '\t', '\r']) { format!("'{cell}") } else { cell };
-        match cell.contains(['"', ',', '\n', '\r']) {
-            true => format!("\"{}\"", cell.replace('"', "\"\"")),
-            false => cell,
-        }
-    });
-    format!("{}\r\n", quoted.collect::<Vec<_>>().join(","))
 }
 
 #[cfg(test)]
@@ -192,29 +186,36 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn records(platform: &str) -> Vec<Record> {
+    fn records(platform: &str, ids_only: &[String]) -> Vec<Record> {
         let names = ["post_id", "platform", "text", "sentiment", "topics", "reach", "occurred_at_us"];
         let column = |name: &&str| domain::Column { name: (*name).into(), data_type: String::new() };
         let row = json!(["a:1", platform, "late again", "negative", ["storm"], 12, 1_790_000_000_000_000_i64]);
         let rows = vec![row.as_array().unwrap().clone()];
-        let rows = domain::Rows { columns: names.iter().map(column).collect(), rows, truncated: false };
-        each(&rows).map(|row| record(&PostView::of_row(&row), &COLUMNS).unwrap()).collect()
+        let rows = Rows { columns: names.iter().map(column).collect(), rows, truncated: false };
+        each(&rows).map(|row| record(&PostView::of_row(&row), &COLUMNS, ids_only).unwrap()).collect()
     }
 
     #[test]
     fn of_x_only_the_id_and_what_we_understood_is_passed_on() {
-        let (x, reviews) = (records("x"), records("reviews"));
+        let x_only = ["x".to_owned()];
+        let (x, reviews) = (records("x", &x_only), records("reviews", &x_only));
         assert_eq!((&x[0]["text"], &x[0]["occurred_at"], &x[0]["reach"]), (&Value::Null, &Value::Null, &Value::Null));
         assert_eq!((&x[0]["post_id"], &x[0]["sentiment"]), (&json!("a:1"), &json!("negative")));
         assert_eq!(reviews[0]["text"], "late again");
+        assert_eq!(records("x", &[])[0]["text"], "late again", "a setting");
     }
 
     #[test]
-    fn a_parquet_file_holds_typed_columns() {
-        let file = parquet_file(&COLUMNS, &records("reviews")).unwrap();
-        let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReader::try_new(bytes(file), 10).unwrap();
+    fn a_parquet_file_holds_typed_columns_of_every_piece() {
+        let mut format = Format::parse("parquet", &COLUMNS, false).unwrap();
+        let mut file = Vec::new();
+        for _ in 0..3 {
+            file.extend(format.rows(&records("reviews", &[])).unwrap());
+        }
+        file.extend(format.end().unwrap());
+        let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReader::try_new(Bytes::from(file), 10).unwrap();
         let batches: Vec<_> = reader.map(Result::unwrap).collect();
-        assert_eq!((batches.len(), batches[0].num_rows(), batches[0].num_columns()), (1, 1, COLUMNS.len()));
+        assert_eq!((batches.len(), batches[0].num_rows(), batches[0].num_columns()), (1, 3, COLUMNS.len()));
         let text = |name: &str| {
             let column = batches[0].column_by_name(name).unwrap();
             arrow::util::display::array_value_to_string(column, 0).unwrap()
@@ -226,13 +227,14 @@ mod tests {
         assert!(text("occurred_at").starts_with("2026-09-21"), "{}", text("occurred_at"));
     }
 
-    fn bytes(file: Vec<u8>) -> axum::body::Bytes {
-        file.into()
-    }
-
     #[test]
-    fn cells_keep_their_text_and_never_become_formulas() {
-        let cells = ["a,b", "say \"hi\"\nthere", "=1+1", "@united late"].map(str::to_owned);
-        assert_eq!(line(cells.into_iter()), "\"a,b\",\"say \"\"hi\"\"\nthere\",'=1+1,@united late\r\n");
+    fn pieces_of_a_day_leave_no_instant_out() {
+        let time = |text: &str| text.parse().unwrap();
+        let range = TimeRange { from: time("2026-11-20T07:00:00.000001Z"), to: time("2026-11-22T00:00:00Z") };
+        let day = |text: &str, posts| ranges_of_day(text.parse().unwrap(), posts, range);
+        let pieces = day("2026-11-20", 330_000);
+        assert_eq!((pieces.len(), pieces[0].to, pieces[6].from), (7, time("2026-11-21T00:00:00Z"), range.from));
+        assert!(pieces.windows(2).all(|pair| pair[0].from == pair[1].to));
+        assert_eq!(day("2026-11-21", 1), [TimeRange { from: time("2026-11-21T00:00:00Z"), to: range.to }]);
     }
 }

@@ -13,8 +13,7 @@ use domain::EnrichedPost;
 use futures::Stream;
 use serde::Serialize;
 use std::convert::Infallible;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::time::{Instant, sleep_until};
@@ -45,10 +44,10 @@ pub(crate) struct LiveEvent {
     responses((status = 200, content_type = "text/event-stream", body = String)))]
 pub(crate) async fn live(
     State(app): State<Arc<App>>,
-    _: Viewer,
+    Viewer(who): Viewer,
     filter: Filter,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Error> {
-    let place = Place::take(&app)?;
+    let place = Place::take(&app, who.name)?;
     let reader = Reader {
         posts: app.live.subscribe(),
         ends_at: Instant::now() + LENGTH_MAX,
@@ -65,21 +64,33 @@ pub(crate) async fn live(
 }
 
 /// One of the limited number of open streams, given back when the stream ends.
-struct Place(Arc<App>);
+struct Place {
+    app: Arc<App>,
+    user: String,
+}
 
 impl Place {
-    fn take(app: &Arc<App>) -> Result<Self, Error> {
-        let place = Self(Arc::clone(app));
-        match app.streams.fetch_add(1, Ordering::Relaxed) < app.config.streams_max {
-            true => Ok(place),
-            false => Err(Error::too_many("Too many live streams are open.", 30)),
+    fn take(app: &Arc<App>, user: String) -> Result<Self, Error> {
+        let mut streams = app.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        if streams.values().sum::<usize>() >= app.config.streams_max {
+            return Err(Error::too_many("Too many live streams are open.", 30));
         }
+        let own = streams.entry(user.clone()).or_default();
+        if *own >= app.config.streams_per_user_max {
+            return Err(Error::too_many("You have too many live streams open; close a page.", 30));
+        }
+        *own += 1;
+        Ok(Self { app: Arc::clone(app), user })
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.streams.fetch_sub(1, Ordering::Relaxed);
+        let mut streams = self.app.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(own) = streams.get_mut(&self.user) {
+            *own -= 1;
+        }
+        streams.retain(|_, own| *own > 0);
     }
 }
 

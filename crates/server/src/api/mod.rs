@@ -22,7 +22,7 @@ mod topics;
 mod users;
 
 pub use categories::saved as saved_categories;
-pub(crate) use extract::{Body, Params};
+pub(crate) use extract::{Body, LARGE, Params, QUERY};
 pub(crate) use live::LiveEvent;
 
 use crate::app::App;
@@ -85,20 +85,19 @@ fn open_api_router() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(system::dead_letters, system::drop_letter))
         .routes(routes!(system::replay))
         .routes(routes!(live::live))
+        .routes(routes!(push::push))
 }
 
-/// The routes with their document. Only a push carries many posts; every other body is small.
-pub(crate) fn parts(body_max_bytes: usize, push_max_bytes: usize) -> (Router<Arc<App>>, OpenApi) {
-    let push = OpenApiRouter::new().routes(routes!(push::push)).layer(DefaultBodyLimit::max(push_max_bytes));
-    let api = open_api_router().layer(DefaultBodyLimit::max(body_max_bytes));
-    let (router, mut document) = api.merge(push).split_for_parts();
+/// The routes with their document. Bodies are limited where they are read ([`Body`], [`push`]).
+pub(crate) fn parts() -> (Router<Arc<App>>, OpenApi) {
+    let (router, mut document) = open_api_router().split_for_parts();
     complete(&mut document);
-    (router, document)
+    (router.layer(DefaultBodyLimit::disable()), document)
 }
 
 /// The OpenAPI document of the API.
 pub fn document() -> OpenApi {
-    parts(0, 0).1
+    parts().1
 }
 
 /// `put_api_rules_name` for `PUT /api/rules/{name}`.

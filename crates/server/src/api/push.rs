@@ -2,13 +2,12 @@
 
 use crate::app::App;
 use crate::auth::{TokenScope, bearer};
+use crate::body;
 use crate::error::Error;
 use crate::operations::{PushError, PushOutcome, PushStatus};
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::State;
-use axum::extract::rejection::BytesRejection;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, header};
 use serde::Serialize;
 use std::sync::Arc;
 use utoipa::ToSchema;
@@ -27,18 +26,20 @@ pub(crate) struct Pushed {
 #[utoipa::path(post, path = "/v1/posts", tag = "push",
     request_body(content = String, content_type = "application/json"),
     responses((status = 200, body = Pushed)))]
-pub(crate) async fn push(
-    State(app): State<Arc<App>>,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
-) -> Result<Json<Pushed>, Error> {
-    let source = source_of(&app, &headers).await?;
-    let body = body.map_err(|rejection| match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => Error::too_large("The body is too large; send fewer posts a call."),
-        _ => Error::bad_field("body", "The body could not be read to its end."),
-    })?;
+pub(crate) async fn push(State(app): State<Arc<App>>, request: Request) -> Result<Json<Pushed>, Error> {
+    let (parts, body) = request.into_parts();
+    let headers = parts.headers;
+    let source = match source_of(&app, &headers).await {
+        Ok(source) => source,
+        Err(refused) => {
+            body::discard(body).await;
+            return Err(refused);
+        }
+    };
+    let taken = body::take(&app, &headers, body, app.config.push_max_bytes).await?;
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let items = app.operations.push(&source, content_type, body).await.map_err(refused)?;
+    let (bytes, _held) = taken.into_parts();
+    let items = app.operations.push(&source, content_type, bytes.into()).await.map_err(refused)?;
     let count = |status| items.iter().filter(|item| item.status == status).count();
     Ok(Json(Pushed {
         accepted: count(PushStatus::Accepted),

@@ -1,6 +1,6 @@
 //! Alert rules: listed, edited, and tried on history before they are kept.
 
-use super::Body;
+use super::{Body, QUERY};
 use crate::app::App;
 use crate::auth::{Analyst, Viewer};
 use crate::error::Error;
@@ -68,8 +68,15 @@ pub(crate) struct RuleView {
     saved: bool,
     /// Why it can't be judged at the moment; none: it is.
     problem: Option<String>,
-    #[serde(flatten)]
-    rule: RuleBody,
+    // As in `RuleBody`, one by one: a schema that lets no other property in can't be part of a larger one.
+    /// None: every topic.
+    topic: Option<String>,
+    condition: ConditionView,
+    /// Names of configured channels.
+    channels: Vec<String>,
+    cooldown_s: u64,
+    quiet_hours: Option<String>,
+    enabled: bool,
 }
 
 impl From<SeverityView> for Severity {
@@ -156,8 +163,8 @@ impl RuleBody {
 impl RuleView {
     fn of(rule: AlertRule, saved: bool) -> Self {
         let AlertRule { name, topic, condition, channels, cooldown_s, quiet_hours, enabled } = rule;
-        let rule = RuleBody { topic, condition: condition.into(), channels, cooldown_s, quiet_hours, enabled };
-        Self { name, saved, problem: None, rule }
+        let condition = condition.into();
+        Self { name, saved, problem: None, topic, condition, channels, cooldown_s, quiet_hours, enabled }
     }
 }
 
@@ -193,7 +200,7 @@ pub(crate) async fn put(
     State(app): State<Arc<App>>,
     Analyst(who): Analyst,
     Path(name): Path<String>,
-    Body(body): Body<RuleBody>,
+    Body(body): Body<RuleBody, QUERY>,
 ) -> Result<StatusCode, Error> {
     let name = super::topics::checked_name("name", &name)?;
     let rule = body.checked(name.clone(), app.operations.channels())?;
@@ -248,7 +255,7 @@ pub(crate) struct WouldBeAlert {
 pub(crate) async fn back_test(
     State(app): State<Arc<App>>,
     _: Analyst,
-    Body(body): Body<BackTest>,
+    Body(body): Body<BackTest, QUERY>,
 ) -> Result<Json<Vec<WouldBeAlert>>, Error> {
     if !(1..=90).contains(&body.days) {
         return Err(Error::bad_field("days", "A rule is tried on 1 to 90 days of history."));

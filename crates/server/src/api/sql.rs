@@ -1,16 +1,18 @@
 //! A person's own SQL over the tables of the lake, read-only, within limits; and the questions he saves.
 
-use super::Body;
+use super::{Body, QUERY};
 use crate::app::App;
 use crate::auth::{Analyst, Viewer};
 use crate::error::Error;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use domain::{ErrorKind, QueryLimits};
 use futures::future::try_join_all;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use std::sync::Arc;
 use utoipa::ToSchema;
 
@@ -33,7 +35,8 @@ pub(crate) struct ColumnView {
     data_type: String,
 }
 
-#[derive(Serialize, ToSchema)]
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the answer for the OpenAPI document; `Written` is what is sent")]
 pub(crate) struct Answer {
     columns: Vec<ColumnView>,
     #[schema(value_type = Vec<Vec<Object>>)]
@@ -43,9 +46,18 @@ pub(crate) struct Answer {
     elapsed_ms: u64,
 }
 
-fn columns(rows: &domain::Rows) -> Vec<ColumnView> {
+/// [`Answer`] with rows that are JSON already: they are many, and nothing here looks into them.
+#[derive(Serialize)]
+struct Written {
+    columns: Vec<ColumnView>,
+    rows: Box<RawValue>,
+    truncated: bool,
+    elapsed_ms: u64,
+}
+
+fn columns(columns: &[domain::Column]) -> Vec<ColumnView> {
     let view = |column: &domain::Column| ColumnView { name: column.name.clone(), data_type: column.data_type.clone() };
-    rows.columns.iter().map(view).collect()
+    columns.iter().map(view).collect()
 }
 
 /// Runs one read-only statement.
@@ -54,18 +66,25 @@ fn columns(rows: &domain::Rows) -> Vec<ColumnView> {
 pub(crate) async fn run(
     State(app): State<Arc<App>>,
     _: Analyst,
-    Body(statement): Body<Statement>,
-) -> Result<Json<Answer>, Error> {
+    Body(statement): Body<Statement, QUERY>,
+) -> Result<Response, Error> {
     check(&statement.sql)?;
-    let rows_max = statement.rows_max.unwrap_or(app.config.sql_rows_max).clamp(1, app.config.sql_rows_max);
+    let rows_max = statement.rows_max.unwrap_or(app.config.sql_rows_max);
+    if !(1..=app.config.sql_rows_max).contains(&rows_max) {
+        return Err(Error::bad_field("rows_max", format!("rows_max lies between 1 and {}.", app.config.sql_rows_max)));
+    }
     let limits = QueryLimits { rows_max, timeout: app.config.sql_timeout };
     let started = app.clock.now();
-    let rows = app.answers.ask_fresh(&statement.sql, limits).await.map_err(|error| match error.kind() {
+    let answer = app.operations.sql(&statement.sql, limits).await.map_err(|error| match error.kind() {
+        ErrorKind::Reject => Error::bad_field("sql", error.to_string()),
+        ErrorKind::Retry => Error::unavailable("SQL can't be answered at this moment. Try again shortly.", error),
         ErrorKind::Stop => Error::internal(error),
-        ErrorKind::Reject | ErrorKind::Retry => Error::bad_field("sql", error.to_string()),
     })?;
     let elapsed_ms = u64::try_from((app.clock.now() - started).num_milliseconds()).unwrap_or(0);
-    Ok(Json(Answer { columns: columns(&rows), rows: rows.rows, truncated: rows.truncated, elapsed_ms }))
+    let rows = String::from_utf8(answer.rows).map_err(Error::internal)?;
+    let rows = RawValue::from_string(rows).map_err(Error::internal)?;
+    let written = Written { columns: columns(&answer.columns), rows, truncated: answer.truncated, elapsed_ms };
+    Ok(Json(written).into_response())
 }
 
 fn check(sql: &str) -> Result<(), Error> {
@@ -100,7 +119,7 @@ pub(crate) async fn tables(State(app): State<Arc<App>>, _: Viewer) -> Result<Jso
     let tables = TABLES
         .iter()
         .zip(answers)
-        .map(|(name, rows)| TableView { name: (*name).into(), columns: columns(&rows) })
+        .map(|(name, rows)| TableView { name: (*name).into(), columns: columns(&rows.columns) })
         .collect();
     let (rows_max, timeout_s) = (app.config.sql_rows_max, app.config.sql_timeout.as_secs());
     Ok(Json(Tables { tables, rows_max, timeout_s }))
@@ -136,7 +155,7 @@ pub(crate) async fn save(
     State(app): State<Arc<App>>,
     Analyst(who): Analyst,
     Path(name): Path<String>,
-    Body(body): Body<NewQuery>,
+    Body(body): Body<NewQuery, QUERY>,
 ) -> Result<StatusCode, Error> {
     check(&body.sql)?;
     let name = super::topics::checked_name("name", &name)?;

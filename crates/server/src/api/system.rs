@@ -11,7 +11,7 @@ use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use domain::DeadLetter;
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use utoipa::{IntoParams, ToSchema};
 
 /// How full the queue is.
@@ -51,7 +51,7 @@ pub(crate) async fn system(State(app): State<Arc<App>>, _: Viewer) -> Result<Jso
         duplicates: depth.duplicates,
         oldest_ms: depth.oldest_ms,
     };
-    let streams = app.streams.load(std::sync::atomic::Ordering::Relaxed);
+    let streams = app.streams.lock().unwrap_or_else(PoisonError::into_inner).values().sum();
     Ok(Json(System { report, queue, lake_version: app.answers.version(), streams }))
 }
 
@@ -98,7 +98,11 @@ pub(crate) async fn dead_letters(
     _: Admin,
     Params(params): Params<LettersParams>,
 ) -> Result<Json<Vec<DeadLetterView>>, Error> {
-    let letters = app.queue.dead_letters(params.limit.unwrap_or(100).clamp(1, 500)).await.map_err(Error::of_port)?;
+    let limit = params.limit.unwrap_or(100);
+    if !(1..=500).contains(&limit) {
+        return Err(Error::bad_field("limit", "limit lies between 1 and 500."));
+    }
+    let letters = app.queue.dead_letters(limit).await.map_err(Error::of_port)?;
     Ok(Json(letters.into_iter().map(DeadLetterView::from).collect()))
 }
 
@@ -106,6 +110,14 @@ pub(crate) async fn dead_letters(
 #[serde(deny_unknown_fields)]
 pub(crate) struct LetterId {
     id: u64,
+}
+
+/// The id, if a dead letter can have it.
+fn checked(id: u64) -> Result<u64, Error> {
+    match i64::try_from(id) {
+        Ok(1..) => Ok(id),
+        _ => Err(Error::bad_field("id", format!("id lies between 1 and {}.", i64::MAX))),
+    }
 }
 
 async fn letter(app: &App, id: u64) -> Result<DeadLetter, Error> {
@@ -124,7 +136,7 @@ pub(crate) async fn replay(
     Admin(who): Admin,
     Body(body): Body<LetterId>,
 ) -> Result<Json<Replayed>, Error> {
-    let letter = letter(&app, body.id).await?;
+    let letter = letter(&app, checked(body.id)?).await?;
     let replayed = app.operations.replay(&letter).await.map_err(|error| Error::of_input("id", error))?;
     if replayed.reason.is_none() {
         app.queue.remove_dead_letter(body.id).await.map_err(Error::of_port)?;
@@ -141,7 +153,7 @@ pub(crate) async fn drop_letter(
     Admin(who): Admin,
     Body(body): Body<LetterId>,
 ) -> Result<StatusCode, Error> {
-    let removed = app.queue.remove_dead_letter(body.id).await.map_err(Error::of_port)?.ok_or_else(gone)?;
+    let removed = app.queue.remove_dead_letter(checked(body.id)?).await.map_err(Error::of_port)?.ok_or_else(gone)?;
     tracing::info!(letter = removed.id, by = who.name, "dead letter given up");
     Ok(StatusCode::NO_CONTENT)
 }

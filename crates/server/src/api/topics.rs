@@ -1,6 +1,6 @@
 //! Topics: listed with their volume, edited, and their query checked while it is written, with what it would have caught.
 
-use super::Body;
+use super::{Body, QUERY};
 use crate::answers::{Row, each, micros};
 use crate::app::App;
 use crate::auth::{Analyst, Viewer};
@@ -101,7 +101,7 @@ pub(crate) async fn put(
     State(app): State<Arc<App>>,
     Analyst(who): Analyst,
     Path(name): Path<String>,
-    Body(body): Body<TopicBody>,
+    Body(body): Body<TopicBody, QUERY>,
 ) -> Result<StatusCode, Error> {
     let name = checked_name("name", &name)?;
     checked_query(&body.query)?;
@@ -169,7 +169,7 @@ const EXAMPLES_MAX: usize = 10;
 pub(crate) async fn check(
     State(app): State<Arc<App>>,
     _: Analyst,
-    Body(body): Body<TopicBody>,
+    Body(body): Body<TopicBody, QUERY>,
 ) -> Result<Json<Preview>, Error> {
     let query = checked_query(&body.query)?;
     let now = app.clock.now();

@@ -1,13 +1,14 @@
 //! In-memory ports: a lake that answers by what a statement contains and remembers what it was
 //! asked, a queue with dead letters alone, and operations that note what was called.
 
-use crate::operations::{AlertNow, Operations, PushError, PushOutcome, PushStatus, Replayed};
+use crate::operations::{AlertNow, Operations, PushError, PushOutcome, PushStatus, Replayed, SqlAnswer};
 use async_trait::async_trait;
 use axum::body::Bytes;
 use domain::{
     Alert, Analytics, Appended, Column, DeadLetter, Error, Lease, PostQueue, QueryLimits, QueueDepth, Record, Result,
     Rows, Timestamp,
 };
+use futures::stream::{self, BoxStream, StreamExt as _};
 use serde_json::Value;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -99,10 +100,15 @@ impl PostQueue for Letters {
     async fn wait(&self, _timeout: Duration) {}
 }
 
+/// Rows of a piece; `None`: an error.
+pub(super) type Piece = Option<Rows>;
+
 #[derive(Default)]
 pub(super) struct House {
     pub(super) called: Mutex<Vec<String>>,
     pub(super) alerts_now: Mutex<Vec<AlertNow>>,
+    /// What an export reads after the days.
+    pub(super) pieces: Mutex<Vec<Piece>>,
 }
 
 #[async_trait]
@@ -128,6 +134,23 @@ impl Operations for House {
 
     async fn alerts_now(&self, _ids: &[String]) -> Result<Vec<AlertNow>> {
         Ok(self.alerts_now.lock().unwrap().clone())
+    }
+
+    async fn sql(&self, sql: &str, _limits: QueryLimits) -> Result<SqlAnswer> {
+        match sql.starts_with("DROP") {
+            true => Err(Error::reject("only SELECT is allowed here")),
+            false => Ok(SqlAnswer { rows: b"[]".to_vec(), ..SqlAnswer::default() }),
+        }
+    }
+
+    async fn rows(&self, statements: Vec<String>) -> Result<BoxStream<'static, Result<Rows>>> {
+        if statements.iter().any(|sql| sql.contains("GROUP BY event_date")) {
+            let days = rows(&["day", "posts"], vec![vec!["2026-11-22".into(), 3.into()]]);
+            return Ok(stream::iter([Ok(days)]).boxed());
+        }
+        let pieces = std::mem::take(&mut *self.pieces.lock().unwrap());
+        let pieces = pieces.into_iter().map(|piece| piece.ok_or_else(|| Error::retry("a file is gone")));
+        Ok(stream::iter(pieces.collect::<Vec<_>>()).boxed())
     }
 
     fn metrics(&self) -> String {
