@@ -372,7 +372,8 @@ test('posts are exported as CSV, JSON lines and Parquet', async () => {
     assert.equal(answer.status, 200);
     return Buffer.from(await answer.arrayBuffer());
   };
-  assert.match((await file('csv')).toString(), /^post_id,platform,source,/);
+  assert.match((await file('csv')).toString(), /^"post_id","platform","source",/);
+  assert.equal((await file('csv&bom=yes')).subarray(0, 3).toString('hex'), 'efbbbf', 'for Excel');
   const lines = (await file('jsonl')).toString().trim().split('\n');
   assert.ok(lines.every((line) => JSON.parse(line).post_id));
   const parquet = await file('parquet');

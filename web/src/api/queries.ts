@@ -50,7 +50,8 @@ export const paths = {
   },
   post: (id: string, at: string) => `/api/post?id=${part(id)}&at=${part(at)}`,
   exported: (params: URLSearchParams, format: 'csv' | 'jsonl' | 'parquet', idsOnly: boolean) =>
-    `/api/posts/export?${params}&format=${format}${idsOnly ? '&ids_only=yes' : ''}`,
+    // Excel opens the CSV.
+    `/api/posts/export?${params}&format=${format}${format === 'csv' ? '&bom=yes' : ''}${idsOnly ? '&ids_only=yes' : ''}`,
   map: (params: URLSearchParams) => `/api/map?${params}`,
   anomalies: (params: URLSearchParams) => `/api/anomalies?${params}`,
   anomaly: (id: string) => `/api/anomalies?anomaly_id=${part(id)}`,
