@@ -4,8 +4,11 @@ SHELL := /bin/bash
 PORT ?= 8480
 DATA ?= overheard-data
 FUZZ_SECONDS ?= 60
+# Random tests of the API (https://schemathesis.io): where they are installed, and how many calls `make schemathesis` makes.
+VENV ?= $(CURDIR)/target/schemathesis
+SCHEMATHESIS := 4.32.5
 
-.PHONY: help setup setup-test web build demo dev fmt lint test e2e gen golden bench chaos eval fuzz x-simulator clean-demo
+.PHONY: help setup setup-test web build demo dev fmt lint test schemathesis e2e gen golden bench chaos eval fuzz x-simulator clean-demo
 
 help: ## Say what can be done here
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -16,8 +19,10 @@ setup: ## Install what is missing (C compiler, Node packages of the dashboard)
 	@command -v npm >/dev/null || { apt-get update -qq && apt-get install -y -qq nodejs npm; }
 	@cd web && { [ -d node_modules ] && [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --no-audit --no-fund --loglevel=error; }
 
-setup-test: setup ## ... and what tests need besides (Chromium)
+setup-test: setup ## ... and what tests need besides (Chromium, Schemathesis)
 	@command -v chromium >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-noto-core; }
+	@[ -x $(VENV)/bin/schemathesis ] || { python3 -c 'import venv, ensurepip' 2>/dev/null || { apt-get update -qq && apt-get install -y -qq python3-venv; }; \
+		python3 -m venv $(VENV) && $(VENV)/bin/pip install -q schemathesis==$(SCHEMATHESIS); }
 
 web: setup ## Build the dashboard
 	@cd web && { [ dist/index.html -nt package.json ] && [ -z "$$(find src index.html vite.config.ts -newer dist/index.html 2>/dev/null | head -1)" ] || npm run --silent build; }
@@ -44,10 +49,14 @@ test: setup-test web ## Everything that must pass; what CI runs
 	cargo fmt --all --check
 	cargo build -p overheard
 	cargo test --workspace
+	PATH="$(VENV)/bin:$$PATH" fuzz/api.sh 3
 	cd web && npm test && npm run --silent gen:check && npm run --silent check && npm run --silent e2e
 
 chaos: ## Kill imports, backups, reprocesses and the queue N times (N=300): nothing lost, nothing doubled
 	OVERHEARD_KILLS=$(or $(N),300) cargo test -p queue -p overheard --test crash --test main_job crash -- --nocapture
+
+schemathesis: setup-test build ## Random calls of the API as everybody who may ask, N=500 of each operation
+	PATH="$(VENV)/bin:$$PATH" fuzz/api.sh $(or $(N),500)
 
 e2e: setup-test build ## Browser tests over the real program
 	cd web && npm run --silent e2e
