@@ -5,7 +5,7 @@ mod readers;
 
 use proptest::prelude::*;
 use proptest::sample::Index;
-use readers::repository;
+use readers::fixture::repository;
 use std::fs;
 
 /// One blow to a file.

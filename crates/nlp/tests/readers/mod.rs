@@ -1,12 +1,10 @@
 //! What a reader must do with any bytes: answer, with a value or an error, without a panic and in bounded memory. The
 //! tests of this crate call these functions with damaged fixtures, the targets in `fuzz/` with what libFuzzer finds.
 
-mod fixture;
+pub(crate) mod fixture;
 mod offsets;
 
-pub(crate) use fixture::repository;
-
-use fixture::fixture;
+use fixture::{fixture, repository};
 use nlp::categories::{CategoryHead, CategorySet};
 use nlp::encoder::{self, Encoder, Options};
 use nlp::language::LanguageIdentifier;
