@@ -91,7 +91,10 @@ impl Letters {
         let mut at = 0;
         let end = text.len()..text.len();
         for span in spans.iter().map(|span| &span.bytes).chain([&end]) {
-            for c in text[at..span.start].chars() {
+            let mut rest = &text[at..span.start];
+            while let Some(first) = rest.chars().next() {
+                let (c, length) = decode_entity(rest).unwrap_or((first, first.len_utf8()));
+                rest = &rest[length..];
                 found.all += usize::from(c.is_alphanumeric());
                 found.capitals += usize::from(c.is_uppercase());
                 found.small += usize::from(c.is_lowercase());
