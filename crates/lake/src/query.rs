@@ -96,8 +96,8 @@ impl Engine {
 #[async_trait]
 impl Analytics for Lake {
     async fn query(&self, sql: &str, limits: QueryLimits) -> Result<Rows> {
-        let statement = read_only(sql)?;
-        match tokio::time::timeout(limits.timeout, Box::pin(self.answer(statement, limits.rows_max))).await {
+        let reading = read_only(sql)?;
+        match tokio::time::timeout(limits.timeout, Box::pin(self.answer(reading, limits.rows_max))).await {
             Ok(answer) => answer.map_err(|error| self.engine.root.hide_in(error)),
             Err(_) => Err(too_slow(limits.timeout)),
         }
@@ -113,8 +113,8 @@ impl Analytics for Lake {
 }
 
 impl Lake {
-    async fn answer(&self, statement: Statement, rows_max: usize) -> Result<Rows> {
-        let mut running = self.start(statement).await?;
+    async fn answer(&self, reading: Reading, rows_max: usize) -> Result<Rows> {
+        let mut running = self.start(reading).await?;
         let mut rows = Rows { columns: running.columns.clone(), ..Rows::default() };
         let mut bytes_left = self.engine.answer_bytes_max;
         while let Some(batch) = running.next().await? {
@@ -137,9 +137,9 @@ impl Lake {
     }
 
     /// Plans the statement over the tables of now and starts it.
-    pub(crate) async fn start(&self, statement: Statement) -> Result<Running> {
+    pub(crate) async fn start(&self, reading: Reading) -> Result<Running> {
         self.refresh_when_due().await?;
-        Running::start(&self.context().await?, statement, &self.engine.root).await
+        Running::start(&self.context().await?, reading, &self.engine.root).await
     }
 
     /// Takes in other processes' commits: a reader always, the writer (who knows his own) now and then.
@@ -202,10 +202,10 @@ pub(crate) struct Batch {
 }
 
 impl Running {
-    pub(crate) async fn start(context: &SessionContext, statement: Statement, root: &Root) -> Result<Self> {
-        let hide = names_files(&statement).then(|| root.clone());
+    pub(crate) async fn start(context: &SessionContext, reading: Reading, root: &Root) -> Result<Self> {
+        let hide = reading.names_files.then(|| root.clone());
         let state = context.state();
-        let plan = state.statement_to_plan(statement).await.map_err(|error| explain(&error))?;
+        let plan = state.statement_to_plan(reading.statement).await.map_err(|error| explain(&error))?;
         let options = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
         options.verify_plan(&plan).map_err(|error| explain(&error))?;
         let frame = context.execute_logical_plan(plan).await.map_err(|error| explain(&error))?;
@@ -247,26 +247,24 @@ pub(crate) fn too_slow(timeout: Duration) -> domain::Error {
     ))
 }
 
-/// Whether the answer can tell where files lie.
-fn names_files(statement: &Statement) -> bool {
-    match statement {
-        Statement::Statement(inner) => {
-            let plain = matches!(inner.as_ref(), ast::Statement::Query(_));
-            !plain || inner.to_string().to_lowercase().contains("information_schema")
-        }
-        _ => true,
-    }
+/// A statement that only reads.
+pub(crate) struct Reading {
+    statement: Statement,
+    /// The answer can tell where files lie: a plan, a setting.
+    names_files: bool,
 }
 
 /// The one statement of the text, if it only reads.
-pub(crate) fn read_only(sql: &str) -> Result<Statement> {
+pub(crate) fn read_only(sql: &str) -> Result<Reading> {
     let mut statements = DFParser::parse_sql(sql).map_err(|error| explain(&error))?;
     let statement = statements.pop_front().ok_or_else(|| domain::Error::reject("there is no SQL in the query"))?;
     if !statements.is_empty() {
         return Err(domain::Error::reject("one statement at a time: take out what follows the first `;`"));
     }
     if reads(&statement) {
-        return Ok(statement);
+        let selects = matches!(&statement, Statement::Statement(s) if matches!(s.as_ref(), ast::Statement::Query(_)));
+        let names_files = !selects || sql.to_lowercase().contains("information_schema");
+        return Ok(Reading { statement, names_files });
     }
     Err(domain::Error::reject(
         "the lake is read-only here: only SELECT, WITH, VALUES, EXPLAIN, SHOW and DESCRIBE are answered",

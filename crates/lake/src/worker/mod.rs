@@ -118,7 +118,7 @@ impl SqlWorkers {
             None => self.start().await?,
         };
         let request = Request { sql: sql.to_owned(), rows_max: limits.rows_max };
-        let reply = match timeout(limits.timeout, worker.ask(&request, self.config.answer_bytes_max)).await {
+        let reply = match timeout(limits.timeout, worker.exchange(&request, self.config.answer_bytes_max)).await {
             Ok(Ok(reply)) => reply,
             Ok(Err(_)) => return Err(self.ended(worker).await),
             Err(_) => return Err(too_slow(limits.timeout)),
@@ -235,10 +235,7 @@ impl Worker {
         self.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
     }
 
-    async fn ask(&mut self, request: &Request, bytes_max: usize) -> io::Result<(Reply, Vec<u8>)> {
-        self.exchange(request, bytes_max).await
-    }
-
+    /// Sends a line; reads the reply and the rows that follow it.
     async fn exchange(&mut self, message: &impl Serialize, bytes_max: usize) -> io::Result<(Reply, Vec<u8>)> {
         let mut line = serde_json::to_vec(message)?;
         line.push(b'\n');

@@ -53,7 +53,7 @@ const GROUP_BYTES: usize = 8 << 20;
 
 /// A file as it is written.
 pub(super) enum Format {
-    Csv { columns: &'static [Column], csv: CsvWriter, begun: bool },
+    Csv { columns: &'static [Column], csv: Box<CsvWriter>, begun: bool },
     Jsonl,
     Parquet(Box<ParquetFile>),
 }
@@ -61,7 +61,7 @@ pub(super) enum Format {
 impl Format {
     pub(super) fn parse(name: &str, columns: &'static [Column], bom: bool) -> Result<Self, Error> {
         match name {
-            "csv" => Ok(Self::Csv { columns, csv: CsvWriter::new(bom), begun: false }),
+            "csv" => Ok(Self::Csv { columns, csv: Box::new(CsvWriter::new(bom)), begun: false }),
             "jsonl" => Ok(Self::Jsonl),
             "parquet" => Ok(Self::Parquet(Box::new(ParquetFile::begin(columns)?))),
             _ => Err(Error::bad_field("format", "The format is csv, jsonl or parquet.")),
