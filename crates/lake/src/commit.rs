@@ -72,27 +72,44 @@ struct Prepared {
 }
 
 impl Lake {
-    /// Writes the files of all tables side by side, then commits table after table.
+    /// Writes the files of all tables side by side, then commits table after table. Files that don't get into a commit
+    /// are taken off the disk again.
     async fn commit_rows(&self, batch: &EnrichedBatch) -> Result<()> {
         let tables = TableName::OF_POSTS;
-        let prepared = futures::future::try_join_all(tables.map(|name| self.prepare(name, batch))).await?;
-        for (name, mut prepared) in tables.into_iter().zip(prepared) {
-            let mut tries = 0;
-            while let Some(Prepared { step, adds }) = prepared {
-                let change = Change { adds, transaction: Some(step), ..Change::default() };
-                if self.table(name).commit(&change).await? == Committed::Done {
-                    // The rows are safe; what the next commits cost is no reason to report this one as failed.
-                    if let Err(error) = self.table(name).checkpoint(self.config.checkpoint_commits).await {
-                        warn!(table = name.as_str(), %error, "checkpoint failed");
-                    }
-                    break;
+        let prepared = futures::future::join_all(tables.map(|name| self.prepare(name, batch))).await;
+        let mut failure = None;
+        for (name, prepared) in tables.into_iter().zip(prepared) {
+            let outcome = match prepared {
+                Ok(prepared) if failure.is_none() => self.commit_table(name, batch, prepared).await,
+                Ok(prepared) => {
+                    files::discard(&self.table(name).root, &prepared.map_or_else(Vec::new, |prepared| prepared.adds));
+                    Ok(())
                 }
-                tries += 1;
-                if tries == TRIES_MAX {
-                    return Err(Error::Contended(name.as_str()));
-                }
-                prepared = self.prepare(name, batch).await?;
+                Err(error) => Err(error),
+            };
+            if let Err(error) = outcome {
+                failure.get_or_insert(error);
             }
+        }
+        failure.map_or(Ok(()), Err)
+    }
+
+    async fn commit_table(&self, name: TableName, batch: &EnrichedBatch, prepared: Option<Prepared>) -> Result<()> {
+        let (table, mut prepared, mut tries) = (self.table(name), prepared, 0);
+        while let Some(Prepared { step, adds }) = prepared {
+            let change = Change { adds, transaction: Some(step), ..Change::default() };
+            if table.commit(&change).await? == Committed::Done {
+                // The rows are safe; what the next commits cost is no reason to report this one as failed.
+                if let Err(error) = table.checkpoint(self.config.checkpoint_commits).await {
+                    warn!(table = name.as_str(), %error, "checkpoint failed");
+                }
+                break;
+            }
+            tries += 1;
+            if tries == TRIES_MAX {
+                return Err(Error::Contended(name.as_str()));
+            }
+            prepared = self.prepare(name, batch).await?;
         }
         Ok(())
     }
@@ -111,7 +128,17 @@ impl Lake {
         let adds = blocking(move || {
             let posts = pending(&batch, from);
             let rows = rows::of_posts(name, &posts)?;
-            rows.iter().map(|(day, rows)| files::write_file(&root, name, *day, rows, now)).collect()
+            let mut adds = Vec::with_capacity(rows.len());
+            for (day, rows) in &rows {
+                match files::write_file(&root, name, *day, rows, now) {
+                    Ok(add) => adds.push(add),
+                    Err(error) => {
+                        files::discard(&root, &adds);
+                        return Err(error);
+                    }
+                }
+            }
+            Ok(adds)
         });
         Ok(Some(Prepared { step, adds: adds.await? }))
     }

@@ -112,10 +112,8 @@ impl Lake {
         let (name, root) = (table.name, table.root.clone());
         let removes = bin.files.iter().map(|file| file.remove_action(false)).collect();
         let (add, rows) = blocking(move || rewrite_sorted(&root, name, &bin, now)).await?;
-        let made = self.root.join(name.as_str()).join(&add.path);
         let change = Change { removes, adds: vec![add], keeps_rows: true, ..Change::default() };
         if table.commit(&change).await? == Committed::Outdated {
-            drop(std::fs::remove_file(made));
             return Ok(None);
         }
         metrics::counter!("overheard_lake_compacted_rows_total").increment(rows);

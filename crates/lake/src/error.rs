@@ -39,6 +39,20 @@ pub enum Error {
     /// A table's column has another type than this program writes.
     #[error("table {table}: column {column} is {found}, this program writes {expected}")]
     Schema { table: &'static str, column: String, found: String, expected: String },
+    /// Files of the table were lost or cut short.
+    #[error("table {table} is damaged: {what}; `overheard check` tells everything, `overheard repair` mends it")]
+    Damaged { table: &'static str, what: String },
+    /// The lake was written by a later version of this program.
+    #[error("{} has format {found}, this program knows up to {known}: start the newer version", path.display())]
+    NewerFormat { path: PathBuf, found: u64, known: u64 },
+    /// The table has a column that this program would lose when it rewrites rows.
+    #[error(
+        "table {table} has the column {column}, which this program doesn't know and would lose: start the version that made it"
+    )]
+    UnknownColumn { table: &'static str, column: String },
+    /// The retention would delete most of what there is: a clock that is wrong does that.
+    #[error("{0}")]
+    Expiry(String),
     /// The query engine can't be set up.
     #[error("set up the query engine: {0}")]
     Engine(#[source] Box<datafusion::error::DataFusionError>),
@@ -52,7 +66,13 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::ReadOnly | Self::Missing(_) | Self::NotLocal(_) | Self::Rows { .. } => ErrorKind::Reject,
-            Self::Schema { .. } | Self::Engine(_) | Self::Closing => ErrorKind::Stop,
+            Self::Schema { .. }
+            | Self::Damaged { .. }
+            | Self::NewerFormat { .. }
+            | Self::UnknownColumn { .. }
+            | Self::Expiry(_)
+            | Self::Engine(_)
+            | Self::Closing => ErrorKind::Stop,
             // Commits are idempotent, so a repeat is safe; a disk that is full is full for now.
             Self::Delta { .. } | Self::Disk { .. } | Self::Parquet { .. } | Self::Contended(_) => ErrorKind::Retry,
         }

@@ -64,6 +64,25 @@ pub(crate) struct NewFile {
     day: NaiveDate,
     writer: ArrowWriter<File>,
     ranges: Ranges,
+    part: PartWritten,
+}
+
+/// Takes the file off the disk again when its writing fails or is given up: a full disk is not filled further by every
+/// try.
+struct PartWritten(Option<PathBuf>);
+
+impl PartWritten {
+    fn keep(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for PartWritten {
+    fn drop(&mut self) {
+        if let Some(path) = &self.0 {
+            drop(std::fs::remove_file(path));
+        }
+    }
 }
 
 impl NewFile {
@@ -71,12 +90,13 @@ impl NewFile {
         let name = format!("{PARTITION}={day}/part-{}.parquet", uuid::Uuid::new_v4());
         let path = root.join(&name);
         let folder = root.join(format!("{PARTITION}={day}"));
-        std::fs::create_dir_all(&folder).map_err(Error::disk("create folder", &folder))?;
+        make_folder(&folder)?;
         let file = File::create_new(&path).map_err(Error::disk("create", &path))?;
+        let part = PartWritten(Some(path.clone()));
         let schema = Arc::clone(table.file_schema());
         let writer = ArrowWriter::try_new(file, schema, Some(properties(table, purpose)));
         let writer = writer.map_err(Error::parquet("write", &path))?;
-        Ok(Self { table, root: root.to_path_buf(), name, path, day, writer, ranges: Ranges::default() })
+        Ok(Self { table, root: root.to_path_buf(), name, path, day, writer, ranges: Ranges::default(), part })
     }
 
     pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<()> {
@@ -86,7 +106,7 @@ impl NewFile {
 
     /// Puts the file on disk for good; returns the action that makes it part of the table.
     pub(crate) fn finish(self, data_change: bool, now: Timestamp) -> Result<Add> {
-        let Self { table, root, name, path, day, writer, ranges } = self;
+        let Self { table, root, name, path, day, writer, ranges, part } = self;
         let file = writer.into_inner().map_err(Error::parquet("write", &path))?;
         file.sync_all().map_err(Error::disk("sync", &path))?;
         let size = file.metadata().map_err(Error::disk("look at", &path))?.len();
@@ -94,6 +114,7 @@ impl NewFile {
             sync_folder(folder)?;
         }
         sync_folder(&root)?;
+        part.keep();
         Ok(Add {
             path: name,
             partition_values: [(PARTITION.to_owned(), Some(day.to_string()))].into(),
@@ -104,10 +125,12 @@ impl NewFile {
             ..Add::default()
         })
     }
+}
 
-    /// Gives the file up. What stays behind is no part of the table; the vacuum takes it.
-    pub(crate) fn abandon(self) {
-        drop(std::fs::remove_file(&self.path));
+/// Takes files off the disk that no commit made part of the table.
+pub(crate) fn discard(root: &Path, adds: &[Add]) {
+    for add in adds {
+        drop(std::fs::remove_file(root.join(&add.path)));
     }
 }
 
@@ -122,6 +145,26 @@ pub(crate) fn write_file(
     let mut file = NewFile::create(root, table, day, Purpose::Commit)?;
     file.write(batch)?;
     file.finish(true, now)
+}
+
+/// Makes a folder, and those above it that are missing, and their names durable.
+pub(crate) fn make_folder(folder: &Path) -> Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    if let Some(above) = folder.parent().filter(|above| !above.as_os_str().is_empty()) {
+        make_folder(above)?;
+    }
+    match std::fs::create_dir(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            return Err(Error::disk("create folder", folder)(error));
+        }
+        _ => {}
+    }
+    match folder.parent() {
+        Some(above) if !above.as_os_str().is_empty() => sync_folder(above),
+        _ => sync_folder(Path::new(".")),
+    }
 }
 
 /// Makes the names in a folder durable.
@@ -229,9 +272,13 @@ impl StoredFile {
     }
 }
 
-/// Puts rows into the columns of today: a column that the file doesn't have is empty.
+/// Puts rows into the columns of today: a column that the file doesn't have is empty. One that this program doesn't
+/// know is an error: the rows are to be written anew, and it would be lost.
 fn conform(table: TableName, batch: &RecordBatch) -> Result<RecordBatch> {
     let schema: &SchemaRef = table.file_schema();
+    if let Some(field) = batch.schema().fields().iter().find(|field| schema.field_with_name(field.name()).is_err()) {
+        return Err(Error::UnknownColumn { table: table.as_str(), column: field.name().clone() });
+    }
     let failed = |source| Error::Rows { table: table.as_str(), source };
     let columns = schema.fields().iter().map(|field| -> Result<ArrayRef> {
         match batch.column_by_name(field.name()) {

@@ -183,7 +183,6 @@ fn without(
         fresh.write(&kept)?;
     }
     if rows == 0 {
-        fresh.abandon();
         return Ok(None);
     }
     fresh.finish(true, now).map(Some)

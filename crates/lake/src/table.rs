@@ -6,10 +6,13 @@
 //! overlooks a file that a compaction removed meanwhile, and so would let one row become two.
 
 use crate::error::{Error, Result};
-use crate::files::sync_folder;
+use crate::files::{self, make_folder};
+use crate::lake::blocking;
+use crate::log::Log;
 use crate::schema::{PARTITION, TableName};
+use crate::store::DurableStore;
 use chrono::TimeDelta;
-use deltalake::checkpoints::{cleanup_expired_logs_for, create_checkpoint};
+use deltalake::checkpoints::create_checkpoint;
 use deltalake::kernel::engine::arrow_conversion::TryIntoKernel as _;
 use deltalake::kernel::transaction::{CommitBuilder, CommitProperties, TransactionError};
 use deltalake::kernel::{Action, Add, LogicalFileView, Remove, StructField, Transaction};
@@ -19,10 +22,9 @@ use deltalake::protocol::{DeltaOperation, SaveMode};
 use deltalake::{DeltaTable, DeltaTableBuilder, DeltaTableError};
 use domain::Timestamp;
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::RwLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 use tokio::sync::Mutex;
 use tracing::debug;
@@ -63,7 +65,7 @@ pub(crate) struct Table {
     snapshot: RwLock<DeltaTable>,
     /// Held for the length of one commit. Versions of application transactions as of the snapshot.
     committing: Mutex<HashMap<String, Option<i64>>>,
-    /// Version of the newest checkpoint made by this process; at first the version that was opened.
+    /// Version of the newest checkpoint.
     checkpointed: AtomicU64,
 }
 
@@ -71,12 +73,14 @@ impl Table {
     /// Opens the table; makes it, or adds the columns that it lacks.
     pub(crate) async fn open(lake: &Path, name: TableName) -> Result<Self> {
         let root = lake.join(name.as_str());
-        std::fs::create_dir_all(&root).map_err(Error::disk("create folder", &root))?;
+        make_folder(&root)?;
+        let log = Log::list(&root, name)?;
+        log.check(true)?;
         let table = locate(&root, name)?;
         let exists = table.verify_deltatable_existence().await.map_err(Error::delta("look for", name.as_str()))?;
         let table = if exists { load(table, name).await? } else { create(table, name).await? };
         let table = evolve(table, name).await?;
-        Ok(Self::of(name, root, table))
+        Ok(Self::of(name, root, table, log.newest_checkpoint()))
     }
 
     /// Opens a table that is there, for reading.
@@ -85,12 +89,14 @@ impl Table {
         if !root.join("_delta_log").is_dir() {
             return Err(Error::Missing(lake.to_path_buf()));
         }
+        let log = Log::list(&root, name)?;
+        log.check(false)?;
         let table = load(locate(&root, name)?, name).await?;
-        Ok(Self::of(name, root, table))
+        Ok(Self::of(name, root, table, log.newest_checkpoint()))
     }
 
-    fn of(name: TableName, root: PathBuf, table: DeltaTable) -> Self {
-        let checkpointed = AtomicU64::new(table.version().unwrap_or(0));
+    fn of(name: TableName, root: PathBuf, table: DeltaTable, checkpoint: Option<u64>) -> Self {
+        let checkpointed = AtomicU64::new(checkpoint.unwrap_or(0));
         let committing = Mutex::new(HashMap::new());
         Self { name, root, snapshot: RwLock::new(table), committing, checkpointed }
     }
@@ -156,15 +162,40 @@ impl Table {
         Ok(state.log_data().iter().collect())
     }
 
-    /// Makes the change durable and visible, or finds that it is outdated.
+    /// Makes the change durable and visible, or finds that it is outdated. The files of a change that does not become
+    /// part of the table are taken off the disk.
     pub(crate) async fn commit(&self, change: &Change) -> Result<Committed> {
         let mut transactions = self.committing.lock().await;
+        let outcome = self.commit_in_turn(change, &mut transactions).await;
+        let is_out = match &outcome {
+            Ok(Committed::Done) => false,
+            Ok(Committed::Outdated) => true,
+            // The entry may be there all the same (an error after it had its name): look before anything is deleted.
+            Err(_) => self.reload(&mut transactions).await.is_ok() && self.holds_none_of(&change.adds),
+        };
+        if is_out {
+            files::discard(&self.root, &change.adds);
+        }
+        outcome
+    }
+
+    fn holds_none_of(&self, adds: &[Add]) -> bool {
+        let Ok(files) = self.files() else { return false };
+        let alive: HashSet<_> = files.iter().map(LogicalFileView::path).collect();
+        adds.iter().all(|add| !alive.contains(add.path.as_str()))
+    }
+
+    async fn commit_in_turn(
+        &self,
+        change: &Change,
+        transactions: &mut HashMap<String, Option<i64>>,
+    ) -> Result<Committed> {
         for attempt in 0..TRIES_MAX {
             if attempt > 0 {
-                self.reload(&mut transactions).await?;
+                self.reload(transactions).await?;
             }
             let current = match &change.transaction {
-                Some(step) => self.transaction_of(&mut transactions, &step.app).await? == step.from,
+                Some(step) => self.transaction_of(transactions, &step.app).await? == step.from,
                 None => true,
             };
             if !current || !self.are_alive(&change.removes)? {
@@ -212,7 +243,6 @@ impl Table {
         };
         match commit {
             Ok(done) => {
-                self.sync_log(done.version)?;
                 table.state = Some(done.snapshot);
                 self.set(table);
                 Ok(true)
@@ -236,12 +266,10 @@ impl Table {
         Ok(true)
     }
 
-    /// Deletes the log entries that a checkpoint stands for and that no reader needs.
+    /// Deletes the log entries that two checkpoints stand for and that no reader needs.
     pub(crate) async fn clean_log(&self, now: Timestamp, grace: Duration) -> Result<()> {
-        let (table, version) = (self.snapshot(), self.version());
-        let cutoff = now.timestamp_millis() - i64::try_from(grace.as_millis()).unwrap_or(i64::MAX);
-        let cleaned = cleanup_expired_logs_for(version, table.log_store().as_ref(), cutoff, None).await;
-        let cleaned = cleaned.map_err(Error::delta("clean the log of", self.name.as_str()))?;
+        let (root, name) = (self.root.clone(), self.name);
+        let cleaned = blocking(move || Log::list(&root, name)?.clean(now.into(), grace)).await?;
         // A snapshot remembers the log entries that it was read from, and some may be gone now.
         if cleaned > 0 { self.reopen().await } else { Ok(()) }
     }
@@ -265,13 +293,6 @@ impl Table {
         transactions.clear();
         self.set(table);
         Ok(())
-    }
-
-    fn sync_log(&self, version: u64) -> Result<()> {
-        let log = self.root.join("_delta_log");
-        let entry = log.join(format!("{version:020}.json"));
-        File::open(&entry).and_then(|file| file.sync_all()).map_err(Error::disk("sync", &entry))?;
-        sync_folder(&log)
     }
 }
 
@@ -301,7 +322,9 @@ fn was_overtaken(error: &DeltaTableError) -> bool {
 fn locate(root: &Path, name: TableName) -> Result<DeltaTable> {
     let root = std::path::absolute(root).map_err(Error::disk("find", root))?;
     let url = url::Url::from_directory_path(&root).map_err(|()| Error::NotLocal(root.display().to_string()))?;
-    let builder = DeltaTableBuilder::from_url(url).and_then(DeltaTableBuilder::build);
+    let builder = DeltaTableBuilder::from_url(url.clone())
+        .map(|builder| builder.with_storage_backend(Arc::new(DurableStore::default()), url))
+        .and_then(DeltaTableBuilder::build);
     builder.map_err(Error::delta("open", name.as_str()))
 }
 
@@ -356,6 +379,10 @@ async fn evolve(table: DeltaTable, name: TableName) -> Result<DeltaTable> {
             }
             Some(_) => {}
         }
+    }
+    let schema = name.schema();
+    if let Some(unknown) = stored.fields().find(|field| schema.field_with_name(field.name()).is_err()) {
+        return Err(Error::UnknownColumn { table: name.as_str(), column: unknown.name().clone() });
     }
     if missing.is_empty() {
         return Ok(table);

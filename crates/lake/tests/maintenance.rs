@@ -56,8 +56,8 @@ async fn a_settled_day_becomes_one_file_and_unused_files_leave_the_disk() {
     // The vacuum goes by the time of the files, which is the system's.
     let later = SystemClock.now() + chrono::TimeDelta::hours(1);
     lake.maintain(later).await.unwrap();
-    assert_eq!(files(&folder.path().join("sentiment"), ".parquet"), 1 + 1, "one data file and one checkpoint");
-    assert!(files(&folder.path().join("sentiment"), ".json") <= 4, "the log is short");
+    assert_eq!(files(&folder.path().join("sentiment"), ".parquet"), 1 + 2, "one data file and two checkpoints");
+    assert!(files(&folder.path().join("sentiment"), ".json") <= 6, "the log is short");
     assert_eq!(counts(&lake).await, [50, 50, 100, 50]);
     drop(lake);
     let lake = open(folder.path(), config).await;
