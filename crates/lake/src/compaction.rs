@@ -15,7 +15,7 @@ use crate::table::{Change, Committed, Table};
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::interleave_record_batch;
 use arrow::datatypes::TimestampMicrosecondType;
-use chrono::{Days, NaiveDate, TimeDelta};
+use chrono::{NaiveDate, TimeDelta};
 use deltalake::kernel::{Add, LogicalFileView};
 use domain::Timestamp;
 use std::collections::BTreeMap;
@@ -51,8 +51,13 @@ impl Lake {
         let grace = TimeDelta::from_std(self.config.readers_grace).unwrap_or(TimeDelta::MAX);
         let vacuum = vacuumed_at.is_none_or(|at| now - at >= grace);
         let (mut done, mut failure) = (Maintained::default(), None);
+        let first_kept = self.first_kept(now).unwrap_or_else(|error| {
+            warn!(%error, "retention refused");
+            failure = Some(error);
+            None
+        });
         for name in TableName::ALL {
-            if let Err(error) = self.maintain_table(name, now, vacuum, &mut done).await {
+            if let Err(error) = self.maintain_table(name, now, first_kept, vacuum, &mut done).await {
                 warn!(table = name.as_str(), %error, "maintenance of a table failed");
                 failure.get_or_insert(error);
             }
@@ -73,38 +78,45 @@ impl Lake {
         failure.map_or(Ok(done), Err)
     }
 
-    async fn maintain_table(&self, name: TableName, now: Timestamp, vacuum: bool, done: &mut Maintained) -> Result<()> {
+    /// Whether every data file is there with its size; the first that isn't is the error. Reads no file.
+    pub fn check_sizes(&self) -> Result<()> {
+        let damage = |name: TableName| whole_files(self.table(name)).map(|(_, damage)| damage);
+        TableName::ALL.into_iter().try_for_each(|name| damage(name)?.map_or(Ok(()), Err))
+    }
+
+    /// A data file that is damaged is left as it is and told at the end: the other files get their maintenance.
+    async fn maintain_table(
+        &self,
+        name: TableName,
+        now: Timestamp,
+        first_kept: Option<NaiveDate>,
+        vacuum: bool,
+        done: &mut Maintained,
+    ) -> Result<()> {
         let table = self.table(name);
-        done.files_expired += self.expire(table, now).await?;
-        for bin in plan(table.files()?, now, &self.config) {
+        done.files_expired += self.expire(table, first_kept).await?;
+        let (whole, mut damage) = whole_files(table)?;
+        for bin in plan(whole, now, &self.config) {
             let files = bin.files.len() as u64;
-            if let Some(rows) = self.merge(table, bin, now).await? {
-                done.files_compacted += files;
-                done.files_made += 1;
-                done.rows_compacted += rows;
+            match self.merge(table, bin, now).await {
+                Ok(Some(rows)) => {
+                    done.files_compacted += files;
+                    done.files_made += 1;
+                    done.rows_compacted += rows;
+                }
+                Ok(None) => {}
+                Err(error @ Error::Parquet { .. }) => {
+                    damage.get_or_insert(Error::Damaged { table: name.as_str(), what: error.to_string() });
+                }
+                Err(error) => return Err(error),
             }
         }
         if vacuum {
             done.files_deleted += table.vacuum(self.config.readers_grace).await?;
         }
         table.checkpoint(self.config.checkpoint_commits).await?;
-        table.clean_log(now, self.config.readers_grace).await
-    }
-
-    /// Takes the days beyond the retention out; returns how many files they had.
-    async fn expire(&self, table: &Table, now: Timestamp) -> Result<u64> {
-        let kept =
-            self.config.retention_days.and_then(|days| now.date_naive().checked_sub_days(Days::new(days.into())));
-        let Some(first_kept) = kept else { return Ok(0) };
-        let files = table.files()?;
-        let expired = files.iter().filter(|file| day_of(file).parse::<NaiveDate>().is_ok_and(|day| day < first_kept));
-        let change = Change { removes: expired.map(|file| file.remove_action(true)).collect(), ..Change::default() };
-        let count = change.removes.len() as u64;
-        // Outdated: a compaction of another process swapped a file; the next maintenance sees its successor.
-        if count > 0 && table.commit(&change).await? == Committed::Outdated {
-            return Ok(0);
-        }
-        Ok(count)
+        table.clean_log(now, self.config.readers_grace).await?;
+        damage.map_or(Ok(()), Err)
     }
 
     /// Makes the bin's files into one; returns the rows, or none when the files were changed meanwhile.
@@ -118,6 +130,29 @@ impl Lake {
         }
         metrics::counter!("overheard_lake_compacted_rows_total").increment(rows);
         Ok(Some(rows))
+    }
+}
+
+/// The files that are on the disk with the size that the log says, and the first that is not, in words.
+fn whole_files(table: &Table) -> Result<(Vec<LogicalFileView>, Option<Error>)> {
+    let (whole, damaged): (Vec<_>, Vec<_>) =
+        table.files()?.into_iter().partition(|file| fault_of_size(&table.root, file).is_none());
+    let damage = damaged.first().and_then(|file| {
+        let what = format!("{} {}", file.path(), fault_of_size(&table.root, file)?);
+        Some(Error::Damaged { table: table.name.as_str(), what })
+    });
+    Ok((whole, damage))
+}
+
+/// Why the file can't be what the log says; none when it is there with its size.
+pub(crate) fn fault_of_size(root: &Path, file: &LogicalFileView) -> Option<String> {
+    match std::fs::metadata(root.join(&*file.path())) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Some("is missing".into()),
+        Err(error) => Some(format!("can't be read: {error}")),
+        Ok(metadata) if metadata.len() != bytes(file) => {
+            Some(format!("has {} bytes, the log says {}", metadata.len(), bytes(file)))
+        }
+        Ok(_) => None,
     }
 }
 

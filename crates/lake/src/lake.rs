@@ -2,12 +2,14 @@
 
 use crate::counts::Counts;
 use crate::error::{Error, Result};
+use crate::files::make_folder;
+use crate::format;
 use crate::query::Engine;
 use crate::schema::TableName;
 use crate::table::Table;
-use domain::Clock;
+use domain::{Clock, Health};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::Mutex;
 
@@ -74,14 +76,32 @@ pub struct Lake {
     pub(crate) writing: Mutex<()>,
     /// When the vacuum ran last; also keeps two maintenances apart.
     pub(crate) maintaining: Mutex<Option<domain::Timestamp>>,
+    pub(crate) damage: Arc<DamageReport>,
     read_only: bool,
+}
+
+/// Where a query reports a data file that can't be read.
+pub(crate) struct DamageReport {
+    health: OnceLock<Arc<Health>>,
+    clock: Arc<dyn Clock>,
+}
+
+impl DamageReport {
+    /// Stays until the next start: `overheard repair` needs a stop anyway.
+    pub(crate) fn report(&self, what: &str) {
+        if let Some(health) = self.health.get() {
+            let reason = format!("a data file can't be read: {what}; run `overheard check`");
+            health.failed("lake data", reason, self.clock.now());
+        }
+    }
 }
 
 impl Lake {
     /// Opens the lake in a folder (a path, or a `file://` address) and makes what isn't there yet.
     pub async fn open(place: &str, config: Config, clock: Arc<dyn Clock>) -> Result<Self> {
         let root = local(place)?;
-        std::fs::create_dir_all(&root).map_err(Error::disk("create folder", &root))?;
+        make_folder(&root)?;
+        format::check(&root, true)?;
         let mut tables = Vec::with_capacity(TableName::ALL.len());
         for name in TableName::ALL {
             tables.push(Table::open(&root, name).await?);
@@ -92,6 +112,7 @@ impl Lake {
     /// Opens a lake for reading beside the process that writes it.
     pub async fn open_read_only(place: &str, config: Config, clock: Arc<dyn Clock>) -> Result<Self> {
         let root = local(place)?;
+        format::check(&root, false)?;
         let mut tables = Vec::with_capacity(TableName::ALL.len());
         for name in TableName::ALL {
             tables.push(Table::open_existing(&root, name).await?);
@@ -105,7 +126,14 @@ impl Lake {
         let (writing, maintaining) = (Mutex::new(()), Mutex::new(None));
         let tables = Arc::new(tables);
         let counts = Counts::new(&root, Arc::clone(&tables), config.counts_bytes_max);
-        Ok(Self { root, config, clock, tables, engine, counts, writing, maintaining, read_only })
+        let damage = Arc::new(DamageReport { health: OnceLock::new(), clock: Arc::clone(&clock) });
+        Ok(Self { root, config, clock, tables, engine, counts, writing, maintaining, damage, read_only })
+    }
+
+    /// Says where damage is to be reported that a query meets.
+    pub fn report_to(&self, health: Arc<Health>) {
+        // The house has one; a second is not made.
+        drop(self.damage.health.set(health));
     }
 
     /// Where it lies.

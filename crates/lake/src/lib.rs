@@ -6,7 +6,13 @@
 //!   `sentiment`, `entities`, `key_phrases`.
 //! - A batch counts once. Each commit carries an application transaction (app id = queue partition, version = last
 //!   offset); rows at or below the table's version are skipped, so a replayed lease adds nothing, whatever its bounds.
-//! - What is committed is on disk: every data file, log entry and folder is synced before a commit is answered.
+//! - What is committed is on disk: data files, log entries and checkpoints are on the device before they have a name, and
+//!   their folders are synced before a commit is answered (`store`). Log entries are deleted only below the older of two
+//!   checkpoints that can be read.
+//! - Damage is never taken silently: an opening refuses a log that is torn, maintenance and queries report data files
+//!   that are missing or can't be read (`log`, `check`). `repair` mends and deletes nothing.
+//! - Retention that would take more than half of the posts and of the days at once takes nothing (`expiry`).
+//! - A lake of a later format, or a table with a column that this program doesn't know, is left alone (`format`).
 //! - Rows survive maintenance: a file is replaced only by a commit that finds every file it replaces still alive. The
 //!   Delta library's own check for conflicts doesn't see two compactions of one file, nor a deletion beside a
 //!   compaction, so commits here never use it (see `table`).
@@ -16,14 +22,18 @@
 //!
 //! One process writes; any number read (`Lake::open_read_only`). Two writers are safe: the slower one looks again.
 
+mod check;
 mod commit;
 mod compaction;
 mod counts;
 mod error;
+mod expiry;
 mod files;
+mod format;
 mod lake;
 mod log;
 mod query;
+mod repair;
 mod replace;
 mod rows;
 mod schema;
@@ -34,9 +44,11 @@ mod table;
 mod values;
 mod worker;
 
+pub use check::{Checked, Damage, Mend, check};
 pub use compaction::Maintained;
 pub use error::{Error, Result};
 pub use lake::{Config, Lake};
+pub use repair::{Repaired, repair};
 pub use schema::TableName;
 pub use standing::{Contents, File, Snapshot};
 pub use stream::RowStream;

@@ -87,8 +87,12 @@ impl Log {
         self.entries.is_empty() && self.checkpoints.is_empty()
     }
 
-    pub(crate) fn newest(&self) -> Option<u64> {
-        self.entries.keys().chain(self.checkpoints.keys()).max().copied()
+    /// Neither the first entry nor a checkpoint can be read, and more than the first is lost: nothing says which files
+    /// are alive.
+    pub(crate) fn has_no_beginning(&self) -> bool {
+        let first = self.entries.get(&0).is_none_or(|path| fault_of_entry(path).is_some());
+        let second = self.entries.get(&1).is_none_or(|path| fault_of_entry(path).is_some());
+        first && second && self.newest_checkpoint().is_none()
     }
 
     pub(crate) fn entry(&self, version: u64) -> PathBuf {

@@ -4,10 +4,11 @@
 //! ended at any moment.
 
 use crate::error::Error;
-use crate::lake::{Config, Lake};
+use crate::lake::{Config, DamageReport, Lake};
 use crate::schema::{POSTS_VIEW, TableName};
 use crate::values;
 use arrow::array::{ArrayRef, RecordBatch};
+use arrow::error::ArrowError;
 use async_trait::async_trait;
 use datafusion::common::utils::datafusion_strsim::normalized_levenshtein;
 use datafusion::error::DataFusionError;
@@ -139,7 +140,7 @@ impl Lake {
     /// Plans the statement over the tables of now and starts it.
     pub(crate) async fn start(&self, reading: Reading) -> Result<Running> {
         self.refresh_when_due().await?;
-        Running::start(&self.context().await?, reading, &self.engine.root).await
+        Running::start(&self.context().await?, reading, &self.engine.root, &self.damage).await
     }
 
     /// Takes in other processes' commits: a reader always, the writer (who knows his own) now and then.
@@ -192,6 +193,7 @@ pub(crate) struct Running {
     stream: SendableRecordBatchStream,
     /// Plans and settings name files: their folder is taken out of the answer.
     hide: Option<Root>,
+    damage: Arc<DamageReport>,
 }
 
 /// Some rows of an answer.
@@ -202,25 +204,30 @@ pub(crate) struct Batch {
 }
 
 impl Running {
-    pub(crate) async fn start(context: &SessionContext, reading: Reading, root: &Root) -> Result<Self> {
+    pub(crate) async fn start(
+        context: &SessionContext,
+        reading: Reading,
+        root: &Root,
+        damage: &Arc<DamageReport>,
+    ) -> Result<Self> {
         let hide = reading.names_files.then(|| root.clone());
         let state = context.state();
         let plan = state.statement_to_plan(reading.statement).await.map_err(|error| explain(&error))?;
         let options = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
         options.verify_plan(&plan).map_err(|error| explain(&error))?;
-        let frame = context.execute_logical_plan(plan).await.map_err(|error| explain(&error))?;
+        let frame = context.execute_logical_plan(plan).await.map_err(|error| damage.explain(&error))?;
         let fields = frame.schema().fields().iter();
         let columns =
             fields.map(|field| Column { name: field.name().clone(), data_type: values::sql_name(field.data_type()) });
         let columns = columns.collect();
-        let stream = frame.execute_stream().await.map_err(|error| explain(&error))?;
-        Ok(Self { columns, stream, hide })
+        let stream = frame.execute_stream().await.map_err(|error| damage.explain(&error))?;
+        Ok(Self { columns, stream, hide, damage: Arc::clone(damage) })
     }
 
     /// The next rows; none at the end.
     pub(crate) async fn next(&mut self) -> Result<Option<Batch>> {
         let Some(batch) = self.stream.next().await else { return Ok(None) };
-        let batch: RecordBatch = batch.map_err(|error| explain(&error))?;
+        let batch: RecordBatch = batch.map_err(|error| self.damage.explain(&error))?;
         let columns = values::plain(&batch).map_err(|error| explain(&error.into()))?;
         Ok(Some(Batch { columns, rows: batch.num_rows(), hide: self.hide.clone() }))
     }
@@ -283,6 +290,31 @@ fn reads(statement: &Statement) -> bool {
             | ast::Statement::ShowFunctions { .. } => true,
             _ => false,
         },
+        _ => false,
+    }
+}
+
+/// Whether a data file is missing or can't be decoded.
+impl DamageReport {
+    /// What went wrong while files were read; a damaged one is reported.
+    fn explain(&self, error: &DataFusionError) -> domain::Error {
+        if !tells_of_damage(error) {
+            return explain(error);
+        }
+        let message = error.find_root().message().into_owned();
+        self.report(&message);
+        domain::Error::reject(format!(
+            "a data file of the lake can't be read ({message}): run `overheard check`; other days can be queried"
+        ))
+    }
+}
+
+fn tells_of_damage(error: &DataFusionError) -> bool {
+    match error.find_root() {
+        DataFusionError::ParquetError(_) | DataFusionError::ObjectStore(_) => true,
+        DataFusionError::ArrowError(error, _) => {
+            matches!(error.as_ref(), ArrowError::ParquetError(_))
+        }
         _ => false,
     }
 }

@@ -2,7 +2,7 @@
 //! swaps the files. Files that can't hold a key (by their statistics, or by their day) are not opened.
 
 use crate::error::{Error, Result};
-use crate::files::{NewFile, Purpose, StoredFile, write_file};
+use crate::files::{NewFile, Purpose, StoredFile, discard, write_file};
 use crate::lake::{Lake, blocking};
 use crate::rows;
 use crate::schema::{PARTITION, TableName};
@@ -113,14 +113,21 @@ impl Lake {
             let (ids, days, rows) = (Arc::clone(&ids), Arc::clone(&days), Arc::clone(&rows));
             let change = blocking(move || {
                 let mut change = Change::default();
-                for file in files.iter().filter(|file| may_hold(file, name, &ids, (*days).as_ref())) {
-                    if !keys_in(&root, name, file, &ids)?.is_empty() {
-                        change.removes.push(file.remove_action(true));
-                        change.adds.extend(without(&root, name, file, &ids, now)?);
+                let mut prepare = || -> Result<()> {
+                    for file in files.iter().filter(|file| may_hold(file, name, &ids, (*days).as_ref())) {
+                        if !keys_in(&root, name, file, &ids)?.is_empty() {
+                            change.removes.push(file.remove_action(true));
+                            change.adds.extend(without(&root, name, file, &ids, now)?);
+                        }
                     }
-                }
-                for (day, rows) in rows.iter() {
-                    change.adds.push(write_file(&root, name, *day, rows, now)?);
+                    for (day, rows) in rows.iter() {
+                        change.adds.push(write_file(&root, name, *day, rows, now)?);
+                    }
+                    Ok(())
+                };
+                if let Err(error) = prepare() {
+                    discard(&root, &change.adds);
+                    return Err(error);
                 }
                 Ok(change)
             });
@@ -188,7 +195,7 @@ fn without(
     fresh.finish(true, now).map(Some)
 }
 
-fn keep_others(table: TableName, batch: &RecordBatch, ids: &HashSet<String>) -> Result<RecordBatch> {
+pub(crate) fn keep_others(table: TableName, batch: &RecordBatch, ids: &HashSet<String>) -> Result<RecordBatch> {
     let keys = batch.column_by_name(table.key()).and_then(|column| column.as_string_opt::<i32>());
     let Some(keys) = keys else { return Ok(batch.clone()) };
     let keep: BooleanArray = keys.iter().map(|key| Some(key.is_none_or(|key| !ids.contains(key)))).collect();

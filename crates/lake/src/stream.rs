@@ -7,6 +7,7 @@ use datafusion::prelude::SessionContext;
 use domain::{Result, Rows};
 use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use std::pin::Pin;
+use std::sync::Arc;
 
 /// Rows of one answer, in pieces. An error ends it: what came before is then not the whole answer.
 pub type RowStream = Pin<Box<dyn Stream<Item = Result<Rows>> + Send>>;
@@ -20,11 +21,11 @@ impl Lake {
     pub async fn stream(&self, statements: Vec<String>) -> Result<RowStream> {
         self.refresh_when_due().await?;
         let context = with_small_batches(&self.context().await?);
-        let root = self.engine.root.clone();
+        let (root, damage) = (self.engine.root.clone(), Arc::clone(&self.damage));
         let hidden = root.clone();
         let answers = stream::iter(statements).then(move |sql| {
-            let (context, root) = (context.clone(), root.clone());
-            async move { Running::start(&context, read_only(&sql)?, &root).await }
+            let (context, root, damage) = (context.clone(), root.clone(), Arc::clone(&damage));
+            async move { Running::start(&context, read_only(&sql)?, &root, &damage).await }
         });
         let rows = answers.map_ok(pieces).try_flatten();
         Ok(Box::pin(rows.map_err(move |error| hidden.hide_in(error))))

@@ -91,3 +91,44 @@ async fn the_version_grows_with_a_compaction_too() {
     lake.maintain(at(0)).await.unwrap();
     assert!(lake.version() > before);
 }
+
+/// What a clock does that jumps ahead: everything looks older than the retention.
+#[tokio::test]
+async fn a_clock_that_jumped_ahead_deletes_nothing() {
+    let folder = tempdir().unwrap();
+    let config = Config { retention_days: Some(30), ..Config::default() };
+    let lake = open(folder.path(), config.clone()).await;
+    let mut days = batch(1..=20);
+    for post in Arc::make_mut(&mut days.posts) {
+        post.post.occurred_at = at(post.offset as i64 * 86_400);
+    }
+    lake.commit(days).await.unwrap();
+    lake.maintain(at(20 * 86_400)).await.unwrap();
+    let ten_years = at(3_650 * 86_400);
+    let refused = lake.maintain(ten_years).await.unwrap_err().to_string();
+    assert!(refused.contains("20 of 20 posts") && refused.contains("repair --expire"), "{refused}");
+    assert_eq!(counts(&lake).await, [20, 20, 40, 20]);
+    // The clock is right again: the day that is due goes.
+    assert_eq!(lake.maintain(at(32 * 86_400)).await.unwrap().files_expired, 4);
+    // A long stop, and a person who says that the clock is right.
+    lake.maintain(ten_years).await.unwrap_err();
+    lake.confirm_expiry(ten_years).unwrap();
+    lake.maintain(ten_years).await.unwrap();
+    assert_eq!(counts(&lake).await, [0, 0, 0, 0]);
+}
+
+#[tokio::test]
+async fn the_first_run_after_the_retention_was_changed_passes() {
+    let folder = tempdir().unwrap();
+    let lake = open(folder.path(), Config { retention_days: Some(300), ..Config::default() }).await;
+    let mut days = batch(1..=20);
+    for post in Arc::make_mut(&mut days.posts) {
+        post.post.occurred_at = at(post.offset as i64 * 86_400);
+    }
+    lake.commit(days).await.unwrap();
+    lake.maintain(at(20 * 86_400)).await.unwrap();
+    drop(lake);
+    let lake = open(folder.path(), Config { retention_days: Some(5), ..Config::default() }).await;
+    assert_eq!(lake.maintain(at(20 * 86_400)).await.unwrap().files_expired, 4 * 14);
+    assert_eq!(counts(&lake).await[0], 6);
+}
