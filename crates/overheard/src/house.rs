@@ -62,7 +62,7 @@ pub(crate) fn open_queue(config: &Config) -> Result<Arc<Embedded>> {
     Ok(Arc::new(queue))
 }
 
-fn lake_settings(config: &Config) -> lake::Config {
+pub(crate) fn lake_settings(config: &Config) -> lake::Config {
     let days = config.lake.retention_days;
     lake::Config { retention_days: (days > 0).then_some(days), ..lake::Config::default() }
 }

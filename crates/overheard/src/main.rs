@@ -90,6 +90,10 @@ enum Command {
     Models(commands::models::Args),
     /// Check configuration, credentials, disk, clock, model and sources, and say how to mend what fails.
     Doctor(commands::doctor::Args),
+    /// Read every file of the installation and name every damage.
+    Check(commands::check::Args),
+    /// Mend what `check` finds, as far as it can be mended; what is taken out is kept.
+    Repair(commands::repair::Args),
     /// Settings: check, print, JSON schema.
     Config(commands::config::Args),
     /// Answers SQL for `up`, which starts it (`lake::SqlWorkers`).
@@ -154,6 +158,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Categories(args) => commands::categories::run(global, args),
             Command::Models(args) => commands::models::run(global, args).await,
             Command::Doctor(args) => commands::doctor::run(global, args).await,
+            Command::Check(args) => commands::check::run(global, args).await,
+            Command::Repair(args) => commands::repair::run(global, args).await,
             Command::Config(args) => commands::config::run(global, args),
             // Answered above: it makes a runtime of its own.
             Command::SqlWorker => Ok(ExitCode::SUCCESS),

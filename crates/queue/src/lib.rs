@@ -38,6 +38,7 @@
 //! ```
 
 mod append;
+mod check;
 mod documents;
 mod embedded;
 mod error;
@@ -48,6 +49,7 @@ mod record;
 mod schema;
 mod writer;
 
+pub use check::{Checked, check};
 pub use embedded::{Config, Embedded};
 pub use error::{Error, Result};
 pub use identity::{Rebuilt, Standing};

@@ -167,9 +167,10 @@ async fn lake(config: &Config) -> Finding {
         return Ok("not there yet; `overheard up` makes it".into());
     }
     let lake = house::open_lake_read_only(config).await.map_err(|error| format!("{error:#}"))?;
+    lake.check_sizes().map_err(|error| error.to_string())?;
     let rows = lake.query("SELECT count(*) FROM sentiment", QueryLimits::default()).await.map_err(|e| e.to_string())?;
     let count = rows.rows.first().and_then(|row| row.first()).cloned().unwrap_or_default();
-    Ok(format!("{count} posts"))
+    Ok(format!("{count} posts; every data file is there (`overheard check` reads them all)"))
 }
 
 fn server(config: &Config) -> Finding {

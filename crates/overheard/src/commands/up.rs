@@ -106,6 +106,7 @@ pub(crate) async fn run_house(
     let book = alerting::book(&config, state.clone());
     let model = understand.as_ref().filter(|_| config.understand.enabled).map(|stage| stage.model().to_owned());
     let health = Arc::new(Health::default());
+    lake.report_to(health.clone());
     let house = House::new(&config, roles.names(), queue.clone(), lake.clone(), model, book.clone(), health.clone())?;
     let (topics_changed, topics) = watch::channel(topics);
 
@@ -137,8 +138,8 @@ pub(crate) async fn run_house(
         supervisor.start("corrections", |shutdown| follow::corrections(labels, corrected, stage, shutdown));
         let (deleting, deleted, told) = (queue.clone(), lake.clone(), health.clone());
         supervisor.start("deletion", |shutdown| forget::run(deleting, deleted, told, shutdown));
-        let (lake, queue) = (lake.clone(), queue.clone());
-        supervisor.start("lake upkeep", |shutdown| keep_up(lake, shutdown));
+        let (lake, queue, health) = (lake.clone(), queue.clone(), health.clone());
+        supervisor.start("lake upkeep", |shutdown| keep_up(lake, health, shutdown));
         supervisor.start("queue upkeep", |shutdown| keep_queue(queue, shutdown));
     }
     if let Some(language) = language.filter(|_| config.understand.enabled) {
@@ -267,14 +268,18 @@ async fn keep_queue(queue: Arc<Embedded>, shutdown: CancellationToken) -> domain
 }
 
 /// Compaction, retention and vacuum, every five minutes.
-async fn keep_up(lake: Arc<lake::Lake>, shutdown: CancellationToken) -> domain::Result<()> {
+async fn keep_up(lake: Arc<lake::Lake>, health: Arc<Health>, shutdown: CancellationToken) -> domain::Result<()> {
     loop {
         tokio::select! {
             () = tokio::time::sleep(Duration::from_secs(300)) => {}
             () = shutdown.cancelled() => return Ok(()),
         }
-        if let Err(error) = lake.maintain(house::clock().now()).await {
-            warn!(%error, "the lake could not be tidied; trying again later");
+        match lake.maintain(house::clock().now()).await {
+            Ok(_) => health.recovered("lake upkeep"),
+            Err(error) => {
+                health.failed("lake upkeep", &error, house::clock().now());
+                warn!(%error, "the lake could not be tidied; trying again later");
+            }
         }
     }
 }

@@ -1,0 +1,127 @@
+//! `overheard repair`: mends what `overheard check` finds, as far as it can be mended, and keeps what it takes out.
+
+use crate::Global;
+use crate::commands::check::bar;
+use crate::config::Config;
+use crate::house;
+use crate::output::say;
+use anyhow::{Context, Result, bail};
+use domain::{Analytics, Clock, PostTable, QueryLimits, SystemClock};
+use lake::{Lake, Repaired};
+use queue::Embedded;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Mend what `overheard check` finds. Log entries and checkpoints that are torn, and data files that are missing or can't
+/// be read, are taken out of the lake; the tables sentiment, entities and key_phrases get what they lack from `raw`.
+/// Nothing is deleted: what is taken out lies in DATA/quarantine/TIME. Stop `overheard up` first.
+/// Exit code 3 when rows are lost that only a backup can bring back.
+///
+/// overheard repair --dry-run    what it would do
+/// overheard repair              do it
+/// overheard repair --expire     let the retention delete what it refused to (the clock was found to be right)
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Args {
+    /// Say what would be done, and do nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Confirm that the clock is right, and delete the days beyond `lake.retention_days`.
+    #[arg(long, conflicts_with = "dry_run")]
+    expire: bool,
+}
+
+/// Posts understood and written at once: bounds memory.
+const CHUNK: usize = 5_000;
+
+pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
+    let config = Config::load(global.config.as_deref(), global.data.as_deref())?;
+    let root = config.data.join("lake");
+    if !root.is_dir() {
+        bail!("there is no lake in {}; name the folder with --data", config.data.display());
+    }
+    let queue = house::open_queue(&config)?;
+    if !queue.is_lender().await? {
+        bail!("another process works on {}: stop `overheard up` (or the import) first", config.data.display());
+    }
+    let now = SystemClock.now();
+    let quarantine = config.data.join("quarantine").join(now.format("%Y-%m-%dT%H-%M-%SZ").to_string());
+    let repaired =
+        lake::repair(&root, &quarantine.join("lake"), &house::lake_settings(&config).partition, now, args.dry_run)
+            .await?;
+    for (table, file, did) in &repaired.steps {
+        let file = if file.is_empty() { String::new() } else { format!("{file}: ") };
+        say(format_args!("{table:<12} {file}{did}"))?;
+    }
+    if quarantine.exists() {
+        say(format_args!("what was taken out lies in {}", quarantine.display()))?;
+    }
+    if args.dry_run {
+        say(format_args!("{} steps; nothing was changed", repaired.steps.len()))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if repaired.lost && lake_is_lost(&config).await {
+        return Ok(ExitCode::from(3));
+    }
+    let lake = house::open_lake(&config).await?;
+    let again = understand_again(&config, &queue, &lake, &repaired).await?;
+    if args.expire {
+        lake.confirm_expiry(now)?;
+        let done = lake.maintain(now).await?;
+        say(format_args!("{} files beyond the retention taken out", done.files_expired))?;
+    }
+    say(format_args!("{} steps, {again} posts understood again", repaired.steps.len()))?;
+    Ok(if repaired.lost { ExitCode::from(3) } else { ExitCode::SUCCESS })
+}
+
+/// Whether the lake can't be opened in spite of the repair.
+async fn lake_is_lost(config: &Config) -> bool {
+    house::open_lake_read_only(config).await.is_err()
+}
+
+/// Writes anew what the derived tables lack: the days that lost rows, and posts that are in `raw` only.
+async fn understand_again(config: &Config, queue: &Arc<Embedded>, lake: &Lake, repaired: &Repaired) -> Result<usize> {
+    let days: Vec<String> = repaired.days.iter().map(|day| format!("DATE '{day}'")).collect();
+    let mut wanted = vec!["post_id NOT IN (SELECT post_id FROM sentiment WHERE post_id IS NOT NULL)".to_owned()];
+    if !days.is_empty() {
+        wanted.insert(0, format!("event_date IN ({})", days.join(", ")));
+    }
+    let mut done = 0;
+    for wanted in wanted {
+        done += understand_where(config, queue, lake, &wanted).await?;
+    }
+    Ok(done)
+}
+
+async fn understand_where(config: &Config, queue: &Arc<Embedded>, lake: &Lake, wanted: &str) -> Result<usize> {
+    let limits = QueryLimits { rows_max: CHUNK, timeout: Duration::from_secs(3_600) };
+    let counted = lake.query(&format!("SELECT count(*) FROM raw WHERE {wanted}"), limits).await?;
+    let total = counted.rows.first().and_then(|row| row.first()?.as_u64()).unwrap_or(0);
+    if total == 0 {
+        return Ok(0);
+    }
+    let understand = house::understand(config, queue.as_ref()).await?;
+    let labels = server::labels::standing(queue.as_ref()).await?;
+    let bar = bar("posts")?;
+    bar.set_length(total);
+    let (mut after, mut done) = (String::new(), 0);
+    loop {
+        let sql = format!(
+            "SELECT {} FROM raw WHERE {wanted} AND post_id > '{}' ORDER BY post_id LIMIT {CHUNK}",
+            house::RAW_COLUMNS,
+            after.replace('\'', "''"),
+        );
+        let rows = lake.query(&sql, limits).await?.rows;
+        let Some(last) = rows.last() else { break };
+        after = last[0].as_str().unwrap_or_default().to_owned();
+        let again = house::understand_again(&understand, &labels, &rows).await?;
+        done += again.posts.len();
+        lake.rewrite(again.posts).await.context(
+            "a batch was under way: start `overheard up`, which finishes it, stop it and run `overheard repair` again",
+        )?;
+        bar.inc(rows.len() as u64);
+    }
+    bar.finish_and_clear();
+    Ok(done)
+}
