@@ -8,7 +8,7 @@ FUZZ_SECONDS ?= 60
 VENV ?= $(CURDIR)/target/schemathesis
 SCHEMATHESIS := 4.32.5
 
-.PHONY: help setup setup-test web build demo dev fmt lint test schemathesis e2e gen golden bench chaos eval fuzz x-simulator clean-demo
+.PHONY: help setup setup-test web build demo dev fmt lint test schemathesis e2e gen golden bench chaos eval fuzz power-cuts x-simulator clean-demo
 
 help: ## Say what can be done here
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -82,6 +82,9 @@ fuzz: ## Run every fuzz target for FUZZ_SECONDS (60) each; needs cargo-fuzz and 
 	  cargo +nightly fuzz run --fuzz-dir fuzz $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
 	    -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -print_final_stats=1; \
 	done
+
+power-cuts: ## Cut the power N times (200) under a running lake and look at what is left; needs root
+	OVERHEARD_POWER_CUTS=$(or $(N),200) cargo test --workspace --test main_job power_cut -- --nocapture
 
 x-simulator: ## A stand-in for X's API on this machine, to see the real connector work
 	cargo run -q -p testkit --bin x-simulator -- --help
