@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use axum::body::Bytes;
 use chrono::TimeDelta;
 use domain::{
-    Alert, AlertRule, Analytics, DeadLetter, EnrichedPost, Error, Health, PostQueue, QueryLimits, Result, Rows, SourceId,
-    Timestamp,
+    Alert, AlertRule, Analytics, DeadLetter, EnrichedPost, Error, Health, PostQueue, QueryLimits, Result, Rows,
+    SourceId, Timestamp,
 };
 use futures::stream::BoxStream;
 use lake::{Lake, SqlWorkers};
@@ -16,8 +16,8 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use pipeline::Committed;
 use queue::Embedded;
 use server::{
-    AlertNow, CategoryBody, Forgotten, Operations, PushError, PushOutcome, PushStatus, Replayed, SourceStatus, SqlAnswer,
-    SystemReport, TableReport, ToForget, Undelivered,
+    AlertNow, CategoryBody, Forgotten, Operations, PushError, PushOutcome, PushStatus, Replayed, SourceStatus,
+    SqlAnswer, SystemReport, TableReport, ToForget, Undelivered,
 };
 use sources::push::{self, PushSource};
 use sources::x::status::{SharedStatus, State};

@@ -8,6 +8,8 @@ use std::path::Path;
 /// What a check of the queue's file found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Checked {
+    /// Application id of its transactions in the lake; none when it can't be read.
+    pub identity: Option<String>,
     /// What SQLite says is wrong.
     pub faults: Vec<String>,
     /// The last offset that was given to a record.
@@ -33,7 +35,10 @@ fn read(connection: &Connection) -> Result<Checked> {
     faults.retain(|fault| fault != "ok");
     let last_offset = connection.query_row("SELECT last_offset FROM progress", [], |row| row.get(0));
     let first_waiting = connection.query_row("SELECT min(offset) FROM records", [], |row| row.get(0));
+    // Files of earlier formats have no identity yet.
+    let identity = crate::identity::read(connection).ok();
     Ok(Checked {
+        identity,
         faults,
         last_offset: last_offset.doing("read the last offset")?,
         first_waiting: first_waiting.doing("read the first offset")?,

@@ -24,8 +24,8 @@ pub use api::{document, labels, saved_categories};
 pub use config::Config;
 pub use error::Error;
 pub use operations::{
-    AlertNow, CategoryBody, Forgotten, Operations, PushError, PushOutcome, PushStatus, Replayed, SourceStatus, SqlAnswer,
-    SystemReport, TableReport, ToForget, Undelivered,
+    AlertNow, CategoryBody, Forgotten, Operations, PushError, PushOutcome, PushStatus, Replayed, SourceStatus,
+    SqlAnswer, SystemReport, TableReport, ToForget, Undelivered,
 };
 pub use service::{LivePosts, Server};
 

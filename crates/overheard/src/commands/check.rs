@@ -2,7 +2,6 @@
 
 use crate::Global;
 use crate::config::Config;
-use crate::house;
 use crate::output::{self, Format, say};
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -35,7 +34,9 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
     let mut checked = Checked::default();
     if root.is_dir() {
         let bar = bar("files")?;
-        checked = lake::check(&root, &house::lake_settings(&config).partition, |done, all| {
+        let identity = queue.as_ref().and_then(|queue| queue.identity.clone());
+        let partition = identity.unwrap_or_else(|| lake::Config::default().partition);
+        checked = lake::check(&root, &partition, |done, all| {
             bar.set_length(all);
             bar.set_position(done);
         })

@@ -47,9 +47,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
     }
     let now = SystemClock.now();
     let quarantine = config.data.join("quarantine").join(now.format("%Y-%m-%dT%H-%M-%SZ").to_string());
-    let repaired =
-        lake::repair(&root, &quarantine.join("lake"), &house::lake_settings(&config).partition, now, args.dry_run)
-            .await?;
+    let repaired = lake::repair(&root, &quarantine.join("lake"), &queue.identity(), now, args.dry_run).await?;
     for (table, file, did) in &repaired.steps {
         let file = if file.is_empty() { String::new() } else { format!("{file}: ") };
         say(format_args!("{table:<12} {file}{did}"))?;
@@ -64,7 +62,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
     if repaired.lost && lake_is_lost(&config).await {
         return Ok(ExitCode::from(3));
     }
-    let lake = house::open_lake(&config).await?;
+    let lake = house::open_lake(&config, &queue).await?;
     let again = understand_again(&config, &queue, &lake, &repaired).await?;
     if args.expire {
         lake.confirm_expiry(now)?;
