@@ -5,6 +5,7 @@ use crate::config::{ChannelConfig, ChannelKind, Config, RuleConfig};
 use crate::house;
 use crate::rule_facts::RuleFacts;
 use crate::secrets;
+use crate::trouble::Troubles;
 use alerts::notifiers::{Email, Log, Slack, Smtp, Sns, Teams, Webhook};
 use alerts::{AddressPolicy, AlertBook, Digest, Facts, Letterhead, Policy, Service};
 use anyhow::{Context, Result, bail};
@@ -165,7 +166,9 @@ pub(crate) struct Judge {
     state: Arc<dyn StateStore>,
     facts: RuleFacts,
     table: Arc<dyn PostTable>,
+    health: Arc<Health>,
     turn: tokio::sync::Mutex<()>,
+    troubles: tokio::sync::Mutex<Troubles>,
 }
 
 impl Judge {
@@ -176,8 +179,9 @@ impl Judge {
         lake: Arc<Lake>,
         health: Arc<Health>,
     ) -> Arc<Self> {
-        let (table, facts) = (lake.clone(), RuleFacts::new(lake, state.clone(), health));
-        Arc::new(Self { config: config.clone(), book, state, facts, table, turn: tokio::sync::Mutex::default() })
+        let (table, facts) = (lake.clone(), RuleFacts::new(lake, state.clone(), health.clone()));
+        let (turn, troubles) = (tokio::sync::Mutex::default(), tokio::sync::Mutex::default());
+        Arc::new(Self { config: config.clone(), book, state, facts, table, health, turn, troubles })
     }
 
     /// Judges the rules that need no anomaly, again and again.
@@ -187,10 +191,28 @@ impl Judge {
                 () = tokio::time::sleep(JUDGE_EVERY) => {}
                 () = shutdown.cancelled() => return Ok(()),
             }
-            if let Err(error) = self.look(house::clock().now()).await {
+            let now = house::clock().now();
+            if let Err(error) = self.look_at_itself(now).await {
+                warn!(%error, "the alert about Overheard itself could not be told; trying again");
+            }
+            if let Err(error) = self.look(now).await {
                 warn!(%error, "alert rules could not be judged; trying again");
             }
         }
+    }
+
+    /// Tells every channel of components that fail for minutes, and of their recovery. Asks nothing of the lake, which
+    /// may be what fails.
+    async fn look_at_itself(&self, now: Timestamp) -> domain::Result<()> {
+        let mut troubles = self.troubles.lock().await;
+        let (mut rules, facts) = troubles.look(&self.health.problems(), &channels(&self.config), now);
+        if facts.is_empty() {
+            return Ok(());
+        }
+        // The others stand by, for the alerts of theirs whose time has come meanwhile.
+        let others = crate::alerting::rules(&self.config, self.state.as_ref()).await?;
+        rules.extend(others.into_iter().map(|rule| AlertRule { enabled: false, ..rule }));
+        self.observe(&rules, &facts, now).await
     }
 
     async fn look(&self, now: Timestamp) -> domain::Result<()> {

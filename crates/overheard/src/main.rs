@@ -20,6 +20,7 @@ mod rehearsal;
 mod rule_facts;
 mod secrets;
 mod supervisor;
+mod trouble;
 
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
