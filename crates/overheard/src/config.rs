@@ -144,6 +144,14 @@ pub(crate) struct WatchConfig {
     pub dimensions: Vec<String>,
     pub false_alarms_per_week: f64,
     pub lateness_s: u64,
+    /// Intervals that ended less long ago are judged again when posts come late, seconds.
+    pub late_s: u32,
+    /// While the queue is behind, intervals wait for it at most so long, seconds.
+    pub backlog_wait_s: u64,
+    /// An anomaly is told at the latest after so long, explained or not, seconds.
+    pub explain_within_s: u64,
+    /// Most values of one dimension watched in one topic.
+    pub parts_max: usize,
 }
 
 impl WatchConfig {

@@ -131,7 +131,8 @@ async fn from_lake(
     let step = i64::from(interval_s);
     let floor = |at: Timestamp| Timestamp::from_timestamp(at.timestamp().div_euclid(step) * step, 0).unwrap_or(at);
     let (from, to) = (floor(since.max(first)), floor(last.min(SystemClock.now())));
-    let counted = counts::counts(lake.as_ref(), Stretch { from, to }, interval_s, &config.watch.dimensions()?).await?;
+    let counted =
+        counts::counts(lake.as_ref(), Stretch { from, to }, interval_s, &config.watch.dimensions()?).await?.counts;
     let watched = counted.iter().map(|count| &count.key).collect::<std::collections::BTreeSet<_>>().len();
     let mut known: std::collections::HashMap<Timestamp, f64> =
         counted.into_iter().filter(|count| &count.key == key).map(|count| (count.at, count.mentions)).collect();

@@ -155,6 +155,7 @@ pub(crate) async fn run_house(
                 lake: lake.clone(),
                 clock: house::clock(),
                 listener: judge.clone(),
+                queue: queue.clone(),
                 health: health.clone(),
             };
             supervisor.start("watch", |shutdown| watch.run(shutdown));
@@ -236,6 +237,10 @@ fn watch_config(config: &Config) -> Result<WatchConfig> {
         lateness: Duration::from_secs(config.watch.lateness_s),
         false_alarms_per_week: config.watch.false_alarms_per_week,
         dimensions: config.watch.dimensions()?,
+        parts_max: config.watch.parts_max,
+        explain_within: Duration::from_secs(config.watch.explain_within_s),
+        late: chrono::TimeDelta::seconds(config.watch.late_s.into()),
+        backlog_wait: Duration::from_secs(config.watch.backlog_wait_s),
         time_zone: config.time_zone.parse().map_err(|_| anyhow::anyhow!("time_zone is no IANA time zone"))?,
         ..WatchConfig::default()
     })

@@ -1,29 +1,32 @@
 //! The watch: counts of each closed interval, asked of the lake, go through one detector per series (topic, and its
-//! parts by category and other dimensions) and interval length; what opens, grows or ends an anomaly is explained,
-//! stored and told to the listener.
+//! parts by category and other dimensions) and interval length; what opens, grows or ends an anomaly is stored and told
+//! to the listener at once, and explained within bounds (`tell`).
 //!
-//! Nothing of the detectors is stored. At start, and when old posts are brought in afterwards, they are rebuilt from
-//! the lake's counts; the ids of anomalies are made of series and onset, so the same ones come out and none is told
-//! twice.
+//! Nothing of the detectors is stored. At start, and when many posts of the past are brought in afterwards, they are
+//! built from the lake's counts; the ids of anomalies are made of series and onset, so the same ones come out and none
+//! is told twice. Intervals of the last day are judged again when posts come late (`judge`).
 
 pub mod counts;
 mod evidence;
 mod grid;
+mod judge;
 mod series;
 mod story;
+mod tell;
 
 use async_trait::async_trait;
 use chrono::{Duration, TimeDelta};
 use chrono_tz::Tz;
-use counts::{SeriesKey, Stretch};
+use counts::SeriesKey;
 use detect::{Change, Incident};
-use domain::{Analytics, Anomaly, Clock, Health, PostTable, Result, Timestamp};
-use grid::Grid;
+use domain::{Analytics, Anomaly, Clock, Health, PostQueue, PostTable, Result, Timestamp};
+use judge::Judge;
 pub use series::Dimension;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use tell::Telling;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::warn;
 
 /// How the volume is watched.
 #[derive(Debug, Clone)]
@@ -42,8 +45,18 @@ pub struct WatchConfig {
     pub tick: std::time::Duration,
     /// History from which detectors learn when they are rebuilt.
     pub history: TimeDelta,
-    /// Most series watched per interval length: bounds memory (a few kB each).
+    /// Most parts of topics watched per interval length: bounds memory (a few kB each). Topics as wholes always are.
     pub series_max: usize,
+    /// Most values of one dimension watched in one topic: those mentioned most of late.
+    pub parts_max: usize,
+    /// An anomaly is told at the latest after so long, explained or not.
+    pub explain_within: std::time::Duration,
+    /// Intervals that ended less long ago are judged again when posts come late.
+    pub late: TimeDelta,
+    /// While the queue is behind, intervals wait for it at most so long.
+    pub backlog_wait: std::time::Duration,
+    /// Least pause between two looks for late posts.
+    pub look_back_every: std::time::Duration,
 }
 
 impl Default for WatchConfig {
@@ -57,6 +70,11 @@ impl Default for WatchConfig {
             tick: std::time::Duration::from_secs(2),
             history: Duration::weeks(13),
             series_max: 20_000,
+            parts_max: 50,
+            explain_within: std::time::Duration::from_secs(8),
+            late: Duration::hours(24),
+            backlog_wait: std::time::Duration::from_secs(900),
+            look_back_every: std::time::Duration::from_secs(15),
         }
     }
 }
@@ -74,6 +92,8 @@ pub struct Watch {
     pub lake: Arc<dyn PostTable>,
     pub clock: Arc<dyn Clock>,
     pub listener: Arc<dyn AnomalyListener>,
+    /// Asked whether posts still wait to be understood.
+    pub queue: Arc<dyn PostQueue>,
     /// Told while the volume can't be judged.
     pub health: Arc<Health>,
 }
@@ -81,78 +101,74 @@ pub struct Watch {
 /// When data is older than this it is history being brought in: time is then what the posts say, not what the clock says.
 const HISTORIC: TimeDelta = TimeDelta::hours(6);
 
+/// Longest pause after failures.
+const PAUSE_MAX: std::time::Duration = std::time::Duration::from_secs(60);
+
 impl Watch {
-    /// Runs until shutdown. A lake that can't be asked for a while is asked again.
+    /// Runs until shutdown. A lake that can't be asked is asked again, after longer and longer pauses; what was judged
+    /// is kept.
     pub async fn run(self, shutdown: CancellationToken) -> Result<()> {
-        let mut grids: Vec<Grid> = self.config.intervals_s.iter().map(|interval_s| Grid::new(*interval_s)).collect();
-        let mut known_first = None;
+        let mut judges: Vec<Judge> =
+            self.config.intervals_s.iter().map(|interval_s| Judge::new(*interval_s, &self.config)).collect();
+        let mut telling = Telling::new();
+        let mut failures = 0_u32;
         while !shutdown.is_cancelled() {
-            match self.look(&mut grids, &mut known_first).await {
-                Ok(()) => self.health.recovered("watch"),
+            match self.look(&mut judges, &mut telling).await {
+                Ok(()) => {
+                    failures = 0;
+                    self.health.recovered("watch");
+                }
                 Err(error) => {
-                    warn!(%error, "the lake could not be asked for counts; trying again");
-                    self.health.failed("watch", &error, self.clock.now());
-                    grids.iter_mut().for_each(Grid::forget);
+                    failures += 1;
+                    let done = judges.iter().filter_map(Judge::done).min();
+                    let since =
+                        done.map_or_else(|| "nothing is judged".into(), |at| format!("nothing since {at} is judged"));
+                    warn!(%error, since, failures, "mentions could not be counted or told; trying again");
+                    self.health.failed("watch", format!("{error}; {since}"), self.clock.now());
                 }
             }
+            let pause = self.config.tick.saturating_mul(1 << failures.min(10)).min(PAUSE_MAX.max(self.config.tick));
             tokio::select! {
-                () = tokio::time::sleep(self.config.tick) => {}
+                () = tokio::time::sleep(pause) => {}
                 () = shutdown.cancelled() => {}
             }
         }
         Ok(())
     }
 
-    /// Judges every interval that can be closed by now.
-    async fn look(&self, grids: &mut [Grid], known_first: &mut Option<Timestamp>) -> Result<()> {
-        let Some((first, newest)) = counts::span(self.analytics.as_ref()).await? else { return Ok(()) };
-        let now = self.clock.now();
-        let live = now - newest < HISTORIC;
-        // Live, an interval closes by the clock, so that silence is seen; in history it closes when posts pass it.
-        let upto = if live { now - lateness(&self.config) } else { newest };
-        if known_first.replace(first).is_some_and(|known| first < known) {
-            info!("posts of the past were brought in: counting anew");
-            grids.iter_mut().for_each(Grid::forget);
+    /// Judges every interval that can be closed by now, and tells. A failure of one interval length doesn't hold up the
+    /// other, nor the telling of what is known.
+    async fn look(&self, judges: &mut [Judge], telling: &mut Telling) -> Result<()> {
+        let mut outcome = Ok(());
+        match counts::span(self.analytics.as_ref()).await {
+            Ok(None) => return Ok(()),
+            Err(error) => outcome = Err(error),
+            Ok(Some((first, newest))) => {
+                let upto = self.closed(newest).await;
+                for judge in judges {
+                    outcome = outcome.and(judge.look(self, telling, first, upto).await);
+                }
+            }
         }
-        for grid in grids {
-            self.advance(grid, first, upto, now).await?;
-        }
-        Ok(())
+        outcome.and(telling.tell(self).await)
     }
 
-    async fn advance(&self, grid: &mut Grid, first: Timestamp, upto: Timestamp, now: Timestamp) -> Result<()> {
-        let to = grid.floor(upto);
-        let from = match grid.done {
-            Some(done) => done,
-            None => {
-                let from = grid.floor(first.max(upto - self.config.history));
-                grid.began = from;
-                from
-            }
-        };
-        if from >= to {
-            return Ok(());
+    /// Until when intervals can be closed. Live, by the clock, so that silence is seen, except that posts which wait in
+    /// the queue are waited for; in history, when posts pass them.
+    async fn closed(&self, newest: Timestamp) -> Timestamp {
+        let now = self.clock.now();
+        if now - newest >= HISTORIC {
+            return newest;
         }
-        let counted =
-            counts::counts(self.analytics.as_ref(), Stretch { from, to }, grid.interval_s, &self.config.dimensions)
-                .await?;
-        let changes = grid.push(counted, from, to, &self.config);
-        grid.done = Some(to);
-        if changes.is_empty() {
-            return Ok(());
-        }
-        let mut anomalies = Vec::new();
-        for (key, change) in latest(changes) {
-            anomalies.push(story::tell(self, &key, &change, grid.interval_s, now).await?);
-        }
-        info!(anomalies = anomalies.len(), interval_s = grid.interval_s, "anomalies opened, grown or ended");
-        self.lake.put_anomalies(anomalies.clone()).await?;
-        self.listener.observe(anomalies, now).await
+        // A queue that can't tell is another's worry.
+        let depth = self.queue.depth().await.unwrap_or_default();
+        let behind = std::time::Duration::from_millis(depth.oldest_ms).min(self.config.backlog_wait);
+        now - span(self.config.lateness) - span(behind)
     }
 }
 
-fn lateness(config: &WatchConfig) -> TimeDelta {
-    TimeDelta::from_std(config.lateness).unwrap_or(TimeDelta::minutes(1))
+fn span(duration: std::time::Duration) -> TimeDelta {
+    TimeDelta::from_std(duration).unwrap_or(TimeDelta::hours(1))
 }
 
 /// Of several changes of one incident the last one counts: it holds the others.

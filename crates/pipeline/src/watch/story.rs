@@ -1,33 +1,35 @@
-//! From an incident to the anomaly that people read: the evidence is asked of the lake, `detect` says what it means.
+//! From an incident to the anomaly that people read: its numbers, and what explains them where that is known.
 
-use super::Watch;
-use super::counts::{Dimension, SeriesKey, Stretch};
-use super::evidence;
+use super::WatchConfig;
+use super::counts::{Dimension, SeriesKey};
 use chrono::Duration;
-use detect::Change;
-use domain::{Anomaly, Result, Timestamp};
+use detect::{Change, Explanation};
+use domain::{Anomaly, Timestamp};
 
-/// Tells one change of one incident.
-pub(super) async fn tell(
-    watch: &Watch,
+/// One change of one incident; without an explanation its sentence has the numbers alone.
+pub(super) fn anomaly(
+    config: &WatchConfig,
     key: &SeriesKey,
     change: &Change,
     interval_s: u32,
+    explanation: Option<&Explanation>,
     now: Timestamp,
-) -> Result<Anomaly> {
+) -> Anomaly {
     let incident = change.incident();
     let to = incident.last + Duration::seconds(i64::from(interval_s));
-    let within = Stretch { from: incident.onset, to };
-    let question = evidence::gather(watch.analytics.as_ref(), key, within, incident.expected_total).await?;
-    let mut explanation = detect::explain(&question);
+    // The detector's numbers are those that people were alerted by; an explanation may be of an interval before.
+    let mut explanation = Explanation {
+        observed: incident.observed_total,
+        expected: incident.expected_total,
+        ..explanation.cloned().unwrap_or_default()
+    };
     if matches!(key.part, Some((Dimension::Sentiment, _))) {
         // Of negative mentions all are negative.
         (explanation.negative_share, explanation.negative_share_before) = (None, None);
     }
-    let sentence =
-        detect::sentence(&key.subject(), incident.kind, within.from, within.to, watch.config.time_zone, &explanation);
+    let sentence = detect::sentence(&key.subject(), incident.kind, incident.onset, to, config.time_zone, &explanation);
     let ended = matches!(change, Change::Ended(_) | Change::Adopted(_));
-    Ok(Anomaly {
+    Anomaly {
         id: super::anomaly_id(key, interval_s, incident),
         topic: key.topic.clone(),
         category: key.category().map(str::to_owned),
@@ -45,5 +47,5 @@ pub(super) async fn tell(
         drivers: [explanation.drivers, explanation.new_terms].concat(),
         examples: explanation.examples,
         detected_at: now,
-    })
+    }
 }
