@@ -102,7 +102,7 @@ mod tests {
             let now = began + TimeDelta::minutes(minute);
             match minute {
                 10..20 | 30..40 => health.failed("watch", "the lake can't be read", now),
-                21 => health.failed("queue", "for a moment", now),
+                22 => health.failed("queue", "for a moment", now),
                 _ => ["watch", "queue"].iter().for_each(|component| health.recovered(component)),
             }
             let (rules, facts) = troubles.look(&health.problems(), &channels, now);
