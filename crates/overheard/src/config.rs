@@ -10,6 +10,7 @@ use pipeline::Dimension;
 use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
+use sources::push::Rights;
 use std::path::{Path, PathBuf};
 
 /// The defaults, commented: what `overheard config print --default` shows.
@@ -39,13 +40,34 @@ pub(crate) struct Config {
 pub(crate) struct ServerConfig {
     /// Address and port to listen on.
     pub bind: String,
-    /// Address by which people reach the dashboard, for links in messages; empty: http:// and `bind`.
+    /// Address by which people reach the dashboard; empty: http:// and `bind`.
     pub public_url: String,
     /// Environment variable with the token that reads `/metrics`; empty: anybody does.
     pub metrics_token_env: String,
     /// Platforms of whose posts an export holds the id and what was understood only.
     pub export_ids_only: Vec<String>,
     pub limits: LimitsConfig,
+    /// Other origins whose pages may write with a session.
+    pub origins: Vec<String>,
+    /// Other names that the server answers to.
+    pub allowed_hosts: Vec<String>,
+    /// Addresses and networks of proxies that are believed about who asks.
+    pub trusted_proxies: Vec<String>,
+    /// The header in which they say it.
+    pub forwarded_header: ForwardedHeader,
+    /// Environment variable with the first admin's password.
+    pub admin_password_env: String,
+    /// File with the first admin's password.
+    pub admin_password_file: String,
+    /// Days that the audit log is kept.
+    pub audit_days: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ForwardedHeader {
+    XForwardedFor,
+    Forwarded,
 }
 
 impl ServerConfig {
@@ -56,6 +78,36 @@ impl ServerConfig {
             public => public.to_owned(),
         }
     }
+
+    /// What the server is told of all this.
+    pub(crate) fn settings(&self) -> Result<server::Config> {
+        let networks =
+            self.trusted_proxies.iter().map(|text| text.parse::<server::auth::Network>().map_err(anyhow::Error::msg));
+        let origin = |url: &String| origin(url).with_context(|| format!("{url:?} is no web address"));
+        Ok(server::Config {
+            bind: self.bind.parse().context("read server.bind")?,
+            public_origin: (!self.public_url.is_empty())
+                .then(|| origin(&self.public_url))
+                .transpose()
+                .context("read server.public_url")?,
+            origins: self.origins.iter().map(origin).collect::<Result<_>>().context("read server.origins")?,
+            allowed_hosts: self.allowed_hosts.clone(),
+            trusted_proxies: networks.collect::<Result<_>>().context("read server.trusted_proxies")?,
+            forwarded_header: match self.forwarded_header {
+                ForwardedHeader::XForwardedFor => server::auth::ForwardedHeader::XForwardedFor,
+                ForwardedHeader::Forwarded => server::auth::ForwardedHeader::Forwarded,
+            },
+            audit_days: self.audit_days,
+            ..server::Config::default()
+        })
+    }
+}
+
+/// Scheme, host and port of a web address, as browsers write an origin.
+fn origin(url: &str) -> Option<String> {
+    let url = reqwest::Url::parse(url).ok()?;
+    let origin = url.origin();
+    (matches!(url.scheme(), "http" | "https") && origin.is_tuple()).then(|| origin.ascii_serialization())
 }
 
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
@@ -301,6 +353,39 @@ pub(crate) struct PushConfig {
     pub name: String,
     pub platform: String,
     pub token_env: String,
+    /// Other platforms whose posts this source may bring.
+    #[serde(default)]
+    pub platforms: Vec<String>,
+    /// Whether it may delete and replace posts; left out: on platforms that no other source brings.
+    #[serde(default)]
+    pub deletes: Option<bool>,
+}
+
+impl SourcesConfig {
+    /// What a push source may do; `None`: none of this name is configured.
+    pub(crate) fn push_rights(&self, name: &str) -> Option<Rights> {
+        let source = self.push.iter().find(|source| source.name == name)?;
+        let mut own = source.all_platforms();
+        own.retain(|platform| self.brings(platform, name));
+        let keep = match source.deletes {
+            None => own.into_iter().map(str::to_owned).collect(),
+            Some(true) => Vec::new(),
+            Some(false) => source.all_platforms().into_iter().map(str::to_owned).collect(),
+        };
+        Some(Rights { platform: source.platform.clone(), platforms: source.platforms.clone(), keep })
+    }
+
+    /// Whether a configured source besides the push source `name` brings posts of this platform.
+    pub(crate) fn brings(&self, platform: &str, name: &str) -> bool {
+        let others = self.push.iter().filter(|source| source.name != name);
+        (platform == "x" && self.x.enabled) || others.flat_map(PushConfig::all_platforms).any(|other| other == platform)
+    }
+}
+
+impl PushConfig {
+    fn all_platforms(&self) -> Vec<&str> {
+        std::iter::once(self.platform.as_str()).chain(self.platforms.iter().map(String::as_str)).collect()
+    }
 }
 
 impl Config {
@@ -342,6 +427,10 @@ impl Config {
             );
         }
         self.server.limits.check()?;
+        self.server.settings()?;
+        if self.server.audit_days == 0 {
+            bail!("server.audit_days must be at least 1");
+        }
         self.time_zone.parse::<chrono_tz::Tz>().map_err(|_| {
             anyhow::anyhow!("time_zone = {:?} is no IANA time zone, like Europe/Berlin", self.time_zone)
         })?;
@@ -492,6 +581,9 @@ mod tests {
             ("[server]\npublic_url = \"overheard.example.org\"", "server.public_url"),
             ("[server.limits]\nsql_timeout_s = 0", "server.limits.sql_timeout_s = 0 must be 1 to 3600"),
             ("[server.limits]\nbodies_mb = 8", "server.limits.bodies_mb"),
+            ("[server]\norigins = [\"overheard.example.org\"]", "server.origins"),
+            ("[server]\ntrusted_proxies = [\"10.0.0.0/99\"]", "server.trusted_proxies"),
+            ("[server]\naudit_days = 0", "server.audit_days"),
             ("[translation]\nengine = \"libretranslate\"", "translation.endpoint"),
             ("time_zone = \"Mars\"", "time_zone"),
             ("[watch]\nintervals_s = [7]", "intervals_s"),
@@ -508,6 +600,23 @@ mod tests {
             let error = format!("{:#}", load(text).unwrap_err());
             assert!(error.contains(word), "{error}");
         }
+    }
+
+    #[test]
+    fn a_push_source_keeps_what_others_bring_too() {
+        let config = load(
+            "[sources.x]\nenabled = true\n\
+             [[sources.push]]\nname = \"a\"\nplatform = \"reviews\"\ntoken_env = \"A\"\nplatforms = [\"x\"]\n\
+             [[sources.push]]\nname = \"b\"\nplatform = \"news\"\ntoken_env = \"B\"\nplatforms = [\"reviews\"]\n\
+             [[sources.push]]\nname = \"c\"\nplatform = \"news\"\ntoken_env = \"C\"\ndeletes = true\n\
+             [[sources.push]]\nname = \"d\"\nplatform = \"d\"\ntoken_env = \"D\"\ndeletes = false\n",
+        );
+        let sources = config.unwrap().sources;
+        let keep = |name| sources.push_rights(name).unwrap().keep;
+        assert_eq!(keep("a"), ["reviews", "x"]);
+        assert_eq!(keep("b"), ["news", "reviews"]);
+        assert_eq!((keep("c"), keep("d")), (vec![], vec!["d".to_owned()]));
+        assert!(sources.push_rights("e").is_none());
     }
 
     #[test]

@@ -19,6 +19,7 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use server::Replayed;
 use server::labels::Correction;
+use sources::push::Rights;
 use sources::record::{Origin, Parsed};
 use sources::x::{XConfig, XSource};
 use std::collections::HashMap;
@@ -30,8 +31,13 @@ pub(crate) fn clock() -> Arc<dyn Clock> {
     Arc::new(SystemClock)
 }
 
+/// Makes a folder that other users of this machine can't read. One that is there already keeps its rights.
 fn make_folder(folder: &Path) -> Result<()> {
-    std::fs::create_dir_all(folder).with_context(|| format!("make the folder {}", folder.display()))
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder).with_context(|| format!("make the folder {}", folder.display()))
 }
 
 /// Lies in the data folder while a restore into it is under way.
@@ -241,7 +247,9 @@ fn relabel(enrichment: &mut Enrichment, correction: &Correction) {
 }
 
 /// Sends a dead letter through the parser once more; the letter itself is left where it is.
-pub(crate) async fn replay(queue: &Embedded, letter: &DeadLetter) -> domain::Result<Replayed> {
+///
+/// What a push source may not bring now, it may not bring in this way either.
+pub(crate) async fn replay(config: &Config, queue: &Embedded, letter: &DeadLetter) -> domain::Result<Replayed> {
     let origin = Origin {
         source: SourceId(letter.source.clone()),
         platform: letter.platform.clone(),
@@ -252,6 +260,13 @@ pub(crate) async fn replay(queue: &Embedded, letter: &DeadLetter) -> domain::Res
     sources::record::parse(letter.payload.as_bytes(), &origin, &mut parsed);
     if let Some(rejection) = parsed.rejections.into_iter().next() {
         return Ok(Replayed { accepted: 0, reason: Some(rejection.reason) });
+    }
+    if let Some(source) = letter.source.strip_prefix("push:") {
+        let refused = push_rights(config, source)
+            .map_or_else(Some, |rights| parsed.records.iter().find_map(|record| rights.refusal(record)));
+        if refused.is_some() {
+            return Ok(Replayed { accepted: 0, reason: refused });
+        }
     }
     let answers = queue.append(parsed.records).await?;
     let accepted = answers.iter().filter(|answer| matches!(answer, Appended::Stored(_))).count() as u64;
@@ -270,13 +285,13 @@ pub(crate) async fn replay(queue: &Embedded, letter: &DeadLetter) -> domain::Res
 const LETTERS_PAGE: usize = 100;
 
 /// Replays the letters with these ids (none: all); those that pass are taken out. Returns how many passed and failed.
-pub(crate) async fn replay_dead_letters(queue: &Embedded, ids: &[u64]) -> Result<(u64, u64)> {
+pub(crate) async fn replay_dead_letters(config: &Config, queue: &Embedded, ids: &[u64]) -> Result<(u64, u64)> {
     let (mut passed, mut failed) = (0, 0);
     let mut count = |is_kept| if is_kept { passed += 1 } else { failed += 1 };
     for id in ids {
         let letter = queue.find_dead_letter(*id).await?;
         let letter = letter.with_context(|| format!("there is no dead letter {id}"))?;
-        count(replay_one(queue, &letter).await?);
+        count(replay_one(config, queue, &letter).await?);
     }
     let mut before = if ids.is_empty() { u64::MAX } else { 0 };
     loop {
@@ -284,14 +299,14 @@ pub(crate) async fn replay_dead_letters(queue: &Embedded, ids: &[u64]) -> Result
         let Some(last) = page.last() else { return Ok((passed, failed)) };
         before = last.id;
         for letter in &page {
-            count(replay_one(queue, letter).await?);
+            count(replay_one(config, queue, letter).await?);
         }
     }
 }
 
 /// Replays a letter and takes it out when it passes.
-async fn replay_one(queue: &Embedded, letter: &DeadLetter) -> Result<bool> {
-    if replay(queue, letter).await?.reason.is_some() {
+async fn replay_one(config: &Config, queue: &Embedded, letter: &DeadLetter) -> Result<bool> {
+    if replay(config, queue, letter).await?.reason.is_some() {
         return Ok(false);
     }
     queue.remove_dead_letter(letter.id).await?;
@@ -348,12 +363,38 @@ pub(crate) async fn check_x(config: &Config) -> Result<String> {
     }
 }
 
-/// Lets the configured push sources in with their tokens.
+/// The first admin's password, where the settings name a place for it.
+pub(crate) fn first_admin_password(config: &Config) -> Result<Option<String>> {
+    let (variable, file) = (&config.server.admin_password_env, &config.server.admin_password_file);
+    let named = !(variable.is_empty() && file.is_empty());
+    let password = named.then(|| secrets::read(variable, file)).transpose();
+    let password = password.context("server.admin_password_env and server.admin_password_file: set one of them")?;
+    Ok(password.map(|password| password.expose_secret().to_owned()))
+}
+
+/// What a push source may do. One that is not configured brings its own platform, named as itself, unless another
+/// source has that name for its platform; the error says so.
+pub(crate) fn push_rights(config: &Config, source: &str) -> std::result::Result<Rights, String> {
+    if let Some(rights) = config.sources.push_rights(source) {
+        return Ok(rights);
+    }
+    match source == "x" || config.sources.brings(source, source) {
+        true => Err(format!("{source:?} is the platform of another source: configure this source in [[sources.push]]")),
+        false => Ok(Rights::of(source)),
+    }
+}
+
+/// Lets the configured push sources in with their tokens, and those that are configured no longer out.
 pub(crate) async fn push_tokens(config: &Config, state: &Arc<dyn StateStore>) -> Result<()> {
+    let mut secrets: Vec<(String, String)> = Vec::new();
     for source in &config.sources.push {
         let token = secrets::read(&source.token_env, "")
             .with_context(|| format!("sources.push {:?}: set {}", source.name, source.token_env))?;
-        server::auth::allow_push(state, &source.name, token.expose_secret(), clock().now()).await?;
+        let token = token.expose_secret().to_owned();
+        if let Some((other, _)) = secrets.iter().find(|(_, secret)| *secret == token) {
+            anyhow::bail!("sources.push {:?} and {other:?} have the same token; give each its own", source.name);
+        }
+        secrets.push((source.name.clone(), token));
     }
-    Ok(())
+    Ok(server::auth::set_push_tokens(state, &secrets, clock().now()).await?)
 }

@@ -93,7 +93,6 @@ pub(crate) fn server(config: &Config) -> Result<server::Config> {
         }
     };
     Ok(server::Config {
-        bind: settings.bind.parse().context("read server.bind")?,
         metrics_token,
         connections_max: limits.connections,
         header_timeout: seconds(limits.idle_timeout_s),
@@ -112,7 +111,7 @@ pub(crate) fn server(config: &Config) -> Result<server::Config> {
         streams_per_user_max: limits.streams_per_user,
         answer_age_max: Duration::from_millis(limits.answer_age_ms),
         answers_max_bytes: limits.answers_mb * MB,
-        ..server::Config::default()
+        ..settings.settings()?
     })
 }
 

@@ -87,6 +87,10 @@ enum Command {
     Alerts(commands::alerts::Args),
     /// Your own categories: check, train, evaluate.
     Categories(commands::categories::Args),
+    /// Who may sign in: list, add, give a new password, change the role, remove.
+    Users(commands::users::Args),
+    /// Who did what, from where: sign-ins, changes, exports, SQL.
+    Audit(commands::audit::Args),
     /// Language models: what is loaded; bring in a Hugging Face classifier.
     Models(commands::models::Args),
     /// Check configuration, credentials, disk, clock, model and sources, and say how to mend what fails.
@@ -157,6 +161,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Backtest(args) => commands::backtest::run(global, args).await,
             Command::Alerts(args) => commands::alerts::run(global, args).await,
             Command::Categories(args) => commands::categories::run(global, args),
+            Command::Users(args) => commands::users::run(global, args).await,
+            Command::Audit(args) => commands::audit::run(global, args).await,
             Command::Models(args) => commands::models::run(global, args).await,
             Command::Doctor(args) => commands::doctor::run(global, args).await,
             Command::Check(args) => commands::check::run(global, args).await,

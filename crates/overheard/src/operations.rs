@@ -88,10 +88,11 @@ impl House {
         book: Arc<alerts::AlertBook>,
         health: Arc<Health>,
     ) -> anyhow::Result<Arc<Self>> {
-        let sources = config.sources.push.iter();
-        let push = sources
-            .map(|source| (source.name.clone(), PushSource::new(queue.clone(), house::clock(), &source.platform)))
-            .collect();
+        let source = |name: &String| {
+            let rights = config.sources.push_rights(name)?;
+            Some((name.clone(), PushSource::new(queue.clone(), house::clock(), rights)))
+        };
+        let push = config.sources.push.iter().filter_map(|configured| source(&configured.name)).collect();
         Ok(Arc::new(Self {
             roles,
             started_at: house::clock().now(),
@@ -467,7 +468,8 @@ impl Operations for House {
         let connector = match self.push.get(source) {
             Some(connector) => connector,
             None => {
-                made = PushSource::new(self.queue.clone(), house::clock(), source);
+                let rights = house::push_rights(&self.config, source).map_err(PushError::NotAllowed)?;
+                made = PushSource::new(self.queue.clone(), house::clock(), rights);
                 &made
             }
         };
@@ -476,8 +478,14 @@ impl Operations for House {
         Ok(outcomes.into_iter().map(outcome).collect())
     }
 
+    fn push_source(&self, source: &str) -> std::result::Result<bool, String> {
+        let source = source.strip_prefix("push:").unwrap_or(source);
+        house::push_rights(&self.config, source)?;
+        Ok(self.push.contains_key(source))
+    }
+
     async fn replay(&self, letter: &DeadLetter) -> Result<Replayed> {
-        house::replay(self.queue.as_ref(), letter).await
+        house::replay(&self.config, self.queue.as_ref(), letter).await
     }
 }
 

@@ -1,6 +1,7 @@
 //! What every handler can reach.
 
 use crate::answers::Answers;
+use crate::audit::AuditLog;
 use crate::auth::{Accounts, Attempts};
 use crate::config::Config;
 use crate::operations::Operations;
@@ -17,6 +18,7 @@ pub(crate) struct App {
     pub(crate) state: Arc<dyn StateStore>,
     pub(crate) accounts: Accounts,
     pub(crate) attempts: Attempts,
+    pub(crate) audit: AuditLog,
     pub(crate) queue: Arc<dyn PostQueue>,
     pub(crate) operations: Arc<dyn Operations>,
     pub(crate) live: broadcast::Sender<LivePosts>,

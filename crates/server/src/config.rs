@@ -1,5 +1,7 @@
 //! Settings of the server, checked by the binary before they come here.
 
+use crate::auth::{ForwardedHeader, Network};
+use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -9,11 +11,19 @@ use std::time::Duration;
 pub struct Config {
     /// Where to listen. Loopback by default: reaching further is the user's decision.
     pub bind: SocketAddr,
-    /// Origins besides the request's own host that may write with a session, for a proxy that changes the host
-    /// (`https://overheard.example.org`).
+    /// Origin by which people reach the server (`https://overheard.example.org`), in lower case; none: by `bind`. With
+    /// https, cookies are `Secure` and browsers are told to come by https alone.
+    pub public_origin: Option<String>,
+    /// Other origins whose pages may write with a session.
     pub origins: Vec<String>,
-    /// Marks the session cookie `Secure`: to be set when people reach the server by https.
-    pub cookie_secure: bool,
+    /// Names besides those of the origins, of this machine (`localhost`) and addresses that the server answers to.
+    pub allowed_hosts: Vec<String>,
+    /// Proxies that are believed about who asks.
+    pub trusted_proxies: Vec<Network>,
+    /// The header in which they say it.
+    pub forwarded_header: ForwardedHeader,
+    /// Days that the audit log is kept.
+    pub audit_days: u32,
     /// A session ends this long after sign-in.
     pub session_age_max: Duration,
     /// Who reads `/metrics` sends this as a bearer token; None: anybody may.
@@ -58,8 +68,12 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             bind: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080),
+            public_origin: None,
             origins: Vec::new(),
-            cookie_secure: false,
+            allowed_hosts: Vec::new(),
+            trusted_proxies: Vec::new(),
+            forwarded_header: ForwardedHeader::default(),
+            audit_days: 365,
             session_age_max: Duration::from_secs(7 * 24 * 3600),
             metrics_token: None,
             connections_max: 1_024,
@@ -80,5 +94,17 @@ impl Default for Config {
             answer_age_max: Duration::from_millis(1000),
             answers_max_bytes: 64 << 20,
         }
+    }
+}
+
+impl Config {
+    /// Whether people reach the server by https alone.
+    pub(crate) fn is_https(&self) -> bool {
+        self.public_origin.as_deref().is_some_and(|origin| origin.starts_with("https://"))
+    }
+
+    /// The cookie of this name. On https the prefix has browsers see to it that no other host and no plain http sets it.
+    pub(crate) fn cookie(&self, name: &'static str) -> Cow<'static, str> {
+        if self.is_https() { format!("__Host-{name}").into() } else { name.into() }
     }
 }

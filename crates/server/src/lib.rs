@@ -6,6 +6,7 @@
 mod answers;
 mod api;
 mod app;
+pub mod audit;
 pub mod auth;
 mod body;
 mod config;

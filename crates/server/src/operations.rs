@@ -119,6 +119,8 @@ pub enum PushError {
     Malformed(String),
     /// More items than one call may carry.
     TooManyItems { items_max: usize },
+    /// The token's source may not push; the sentence says why.
+    NotAllowed(String),
     /// The queue is full.
     Full { retry_after_s: u32 },
     /// Something failed inside; nothing was kept.
@@ -298,6 +300,11 @@ pub trait Operations: Send + Sync {
     /// The alerts that a rule would have opened in a stretch of history.
     async fn back_test(&self, _rule: &AlertRule, _from: DateTime<Utc>, _to: DateTime<Utc>) -> Result<Vec<Alert>> {
         Err(not_here("back-testing"))
+    }
+
+    /// Whether a push source of this name is configured; an error when none may be called so, with the reason.
+    fn push_source(&self, _source: &str) -> std::result::Result<bool, String> {
+        Ok(true)
     }
 
     /// Takes the body of a push for a source: JSON or NDJSON by its content type.

@@ -2,6 +2,7 @@
 
 use crate::answers::Answers;
 use crate::app::App;
+use crate::audit::{self, AuditLog};
 use crate::auth::{Accounts, Attempts};
 use crate::config::Config;
 use crate::operations::Operations;
@@ -60,8 +61,9 @@ impl Server {
         let permits = |count: usize| Arc::new(Semaphore::new(count.clamp(1, Semaphore::MAX_PERMITS)));
         let app = Arc::new(App {
             answers: Answers::new(self.analytics, &config),
-            accounts: Accounts(Arc::clone(&self.state)),
+            accounts: Accounts::new(Arc::clone(&self.state)),
             attempts: Attempts::default(),
+            audit: AuditLog::new(Arc::clone(&self.state)),
             state: self.state,
             queue: self.queue,
             operations: self.operations,
@@ -76,15 +78,17 @@ impl Server {
         let (api, document) = api::parts();
         let document = document.to_json().unwrap_or_default();
         let json = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-        api.layer(middleware::from_fn_with_state(Arc::clone(&app), guard::own_origin))
+        api.layer(middleware::from_fn_with_state(Arc::clone(&app), audit::write))
+            .layer(middleware::from_fn_with_state(Arc::clone(&app), guard::own_origin))
             .route("/openapi.json", get(move || async move { (json, document) }))
             .route("/metrics", get(health::metrics))
             .route("/healthz", get(health::healthz))
             .route("/readyz", get(health::readyz))
             .fallback(dashboard::serve)
-            .with_state(app)
+            .with_state(Arc::clone(&app))
             .layer(CompressionLayer::new())
-            .layer(middleware::from_fn(guard::headers))
+            .layer(middleware::from_fn_with_state(Arc::clone(&app), guard::own_host))
+            .layer(middleware::from_fn_with_state(app, guard::headers))
             .layer(CatchPanicLayer::custom(|_| Error::internal("a handler panicked").into_response()))
     }
 }

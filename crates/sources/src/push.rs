@@ -2,7 +2,7 @@
 //! limit of bytes are the server's; here the body is read and stored.
 
 use crate::hand_over;
-use crate::record::{self, Origin, Parsed};
+use crate::record::{self, Origin, Parsed, Rejection};
 use domain::{Appended, Clock, ErrorKind, PostQueue, Provenance, Record, SourceId};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -13,6 +13,10 @@ use std::time::Duration;
 pub const POSTS_MAX: usize = 1_000;
 /// Longest body, in bytes, for the route to refuse early.
 pub const BODY_MAX_BYTES: usize = 16 << 20;
+/// Most earlier versions that one item may replace: above any platform's edit history.
+pub const REPLACES_MAX: usize = 32;
+/// Most posts that one call may delete or replace. Each is remembered for ever, so that it does not come back.
+pub const REMOVALS_MAX: usize = 1_000;
 /// What a caller is asked to wait when the queue is full.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
@@ -77,17 +81,65 @@ pub enum Status {
     Rejected,
 }
 
+/// What a source may do. A token speaks for its source, so it is held to the platforms that the configuration gives it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rights {
+    /// The platform of posts that name none.
+    pub platform: String,
+    /// Other platforms whose posts it may bring.
+    pub platforms: Vec<String>,
+    /// Platforms of these whose posts it may not delete or replace, because other sources bring posts of them too.
+    pub keep: Vec<String>,
+}
+
+impl Rights {
+    /// Everything on one platform, nothing on others.
+    pub fn of(platform: impl Into<String>) -> Self {
+        Self { platform: platform.into(), platforms: Vec::new(), keep: Vec::new() }
+    }
+
+    /// Why this record is not allowed, if it isn't.
+    pub fn refusal(&self, record: &Record) -> Option<String> {
+        let platform = record.post_id().platform();
+        if platform != self.platform && !self.platforms.iter().any(|allowed| allowed == platform) {
+            return Some(format!(
+                "this source may not push posts of the platform {platform:?}; allow it in `platforms` of the source"
+            ));
+        }
+        let (removes, count) = match record {
+            Record::Deletion(_) => ("delete", 1),
+            Record::Post(post) => ("replace", post.replaces.len()),
+        };
+        if count > REPLACES_MAX {
+            return Some(format!("the post replaces {count} others; at most {REPLACES_MAX} are accepted"));
+        }
+        (count > 0 && self.keep.iter().any(|kept| kept == platform)).then(|| {
+            format!(
+                "this source may not {removes} posts of the platform {platform:?}, which other sources bring too; \
+                 allow it with `deletes = true` of the source"
+            )
+        })
+    }
+}
+
+/// The posts that a record deletes or replaces.
+fn removals(record: &Record) -> usize {
+    match record {
+        Record::Deletion(_) => 1,
+        Record::Post(post) => post.replaces.len(),
+    }
+}
+
 /// The connector.
 pub struct PushSource {
     queue: Arc<dyn PostQueue>,
     clock: Arc<dyn Clock>,
-    /// The platform of posts that name none.
-    platform: String,
+    rights: Rights,
 }
 
 impl PushSource {
-    pub fn new(queue: Arc<dyn PostQueue>, clock: Arc<dyn Clock>, platform: impl Into<String>) -> Self {
-        Self { queue, clock, platform: platform.into() }
+    pub fn new(queue: Arc<dyn PostQueue>, clock: Arc<dyn Clock>, rights: Rights) -> Self {
+        Self { queue, clock, rights }
     }
 
     /// Stores the posts of a body; the answer comes once they are on disk, one outcome an item. `source`: whose token it
@@ -113,13 +165,13 @@ impl PushSource {
         }
         let origin = Origin {
             source: source.clone(),
-            platform: self.platform.clone(),
+            platform: self.rights.platform.clone(),
             provenance: Provenance::Push,
             received_at: self.clock.now(),
         };
         let mut call = Call::default();
         for (index, item) in items.into_iter().enumerate() {
-            call.add(index, item, &origin);
+            call.add(index, item, &origin, &self.rights);
             // An item can be a page of posts.
             if call.outcomes.len() > POSTS_MAX {
                 return Err(Error::TooLarge(format!("more than {POSTS_MAX} posts in one call: send them in several")));
@@ -161,14 +213,22 @@ struct Call {
     /// For each record: its outcome.
     places: Vec<usize>,
     outcomes: Vec<Outcome>,
+    /// Posts that the call deletes or replaces so far.
+    removals: usize,
 }
 
 impl Call {
-    fn add(&mut self, index: usize, item: &[u8], origin: &Origin) {
+    fn add(&mut self, index: usize, item: &[u8], origin: &Origin, rights: &Rights) {
         let rejected = self.parsed.rejections.len();
         record::parse(item, origin, &mut self.parsed);
         // An item is one post; a page of X's search is several, each with an outcome of its own.
-        for record in self.parsed.records.drain(..) {
+        for record in std::mem::take(&mut self.parsed.records) {
+            if let Some(reason) = self.refusal(&record, rights) {
+                // The item as it came: it can be replayed once the source is allowed to bring it.
+                self.parsed.rejections.push(Rejection::new(reason, item));
+                continue;
+            }
+            self.removals += removals(&record);
             self.places.push(self.outcomes.len());
             let post_id = Some(record.post_id().to_string());
             self.outcomes.push(Outcome { index, post_id, status: Status::Stored, reason: None });
@@ -178,6 +238,12 @@ impl Call {
             let reason = Some(rejection.reason.clone());
             self.outcomes.push(Outcome { index, post_id: None, status: Status::Rejected, reason });
         }
+    }
+
+    fn refusal(&self, record: &Record, rights: &Rights) -> Option<String> {
+        let beyond = || format!("one call deletes or replaces at most {REMOVALS_MAX} posts");
+        let too_many = self.removals + removals(record) > REMOVALS_MAX;
+        rights.refusal(record).or_else(|| too_many.then(beyond))
     }
 }
 

@@ -3,17 +3,17 @@
 use chrono::{TimeZone, Utc};
 use domain::{ManualClock, PostQueue, SourceId};
 use sources::PushSource;
-use sources::push::{Error, Outcome, POSTS_MAX, Status};
+use sources::push::{Error, Outcome, POSTS_MAX, REMOVALS_MAX, REPLACES_MAX, Rights, Status};
 use std::sync::Arc;
 use testkit::MemoryQueue;
 
-fn source(queue: &Arc<MemoryQueue>) -> PushSource {
+fn source(queue: &Arc<MemoryQueue>, rights: Rights) -> PushSource {
     let clock = ManualClock::at(Utc.with_ymd_and_hms(2026, 11, 1, 12, 0, 0).unwrap());
-    PushSource::new(queue.clone(), Arc::new(clock), "reviews")
+    PushSource::new(queue.clone(), Arc::new(clock), rights)
 }
 
 async fn accept(queue: &Arc<MemoryQueue>, body: &str, kind: Option<&str>) -> Result<Vec<Outcome>, Error> {
-    source(queue).accept(body.as_bytes(), kind, &SourceId("push:shop".into())).await
+    source(queue, Rights::of("reviews")).accept(body.as_bytes(), kind, &SourceId("push:shop".into())).await
 }
 
 fn item(id: &str) -> String {
@@ -99,4 +99,68 @@ async fn the_posts_of_pages_count_against_the_limit_of_a_call() {
     let error = accept(&queue, &page, None).await.unwrap_err();
     assert_eq!(error.status(), 413, "{error}");
     assert!(queue.posts().is_empty());
+}
+
+/// Every way to name a post of X, as a post, a deletion and a replacement.
+fn of_x() -> Vec<(&'static str, String)> {
+    let post = |more: &str| format!(r#"{{"id":"1","text":"t","created_at":"2026-10-01T00:00:00Z"{more}}}"#);
+    let bare = r#""id":"1","text":"t","created_at":"2026-10-01T00:00:00Z""#;
+    vec![
+        ("post", post(r#","platform":"x""#)),
+        ("post", post(r#","post_id":"x:1""#)),
+        ("post", format!(r#"{{"data":{{{bare}}}}}"#)),
+        ("post", format!(r#"{{"data":[{{{bare}}}]}}"#)),
+        ("post", format!(r#"{{{bare},"public_metrics":{{}}}}"#)),
+        ("deletion", r#"{"platform":"x","id":"1","deleted":true}"#.into()),
+        ("deletion", r#"{"post_id":"x:1","deleted":true}"#.into()),
+        ("deletion", r#"{"delete":{"status":{"id":1,"id_str":"1"}}}"#.into()),
+        ("deletion", r#"{"data":{"delete":{"tweet":{"id":"1"}}}}"#.into()),
+        ("deletion", r#"{"withheld":{"tweet":{"id":"1"},"withheld_in_countries":["XX"]}}"#.into()),
+        ("replacement", post(r#","platform":"x","replaces":["2"]"#)),
+        ("replacement", post(r#","post_id":"x:3","replaces":["2"]"#)),
+        ("replacement", format!(r#"{{"data":{{{bare},"edit_history_tweet_ids":["2","1"]}}}}"#)),
+    ]
+}
+
+#[tokio::test]
+async fn a_token_brings_deletes_and_replaces_on_the_platforms_of_its_source_alone() {
+    let x = |keep: &[&str]| Rights {
+        platforms: vec!["x".into()],
+        keep: keep.iter().map(|platform| (*platform).into()).collect(),
+        ..Rights::of("reviews")
+    };
+    for (kind, item) in of_x() {
+        for (rights, allowed) in [
+            (Rights::of("reviews"), false),
+            (Rights { platforms: vec!["bluesky".into()], ..Rights::of("reviews") }, false),
+            (x(&[]), true),
+            (x(&["reviews"]), true),
+            (x(&["x"]), kind == "post"),
+            (Rights::of("x"), true),
+        ] {
+            let queue = Arc::new(MemoryQueue::default());
+            let source = source(&queue, rights.clone());
+            let outcomes = source.accept(item.as_bytes(), None, &SourceId("push:reviews".into())).await.unwrap();
+            let expected = if allowed { Status::Stored } else { Status::Rejected };
+            assert_eq!(outcomes[0].status, expected, "{kind} {item} with {rights:?}: {:?}", outcomes[0].reason);
+            let depth = queue.depth().await.unwrap();
+            assert_eq!((depth.appended, depth.dead_letters), if allowed { (1, 0) } else { (0, 1) }, "{item}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_call_deletes_and_replaces_a_bounded_number_of_posts() {
+    let queue = Arc::new(MemoryQueue::default());
+    let replacing = |id: usize, count: usize| {
+        let ids: Vec<String> = (0..count).map(|n| format!("\"{id}-{n}\"")).collect();
+        format!(r#"{{"id":"{id}","text":"t","created_at":"2026-10-01T00:00:00Z","replaces":[{}]}}"#, ids.join(","))
+    };
+    let outcomes = accept(&queue, &replacing(1, REPLACES_MAX + 1), None).await.unwrap();
+    assert_eq!(outcomes[0].reason.as_deref(), Some("the post replaces 33 others; at most 32 are accepted"));
+    let posts = REMOVALS_MAX / REPLACES_MAX + 2;
+    let items: Vec<String> = (2..2 + posts).map(|id| replacing(id, REPLACES_MAX)).collect();
+    let outcomes = accept(&queue, &format!("[{}]", items.join(",")), None).await.unwrap();
+    let stored = outcomes.iter().filter(|outcome| outcome.status == Status::Stored).count();
+    assert_eq!(stored, REMOVALS_MAX / REPLACES_MAX);
 }

@@ -62,7 +62,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
             say(serde_json::to_string_pretty(&letter)?)?;
         }
         Action::Replay { ids } => {
-            let (kept, failed) = house::replay_dead_letters(&queue, &ids).await?;
+            let (kept, failed) = house::replay_dead_letters(&config, &queue, &ids).await?;
             say(format_args!("{kept} kept, {failed} failed again"))?;
             if failed > 0 {
                 return Ok(ExitCode::from(3));

@@ -2,6 +2,7 @@
 
 pub(crate) mod alerts;
 pub(crate) mod analyze;
+pub(crate) mod audit;
 pub(crate) mod backtest;
 pub(crate) mod backup;
 pub(crate) mod categories;
@@ -21,6 +22,7 @@ pub(crate) mod restore;
 pub(crate) mod sql;
 pub(crate) mod topics;
 pub(crate) mod up;
+pub(crate) mod users;
 
 use anyhow::{Context, Result};
 use domain::Timestamp;

@@ -17,7 +17,6 @@ use clap::ValueEnum;
 use domain::{Health, StateStore};
 use pipeline::{Carry, CarryConfig, Watch, WatchConfig};
 use queue::Embedded;
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -111,6 +110,8 @@ pub(crate) async fn run_house(
     let (topics_changed, topics) = watch::channel(topics);
 
     let mut supervisor = Supervisor::default();
+    // The password of a demo guards posts of our own making.
+    let must_change_password = feed.is_none();
     if let Some(feed) = feed {
         supervisor.start("sample", |shutdown| feed.run(shutdown));
     }
@@ -165,6 +166,7 @@ pub(crate) async fn run_house(
         supervisor.start("alerts", |shutdown| service.run(shutdown));
     }
     if roles.has(Role::Serve) {
+        first_admin(&config, &state, must_change_password).await?;
         serve(&config, &mut supervisor, &house, &queue, &lake, &committed).await?;
     }
     let followed = state.clone();
@@ -180,6 +182,23 @@ pub(crate) async fn run_house(
     Ok(ExitCode::SUCCESS)
 }
 
+/// On a first start: makes the admin and shows the password, unless the settings name it.
+async fn first_admin(config: &Config, state: &Arc<dyn StateStore>, must_change: bool) -> Result<()> {
+    if !server::auth::users(state).await?.is_empty() {
+        return Ok(());
+    }
+    let given = house::first_admin_password(config)?;
+    let now = house::clock().now();
+    if let Some(password) = server::auth::create_first_admin(state, given, must_change, now).await? {
+        let changed = if must_change { ", and changed at the first sign-in" } else { "" };
+        say("")?;
+        say("  First start. Sign in with:")?;
+        say(format_args!("    user      admin\n    password  {password}"))?;
+        say(format_args!("  It is shown only this once{changed}."))?;
+    }
+    Ok(())
+}
+
 async fn serve(
     config: &Config,
     supervisor: &mut Supervisor,
@@ -189,12 +208,6 @@ async fn serve(
     committed: &broadcast::Sender<pipeline::Committed>,
 ) -> Result<()> {
     let state: Arc<dyn StateStore> = queue.clone();
-    if let Some(password) = server::auth::create_first_admin(&state, house::clock().now()).await? {
-        say("")?;
-        say("  First start. Sign in with:")?;
-        say(format_args!("    user      admin\n    password  {password}"))?;
-        say("  It is shown only this once.")?;
-    }
     house::push_tokens(config, &state).await?;
     lake.warm_up();
     let (live, _) = broadcast::channel(LIVE_BATCHES);
@@ -228,6 +241,8 @@ async fn serve(
         }
     });
     supervisor.start("server", |shutdown| server.run(shutdown));
+    let (audit, days) = (server::audit::AuditLog::new(queue.clone()), config.server.audit_days);
+    supervisor.start("audit log", move |shutdown| forget_old_entries(audit, days, shutdown));
     Ok(())
 }
 
@@ -289,6 +304,23 @@ async fn keep_up(lake: Arc<lake::Lake>, health: Arc<Health>, shutdown: Cancellat
     }
 }
 
+/// The audit log's retention, at the start and once a day.
+async fn forget_old_entries(
+    audit: server::audit::AuditLog,
+    days: u32,
+    shutdown: CancellationToken,
+) -> domain::Result<()> {
+    loop {
+        if let Err(error) = audit.expire(days, house::clock().now()).await {
+            warn!(%error, "old entries of the audit log could not be removed; trying again in a day");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(24 * 3600)) => {}
+            () = shutdown.cancelled() => return Ok(()),
+        }
+    }
+}
+
 /// Says where to look and what to do next.
 async fn greet(config: &Config, roles: &Roles, state: &dyn StateStore) -> Result<()> {
     say("")?;
@@ -306,9 +338,9 @@ async fn greet(config: &Config, roles: &Roles, state: &dyn StateStore) -> Result
         say("            bring posts in:           overheard import FILE, POST /v1/posts, or sources.x")?;
     }
     say("  stop      Ctrl-C (what is under way is finished)\n")?;
-    let reached = config.server.bind.parse::<SocketAddr>().is_ok_and(|bind| !bind.ip().is_loopback());
-    if reached && roles.has(Role::Serve) {
-        warn!(bind = config.server.bind, "the dashboard is reached from other machines; put TLS in front of it");
+    let bind = config.server.settings()?.bind.ip();
+    if roles.has(Role::Serve) && !bind.to_canonical().is_loopback() {
+        warn!(%bind, "the dashboard can be reached from other machines without TLS; put a proxy with TLS in front of it");
     }
     Ok(())
 }

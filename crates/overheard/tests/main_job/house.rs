@@ -13,11 +13,11 @@ use std::time::{Duration, Instant};
 pub(crate) struct House {
     child: Child,
     pub(crate) address: String,
-    password: String,
     pub(crate) client: reqwest::Client,
 }
 
 const TOKEN: &str = "a-token-for-tests";
+const PASSWORD: &str = "a password for tests";
 
 impl House {
     async fn start(data: &Path) -> Self {
@@ -33,22 +33,17 @@ impl House {
             .args(["--config".as_ref(), config.as_os_str()])
             .env("OVERHEARD__SERVER__BIND", format!("127.0.0.1:{port}"))
             .env("TEST_PUSH_TOKEN", TOKEN)
+            .env("OVERHEARD__SERVER__ADMIN_PASSWORD_ENV", "TEST_ADMIN_PASSWORD")
+            .env("TEST_ADMIN_PASSWORD", PASSWORD)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
-        let mut password = String::new();
-        for line in lines {
-            if let Some(shown) = line.trim().strip_prefix("password") {
-                password = shown.trim().to_owned();
-            }
-            if line.contains("Ctrl-C") {
-                break;
-            }
-        }
+        let said: Vec<String> = lines.take_while(|line| !line.contains("Ctrl-C")).collect();
+        assert!(!said.iter().any(|line| line.contains("password")), "a password that was given is not shown");
         let client = reqwest::Client::builder().timeout(Duration::from_secs(20)).build().unwrap();
-        let house = Self { child, address: format!("http://127.0.0.1:{port}"), password, client };
+        let house = Self { child, address: format!("http://127.0.0.1:{port}"), client };
         house
             .until("the page answers", async || {
                 let answer = house.client.get(house.url("/healthz")).send().await;
@@ -72,7 +67,7 @@ impl House {
 
     /// Signs in and gives the cookie.
     pub(crate) async fn sign_in(&self) -> String {
-        let body = json!({"name": "admin", "password": self.password});
+        let body = json!({"name": "admin", "password": PASSWORD});
         let answer = self.client.post(self.url("/api/session")).json(&body).send().await.unwrap();
         assert!(answer.status().is_success(), "sign-in: {}", answer.status());
         let cookie = answer.headers()["set-cookie"].to_str().unwrap();

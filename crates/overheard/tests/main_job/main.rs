@@ -1,6 +1,7 @@
 //! End to end over the real program, in folders of its own, offline: import, kill, repeat, read back; bad input; the
 //! command line tried wrong; queue and lake that do not belong together; backups; texts analysed; models of others in
-//! place; and the whole house with its page, its push and its alert; SQL and exports that ask for too much.
+//! place; and the whole house with its page, its push and its alert; SQL and exports that ask for
+//! too much; users on the command line.
 
 mod agreement;
 mod analyze;
@@ -15,3 +16,4 @@ mod models;
 mod power_cut;
 mod program;
 mod usage;
+mod users;

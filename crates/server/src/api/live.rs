@@ -3,7 +3,7 @@
 
 use super::post::PostView;
 use crate::app::App;
-use crate::auth::Viewer;
+use crate::auth::{Pass, Viewer};
 use crate::error::Error;
 use crate::filter::{Dimension, Filter, FilterParams};
 use crate::service::LivePosts;
@@ -16,6 +16,7 @@ use std::convert::Infallible;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use utoipa::ToSchema;
 
@@ -23,8 +24,11 @@ use utoipa::ToSchema;
 const PAUSE: Duration = Duration::from_millis(500);
 /// Posts in one event.
 const POSTS_MAX: usize = 20;
-/// A stream ends after this long, so that a session that ended does not read on; browsers connect again.
+/// A stream ends after this long; browsers connect again.
 const LENGTH_MAX: Duration = Duration::from_secs(1800);
+/// How often a stream looks whether its reader may still read: changes in this process are told at once, this is for
+/// those of other processes and for what expires.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// Data of each `posts` event.
 #[derive(Debug, Serialize, ToSchema)]
@@ -52,6 +56,9 @@ pub(crate) async fn live(
         posts: app.live.subscribe(),
         ends_at: Instant::now() + LENGTH_MAX,
         next_at: Instant::now(),
+        look_at: Instant::now() + LOOK_EVERY,
+        rights: app.accounts.changes(),
+        pass: who.pass,
         app,
         filter,
         _place: place,
@@ -100,6 +107,10 @@ struct Reader {
     posts: Receiver<LivePosts>,
     next_at: Instant,
     ends_at: Instant,
+    /// Who reads, and word of those who may have lost a right.
+    pass: Pass,
+    rights: watch::Receiver<()>,
+    look_at: Instant,
     _place: Place,
 }
 
@@ -112,6 +123,8 @@ impl Reader {
             tokio::select! {
                 () = shutdown.cancelled() => return None,
                 () = sleep_until(self.ends_at) => return None,
+                _ = self.rights.changed() => if !self.may_read().await { return None },
+                () = sleep_until(self.look_at) => if !self.may_read().await { return None },
                 () = sleep_until(self.next_at), if event.received > 0 => break,
                 received = self.posts.recv() => match received {
                     Ok(posts) => event.take(&posts, &self.filter),
@@ -123,6 +136,13 @@ impl Reader {
         self.next_at = Instant::now() + PAUSE;
         event.version = self.app.answers.version();
         Event::default().event("posts").json_data(&event).ok()
+    }
+}
+
+impl Reader {
+    async fn may_read(&mut self) -> bool {
+        self.look_at = Instant::now() + LOOK_EVERY;
+        self.app.accounts.who(&self.pass, self.app.clock.now()).await.is_ok()
     }
 }
 

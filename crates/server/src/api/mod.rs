@@ -2,6 +2,7 @@
 
 mod alerts;
 mod anomalies;
+mod audit;
 mod breakdown;
 mod categories;
 mod export;
@@ -52,6 +53,9 @@ fn open_api_router() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(session::sign_in, session::who_am_i, session::sign_out))
         .routes(routes!(session::change_password))
+        .routes(routes!(session::sessions))
+        .routes(routes!(session::end_session))
+        .routes(routes!(audit::audit))
         .routes(routes!(users::list, users::add))
         .routes(routes!(users::change, users::remove))
         .routes(routes!(users::tokens, users::issue_token))

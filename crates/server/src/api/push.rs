@@ -1,7 +1,7 @@
 //! Posts pushed to us: `POST /v1/posts` with a token of the source.
 
 use crate::app::App;
-use crate::auth::{TokenScope, bearer};
+use crate::auth::{TokenScope, bearer, digest};
 use crate::body;
 use crate::error::Error;
 use crate::operations::{PushError, PushOutcome, PushStatus};
@@ -51,10 +51,16 @@ pub(crate) async fn push(State(app): State<Arc<App>>, request: Request) -> Resul
 
 async fn source_of(app: &App, headers: &HeaderMap) -> Result<String, Error> {
     let secret = bearer(headers).ok_or_else(|| Error::unauthorized("Send a push token: Authorization: Bearer ..."))?;
-    match app.accounts.token(secret).await?.map(|token| token.scope) {
-        Some(TokenScope::Push { source }) => Ok(source),
-        Some(TokenScope::Api { .. }) => Err(Error::forbidden("This token is for the API; pushing needs a push token.")),
-        None => Err(Error::unauthorized("This token is not known.")),
+    let Some((token, _)) = app.accounts.token(&digest(secret), app.clock.now()).await? else {
+        return Err(Error::unauthorized("This token is not known."));
+    };
+    let TokenScope::Push { source } = token.scope else {
+        return Err(Error::forbidden("This token is for the API; pushing needs a push token."));
+    };
+    match app.operations.push_source(&source) {
+        Ok(configured) if configured || token.makes_source => Ok(source),
+        Ok(_) => Err(Error::forbidden(format!("The source {source:?} is not configured any more."))),
+        Err(reason) => Err(Error::forbidden(reason)),
     }
 }
 
@@ -64,6 +70,7 @@ fn refused(error: PushError) -> Error {
         PushError::TooManyItems { items_max } => {
             Error::too_large(format!("One call carries at most {items_max} posts."))
         }
+        PushError::NotAllowed(message) => Error::forbidden(message),
         PushError::Full { retry_after_s } => Error::too_many("The queue is full; send it again later.", retry_after_s),
         PushError::Failed(cause) => Error::unavailable("The posts could not be kept; send them again.", cause),
     }

@@ -1,24 +1,32 @@
-//! Sign-in and sign-out of people.
+//! Sign-in and sign-out of people, their sessions, and their own password.
 
 use super::Body;
 use crate::app::App;
-use crate::auth::{Role, SESSION_COOKIE, Via, Viewer, cookie};
+use crate::audit::Trail;
+use crate::auth::{
+    Anyone, ClientAddress, DEVICE_AGE_MAX, DEVICE_COOKIE, Role, SESSION_COOKIE, Session, Trier, Via, Viewer, Who,
+    cookie, digest, public_id,
+};
 use crate::error::Error;
-use axum::Json;
-use axum::extract::{ConnectInfo, State};
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use chrono::Duration;
+use axum::response::{AppendHeaders, IntoResponse, Response};
+use axum::{Extension, Json};
+use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use utoipa::ToSchema;
+
+/// Longest name that is looked at, bytes.
+const NAME_LENGTH_MAX: usize = 256;
 
 /// Who is signed in.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Me {
     name: String,
     role: Role,
+    /// Until this password is changed, nothing else is answered.
+    must_change_password: bool,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -28,10 +36,14 @@ pub(crate) struct Credentials {
     password: String,
 }
 
-fn set_cookie(app: &App, secret: &str, age_s: i64) -> Result<HeaderValue, Error> {
-    let secure = if app.config.cookie_secure { "; Secure" } else { "" };
-    let cookie = format!("{SESSION_COOKIE}={secret}; Path=/; HttpOnly; SameSite=Strict; Max-Age={age_s}{secure}");
+fn set_cookie(app: &App, name: &'static str, secret: &str, age_s: i64) -> Result<HeaderValue, Error> {
+    let (name, secure) = (app.config.cookie(name), if app.config.is_https() { "; Secure" } else { "" });
+    let cookie = format!("{name}={secret}; Path=/; HttpOnly; SameSite=Strict; Max-Age={age_s}{secure}");
     HeaderValue::from_str(&cookie).map_err(Error::internal)
+}
+
+fn wait(seconds: u32) -> Error {
+    Error::too_many("Too many failed tries. Wait a little and try again.", seconds)
 }
 
 /// Signs in: sets the session's cookie.
@@ -39,38 +51,69 @@ fn set_cookie(app: &App, secret: &str, age_s: i64) -> Result<HeaderValue, Error>
     responses((status = 200, body = Me)))]
 pub(crate) async fn sign_in(
     State(app): State<Arc<App>>,
-    ConnectInfo(address): ConnectInfo<SocketAddr>,
-    Body(credentials): Body<Credentials>,
+    Extension(trail): Extension<Trail>,
+    ClientAddress(address): ClientAddress,
+    headers: HeaderMap,
+    Body(Credentials { name, password }): Body<Credentials>,
 ) -> Result<Response, Error> {
-    let (now, address) = (app.clock.now(), address.ip().to_string());
-    if let Some(seconds) = app.attempts.wait_s(&credentials.name, &address, now) {
-        return Err(Error::too_many("Too many failed sign-ins. Wait a few minutes and try again.", seconds));
+    if name.len() > NAME_LENGTH_MAX {
+        return Err(Error::bad_field("name", format!("A name has at most {NAME_LENGTH_MAX} bytes.")));
     }
-    let Some(account) = app.accounts.verified(&credentials.name, credentials.password).await? else {
-        app.attempts.failed(&credentials.name, &address, now);
-        tracing::warn!(address, "sign-in refused");
+    let now = app.clock.now();
+    let device = match cookie(&headers, &app.config.cookie(DEVICE_COOKIE)) {
+        Some(secret) if app.accounts.is_known_device(secret, &name, now).await? => Some(secret),
+        _ => None,
+    };
+    let attempt = app.attempts.sign_in(Trier { name: &name, address, device }, now).map_err(wait)?;
+    let verified = match app.accounts.verified(&name, password, device.is_some()).await {
+        Ok(verified) => verified,
+        Err(error) => {
+            app.attempts.taken_back(attempt, now);
+            return Err(error);
+        }
+    };
+    let Some(account) = verified else {
+        // A name that nobody has may be a password typed into the wrong field: it is not written down.
+        let known = app.accounts.account(&name).await?.is_some();
+        trail.about(if known { name.as_str() } else { "an unknown name" });
+        tracing::warn!(%address, user = known.then_some(&name), "sign-in refused");
         return Err(Error::unauthorized("Name or password is wrong."));
     };
-    app.attempts.succeeded(&account.name);
+    app.attempts.succeeded(attempt, now);
+    trail.is_of(&account.it.name);
     let age_max = Duration::from_std(app.config.session_age_max).map_err(Error::internal)?;
-    let secret = app.accounts.open(&account.name, now, age_max).await?;
-    let me = Me { name: account.name, role: account.role };
-    Ok(([(header::SET_COOKIE, set_cookie(&app, &secret, age_max.num_seconds())?)], Json(me)).into_response())
+    let browser = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let secret = app.accounts.open(&account, &address.to_string(), browser, now, age_max).await?;
+    let mut cookies = vec![(header::SET_COOKIE, set_cookie(&app, SESSION_COOKIE, &secret, age_max.num_seconds())?)];
+    if device.is_none() {
+        let device = app.accounts.remember_device(&account.it.name, now).await?;
+        let cookie = set_cookie(&app, DEVICE_COOKIE, &device, DEVICE_AGE_MAX.num_seconds())?;
+        cookies.push((header::SET_COOKIE, cookie));
+    }
+    let must_change_password = account.it.must_change_password;
+    let me = Me { name: account.it.name, role: account.it.role, must_change_password };
+    Ok((AppendHeaders(cookies), Json(me)).into_response())
 }
 
 /// Who is signed in.
 #[utoipa::path(get, path = "/api/session", tag = "session", responses((status = 200, body = Me)))]
-pub(crate) async fn who_am_i(Viewer(who): Viewer) -> Json<Me> {
-    Json(Me { name: who.name, role: who.role })
+pub(crate) async fn who_am_i(Anyone(who): Anyone) -> Json<Me> {
+    Json(Me { name: who.name, role: who.role, must_change_password: who.must_change_password })
 }
 
 /// Signs out.
 #[utoipa::path(delete, path = "/api/session", tag = "session", responses((status = 204)))]
-pub(crate) async fn sign_out(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response, Error> {
-    if let Some(secret) = cookie(&headers) {
-        app.accounts.close(secret).await?;
+pub(crate) async fn sign_out(
+    State(app): State<Arc<App>>,
+    who: Result<Anyone, Error>,
+    headers: HeaderMap,
+) -> Result<Response, Error> {
+    // Whoever is not known any more only loses the cookie.
+    drop(who);
+    if let Some(secret) = cookie(&headers, &app.config.cookie(SESSION_COOKIE)) {
+        app.accounts.close(&digest(secret)).await?;
     }
-    Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, set_cookie(&app, "", 0)?)]).into_response())
+    Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, set_cookie(&app, SESSION_COOKIE, "", 0)?)]).into_response())
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -78,24 +121,92 @@ pub(crate) async fn sign_out(State(app): State<Arc<App>>, headers: HeaderMap) ->
 pub(crate) struct NewPassword {
     /// The password until now.
     current: String,
-    /// At least 12 characters.
+    /// At least 12 characters, another than before.
     password: String,
 }
 
-/// Changes one's own password; every session of the user ends.
+/// Changes one's own password; the user's other sessions end.
 #[utoipa::path(post, path = "/api/session/password", tag = "session", request_body = NewPassword,
     responses((status = 204)))]
 pub(crate) async fn change_password(
     State(app): State<Arc<App>>,
-    Viewer(who): Viewer,
+    Anyone(who): Anyone,
     Body(body): Body<NewPassword>,
 ) -> Result<StatusCode, Error> {
-    if who.via == Via::Token {
+    if who.pass.via == Via::Token {
         return Err(Error::forbidden("A token has no password."));
     }
-    if app.accounts.verified(&who.name, body.current).await?.is_none() {
-        return Err(Error::bad_field("current", "This is not your password."));
+    if body.current == body.password {
+        return Err(Error::bad_field("password", "This is the password until now; choose another."));
     }
-    app.accounts.change(&who.name, None, Some(body.password)).await?;
+    let now = app.clock.now();
+    let attempt = app.attempts.confirm(&who.user, now).map_err(wait)?;
+    let verified = match app.accounts.verified(&who.user, body.current, true).await {
+        Ok(verified) => verified,
+        Err(error) => {
+            app.attempts.taken_back(attempt, now);
+            return Err(error);
+        }
+    };
+    let Some(account) = verified else { return Err(Error::bad_field("current", "This is not your password.")) };
+    app.attempts.succeeded(attempt, now);
+    app.accounts.change_own_password(&account.it, body.password, &who.pass.key).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct SessionView {
+    id: String,
+    user: String,
+    /// Address that it was opened from.
+    address: String,
+    /// The browser, in its own words.
+    browser: String,
+    created_at: DateTime<Utc>,
+    /// When it was last used, to within ten minutes.
+    seen_at: Option<DateTime<Utc>>,
+    expires_at: DateTime<Utc>,
+    /// The one that asks.
+    is_this: bool,
+}
+
+impl SessionView {
+    fn of(key: &str, session: Session, who: &Who) -> Self {
+        let Session { user, created_at, expires_at, address, browser, seen_at } = session;
+        let is_this = who.pass.key == key;
+        Self { id: public_id(key).to_owned(), user, address, browser, created_at, seen_at, expires_at, is_this }
+    }
+}
+
+/// One's own sessions; an admin's answer has everybody's.
+#[utoipa::path(get, path = "/api/sessions", tag = "session", responses((status = 200, body = Vec<SessionView>)))]
+pub(crate) async fn sessions(
+    State(app): State<Arc<App>>,
+    Viewer(who): Viewer,
+) -> Result<Json<Vec<SessionView>>, Error> {
+    let sessions = app.accounts.sessions(visible_of(&who), app.clock.now()).await?;
+    Ok(Json(sessions.into_iter().map(|(key, session)| SessionView::of(&key, session, &who)).collect()))
+}
+
+/// Whose sessions one may see and end: none stands for everybody.
+fn visible_of(who: &Who) -> Option<&str> {
+    (who.role < Role::Admin).then_some(who.user.as_str())
+}
+
+/// Ends a session: one's own, or as an admin anybody's.
+#[utoipa::path(delete, path = "/api/sessions/{id}", tag = "session", params(("id" = String, Path)),
+    responses((status = 204)))]
+pub(crate) async fn end_session(
+    State(app): State<Arc<App>>,
+    Viewer(who): Viewer,
+    Extension(trail): Extension<Trail>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Error> {
+    let sessions = app.accounts.sessions(visible_of(&who), app.clock.now()).await?;
+    let Some((key, session)) = sessions.into_iter().find(|(key, _)| public_id(key) == id) else {
+        return Err(Error::not_found("There is no session of this id."));
+    };
+    trail.about(format!("a session of {}", session.user));
+    app.accounts.close(&key).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -2,12 +2,13 @@
 
 use super::Body;
 use crate::app::App;
-use crate::auth::{Account, Admin, Role, Token, TokenScope};
+use crate::audit::Trail;
+use crate::auth::{Account, Admin, Role, Token, TokenOrder, TokenScope};
 use crate::error::Error;
-use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use chrono::{DateTime, Utc};
+use axum::{Extension, Json};
+use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use utoipa::ToSchema;
@@ -17,13 +18,19 @@ pub(crate) struct User {
     name: String,
     role: Role,
     created_at: DateTime<Utc>,
+    /// He was given a password that he has to change at his next sign-in.
+    must_change_password: bool,
 }
 
 impl From<Account> for User {
     fn from(account: Account) -> Self {
-        Self { name: account.name, role: account.role, created_at: account.created_at }
+        let Account { name, role, created_at, must_change_password, .. } = account;
+        Self { name, role, created_at, must_change_password }
     }
 }
+
+/// Longest life of a token that has an end: ten years.
+const TOKEN_DAYS_MAX: u32 = 3650;
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -53,18 +60,15 @@ pub(crate) async fn list(State(app): State<Arc<App>>, _: Admin) -> Result<Json<V
 pub(crate) async fn add(
     State(app): State<Arc<App>>,
     Admin(who): Admin,
+    Extension(trail): Extension<Trail>,
     Body(user): Body<NewUser>,
 ) -> Result<StatusCode, Error> {
-    if !app.accounts.add(&user.name, user.role, user.password, app.clock.now()).await? {
+    trail.about(format!("{} as {}", user.name, user.role.as_str()));
+    if !app.accounts.add(&user.name, user.role, user.password, false, app.clock.now()).await? {
         return Err(Error::conflict("name", "There is a user of this name already."));
     }
     tracing::info!(user = user.name, by = who.name, "user added");
     Ok(StatusCode::CREATED)
-}
-
-async fn last_admin(app: &App, name: &str) -> Result<bool, Error> {
-    let accounts = app.accounts.accounts().await?;
-    Ok(accounts.iter().filter(|account| account.role == Role::Admin).all(|account| account.name == name))
 }
 
 /// Changes a user's role or password.
@@ -73,19 +77,28 @@ async fn last_admin(app: &App, name: &str) -> Result<bool, Error> {
 pub(crate) async fn change(
     State(app): State<Arc<App>>,
     _: Admin,
+    Extension(trail): Extension<Trail>,
     Path(name): Path<String>,
     Body(change): Body<UserChange>,
 ) -> Result<StatusCode, Error> {
-    if change.role.is_some_and(|role| role != Role::Admin) && last_admin(&app, &name).await? {
-        return Err(Error::conflict("role", "This is the last admin."));
+    let role = change.role.map(|role| format!(" becomes {}", role.as_str())).unwrap_or_default();
+    let password = if change.password.is_some() { " gets a new password" } else { "" };
+    trail.about(format!("{name}{role}{password}"));
+    let missing = || Error::not_found("There is no user of this name.");
+    if let Some(role) = change.role
+        && !app.accounts.change_role(&name, role).await?
+    {
+        return Err(missing());
     }
-    match app.accounts.change(&name, change.role, change.password).await? {
-        true => Ok(StatusCode::NO_CONTENT),
-        false => Err(Error::not_found("There is no user of this name.")),
+    if let Some(password) = change.password
+        && !app.accounts.set_password(&name, password, false).await?
+    {
+        return Err(missing());
     }
+    Ok(StatusCode::NO_CONTENT)
 }
 
-/// Removes a user and ends his sessions.
+/// Removes a user with his sessions and the tokens that he made.
 #[utoipa::path(delete, path = "/api/users/{name}", tag = "users", params(("name" = String, Path)),
     responses((status = 204)))]
 pub(crate) async fn remove(
@@ -93,9 +106,6 @@ pub(crate) async fn remove(
     Admin(who): Admin,
     Path(name): Path<String>,
 ) -> Result<StatusCode, Error> {
-    if last_admin(&app, &name).await? {
-        return Err(Error::conflict("name", "This is the last admin."));
-    }
     if !app.accounts.remove(&name).await? {
         return Err(Error::not_found("There is no user of this name."));
     }
@@ -110,12 +120,16 @@ pub(crate) struct TokenView {
     scope: TokenScope,
     created_by: String,
     created_at: DateTime<Utc>,
+    /// None: it has no end of its own.
+    expires_at: Option<DateTime<Utc>>,
+    /// When it was last used, to within ten minutes.
+    used_at: Option<DateTime<Utc>>,
 }
 
 impl From<Token> for TokenView {
     fn from(token: Token) -> Self {
-        let Token { id, name, scope, created_by, created_at } = token;
-        Self { id, name, scope, created_by, created_at }
+        let Token { id, name, scope, created_by, created_at, expires_at, used_at, .. } = token;
+        Self { id, name, scope, created_by, created_at, expires_at, used_at }
     }
 }
 
@@ -125,6 +139,8 @@ pub(crate) struct NewToken {
     /// What people call it.
     name: String,
     scope: TokenScope,
+    /// It ends after so many days; left out: when it is revoked or its maker is removed.
+    expires_in_days: Option<u32>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -140,22 +156,37 @@ pub(crate) async fn tokens(State(app): State<Arc<App>>, _: Admin) -> Result<Json
     Ok(Json(app.accounts.tokens().await?.into_iter().map(TokenView::from).collect()))
 }
 
-/// Makes a token.
+/// Makes a token. It has at most its maker's role and ends with him.
 #[utoipa::path(post, path = "/api/tokens", tag = "users", request_body = NewToken,
     responses((status = 201, body = IssuedToken)))]
 pub(crate) async fn issue_token(
     State(app): State<Arc<App>>,
     Admin(who): Admin,
+    Extension(trail): Extension<Trail>,
     Body(new): Body<NewToken>,
 ) -> Result<(StatusCode, Json<IssuedToken>), Error> {
     let named = !new.name.trim().is_empty() && new.name.chars().count() <= 64;
     if !named {
         return Err(Error::bad_field("name", "A token's name has 1 to 64 characters."));
     }
-    if matches!(&new.scope, TokenScope::Push { source } if source.trim().is_empty()) {
-        return Err(Error::bad_field("scope.source", "Name the source that this token pushes as."));
+    if new.expires_in_days.is_some_and(|days| !(1..=TOKEN_DAYS_MAX).contains(&days)) {
+        return Err(Error::bad_field("expires_in_days", format!("A token ends after 1 to {TOKEN_DAYS_MAX} days.")));
     }
-    let (token, secret) = app.accounts.issue(new.name.trim(), new.scope, &who.name, app.clock.now()).await?;
+    let makes_source = match &new.scope {
+        TokenScope::Push { source } if source.trim().is_empty() => {
+            return Err(Error::bad_field("scope.source", "Name the source that this token pushes as."));
+        }
+        TokenScope::Push { source } => {
+            !app.operations.push_source(source).map_err(|reason| Error::bad_field("scope.source", reason))?
+        }
+        TokenScope::Api { .. } => false,
+    };
+    let now = app.clock.now();
+    let expires_at = new.expires_in_days.map(|days| now + Duration::days(days.into()));
+    let name = new.name.trim().to_owned();
+    trail.about(name.as_str());
+    let order = TokenOrder { name, scope: new.scope, expires_at, makes_source };
+    let (token, secret) = app.accounts.issue(order, &who.user, now).await?;
     tracing::info!(token = token.id, by = who.name, "token issued");
     Ok((StatusCode::CREATED, Json(IssuedToken { token: token.into(), secret })))
 }

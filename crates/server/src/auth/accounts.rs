@@ -1,217 +1,227 @@
-//! Users, sessions and tokens in the state store. Keys: a user's name; the digest of a session's or token's secret.
+//! Users in the state store, by name. Every change of one is a compare and swap: read, change, write if it is still as it
+//! was read, else again. So a removed user does not come back, and two admins can't remove each other at once.
 
-use super::{Role, password, secret};
+use super::tokens::{TOKEN, Token};
+use super::{Role, password};
 use crate::error::Error;
-use chrono::Duration;
-use domain::{StateStore, Timestamp};
+use domain::{StateStore, Swap, Timestamp};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::sync::Arc;
+use tokio::sync::watch;
 
-const USER: &str = "user";
-const SESSION: &str = "session";
-const TOKEN: &str = "token";
+pub(super) const USER: &str = "user";
+/// Tries of a change that others come between: far more than people do at once.
+const TRIES_MAX: usize = 50;
 
 /// A user as kept.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Account {
     pub(crate) name: String,
     pub(crate) role: Role,
-    password_hash: String,
+    pub(super) password_hash: String,
     pub(crate) created_at: Timestamp,
+    /// The password was made by the program: until it is changed, nothing else can be done with it.
+    #[serde(default)]
+    pub(crate) must_change_password: bool,
 }
 
-/// A browser's session as kept.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Session {
-    pub(crate) user: String,
-    pub(crate) created_at: Timestamp,
-    pub(crate) expires_at: Timestamp,
+/// A document as it was read, with what it says: the first is what a compare and swap expects.
+#[derive(Debug, Clone)]
+pub(crate) struct Kept<T> {
+    pub(super) document: Value,
+    pub(crate) it: T,
 }
 
-/// What a token is for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(tag = "for", rename_all = "lowercase")]
-pub(crate) enum TokenScope {
-    /// The API, as a user with this role.
-    Api { role: Role },
-    /// Pushing posts as this source, and nothing else.
-    Push { source: String },
-}
+impl<T> Kept<T> {
+    /// The condition that the document is still so.
+    pub(super) fn unchanged(&self, kind: &str, key: &str) -> Swap {
+        Swap::new(kind, key, Some(self.document.clone()), Some(self.document.clone()))
+    }
 
-/// A program's token as kept.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Token {
-    /// Public id, for listing and removing.
-    pub(crate) id: String,
-    pub(crate) name: String,
-    pub(crate) scope: TokenScope,
-    pub(crate) created_by: String,
-    pub(crate) created_at: Timestamp,
+    /// Takes the document away, if it is still so.
+    pub(super) fn removed(&self, kind: &str, key: &str) -> Swap {
+        Swap::new(kind, key, Some(self.document.clone()), None)
+    }
 }
 
 /// Users, sessions and tokens.
 #[derive(Clone)]
-pub(crate) struct Accounts(pub(crate) Arc<dyn StateStore>);
-
-fn read<T: DeserializeOwned>(value: serde_json::Value) -> Result<T, Error> {
-    serde_json::from_value(value).map_err(Error::internal)
+pub(crate) struct Accounts {
+    pub(super) state: Arc<dyn StateStore>,
+    /// Told whenever someone may have lost a right: live streams look again who they serve.
+    changed: watch::Sender<()>,
 }
 
-fn json<T: Serialize>(value: &T) -> Result<serde_json::Value, Error> {
+pub(super) fn json<T: Serialize>(value: &T) -> Result<Value, Error> {
     serde_json::to_value(value).map_err(Error::internal)
 }
 
+fn kept<T: DeserializeOwned>(document: Value) -> Result<Kept<T>, Error> {
+    let it = serde_json::from_value(document.clone()).map_err(Error::internal)?;
+    Ok(Kept { document, it })
+}
+
+/// Others came between all tries.
+pub(super) fn contended() -> Error {
+    Error::unavailable("Users are being changed by others at this moment. Try again.", "compare and swap lost")
+}
+
 impl Accounts {
+    pub(crate) fn new(state: Arc<dyn StateStore>) -> Self {
+        Self { state, changed: watch::channel(()).0 }
+    }
+
+    /// Wakes when someone may have lost a right in this process.
+    pub(crate) fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    pub(super) fn tell(&self) {
+        self.changed.send_replace(());
+    }
+
+    pub(super) async fn get<T: DeserializeOwned>(&self, kind: &str, key: &str) -> Result<Option<Kept<T>>, Error> {
+        self.state.get(kind, key).await.map_err(Error::of_port)?.map(kept).transpose()
+    }
+
+    pub(super) async fn list<T: DeserializeOwned>(&self, kind: &str) -> Result<Vec<(String, Kept<T>)>, Error> {
+        let documents = self.state.list(kind).await.map_err(Error::of_port)?;
+        documents.into_iter().map(|(key, document)| Ok((key, kept(document)?))).collect()
+    }
+
+    pub(super) async fn swap(&self, changes: Vec<Swap>) -> Result<bool, Error> {
+        self.state.swap(changes).await.map_err(Error::of_port)
+    }
+
     pub(crate) async fn account(&self, name: &str) -> Result<Option<Account>, Error> {
-        self.0.get(USER, name).await.map_err(Error::of_port)?.map(read).transpose()
+        Ok(self.get(USER, name).await?.map(|kept| kept.it))
     }
 
     pub(crate) async fn accounts(&self) -> Result<Vec<Account>, Error> {
-        self.0.list(USER).await.map_err(Error::of_port)?.into_iter().map(|(_, value)| read(value)).collect()
+        Ok(self.list(USER).await?.into_iter().map(|(_, kept)| kept.it).collect())
     }
 
     /// Adds a user; `false` when the name is taken.
-    pub(crate) async fn add(&self, name: &str, role: Role, secret: String, now: Timestamp) -> Result<bool, Error> {
+    pub(crate) async fn add(
+        &self,
+        name: &str,
+        role: Role,
+        secret: String,
+        must_change_password: bool,
+        now: Timestamp,
+    ) -> Result<bool, Error> {
         check_name(name)?;
         password::check(&secret)?;
         let password_hash = password::hash(secret).await?;
-        let account = Account { name: name.to_owned(), role, password_hash, created_at: now };
-        self.0.put_new(USER, name, json(&account)?).await.map_err(Error::of_port)
+        let account = Account { name: name.to_owned(), role, password_hash, created_at: now, must_change_password };
+        self.state.put_new(USER, name, json(&account)?).await.map_err(Error::of_port)
     }
 
-    /// Changes role or password; a new password ends the user's sessions.
-    pub(crate) async fn change(&self, name: &str, role: Option<Role>, secret: Option<String>) -> Result<bool, Error> {
-        let Some(mut account) = self.account(name).await? else { return Ok(false) };
-        account.role = role.unwrap_or(account.role);
-        if let Some(secret) = secret {
-            password::check(&secret)?;
-            account.password_hash = password::hash(secret).await?;
-            self.end_sessions_of(name).await?;
-        }
-        self.0.put(USER, name, json(&account)?).await.map_err(Error::of_port)?;
-        Ok(true)
-    }
-
-    pub(crate) async fn remove(&self, name: &str) -> Result<bool, Error> {
-        self.end_sessions_of(name).await?;
-        self.0.delete(USER, name).await.map_err(Error::of_port)
-    }
-
-    /// The user with this name and password.
-    pub(crate) async fn verified(&self, name: &str, secret: String) -> Result<Option<Account>, Error> {
-        let account = self.account(name).await?;
-        let kept = account.as_ref().map(|account| account.password_hash.clone());
-        Ok(if password::verify(secret, kept).await? { account } else { None })
-    }
-
-    /// Opens a session and gives its secret.
-    pub(crate) async fn open(&self, name: &str, now: Timestamp, age_max: Duration) -> Result<String, Error> {
-        self.forget_expired(now).await?;
-        let secret = secret::new("");
-        let session = Session { user: name.to_owned(), created_at: now, expires_at: now + age_max };
-        self.0.put(SESSION, &secret::digest(&secret), json(&session)?).await.map_err(Error::of_port)?;
-        Ok(secret)
-    }
-
-    pub(crate) async fn session(&self, secret: &str, now: Timestamp) -> Result<Option<Session>, Error> {
-        let found = self.0.get(SESSION, &secret::digest(secret)).await.map_err(Error::of_port)?;
-        let session: Option<Session> = found.map(read).transpose()?;
-        Ok(session.filter(|session| session.expires_at > now))
-    }
-
-    pub(crate) async fn close(&self, secret: &str) -> Result<bool, Error> {
-        self.0.delete(SESSION, &secret::digest(secret)).await.map_err(Error::of_port)
-    }
-
-    async fn end_sessions(&self, ended: impl Fn(&Session) -> bool) -> Result<(), Error> {
-        for (key, value) in self.0.list(SESSION).await.map_err(Error::of_port)? {
-            if ended(&read(value)?) {
-                self.0.delete(SESSION, &key).await.map_err(Error::of_port)?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn end_sessions_of(&self, name: &str) -> Result<(), Error> {
-        self.end_sessions(|session| session.user == name).await
-    }
-
-    async fn forget_expired(&self, now: Timestamp) -> Result<(), Error> {
-        self.end_sessions(|session| session.expires_at <= now).await
-    }
-
-    /// Makes a token and gives its secret, which is shown this once.
-    pub(crate) async fn issue(
+    /// Changes a user; `false`: there is none of this name. The last admin stays one.
+    async fn edit(
         &self,
         name: &str,
-        scope: TokenScope,
-        by: &str,
-        now: Timestamp,
-    ) -> Result<(Token, String), Error> {
-        let secret = secret::new("ovh_");
-        let id = secret::digest(&secret)[..12].to_owned();
-        let token = Token { id, name: name.to_owned(), scope, created_by: by.to_owned(), created_at: now };
-        self.0.put(TOKEN, &secret::digest(&secret), json(&token)?).await.map_err(Error::of_port)?;
-        Ok((token, secret))
-    }
-
-    pub(crate) async fn token(&self, secret: &str) -> Result<Option<Token>, Error> {
-        self.0.get(TOKEN, &secret::digest(secret)).await.map_err(Error::of_port)?.map(read).transpose()
-    }
-
-    pub(crate) async fn tokens(&self) -> Result<Vec<Token>, Error> {
-        self.0.list(TOKEN).await.map_err(Error::of_port)?.into_iter().map(|(_, value)| read(value)).collect()
-    }
-
-    /// Removes the token with this public id.
-    pub(crate) async fn revoke(&self, id: &str) -> Result<bool, Error> {
-        for (key, value) in self.0.list(TOKEN).await.map_err(Error::of_port)? {
-            if read::<Token>(value)?.id == id {
-                return self.0.delete(TOKEN, &key).await.map_err(Error::of_port);
+        change: impl Fn(Account) -> Result<Option<Account>, Error>,
+    ) -> Result<bool, Error> {
+        for _ in 0..TRIES_MAX {
+            let accounts = self.list::<Account>(USER).await?;
+            let Some((_, kept)) = accounts.iter().find(|(key, _)| key == name) else { return Ok(false) };
+            let changed = change(kept.it.clone())?;
+            let value = changed.as_ref().map(json).transpose()?;
+            let mut changes = vec![Swap::new(USER, name, Some(kept.document.clone()), value)];
+            let is_admin = |account: &Account| account.role == Role::Admin;
+            if is_admin(&kept.it) && !changed.as_ref().is_some_and(is_admin) {
+                let others = accounts.iter().filter(|(key, other)| key != name && is_admin(&other.it));
+                changes.extend(others.map(|(key, other)| other.unchanged(USER, key)));
+                if changes.len() == 1 {
+                    let field = if changed.is_some() { "role" } else { "name" };
+                    return Err(Error::conflict(field, "This is the last admin."));
+                }
+            }
+            if changed.is_none() {
+                changes.extend(self.belongings(name).await?);
+            }
+            if self.swap(changes).await? {
+                self.tell();
+                return Ok(true);
             }
         }
-        Ok(false)
+        Err(contended())
+    }
+
+    /// What goes with a user who is removed: tokens, sessions, known devices. A user who gets the same name later has
+    /// nothing of them.
+    async fn belongings(&self, name: &str) -> Result<Vec<Swap>, Error> {
+        let mut gone = self.sessions_and_devices_of(name).await?;
+        let tokens = self.list::<Token>(TOKEN).await?;
+        let own = tokens.iter().filter(|(_, token)| token.it.created_by == name && !token.it.of_configuration());
+        gone.extend(own.map(|(key, token)| token.removed(TOKEN, key)));
+        Ok(gone)
+    }
+
+    /// Gives a user another role; `false`: there is none of this name.
+    pub(crate) async fn change_role(&self, name: &str, role: Role) -> Result<bool, Error> {
+        self.edit(name, |account| Ok(Some(Account { role, ..account }))).await
+    }
+
+    /// Gives a user a password that someone else chose; ends his sessions.
+    pub(crate) async fn set_password(&self, name: &str, secret: String, must_change: bool) -> Result<bool, Error> {
+        password::check(&secret)?;
+        let password_hash = password::hash(secret).await?;
+        let changed = |account| {
+            Ok(Some(Account { password_hash: password_hash.clone(), must_change_password: must_change, ..account }))
+        };
+        let found = self.edit(name, changed).await?;
+        self.end_sessions_of(name, None).await?;
+        Ok(found)
+    }
+
+    /// Changes one's own password, ends the other sessions. `verified`: the account whose password was just checked.
+    pub(crate) async fn change_own_password(
+        &self,
+        verified: &Account,
+        secret: String,
+        keep: &str,
+    ) -> Result<(), Error> {
+        password::check(&secret)?;
+        let password_hash = password::hash(secret).await?;
+        let changed = |account: Account| {
+            if account.password_hash != verified.password_hash {
+                return Err(Error::conflict("current", "The password was changed elsewhere meanwhile."));
+            }
+            Ok(Some(Account { password_hash: password_hash.clone(), must_change_password: false, ..account }))
+        };
+        if !self.edit(&verified.name, changed).await? {
+            return Err(Error::unauthorized("This user is no longer here."));
+        }
+        self.end_sessions_of(&verified.name, Some(keep)).await
+    }
+
+    /// Removes a user with his sessions and tokens; `false`: there is none of this name.
+    pub(crate) async fn remove(&self, name: &str) -> Result<bool, Error> {
+        self.edit(name, |_| Ok(None)).await
+    }
+
+    /// The user with this name and password. `known`: asked from a device that he signed in from before.
+    pub(crate) async fn verified(
+        &self,
+        name: &str,
+        secret: String,
+        known: bool,
+    ) -> Result<Option<Kept<Account>>, Error> {
+        let account = self.get::<Account>(USER, name).await?;
+        let hash = account.as_ref().map(|account| account.it.password_hash.clone());
+        Ok(if password::verify(secret, hash, known).await? { account } else { None })
     }
 }
 
 fn check_name(name: &str) -> Result<(), Error> {
     let allowed = |c: char| c.is_alphanumeric() || ".-_@".contains(c);
-    match (1..=64).contains(&name.chars().count()) && name.chars().all(allowed) {
+    match (1..=64).contains(&name.chars().count()) && name.chars().all(allowed) && name != super::tokens::CONFIGURATION
+    {
         true => Ok(()),
         false => Err(Error::bad_field("name", "A name has 1 to 64 letters, digits or . - _ @")),
     }
-}
-
-/// On a first start, when there is no user yet: makes the user `admin` and gives his password, to be shown once.
-pub async fn create_first_admin(state: &Arc<dyn StateStore>, now: Timestamp) -> domain::Result<Option<String>> {
-    let accounts = Accounts(Arc::clone(state));
-    if !state.list(USER).await?.is_empty() {
-        return Ok(None);
-    }
-    let password = secret::new_password();
-    let added = accounts.add("admin", Role::Admin, password.clone(), now).await.map_err(out)?;
-    Ok(added.then_some(password))
-}
-
-/// Gives a user a new random password (a person at the machine who lost his); `None`: no such user.
-pub async fn set_password(state: &Arc<dyn StateStore>, name: &str) -> domain::Result<Option<String>> {
-    let password = secret::new_password();
-    let changed = Accounts(Arc::clone(state)).change(name, None, Some(password.clone())).await.map_err(out)?;
-    Ok(changed.then_some(password))
-}
-
-/// Lets whoever holds `secret` push posts as `source`: for tokens that stand in the configuration. Said again it changes
-/// nothing.
-pub async fn allow_push(state: &Arc<dyn StateStore>, source: &str, secret: &str, now: Timestamp) -> domain::Result<()> {
-    let digest = secret::digest(secret);
-    let scope = TokenScope::Push { source: source.to_owned() };
-    let (id, name) = (digest[..12].to_owned(), format!("configured for {source}"));
-    let token = Token { id, name, scope, created_by: "configuration".into(), created_at: now };
-    state.put_new(TOKEN, &digest, json(&token).map_err(out)?).await?;
-    Ok(())
-}
-
-fn out(error: Error) -> domain::Error {
-    domain::Error::caused(domain::ErrorKind::Stop, "users can't be read or written", error)
 }

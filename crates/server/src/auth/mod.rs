@@ -3,14 +3,25 @@
 
 mod accounts;
 mod attempts;
+mod client;
+mod operator;
 mod password;
 mod secret;
+mod sessions;
+mod tokens;
 mod who;
 
-pub(crate) use accounts::{Account, Accounts, Token, TokenScope};
-pub use accounts::{allow_push, create_first_admin, set_password};
-pub(crate) use attempts::Attempts;
-pub(crate) use who::{Admin, Analyst, SESSION_COOKIE, Via, Viewer, bearer, cookie};
+pub(crate) use accounts::{Account, Accounts};
+pub(crate) use attempts::{Attempts, Trier};
+pub(crate) use client::ClientAddress;
+pub use client::{ForwardedHeader, Network};
+pub use operator::{UserSummary, add_user, change_role, create_first_admin, remove_user, reset_password, users};
+pub(crate) use secret::digest;
+pub(crate) use sessions::{DEVICE_AGE_MAX, Session, public_id};
+pub use tokens::set_push_tokens;
+pub(crate) use tokens::{Token, TokenOrder, TokenScope};
+pub(crate) use who::{Admin, Analyst, Anyone, DEVICE_COOKIE, SESSION_COOKIE, Via, Viewer, bearer, cookie};
+pub(crate) use who::{Pass, Who};
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -25,4 +36,15 @@ pub enum Role {
     Analyst,
     /// Manages users, tokens and dead letters.
     Admin,
+}
+
+impl Role {
+    /// The word that people and programs use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Analyst => "analyst",
+            Self::Admin => "admin",
+        }
+    }
 }

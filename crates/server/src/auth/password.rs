@@ -4,6 +4,7 @@ use crate::error::Error;
 use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::Semaphore;
 
 /// Shortest password accepted, characters.
@@ -12,6 +13,11 @@ const PASSWORD_LENGTH_MAX: usize = 256;
 
 /// Each hashing takes 19 MiB and some tens of milliseconds of a core.
 static AT_ONCE: Semaphore = Semaphore::const_new(2);
+/// Hashings under way and waiting.
+static ASKED: AtomicUsize = AtomicUsize::new(0);
+/// Most of them: about two seconds of work. Strangers get half, so that people who signed in before find room.
+const ASKED_MAX: usize = 64;
+const ASKED_BY_STRANGERS_MAX: usize = ASKED_MAX / 2;
 
 /// Refuses passwords that are too short to hold or too long to be meant.
 pub(super) fn check(password: &str) -> Result<(), Error> {
@@ -27,18 +33,20 @@ pub(super) fn check(password: &str) -> Result<(), Error> {
 
 /// Argon2id with a random salt, as a PHC string.
 pub(super) async fn hash(password: String) -> Result<String, Error> {
-    slowly(move || {
+    slowly(ASKED_MAX, move || {
         Argon2::default().hash_password(password.as_bytes()).map(|hash| hash.to_string()).map_err(Error::internal)
     })
     .await?
 }
 
 /// Compares with a kept hash. Without one it works as long and says no, so that the time does not tell who exists.
-pub(super) async fn verify(password: String, kept: Option<String>) -> Result<bool, Error> {
+/// `known`: asked by someone who signed in before.
+pub(super) async fn verify(password: String, kept: Option<String>, known: bool) -> Result<bool, Error> {
     if password.chars().count() > PASSWORD_LENGTH_MAX {
         return Ok(false);
     }
-    slowly(move || match kept.as_deref().map(PasswordHash::new) {
+    let most = if known { ASKED_MAX } else { ASKED_BY_STRANGERS_MAX };
+    slowly(most, move || match kept.as_deref().map(PasswordHash::new) {
         Some(Ok(hash)) => Argon2::default().verify_password(password.as_bytes(), &hash).is_ok(),
         Some(Err(_)) | None => {
             let worked = Argon2::default().hash_password(password.as_bytes()).is_ok();
@@ -49,9 +57,36 @@ pub(super) async fn verify(password: String, kept: Option<String>) -> Result<boo
     .await
 }
 
-async fn slowly<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
-    let _permit = AT_ONCE.acquire().await.map_err(Error::internal)?;
-    tokio::task::spawn_blocking(work).await.map_err(Error::internal)
+/// One hashing asked for, until it is done or given up.
+struct Asked;
+
+impl Asked {
+    fn one_of(most: usize) -> Result<Self, Error> {
+        let asked = Self;
+        match ASKED.fetch_add(1, Ordering::Relaxed) < most {
+            true => Ok(asked),
+            false => {
+                Err(Error::unavailable("Too many people sign in at this moment. Try again.", "hashing queue is full"))
+            }
+        }
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        ASKED.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+async fn slowly<T: Send + 'static>(most: usize, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
+    let _asked = Asked::one_of(most)?;
+    let permit = AT_ONCE.acquire().await.map_err(Error::internal)?;
+    let worked = move || {
+        // Held by the work itself: a caller who goes away does not make room for more at once.
+        let _permit = permit;
+        work()
+    };
+    tokio::task::spawn_blocking(worked).await.map_err(Error::internal)
 }
 
 #[cfg(test)]
@@ -62,9 +97,9 @@ mod tests {
     async fn only_the_password_itself_opens() {
         let kept = hash("correct horse battery".into()).await.unwrap();
         assert!(kept.starts_with("$argon2id$"));
-        assert!(verify("correct horse battery".into(), Some(kept.clone())).await.unwrap());
-        assert!(!verify("correct horse batterz".into(), Some(kept)).await.unwrap());
-        assert!(!verify("anything at all".into(), None).await.unwrap());
+        assert!(verify("correct horse battery".into(), Some(kept.clone()), true).await.unwrap());
+        assert!(!verify("correct horse batterz".into(), Some(kept), true).await.unwrap());
+        assert!(!verify("anything at all".into(), None, false).await.unwrap());
     }
 
     #[test]

@@ -1,16 +1,20 @@
 //! Extractors that say who asks, and refuse who may not: `Viewer`, `Analyst`, `Admin` in a handler's arguments are its
 //! whole access rule.
 
-use super::{Role, TokenScope};
+use super::{Accounts, Role, TokenScope, secret};
 use crate::app::App;
+use crate::audit::Trail;
 use crate::error::Error;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
+use domain::Timestamp;
 use std::sync::Arc;
 
-/// Name of the session's cookie.
+/// Name of the session's cookie, without the prefix that it has on https.
 pub(crate) const SESSION_COOKIE: &str = "overheard_session";
+/// Name of the cookie by which a device is known.
+pub(crate) const DEVICE_COOKIE: &str = "overheard_device";
 
 /// How someone proved who he is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,12 +23,23 @@ pub(crate) enum Via {
     Token,
 }
 
+/// The proof itself: the digest under which the session or token is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Pass {
+    pub(crate) via: Via,
+    pub(crate) key: String,
+}
+
 /// Who asks.
 #[derive(Debug, Clone)]
 pub(crate) struct Who {
+    /// As people are told: the user's name, or `token NAME`.
     pub(crate) name: String,
+    /// The user; with a token, the one who made it.
+    pub(crate) user: String,
     pub(crate) role: Role,
-    pub(crate) via: Via,
+    pub(crate) pass: Pass,
+    pub(crate) must_change_password: bool,
 }
 
 /// Anyone who is known.
@@ -33,6 +48,8 @@ pub(crate) struct Viewer(pub(crate) Who);
 pub(crate) struct Analyst(pub(crate) Who);
 /// An admin.
 pub(crate) struct Admin(pub(crate) Who);
+/// Anyone who is known, also while his password has to be changed first.
+pub(crate) struct Anyone(pub(crate) Who);
 
 /// The secret of an `Authorization: Bearer` header.
 pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -41,38 +58,89 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| secret.trim())
 }
 
-/// The secret in the session's cookie.
-pub(crate) fn cookie(headers: &HeaderMap) -> Option<&str> {
+/// The value of a cookie.
+pub(crate) fn cookie<'h>(headers: &'h HeaderMap, wanted: &str) -> Option<&'h str> {
     let values = headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
     let mut pairs = values.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(name, _)| *name == SESSION_COOKIE).map(|(_, secret)| secret)
+    pairs.find(|(name, _)| *name == wanted).map(|(_, secret)| secret)
+}
+
+impl Pass {
+    fn of(headers: &HeaderMap, app: &App) -> Option<Self> {
+        let pass = |via, secret| Self { via, key: secret::digest(secret) };
+        let token = bearer(headers).map(|secret| pass(Via::Token, secret));
+        token.or_else(|| cookie(headers, &app.config.cookie(SESSION_COOKIE)).map(|secret| pass(Via::Session, secret)))
+    }
+}
+
+impl Accounts {
+    /// Who has this proof now.
+    pub(crate) async fn who(&self, pass: &Pass, now: Timestamp) -> Result<Who, Error> {
+        match pass.via {
+            Via::Token => self.who_of_token(pass, now).await,
+            Via::Session => self.who_of_session(pass, now).await,
+        }
+    }
+
+    async fn who_of_token(&self, pass: &Pass, now: Timestamp) -> Result<Who, Error> {
+        let Some((token, owner)) = self.token(&pass.key, now).await? else {
+            return Err(Error::unauthorized("This token is not known."));
+        };
+        let (TokenScope::Api { role }, Some(owner)) = (token.scope, owner) else {
+            return Err(Error::forbidden("This token only pushes posts."));
+        };
+        Ok(Who {
+            name: format!("token {}", token.name),
+            user: owner.name,
+            role: role.min(owner.role),
+            pass: pass.clone(),
+            must_change_password: false,
+        })
+    }
+
+    async fn who_of_session(&self, pass: &Pass, now: Timestamp) -> Result<Who, Error> {
+        let Some(session) = self.seen_session(&pass.key, now).await? else {
+            return Err(Error::unauthorized("Your session has ended. Sign in again."));
+        };
+        let Some(account) = self.account(&session.user).await? else {
+            return Err(Error::unauthorized("This user is no longer here."));
+        };
+        Ok(Who {
+            user: account.name.clone(),
+            name: account.name,
+            role: account.role,
+            pass: pass.clone(),
+            must_change_password: account.must_change_password,
+        })
+    }
 }
 
 async fn who(parts: &Parts, app: &App) -> Result<Who, Error> {
-    if let Some(secret) = bearer(&parts.headers) {
-        let token = app.accounts.token(secret).await?;
-        return match token.map(|token| (token.scope, token.name)) {
-            Some((TokenScope::Api { role }, name)) => Ok(Who { name: format!("token {name}"), role, via: Via::Token }),
-            Some((TokenScope::Push { .. }, _)) => Err(Error::forbidden("This token only pushes posts.")),
-            None => Err(Error::unauthorized("This token is not known.")),
-        };
+    let pass = Pass::of(&parts.headers, app).ok_or_else(|| Error::unauthorized("Sign in first."))?;
+    let who = app.accounts.who(&pass, app.clock.now()).await?;
+    if let Some(trail) = parts.extensions.get::<Trail>() {
+        trail.is_of(&who.name);
     }
-    let Some(secret) = cookie(&parts.headers) else { return Err(Error::unauthorized("Sign in first.")) };
-    let Some(session) = app.accounts.session(secret, app.clock.now()).await? else {
-        return Err(Error::unauthorized("Your session has ended. Sign in again."));
-    };
-    let Some(account) = app.accounts.account(&session.user).await? else {
-        return Err(Error::unauthorized("This user is no longer here."));
-    };
-    Ok(Who { name: account.name, role: account.role, via: Via::Session })
+    Ok(who)
 }
 
 async fn at_least(parts: &Parts, app: &App, role: Role) -> Result<Who, Error> {
     let who = who(parts, app).await?;
+    if who.must_change_password {
+        return Err(Error::forbidden("Choose a new password first: POST /api/session/password."));
+    }
     match who.role >= role {
         true => Ok(who),
         false if role == Role::Admin => Err(Error::forbidden("Only an admin can do this.")),
         false => Err(Error::forbidden("Only an analyst or admin can do this.")),
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Anyone {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Error> {
+        who(parts, app).await.map(Self)
     }
 }
 

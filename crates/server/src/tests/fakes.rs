@@ -5,8 +5,8 @@ use crate::operations::{AlertNow, Operations, PushError, PushOutcome, PushStatus
 use async_trait::async_trait;
 use axum::body::Bytes;
 use domain::{
-    Alert, Analytics, Appended, Column, DeadLetter, Error, Lease, PostQueue, QueryLimits, QueueDepth, Record, Result,
-    Rows, Timestamp,
+    Alert, Analytics, Appended, Column, DeadLetter, Error, Lease, MemoryState, PostQueue, QueryLimits, QueueDepth,
+    Record, Result, Rows, StateStore, Swap, Timestamp,
 };
 use futures::stream::{self, BoxStream, StreamExt as _};
 use serde_json::Value;
@@ -40,6 +40,38 @@ impl Analytics for Lake {
 
     fn version(&self) -> u64 {
         self.version.load(Ordering::Relaxed)
+    }
+}
+
+/// Documents in memory that let others go first at every step, as a database does: so races show.
+#[derive(Default)]
+pub(super) struct Hesitant(MemoryState);
+
+#[async_trait]
+impl StateStore for Hesitant {
+    async fn get(&self, kind: &str, key: &str) -> Result<Option<Value>> {
+        tokio::task::yield_now().await;
+        self.0.get(kind, key).await
+    }
+
+    async fn put(&self, kind: &str, key: &str, value: Value) -> Result<()> {
+        tokio::task::yield_now().await;
+        self.0.put(kind, key, value).await
+    }
+
+    async fn swap(&self, changes: Vec<Swap>) -> Result<bool> {
+        tokio::task::yield_now().await;
+        self.0.swap(changes).await
+    }
+
+    async fn delete(&self, kind: &str, key: &str) -> Result<bool> {
+        tokio::task::yield_now().await;
+        self.0.delete(kind, key).await
+    }
+
+    async fn list(&self, kind: &str) -> Result<Vec<(String, Value)>> {
+        tokio::task::yield_now().await;
+        self.0.list(kind).await
     }
 }
 
@@ -109,6 +141,8 @@ pub(super) struct House {
     pub(super) alerts_now: Mutex<Vec<AlertNow>>,
     /// What an export reads after the days.
     pub(super) pieces: Mutex<Vec<Piece>>,
+    /// Push sources that no configuration has; `taken` is a name that none may have.
+    pub(super) unconfigured: Mutex<Vec<String>>,
 }
 
 #[async_trait]
@@ -155,6 +189,13 @@ impl Operations for House {
 
     fn metrics(&self) -> String {
         "overheard_posts_total 7\n".into()
+    }
+
+    fn push_source(&self, source: &str) -> std::result::Result<bool, String> {
+        match source {
+            "taken" => Err("\"taken\" is the platform of another source".into()),
+            _ => Ok(!self.unconfigured.lock().unwrap().iter().any(|name| name == source)),
+        }
     }
 
     async fn push(

@@ -1,0 +1,36 @@
+//! `overheard audit`: who did what, from where, the newest first.
+
+use crate::Global;
+use crate::config::Config;
+use crate::house;
+use crate::output::{self, Format};
+use anyhow::Result;
+use serde_json::json;
+use server::audit::{AuditEntry, AuditLog};
+use std::process::ExitCode;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[arg(long, value_enum, default_value = "table")]
+    format: Format,
+    /// Entries shown, the newest first.
+    #[arg(long, default_value_t = 100)]
+    limit: usize,
+}
+
+pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
+    let config = Config::load(global.config.as_deref(), global.data.as_deref())?;
+    let log = AuditLog::new(house::open_queue(&config)?);
+    let page = log.page(None, args.limit, config.server.audit_days, house::clock().now()).await?;
+    let row = |entry: AuditEntry| {
+        let AuditEntry { at, who, address, action, subject, outcome } = entry;
+        vec![json!(at), json!(who), json!(address), json!(action), json!(subject), json!(outcome)]
+    };
+    let mut rows = output::rows(
+        &["at", "who", "address", "action", "subject", "outcome"],
+        page.entries.into_iter().map(row).collect(),
+    );
+    rows.truncated = page.next.is_some();
+    output::print(&rows, args.format)?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,156 @@
+//! Where a request comes from: the address of the connection, or what a trusted proxy says of it.
+
+use crate::app::App;
+use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::http::{Extensions, HeaderMap};
+use std::convert::Infallible;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::str::FromStr;
+use std::sync::Arc;
+
+/// Addresses that begin with the same bits: `10.0.0.0/8`, `fd00::/8`, or one address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Network {
+    address: IpAddr,
+    bits: u32,
+}
+
+impl FromStr for Network {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bad = || format!("{text:?} is neither an address nor a network like 10.0.0.0/8");
+        let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
+        let address: IpAddr = address.trim().parse().map_err(|_| bad())?;
+        let most = if address.is_ipv4() { 32 } else { 128 };
+        let bits = bits.map_or(Ok(most), str::parse).map_err(|_| bad())?;
+        if bits > most { Err(bad()) } else { Ok(Self { address, bits }) }
+    }
+}
+
+impl Network {
+    fn holds(&self, address: IpAddr) -> bool {
+        match (self.address, address) {
+            (IpAddr::V4(ours), IpAddr::V4(other)) => {
+                (u32::from(ours) ^ u32::from(other)).checked_shr(32 - self.bits).unwrap_or(0) == 0
+            }
+            (IpAddr::V6(ours), IpAddr::V6(other)) => {
+                (u128::from(ours) ^ u128::from(other)).checked_shr(128 - self.bits).unwrap_or(0) == 0
+            }
+            _ => false,
+        }
+    }
+}
+
+/// The header in which trusted proxies say who asks. Only one is believed: the other would be the client's own words.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ForwardedHeader {
+    #[default]
+    XForwardedFor,
+    Forwarded,
+}
+
+/// The address of whoever asks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ClientAddress(pub(crate) IpAddr);
+
+impl FromRequestParts<Arc<App>> for ClientAddress {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut axum::http::request::Parts, app: &Arc<App>) -> Result<Self, Infallible> {
+        Ok(Self::of(&parts.extensions, &parts.headers, app))
+    }
+}
+
+impl ClientAddress {
+    pub(crate) fn of(extensions: &Extensions, headers: &HeaderMap, app: &App) -> Self {
+        let peer = extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip());
+        let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        Self(client(peer, headers, &app.config.trusted_proxies, app.config.forwarded_header))
+    }
+}
+
+/// The last address that no trusted proxy has: each proxy adds the one that it was asked by at the end.
+fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[Network], header: ForwardedHeader) -> IpAddr {
+    let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.holds(address));
+    let mut client = peer.to_canonical();
+    if !is_trusted(client) {
+        return client;
+    }
+    let name = match header {
+        ForwardedHeader::XForwardedFor => "x-forwarded-for",
+        ForwardedHeader::Forwarded => "forwarded",
+    };
+    let lines: Vec<&str> = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok()).collect();
+    for hop in lines.iter().rev().flat_map(|line| line.rsplit(',')) {
+        let address = match header {
+            ForwardedHeader::XForwardedFor => address_of(hop),
+            ForwardedHeader::Forwarded => forwarded_for(hop).and_then(address_of),
+        };
+        // Something else than an address (`unknown`): nothing before it can be told either.
+        let Some(address) = address else { break };
+        client = address;
+        if !is_trusted(client) {
+            break;
+        }
+    }
+    client
+}
+
+/// The `for` of one element of a `Forwarded` header.
+fn forwarded_for(element: &str) -> Option<&str> {
+    let mut pairs = element.split(';').filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|(name, _)| name.eq_ignore_ascii_case("for")).map(|(_, value)| value.trim_matches('"'))
+}
+
+/// An address, with or without a port.
+fn address_of(text: &str) -> Option<IpAddr> {
+    let text = text.trim();
+    let bare = text.trim_start_matches('[').trim_end_matches(']');
+    let with_port = || text.parse::<SocketAddr>().ok().map(|address| address.ip());
+    bare.parse::<IpAddr>().ok().or_else(with_port).map(|address| address.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(peer: &str, header: &'static str, lines: &[&'static str]) -> String {
+        let trusted: Vec<Network> = ["10.0.0.0/8", "::1"].iter().map(|text| text.parse().unwrap()).collect();
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(header, line.parse().unwrap());
+        }
+        let kind = if header == "forwarded" { ForwardedHeader::Forwarded } else { ForwardedHeader::XForwardedFor };
+        client(peer.parse().unwrap(), &headers, &trusted, kind).to_string()
+    }
+
+    #[test]
+    fn only_a_trusted_proxy_says_who_asks() {
+        let xff = "x-forwarded-for";
+        assert_eq!(seen("203.0.113.9", xff, &["1.2.3.4"]), "203.0.113.9");
+        assert_eq!(seen("10.0.0.1", xff, &["1.2.3.4"]), "1.2.3.4");
+        assert_eq!(seen("::ffff:10.0.0.1", xff, &["1.2.3.4"]), "1.2.3.4");
+        assert_eq!(
+            seen("10.0.0.1", xff, &["6.6.6.6, 1.2.3.4, 10.0.0.2"]),
+            "1.2.3.4",
+            "what a client wrote comes first"
+        );
+        assert_eq!(seen("10.0.0.1", xff, &["6.6.6.6", "1.2.3.4"]), "1.2.3.4");
+        assert_eq!(seen("10.0.0.1", xff, &["6.6.6.6, unknown"]), "10.0.0.1");
+        assert_eq!(seen("10.0.0.1", xff, &[]), "10.0.0.1");
+        assert_eq!(seen("::1", "forwarded", &["for=6.6.6.6, for=\"[2001:db8::7]:4711\";proto=https"]), "2001:db8::7");
+        assert_eq!(seen("10.0.0.1", "x-real-ip", &["6.6.6.6"]), "10.0.0.1");
+    }
+
+    #[test]
+    fn a_network_is_read_and_holds_its_addresses() {
+        for bad in ["", "10.0.0.0/33", "::/129", "10.0.0/8", "a/8", "10.0.0.0/x"] {
+            assert!(bad.parse::<Network>().is_err(), "{bad}");
+        }
+        let holds = |network: &str, address: &str| network.parse::<Network>().unwrap().holds(address.parse().unwrap());
+        assert!(holds("10.0.0.0/8", "10.255.0.1") && !holds("10.0.0.0/8", "11.0.0.1"));
+        assert!(holds("0.0.0.0/0", "9.9.9.9") && !holds("0.0.0.0/0", "::1"));
+        assert!(holds("fd00::/8", "fdff::1") && !holds("::1", "::2"));
+    }
+}
