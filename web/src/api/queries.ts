@@ -32,6 +32,8 @@ export type IssuedToken = Schema['IssuedToken'];
 export type TokenScope = Schema['TokenScope'];
 export type Role = Schema['Role'];
 export type Me = Schema['Me'];
+export type Session = Schema['SessionView'];
+export type AuditPage = Schema['AuditPage'];
 export type MapView = Schema['MapView'];
 export type LiveEvent = Schema['LiveEvent'];
 export type Correction = Schema['Correction'];
@@ -68,18 +70,22 @@ export const paths = {
   users: '/api/users',
   tokens: '/api/tokens',
   session: '/api/session',
+  sessions: '/api/sessions',
+  audit: (before: string | undefined) => `/api/audit?limit=50${before ? `&before=${part(before)}` : ''}`,
 };
 
 export const signIn = (name: string, password: string) => write<Me>('POST', '/api/session', { name, password });
 export const signOut = () => write('DELETE', '/api/session');
 export const changePassword = (current: string, password: string) =>
   write('POST', '/api/session/password', { current, password });
+export const endSession = (id: string) => write('DELETE', `/api/sessions/${part(id)}`);
 
 export const correct = (post_id: string, at: string, change: { sentiment?: string | null; category?: string | null }) =>
   write<Correction[]>('POST', '/api/labels', { post_id, at, ...change });
 
 export const acknowledge = (alert_id: string) => write('POST', '/api/alerts/acknowledge', { alert_id });
-export const silence = (alert_id: string, minutes: number) => write('POST', '/api/alerts/silence', { alert_id, minutes });
+export const silence = (alert_id: string, minutes: number) =>
+  write('POST', '/api/alerts/silence', { alert_id, minutes });
 
 export const saveRule = (name: string, rule: RuleBody) => write('PUT', `/api/rules/${part(name)}`, rule);
 export const removeRule = (name: string) => write('DELETE', `/api/rules/${part(name)}`);
@@ -99,8 +105,10 @@ export const replay = (id: number) =>
   write<{ accepted: number; reason?: string }>('POST', '/api/dead-letters/replay', { id });
 export const giveUp = (id: number) => write('DELETE', '/api/dead-letters', { id });
 
-export const addUser = (name: string, password: string, role: Role) => write('POST', '/api/users', { name, password, role });
+export const addUser = (name: string, password: string, role: Role) =>
+  write('POST', '/api/users', { name, password, role });
 export const changeUser = (name: string, role: Role) => write('PATCH', `/api/users/${part(name)}`, { role });
 export const removeUser = (name: string) => write('DELETE', `/api/users/${part(name)}`);
-export const issueToken = (name: string, scope: TokenScope) => write<IssuedToken>('POST', '/api/tokens', { name, scope });
+export const issueToken = (name: string, scope: TokenScope, expires_in_days: number | null) =>
+  write<IssuedToken>('POST', '/api/tokens', { name, scope, expires_in_days });
 export const revokeToken = (id: string) => write('DELETE', `/api/tokens/${part(id)}`);

@@ -72,6 +72,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who did what, from where, the newest first. */
+        get: operations["get_api_audit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/breakdown": {
         parameters: {
             query?: never;
@@ -417,9 +434,43 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Changes one's own password; every session of the user ends. */
+        /** Changes one's own password; the user's other sessions end. */
         post: operations["post_api_session_password"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One's own sessions; an admin's answer has everybody's. */
+        get: operations["get_api_sessions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/sessions/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Ends a session: one's own, or as an admin anybody's. */
+        delete: operations["delete_api_sessions_id"];
         options?: never;
         head?: never;
         patch?: never;
@@ -503,7 +554,7 @@ export interface paths {
         /** All tokens, without their secrets. */
         get: operations["get_api_tokens"];
         put?: never;
-        /** Makes a token. */
+        /** Makes a token. It has at most its maker's role and ends with him. */
         post: operations["post_api_tokens"];
         delete?: never;
         options?: never;
@@ -611,7 +662,7 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** Removes a user and ends his sessions. */
+        /** Removes a user with his sessions and the tokens that he made. */
         delete: operations["delete_api_users_name"];
         options?: never;
         head?: never;
@@ -715,6 +766,27 @@ export interface components {
             rows: Record<string, never>[][];
             /** @description More rows were there than the limit let through. */
             truncated: boolean;
+        };
+        /** @description One entry. */
+        AuditEntry: {
+            /** @description What was done, as `sign in`, `PUT /api/rules/{name}` or `users reset-password`. */
+            action: string;
+            /** @description Address that it was asked from. */
+            address?: string | null;
+            /** Format: date-time */
+            at: string;
+            /** @description `done`, `refused`, or `failed`. */
+            outcome: string;
+            /** @description What it was done to: the name or id of the rule, user, token, ... */
+            subject?: string | null;
+            /** @description The user, `token NAME`, or `command line`; none: a stranger. */
+            who?: string | null;
+        };
+        /** @description A page of entries, the newest first. */
+        AuditPage: {
+            entries: components["schemas"]["AuditEntry"][];
+            /** @description Give it as `before` to read on; none: there is nothing older. */
+            next?: string | null;
         };
         BackTest: {
             /**
@@ -980,6 +1052,8 @@ export interface components {
         };
         /** @description Who is signed in. */
         Me: {
+            /** @description Until this password is changed, nothing else is answered. */
+            must_change_password: boolean;
             name: string;
             role: components["schemas"]["Role"];
         };
@@ -996,13 +1070,18 @@ export interface components {
         NewPassword: {
             /** @description The password until now. */
             current: string;
-            /** @description At least 12 characters. */
+            /** @description At least 12 characters, another than before. */
             password: string;
         };
         NewQuery: {
             sql: string;
         };
         NewToken: {
+            /**
+             * Format: int32
+             * @description It ends after so many days; left out: when it is revoked or its maker is removed.
+             */
+            expires_in_days?: number | null;
             /** @description What people call it. */
             name: string;
             scope: components["schemas"]["TokenScope"];
@@ -1302,6 +1381,25 @@ export interface components {
             /** Format: int64 */
             version: number;
         };
+        SessionView: {
+            /** @description Address that it was opened from. */
+            address: string;
+            /** @description The browser, in its own words. */
+            browser: string;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            expires_at: string;
+            id: string;
+            /** @description The one that asks. */
+            is_this: boolean;
+            /**
+             * Format: date-time
+             * @description When it was last used, to within ten minutes.
+             */
+            seen_at?: string | null;
+            user: string;
+        };
         /**
          * @description How much attention an anomaly deserves.
          * @enum {string}
@@ -1479,9 +1577,19 @@ export interface components {
             /** Format: date-time */
             created_at: string;
             created_by: string;
+            /**
+             * Format: date-time
+             * @description None: it has no end of its own.
+             */
+            expires_at?: string | null;
             id: string;
             name: string;
             scope: components["schemas"]["TokenScope"];
+            /**
+             * Format: date-time
+             * @description When it was last used, to within ten minutes.
+             */
+            used_at?: string | null;
         };
         /** @description A channel that was told, and when. */
         Told: {
@@ -1553,6 +1661,8 @@ export interface components {
         User: {
             /** Format: date-time */
             created_at: string;
+            /** @description He was given a password that he has to change at his next sign-in. */
+            must_change_password: boolean;
             name: string;
             role: components["schemas"]["Role"];
         };
@@ -1749,6 +1859,39 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["AnomalyView"][];
+                };
+            };
+            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_api_audit: {
+        parameters: {
+            query?: {
+                /** @description The `next` of the page before. */
+                before?: string;
+                /** @description 1 to 500; 50 when left out. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditPage"];
                 };
             };
             /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
@@ -2768,6 +2911,62 @@ export interface operations {
                 "application/json": components["schemas"]["NewPassword"];
             };
         };
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_api_sessions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionView"][];
+                };
+            };
+            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_api_sessions_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
         responses: {
             204: {
                 headers: {
