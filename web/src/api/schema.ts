@@ -1343,6 +1343,8 @@ export interface components {
             cooldown_s: number;
             enabled: boolean;
             name: string;
+            /** @description Why it can't be judged at the moment; none: it is. */
+            problem?: string | null;
             quiet_hours?: string | null;
             /** @description Saved here; others stand in the configuration, or hold because there is no rule at all. Saving one makes it ours. */
             saved: boolean;

@@ -43,13 +43,13 @@ async fn exchange(address: SocketAddr, sent: &str) -> String {
 async fn a_strangers_body_is_not_taken_in() {
     let client = client().await;
     let server = listen(client.router.clone(), Config::default()).await;
-    let head = "POST /v1/posts HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 16000000\r\n";
+    let head = "POST /v1/posts HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: 16000000\r\n";
     // The body never comes, and the answer does.
     let answer = exchange(server.address, &format!("{head}\r\n")).await;
     assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
     let answer = exchange(server.address, &format!("{head}authorization: Bearer wrong\r\n\r\n")).await;
     assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
-    let sql = "POST /api/sql HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\n";
+    let sql = "POST /api/sql HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\n";
     let answer = exchange(server.address, &format!("{sql}content-length: 16000000\r\n\r\n")).await;
     assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
 }
@@ -65,7 +65,8 @@ async fn who_only_holds_a_connection_open_is_disconnected_and_makes_room() {
         stream.write_all(part.as_bytes()).await.unwrap();
         idle.push(stream);
     }
-    let answer = exchange(server.address, "GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+    let answer =
+        exchange(server.address, "GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await;
     assert!(answer.ends_with("ok\n"), "{answer}");
     for mut stream in idle {
         let mut rest = Vec::new();
@@ -79,7 +80,8 @@ async fn who_only_holds_a_connection_open_is_disconnected_and_makes_room() {
 async fn a_body_that_does_not_come_in_time_is_given_up() {
     let client = client_with(Config { body_timeout: Duration::from_millis(100), ..Config::default() }).await;
     let server = listen(client.router.clone(), Config::default()).await;
-    let head = "POST /api/session HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\n";
+    let head =
+        "POST /api/session HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\n";
     let answer = exchange(server.address, &format!("{head}content-length: 100\r\n\r\n{{\"name\":")).await;
     assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
 }
@@ -89,7 +91,7 @@ async fn a_stop_lets_answers_finish_and_closes_what_is_idle() {
     let client = client().await;
     let server = listen(client.router.clone(), Config::default()).await;
     let mut stream = TcpStream::connect(server.address).await.unwrap();
-    stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
     let mut first = [0; 12];
     stream.read_exact(&mut first).await.unwrap();
     assert_eq!(&first, b"HTTP/1.1 200");

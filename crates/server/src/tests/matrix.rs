@@ -21,6 +21,7 @@ fn needs(operation: &str) -> Option<Needs> {
     let needs = match operation {
         "POST /api/session" | "DELETE /api/session" => Needs::Nothing,
         "GET /api/session" | "POST /api/session/password" => Needs::Viewer,
+        "GET /api/sessions" | "DELETE /api/sessions/{id}" => Needs::Viewer,
         "GET /api/overview" | "GET /api/series" | "GET /api/breakdown" | "GET /api/map" => Needs::Viewer,
         "GET /api/posts" | "GET /api/post" | "GET /api/posts/export" | "GET /api/live" => Needs::Viewer,
         "GET /api/labels" | "GET /api/anomalies" | "GET /api/alerts" | "GET /api/rules" => Needs::Viewer,
@@ -33,6 +34,7 @@ fn needs(operation: &str) -> Option<Needs> {
         "PUT /api/queries/{name}" | "DELETE /api/queries/{name}" => Needs::Analyst,
         "GET /api/users" | "POST /api/users" | "PATCH /api/users/{name}" | "DELETE /api/users/{name}" => Needs::Admin,
         "GET /api/tokens" | "POST /api/tokens" | "DELETE /api/tokens/{id}" => Needs::Admin,
+        "GET /api/audit" | "POST /api/forget" => Needs::Admin,
         "GET /api/dead-letters" | "DELETE /api/dead-letters" | "POST /api/dead-letters/replay" => Needs::Admin,
         "POST /v1/posts" => Needs::Push,
         _ => return None,
