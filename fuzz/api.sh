@@ -16,11 +16,17 @@ trap 'kill "$house" 2>/dev/null; wait "$house" 2>/dev/null || true; rm -rf "$fol
 cat > "$folder/settings.toml" <<END
 [server]
 bind = "127.0.0.1:$port"
+admin_password_env = "ADMIN_PASSWORD"
 [server.limits]
 sql_timeout_s = 2
 [understand]
 enabled = false
+[[sources.push]]
+name = "reviews"
+platform = "reviews"
+token_env = "REVIEWS_TOKEN"
 END
+export ADMIN_PASSWORD="a password for random calls" REVIEWS_TOKEN="a token for random calls"
 python3 - > "$folder/posts.jsonl" <<END
 import datetime, json
 now = datetime.datetime.now(datetime.timezone.utc)
@@ -32,14 +38,13 @@ END
 "$program" --data "$folder/data" --config "$folder/settings.toml" up > "$folder/up.log" 2> "$folder/up.err" &
 house=$!
 for _ in $(seq 300); do curl -sf "$url/healthz" > /dev/null && break; sleep 0.1; done
-password=$(sed -n 's/^ *password *//p' "$folder/up.log")
 
 post() { curl -sf "$url$1" -b "$folder/cookies" -c "$folder/cookies" -H "origin: $url" -H 'content-type: application/json' -d "$2"; }
-post /api/session "{\"name\":\"admin\",\"password\":\"$password\"}" > /dev/null
+post /api/session "{\"name\":\"admin\",\"password\":\"$ADMIN_PASSWORD\"}" > /dev/null
 token() { post /api/tokens "$1" | python3 -c 'import json, sys; print(json.load(sys.stdin)["secret"])'; }
 
 declare -A secrets
-secrets[push]=$(token '{"name":"push","scope":{"for":"push","source":"push:reviews"}}')
+secrets[push]=$REVIEWS_TOKEN
 for role in viewer analyst admin; do
   secrets[$role]=$(token "{\"name\":\"$role\",\"scope\":{\"for\":\"api\",\"role\":\"$role\"}}")
 done
