@@ -125,6 +125,9 @@ async fn copy_lake(
     }
 }
 
+/// Files of the lake beside its tables: the queue that writes to it, its format, the retention that was last applied.
+const SMALL_FILES: [&str; 3] = ["queue.id", "lake.json", "retention.json"];
+
 async fn copy_tables(
     lake: Arc<Lake>,
     standing: &Standing,
@@ -152,15 +155,9 @@ async fn copy_tables(
         for table in &tables {
             copy_data(table, &root, &backup, &known, &bar, &mut entries)?;
         }
-        if root.join("queue.id").is_file() {
-            let path = snapshot.join("queue.id");
-            entries.push(copy_one(
-                &root.join("queue.id"),
-                &backup,
-                path,
-                "lake/queue.id".into(),
-                &ProgressBar::hidden(),
-            )?);
+        for name in SMALL_FILES.iter().filter(|name| root.join(name).is_file()) {
+            let (path, home) = (snapshot.join(name), Path::new("lake").join(name));
+            entries.push(copy_one(&root.join(name), &backup, path, home, &ProgressBar::hidden())?);
         }
         bar.finish_and_clear();
         Ok(entries)
