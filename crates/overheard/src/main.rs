@@ -1,5 +1,5 @@
 //! The `overheard` program: reads the command line and hands it to one file per command under `commands`. It relies on
-//! `config` for settings and `house` for the wiring of the rooms; it holds no logic of its own.
+//! `config` for settings and `house` for the wiring of the rooms; it stores nothing of its own.
 //!
 //! Exit codes: 0 done; 1 failed; 2 wrong usage; 3 done, but something was found that wants a person (rejected posts,
 //! a failed check).

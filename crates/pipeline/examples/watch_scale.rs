@@ -1,8 +1,8 @@
 //! What the watch takes and tells at a volume: `cargo run -p pipeline --example watch_scale -- POSTS_A_DAY [FOLDER]`.
 //!
 //! Eight days with an eightfold last hour are written into a lake (kept in FOLDER when it is named); then the watch
-//! judges the history, and the last hour interval by interval. Told is: intervals until the storm was told and until its cause was
-//! among the drivers, seconds for both, and the largest memory of the process.
+//! judges the history, and the last hour interval by interval. Prints the interval and the seconds after which the anomaly
+//! was reported and after which its cause was among the drivers, and the peak memory of the process.
 
 #[path = "../tests/incident/mod.rs"]
 mod incident;

@@ -1,7 +1,7 @@
 //! Emoji that the shipped model's vocabulary lacks, each with one that it has and that says nearly the same. Without it
 //! they are all one unknown sign, and a post whose mood is in its emoji alone has none. In a post that says more the
-//! unknown sign does better: 91 labelled ones of the training sets are judged right 79 times with it, and 72 with stand-ins. Chosen by what the signs show and
-//! are named in Unicode; those that people use for opposite moods (🥺, 🥲, 🥴) have no stand-in.
+//! unknown sign does better: of 91 labelled ones in the training sets, 79 are judged right with it and 72 with stand-ins.
+//! Chosen by what the signs show and are named in Unicode; those that people use for opposite moods (🥺, 🥲, 🥴) have no stand-in.
 
 /// By the first character: tones of skin and joined signs do not change the mood.
 const STAND_INS: [(char, &str); 42] = [
