@@ -3,7 +3,8 @@
 
 use domain::{Provenance, Record, SourceId};
 use libfuzzer_sys::fuzz_target;
-use sources::record::{Origin, Parsed, parse};
+use sources::formats::parse_any as parse;
+use sources::record::{Origin, Parsed};
 
 fuzz_target!(|data: &[u8]| {
     let origin = Origin {

@@ -13,7 +13,7 @@ fuzz_target!(|data: &str| {
             let post = Post::of_text(PostId::new("x", "1").expect("an id"), text.to_owned(), at);
             let found = parsed.matches(&post, Some("en"));
             assert_eq!(found, parsed.matches(&post, Some("en")));
-            if let Ok(rules) = parsed.to_x_rules() {
+            if let Ok(rules) = sources::x::query::rules(&parsed) {
                 assert!(rules.rules.iter().all(|rule| rule.chars().count() <= 1_024 && !rule.is_empty()));
             }
         }

@@ -12,6 +12,7 @@ pub mod ids;
 pub mod markup;
 pub mod memory_state;
 pub mod place;
+pub mod platform;
 pub mod ports;
 pub mod post;
 pub mod quiet;

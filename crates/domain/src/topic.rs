@@ -1,20 +1,17 @@
 //! What we listen for: a topic is a name with a boolean query; a post that matches it is a mention of it. Here are the
-//! query language ([`query`]), how words are compared ([`text`]), the matcher of all topics at once ([`matcher`]) and
-//! the translation into the rules of X's filtered stream ([`x_rules`]).
+//! query language ([`query`]), how words are compared ([`text`]) and the matcher of all topics at once ([`matcher`]).
 
 mod foreign;
 pub mod matcher;
 pub mod query;
 pub mod text;
-pub mod x_rules;
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 pub use matcher::TopicMatcher;
-pub use query::{Query, QueryError};
-pub use x_rules::{NotExpressible, XRules};
+pub use query::{Expression, Query, QueryError, Term};
 
 /// A saved query with a name; a post that matches it is a mention of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

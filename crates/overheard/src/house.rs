@@ -19,9 +19,10 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use server::Replayed;
 use server::labels::Correction;
+use sources::Connector;
 use sources::push::Rights;
 use sources::record::{Origin, Parsed};
-use sources::x::{XConfig, XSource};
+use sources::x::{X, XConfig};
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -257,7 +258,7 @@ pub(crate) async fn replay(config: &Config, queue: &Embedded, letter: &DeadLette
         received_at: clock().now(),
     };
     let mut parsed = Parsed::default();
-    sources::record::parse(letter.payload.as_bytes(), &origin, &mut parsed);
+    sources::formats::parse_any(letter.payload.as_bytes(), &origin, &mut parsed);
     if let Some(rejection) = parsed.rejections.into_iter().next() {
         return Ok(Replayed { accepted: 0, reason: Some(rejection.reason) });
     }
@@ -326,7 +327,7 @@ fn post_from_raw(row: &[Value]) -> Result<Post> {
         received_at: pipeline::moment(field(4)?)?,
     };
     let mut parsed = Parsed::default();
-    sources::record::parse(field(5)?.as_bytes(), &origin, &mut parsed);
+    sources::formats::parse_any(field(5)?.as_bytes(), &origin, &mut parsed);
     let wanted = field(0)?;
     let posts = parsed.records.into_iter().filter_map(|record| match record {
         Record::Post(post) => Some(*post),
@@ -345,18 +346,14 @@ fn x_config(config: &Config) -> Result<XConfig> {
     })
 }
 
-/// The X connector; `topics` is what it listens for, now and whenever it changes.
-pub(crate) fn x_source(
-    config: &Config,
-    queue: Arc<Embedded>,
-    topics: tokio::sync::watch::Receiver<Vec<Topic>>,
-) -> Result<XSource> {
-    XSource::new(x_config(config)?, queue.clone(), queue, clock(), topics).context("set up the source x")
+/// The connector of X.
+pub(crate) fn x_source(config: &Config) -> Result<X> {
+    X::new(x_config(config)?).context("set up the source x")
 }
 
 /// Whether X would let us in, in words.
 pub(crate) async fn check_x(config: &Config) -> Result<String> {
-    let check = XSource::check(&x_config(config)?, clock().as_ref()).await?;
+    let check = x_source(config)?.check(clock().as_ref()).await;
     match check.ok {
         true => Ok(check.summary),
         false => anyhow::bail!("{} ({})", check.summary, check.advice.unwrap_or_default()),

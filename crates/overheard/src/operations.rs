@@ -19,8 +19,8 @@ use server::{
     AlertNow, CategoryBody, Forgotten, Operations, PushError, PushOutcome, PushStatus, Replayed, SourceStatus,
     SqlAnswer, SystemReport, TableReport, ToForget, Undelivered,
 };
+use sources::kit::status::SharedStatus;
 use sources::push::{self, PushSource};
-use sources::x::status::{SharedStatus, State};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -496,21 +496,15 @@ fn alert_now(stored: alerts::StoredAlert) -> AlertNow {
 
 fn x_source(status: &SharedStatus, now: Timestamp) -> SourceStatus {
     let x = status.get(now);
-    let state = match x.state {
-        State::Connecting => "connecting",
-        State::Connected => "connected",
-        State::Waiting { .. } => "waiting",
-        State::Stopped => "stopped",
-    };
     SourceStatus {
         id: "x".into(),
         connector: "x".into(),
-        state: state.into(),
+        state: x.state.as_str().into(),
         since: x.connected_since,
         posts: x.posts_read,
         posts_per_minute: x.posts_per_minute as f64,
         last_post_at: x.last_post_at,
         last_error: x.last_error,
-        cost_usd: Some(x.cost_usd),
+        cost_usd: x.cost_usd,
     }
 }

@@ -4,7 +4,8 @@
 use chrono::{TimeZone, Utc};
 use domain::{ManualClock, Post, PostQueue, Provenance, SourceId};
 use sources::file::Report;
-use sources::record::{ColumnMapping, Origin, Parsed, parse};
+use sources::formats::parse_any as parse;
+use sources::record::{ColumnMapping, Origin, Parsed};
 use sources::{FileConfig, FileSource};
 use std::sync::Arc;
 use testkit::MemoryQueue;

@@ -3,7 +3,8 @@
 use chrono::{TimeZone, Utc};
 use domain::{ManualClock, Provenance, Record, SourceId};
 use proptest::prelude::*;
-use sources::record::{Origin, Parsed, parse};
+use sources::formats::parse_any as parse;
+use sources::record::{Origin, Parsed};
 use sources::{FileConfig, FileSource};
 use std::sync::Arc;
 use testkit::MemoryQueue;

@@ -3,8 +3,9 @@
 
 use chrono::{TimeZone, Utc};
 use domain::{Post, Provenance, Record, SourceId};
-use sources::record::x::{Message, parse_message};
-use sources::record::{Origin, Parsed, TEXT_MAX_BYTES, parse};
+use sources::formats::parse_any as parse;
+use sources::record::{Origin, Parsed, TEXT_MAX_BYTES};
+use sources::x::payload::{Message, parse_message};
 
 fn origin() -> Origin {
     Origin {

@@ -1,11 +1,12 @@
 //! The connector of X against the simulator: posts arrive exactly once whatever goes wrong, the rules follow the topics,
 //! and refusals are told in words.
 
-use domain::{ManualClock, MemoryState, PostQueue, Provenance, StateStore, SystemClock, Topic};
+use domain::{MemoryState, PostQueue, Provenance, SourceId, StateStore, SystemClock, Topic};
 use secrecy::SecretString;
-use sources::x::backoff::Ladders;
-use sources::x::status::{SharedStatus, State};
-use sources::{XConfig, XSource};
+use sources::kit::backoff::BackoffPolicy;
+use sources::kit::status::{SharedStatus, State, Status};
+use sources::x::{X, XConfig};
+use sources::{Connector, Context};
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 fn config(simulator: &XSimulator) -> XConfig {
     XConfig {
         base_url: simulator.url(),
-        ladders: Ladders {
+        backoff: BackoffPolicy {
             network_step: Duration::from_millis(5),
             network_max: Duration::from_millis(50),
             http_first: Duration::from_millis(10),
@@ -72,10 +73,18 @@ impl Running {
 
     fn start_with(config: XConfig, topics: Vec<Topic>, queue: Arc<MemoryQueue>, state: Arc<MemoryState>) -> Self {
         let (topics, listening) = watch::channel(topics);
-        let source = XSource::new(config, queue.clone(), state.clone(), Arc::new(SystemClock), listening).unwrap();
-        let status = source.status();
+        let context = Context {
+            source: SourceId("x".into()),
+            queue: queue.clone(),
+            state: state.clone(),
+            clock: Arc::new(SystemClock),
+            topics: listening,
+            status: SharedStatus::default(),
+        };
+        let status = context.status.clone();
         let shutdown = CancellationToken::new();
-        let task = tokio::spawn(source.run(shutdown.clone()));
+        let connector = Box::new(X::new(config).unwrap());
+        let task = tokio::spawn(connector.run(context, shutdown.clone()));
         Self { queue, state, status, topics, shutdown, task }
     }
 
@@ -85,7 +94,7 @@ impl Running {
         (self.queue, self.state)
     }
 
-    fn status(&self) -> sources::x::XStatus {
+    fn status(&self) -> Status {
         self.status.get(domain::Clock::now(&SystemClock))
     }
 }
@@ -137,7 +146,7 @@ async fn serve(simulator: SimulatorConfig, posts: Vec<SimulatedPost>, topics: Ve
     assert_eq!(replacing, simulator.replaced_ids().len(), "every edit names what it replaces");
     assert!(posts.iter().any(|post| post.provenance == Provenance::Search), "gaps are known by their provenance");
     assert_eq!(status.posts_billed, expected.len() as u64, "each post is paid once");
-    assert!((status.cost_usd - expected.len() as f64 * 0.005).abs() < 1e-6);
+    assert!((status.cost_usd.unwrap() - expected.len() as f64 * 0.005).abs() < 1e-6);
     assert!(status.posts_read >= status.posts_billed, "repeats are read, not paid");
     assert_eq!(queue.depth().await.unwrap().dead_letters, 0, "lines cut off are no posts, and no dead letters");
     let cursor = state.get("cursor", "x:x").await.unwrap().unwrap();
@@ -218,7 +227,7 @@ async fn rules_follow_the_topics_and_others_rules_stay() {
     let expected =
         [pair("cats", "somebody's"), pair("delta late", "overheard:renamed"), pair("jetblue -ad", "overheard:new")];
     until("the rules changed", || rules() == expected).await;
-    until("the status says so", || running.status().rules == 2).await;
+    until("the status says so", || running.status().topics_left_out.contains_key("bad")).await;
     assert_eq!(simulator.seen().connections.load(Ordering::Relaxed), 1, "no reconnection for a change of rules");
     running.topics.send_replace(vec![]);
     until("our rules are gone", || rules() == [pair("cats", "somebody's")]).await;
@@ -274,19 +283,13 @@ async fn a_check_says_in_words_whether_x_lets_us_in() {
         (nowhere, false, "can't be reached", "network"),
     ];
     for (config, ok, summary, advice) in table {
-        let check = XSource::check(&config, &SystemClock).await.unwrap();
+        let check = X::new(config).unwrap().check(&SystemClock).await;
         assert_eq!(check.ok, ok, "{check:?}");
         assert!(check.summary.contains(summary), "{check:?}");
         assert!(check.advice.unwrap_or_default().contains(advice));
     }
     let bad = XConfig { base_url: "api.x.com".into(), ..config(&open) };
-    assert!(
-        XSource::check(&bad, &ManualClock::at(testkit::posts::noon()))
-            .await
-            .unwrap_err()
-            .to_string()
-            .contains("https://")
-    );
+    assert!(X::new(bad).err().unwrap().to_string().contains("https://"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -305,8 +308,9 @@ async fn a_connection_that_is_accepted_and_closed_is_not_opened_again_at_once() 
     let faults = Faults { closed_at_once: true, ..Faults::default() };
     let simulator = XSimulator::start(SimulatorConfig { faults, ..SimulatorConfig::default() }, vec![]).await.unwrap();
     let hour = Duration::from_secs(3_600);
-    let ladders = Ladders { network_step: hour, network_max: hour, healthy_after: hour, ..config(&simulator).ladders };
-    let running = Running::start(XConfig { ladders, ..config(&simulator) }, vec![topic("a", "delta")]);
+    let backoff =
+        BackoffPolicy { network_step: hour, network_max: hour, healthy_after: hour, ..config(&simulator).backoff };
+    let running = Running::start(XConfig { backoff, ..config(&simulator) }, vec![topic("a", "delta")]);
     until("it waits", || running.status().state == State::Waiting { seconds: 3_600.0 }).await;
     assert_eq!(simulator.seen().connections.load(Ordering::Relaxed), 1);
     running.stop().await;

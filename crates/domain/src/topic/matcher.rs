@@ -74,7 +74,7 @@ impl TopicMatcher {
         let mut index = Index::default();
         let (mut names, mut expressions) = (Vec::new(), Vec::new());
         for (topic, (name, query)) in queries.into_iter().enumerate() {
-            expressions.push(index.add(&query.expression, topic, true));
+            expressions.push(index.add(query.expression(), topic, true));
             names.push(name);
         }
         index.finish(names, expressions)

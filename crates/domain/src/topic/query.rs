@@ -35,21 +35,21 @@ pub const STEM_MIN_CHARS: usize = 2;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Query {
     source: String,
-    pub(crate) expression: Expression,
+    expression: Expression,
 }
 
-/// A query as a tree.
+/// A query as a tree, for translation into the query language of a platform.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Expression {
+pub enum Expression {
     And(Vec<Expression>),
     Or(Vec<Expression>),
     Not(Box<Expression>),
     Term(Term),
 }
 
-/// What a post is asked for.
+/// One condition on a post.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum Term {
+pub enum Term {
     /// A word, phrase, hashtag, mention or cashtag.
     Text {
         /// Folded, as it is searched.
@@ -74,6 +74,11 @@ impl Query {
     /// The query as it was written.
     pub fn as_str(&self) -> &str {
         &self.source
+    }
+
+    /// The query as a tree.
+    pub fn expression(&self) -> &Expression {
+        &self.expression
     }
 
     /// Whether the post is a mention. `language`: the language found in its text; without one, the platform's claim

@@ -15,7 +15,7 @@ use unicode_normalization::char::is_combining_mark;
 
 /// What a character is to the search for whole words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Class {
+pub enum Class {
     /// White space and punctuation.
     Separator,
     /// A letter, digit, mark or underscore of a script that puts spaces between words.
@@ -28,7 +28,7 @@ pub(crate) enum Class {
 }
 
 /// The class of a folded character.
-pub(crate) fn class(c: char) -> Class {
+pub fn class(c: char) -> Class {
     match c {
         'a'..='z' | '0'..='9' | '_' => Class::Word,
         '#' | '@' | '$' | '+' | '&' | '%' => Class::Symbol,
@@ -139,7 +139,7 @@ fn push(folded: &mut String, c: char) {
 
 /// Where a folded word may begin and end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum Ending {
+pub enum Ending {
     /// A whole word.
     Whole,
     /// A word that begins so.

@@ -14,9 +14,11 @@ use crate::output::say;
 use crate::supervisor::Supervisor;
 use anyhow::Result;
 use clap::ValueEnum;
-use domain::{Health, StateStore};
+use domain::{Health, SourceId, StateStore};
 use pipeline::{Carry, CarryConfig, Watch, WatchConfig};
 use queue::Embedded;
+use sources::Connector;
+use sources::kit::status::SharedStatus;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -116,9 +118,17 @@ pub(crate) async fn run_house(
         supervisor.start("sample", |shutdown| feed.run(shutdown));
     }
     if roles.has(Role::Listen) && config.sources.x.enabled {
-        let source = house::x_source(&config, queue.clone(), topics.clone())?;
-        house.show_x(source.status());
-        supervisor.start("source x", |shutdown| source.run(shutdown));
+        let connector = Box::new(house::x_source(&config)?);
+        let context = sources::Context {
+            source: SourceId("x".into()),
+            queue: queue.clone(),
+            state: state.clone(),
+            clock: house::clock(),
+            topics: topics.clone(),
+            status: SharedStatus::default(),
+        };
+        house.show_x(context.status.clone());
+        supervisor.start("source x", |shutdown| connector.run(context, shutdown));
     }
     if let Some(understand) = understand {
         let carry = Carry {

@@ -52,7 +52,7 @@ fn record(number: u64) -> Record {
         received_at: SystemClock.now(),
     };
     let mut parsed = Parsed::default();
-    sources::record::parse(post.to_string().as_bytes(), &origin, &mut parsed);
+    sources::formats::parse_any(post.to_string().as_bytes(), &origin, &mut parsed);
     parsed.records.remove(0)
 }
 

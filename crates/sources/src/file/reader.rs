@@ -4,8 +4,9 @@
 use super::rows::Rows;
 use super::{FileConfig, Format, packed};
 use crate::error::{Error, Result};
+use crate::formats;
 use crate::record::table::{Columns, sniff_delimiter};
-use crate::record::{self, Origin, Parsed, RECORD_MAX_BYTES, Rejection};
+use crate::record::{Origin, Parsed, RECORD_MAX_BYTES, Rejection};
 use domain::{Clock, Record, Timestamp};
 use flate2::bufread::MultiGzDecoder;
 use std::fs::File;
@@ -188,7 +189,7 @@ fn lines(input: &mut dyn BufRead, batches: &mut Batches<'_, impl FnMut(Batch) ->
             if cut {
                 parsed.rejections.push(too_long(record, dropped));
             } else {
-                record::parse_mapped(record, mapping, origin, parsed);
+                formats::parse_mapped(record, mapping, origin, parsed);
             }
         });
         if !go_on {
@@ -215,7 +216,7 @@ fn values(input: &mut dyn BufRead, batches: &mut Batches<'_, impl FnMut(Batch) -
             let rest = std::mem::take(&mut cutter.value);
             let rest = rest.trim_ascii();
             if !rest.is_empty() {
-                batches.add(rest.len(), None, |origin, parsed| record::parse_mapped(rest, mapping, origin, parsed));
+                batches.add(rest.len(), None, |origin, parsed| formats::parse_mapped(rest, mapping, origin, parsed));
             }
             return Ok(());
         }
@@ -229,7 +230,7 @@ fn values(input: &mut dyn BufRead, batches: &mut Batches<'_, impl FnMut(Batch) -
                     if dropped > 0 {
                         parsed.rejections.push(too_long(&value, dropped));
                     } else {
-                        record::parse_mapped(&value, mapping, origin, parsed);
+                        formats::parse_mapped(&value, mapping, origin, parsed);
                     }
                 });
                 if !go_on {

@@ -109,23 +109,37 @@ impl<'a> Fields<'a> {
 #[derive(Debug)]
 pub(crate) enum Form<'a> {
     Simple(Box<Fields<'a>>),
-    /// A message of the X API.
-    X,
+    /// The keys are those of a platform's own format.
+    Other,
 }
 
-/// Reads the fields, or sees that the object is X's.
-pub(crate) fn read(text: &str) -> Result<Form<'_>, String> {
+/// What a key tells about a platform's own format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hint {
+    /// It stands in a message around a post, and the text does not stand beside it.
+    Message,
+    /// It stands in a post, and the simple form has no use for it.
+    Post,
+}
+
+/// Tells a platform's own format by a key.
+type Hints = fn(&str) -> Option<Hint>;
+
+/// Reads the fields, or sees by the keys that the object has another format.
+pub(crate) fn read(text: &str, hints: Hints) -> Result<Form<'_>, String> {
     let trimmed = text.trim_start_matches('\u{feff}').trim();
     if !trimmed.starts_with('{') {
         let start: String = trimmed.chars().take(20).collect();
         return Err(format!("not a JSON object: it begins with {start:?}"));
     }
     let mut deserializer = serde_json::Deserializer::from_str(trimmed);
-    let form = deserializer.deserialize_map(FormVisitor).and_then(|form| deserializer.end().map(|()| form));
+    let form = deserializer.deserialize_map(FormVisitor { hints }).and_then(|form| deserializer.end().map(|()| form));
     form.map_err(|error| format!("malformed JSON: {error}"))
 }
 
-struct FormVisitor;
+struct FormVisitor {
+    hints: Hints,
+}
 
 impl<'de> Visitor<'de> for FormVisitor {
     type Value = Form<'de>;
@@ -136,10 +150,14 @@ impl<'de> Visitor<'de> for FormVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Form<'de>, A::Error> {
         let mut fields = Box::<Fields>::default();
-        let (mut message, mut post_of_x) = (false, false);
+        let mut message = false;
+        let mut post = false;
         while let Some(Key(key)) = map.next_key()? {
-            message |= is_key_of_messages(&key);
-            post_of_x |= is_key_of_posts(&key);
+            match (self.hints)(&key) {
+                Some(Hint::Message) => message = true,
+                Some(Hint::Post) => post = true,
+                None => {}
+            }
             if matches!(key.as_ref(), "tweet" | "record") {
                 match map.next_value()? {
                     Value::Map(inner) => inner.into_iter().for_each(|(name, value)| fields.put_wrapped(name, value)),
@@ -152,22 +170,12 @@ impl<'de> Visitor<'de> for FormVisitor {
                 fields.skip(key);
             }
         }
-        // Posts of X have neither a platform nor a plain username, and its messages have no text beside the post.
+        // A platform's own posts have neither a platform nor a plain username, and its messages no text beside the post.
         let own = fields.get(Field::Platform).is_some() || matches!(fields.get(Field::Username), Some(Value::Text(_)));
         let text = fields.get(Field::Text).is_some();
-        let of_x = (message && !text) || (post_of_x && !(text && own));
-        Ok(if of_x { Form::X } else { Form::Simple(fields) })
+        let other = (message && !text) || (post && !(text && own));
+        Ok(if other { Form::Other } else { Form::Simple(fields) })
     }
-}
-
-/// Keys of X's messages around a post.
-fn is_key_of_messages(key: &str) -> bool {
-    matches!(key, "data" | "includes" | "matching_rules" | "errors" | "delete" | "drop" | "undrop" | "tweet_edit")
-}
-
-/// Keys of X's posts that the simple form has no use for.
-fn is_key_of_posts(key: &str) -> bool {
-    matches!(key, "edit_history_tweet_ids" | "public_metrics" | "referenced_tweets" | "note_tweet" | "withheld")
 }
 
 /// A record of the fields. `payload` is what the post can be rebuilt from.
@@ -195,7 +203,7 @@ pub(crate) fn build(
     let post_id = |native: &str| PostId::new(&platform, native).map_err(|error| error.to_string());
     let id = post_id(&native)?;
     let username = author.as_ref().and_then(|author| author.username.as_deref());
-    let url = fields.text(Field::Url).or_else(|| url_of(&platform, username, &native));
+    let url = fields.text(Field::Url).or_else(|| domain::platform::post_url(&platform, username, &native));
     let repost_of = fields.id(Field::RepostOf, notes).map(|native| post_id(native.trim())).transpose()?;
     let record = Record::Post(Box::new(Post {
         id,
@@ -240,7 +248,7 @@ fn text<'a>(fields: &mut Fields<'a>) -> Result<Cow<'a, str>, String> {
 
 /// The words, as people see them.
 fn shown(written: &str, platform: &str, notes: &mut Notes) -> String {
-    if platform == super::x::PLATFORM {
+    if domain::platform::escapes_text(platform) {
         return markup::decode_entities(written).into_owned();
     }
     if markup::is_html(written) {
@@ -409,8 +417,4 @@ fn made_id(text: &str, occurred_at: Timestamp, author: Option<&Author>) -> Strin
     }
     hash.update(&occurred_at.timestamp_micros().to_le_bytes());
     format!("made-{:032x}", hash.digest128())
-}
-
-fn url_of(platform: &str, username: Option<&str>, native: &str) -> Option<String> {
-    (platform == "x" && native.bytes().all(|byte| byte.is_ascii_digit())).then(|| super::x::url(username, native))
 }

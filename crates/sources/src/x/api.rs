@@ -1,23 +1,24 @@
-//! The requests that we make of X, and its answers in words. Relies on `reqwest`; the token is shown to it alone.
+//! The requests to X, and its refusals in words. Relies on `reqwest`, which alone is given the token.
 
-use super::XConfig;
+use super::config::XConfig;
+use super::payload::StreamError;
+use crate::connector::Check;
 use crate::error::{Error, Result};
-use crate::record::x::StreamError;
+use crate::kit::failure::Failure;
+use crate::kit::http::{USER_AGENT as AGENT, innermost};
+use crate::kit::stream::Ended;
 use chrono::DateTime;
 use domain::{Clock, Timestamp};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, USER_AGENT};
 use reqwest::{RequestBuilder, Response, StatusCode};
 use secrecy::ExposeSecret;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use std::time::Duration;
 use url::Url;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
-/// Longest answer that is read; a page of the search has well under a megabyte.
-const ANSWER_MAX_BYTES: usize = 16 << 20;
 const RULES_PAGE: usize = 1_000;
-const AGENT: &str = concat!("overheard/", env!("CARGO_PKG_VERSION"));
 
 /// What to ask for with each post.
 const POST_FIELDS: [(&str, &str); 2] = [
@@ -32,40 +33,6 @@ const AUTHOR_FIELDS: [(&str, &str); 2] = [
     ("expansions", "author_id,geo.place_id,referenced_tweets.id"),
     ("user.fields", "username,location,public_metrics"),
 ];
-
-/// Why a request brought nothing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ApiError {
-    /// No answer at all.
-    Network(String),
-    /// 429. `reset_at`: when the limit is used up, the moment from which on requests count anew.
-    Rate { words: String, reset_at: Option<Timestamp> },
-    /// 401 and 403: X does not let us in.
-    Refused { words: String, advice: String },
-    /// Any other error.
-    Http { status: u16, words: String },
-}
-
-impl ApiError {
-    /// For people.
-    pub fn words(&self) -> String {
-        match self {
-            Self::Network(words) | Self::Rate { words, .. } => words.clone(),
-            Self::Refused { words, advice } => format!("{words}: {advice}"),
-            Self::Http { status, words } => format!("X answers with status {status}: {words}"),
-        }
-    }
-}
-
-/// Whether X lets us in, for `doctor`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Check {
-    pub ok: bool,
-    /// What X said.
-    pub summary: String,
-    /// How to mend it.
-    pub advice: Option<String>,
-}
 
 /// A rule as X has it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -146,7 +113,7 @@ impl Api {
         let base = config.base_url.trim_end_matches('/');
         let base =
             Url::parse(base).ok().filter(|url| matches!(url.scheme(), "https" | "http") && url.has_host()).ok_or_else(
-                || Error::Setting(format!("{base:?} is no address of an API: write it as https://api.x.com")),
+                || Error::Setting(format!("{base:?} is not the base URL of an API (expected e.g. https://api.x.com)")),
             )?;
         let mut authorization =
             HeaderValue::from_str(&format!("Bearer {}", config.bearer_token.expose_secret().trim()))
@@ -182,18 +149,18 @@ impl Api {
     }
 
     /// Opens the filtered stream.
-    pub(super) async fn open_stream(&self) -> Result<Stream, ApiError> {
+    pub(super) async fn open_stream(&self) -> Result<Stream, Failure> {
         let url = self.url("tweets/search/stream", &self.post_query());
         // No limit on the whole: a stream has no end. The headers must come in time, though.
         let sending = self.send(self.client.get(url));
         match tokio::time::timeout(REQUEST_TIMEOUT, sending).await {
             Ok(answer) => Ok(Stream(answer?)),
-            Err(_) => Err(ApiError::Network("X did not answer in time".into())),
+            Err(_) => Err(Failure::Network("X did not answer in time".into())),
         }
     }
 
     /// All rules of the application, ours and others'.
-    pub(super) async fn rules(&self) -> Result<Vec<Rule>, ApiError> {
+    pub(super) async fn rules(&self) -> Result<Vec<Rule>, Failure> {
         let mut rules = Vec::new();
         let mut next: Option<String> = None;
         loop {
@@ -215,17 +182,17 @@ impl Api {
         &self,
         rules: &[(String, String)],
         dry_run: bool,
-    ) -> Result<Vec<RefusedRule>, ApiError> {
+    ) -> Result<Vec<RefusedRule>, Failure> {
         let add: Vec<_> = rules.iter().map(|(value, tag)| serde_json::json!({"value": value, "tag": tag})).collect();
         self.change_rules(&serde_json::json!({ "add": add }), dry_run).await
     }
 
     /// Deletes rules by id.
-    pub(super) async fn delete_rules(&self, ids: &[String]) -> Result<(), ApiError> {
+    pub(super) async fn delete_rules(&self, ids: &[String]) -> Result<(), Failure> {
         self.change_rules(&serde_json::json!({"delete": {"ids": ids}}), false).await.map(|_| ())
     }
 
-    async fn change_rules(&self, body: &serde_json::Value, dry_run: bool) -> Result<Vec<RefusedRule>, ApiError> {
+    async fn change_rules(&self, body: &serde_json::Value, dry_run: bool) -> Result<Vec<RefusedRule>, Failure> {
         let query: &[(&str, &str)] = if dry_run { &[("dry_run", "true")] } else { &[] };
         let url = self.url("tweets/search/stream/rules", query);
         let request = self.client.post(url).timeout(REQUEST_TIMEOUT).json(body);
@@ -243,7 +210,7 @@ impl Api {
     }
 
     /// One page of the recent search, as text; `Err` with status 400 when X does not like the query.
-    pub(super) async fn search(&self, query: &[(&str, &str)]) -> Result<String, ApiError> {
+    pub(super) async fn search(&self, query: &[(&str, &str)]) -> Result<String, Failure> {
         let mut whole = self.post_query();
         whole.extend_from_slice(&[("max_results", "100")]);
         let mut url = self.url("tweets/search/recent", &whole);
@@ -258,32 +225,31 @@ impl Api {
                 let summary = format!("X lets us in; {} rules are set", rules.len());
                 Check { ok: true, summary, advice: None }
             }
-            Err(ApiError::Refused { words, advice }) => Check { ok: false, summary: words, advice: Some(advice) },
-            Err(ApiError::Rate { words, reset_at }) => {
-                let seconds = reset_at.map_or(60, |at| (at - clock.now()).num_seconds().max(1));
-                Check { ok: false, summary: words, advice: Some(format!("wait {seconds} s and check again")) }
+            Err(Failure::Refused { message, advice }) => Check { ok: false, summary: message, advice: Some(advice) },
+            Err(Failure::Rate { message, retry_at }) => {
+                let seconds = retry_at.map_or(60, |at| (at - clock.now()).num_seconds().max(1));
+                Check { ok: false, summary: message, advice: Some(format!("wait {seconds} s and check again")) }
             }
-            Err(error @ ApiError::Network(_)) => Check {
+            Err(failure @ Failure::Network(_)) => Check {
                 ok: false,
-                summary: error.words(),
+                summary: failure.message(),
                 advice: Some("check the address, the network, the proxy and the firewall of this machine".into()),
             },
-            Err(error @ ApiError::Http { .. }) => Check {
+            Err(failure @ Failure::Http { .. }) => Check {
                 ok: false,
-                summary: error.words(),
+                summary: failure.message(),
                 advice: Some("X may be out of order: look at its status page and try again later".into()),
             },
         }
     }
 
-    async fn json<T: for<'de> Deserialize<'de>>(&self, request: RequestBuilder) -> Result<T, ApiError> {
+    async fn json<T: for<'de> Deserialize<'de>>(&self, request: RequestBuilder) -> Result<T, Failure> {
         let text = read(self.send(request).await?).await?;
-        serde_json::from_str(&text)
-            .map_err(|error| ApiError::Http { status: 200, words: format!("the answer can't be read: {error}") })
+        serde_json::from_str(&text).map_err(|error| http(StatusCode::OK, format!("the answer can't be read: {error}")))
     }
 
     /// An answer that is a success.
-    async fn send(&self, request: RequestBuilder) -> Result<Response, ApiError> {
+    async fn send(&self, request: RequestBuilder) -> Result<Response, Failure> {
         let answer = self.answer(request).await?;
         if answer.status().is_success() {
             return Ok(answer);
@@ -293,70 +259,61 @@ impl Api {
         Err(error_of(status, &headers, &text))
     }
 
-    async fn answer(&self, request: RequestBuilder) -> Result<Response, ApiError> {
+    async fn answer(&self, request: RequestBuilder) -> Result<Response, Failure> {
         let request = request.header(AUTHORIZATION, self.authorization.clone()).header(USER_AGENT, AGENT);
-        request.send().await.map_err(|error| ApiError::Network(format!("X can't be reached: {}", innermost(&error))))
+        request.send().await.map_err(|error| Failure::Network(format!("X can't be reached: {}", innermost(&error))))
     }
 }
 
-/// The cause at the bottom, which says more than "error sending request", without the address (it may hold a query).
-fn innermost(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-    }
-    cause.to_string()
+async fn read(answer: Response) -> Result<String, Failure> {
+    let body = crate::kit::http::read(answer, "X").await?;
+    Ok(String::from_utf8_lossy(&body).into_owned())
 }
 
-async fn read(mut answer: Response) -> Result<String, ApiError> {
-    let mut body = Vec::new();
-    loop {
-        match answer.chunk().await {
-            Ok(Some(chunk)) if body.len() + chunk.len() <= ANSWER_MAX_BYTES => body.extend_from_slice(&chunk),
-            Ok(Some(_)) => return Err(ApiError::Network("the answer of X has no end".into())),
-            Ok(None) => return Ok(String::from_utf8_lossy(&body).into_owned()),
-            Err(error) => return Err(ApiError::Network(format!("the answer broke off: {}", innermost(&error)))),
-        }
-    }
+/// An answer with a status that is no success.
+fn http(status: StatusCode, words: String) -> Failure {
+    let status = status.as_u16();
+    Failure::Http { status, message: format!("X answers with status {status}: {words}"), retry_at: None }
 }
 
-/// X's words for an error in the stream.
-pub(super) fn words_of(error: &StreamError) -> String {
-    match error.kind.as_str() {
+/// The end of a stream that X announced in it.
+pub(super) fn ended_by(error: &StreamError) -> Ended {
+    let message = match error.kind.as_str() {
         "TooManyConnections" => TOO_MANY.into(),
         "" => format!("X ended the stream: {} {}", error.title, error.detail).trim_end().to_owned(),
         kind => format!("X ended the stream ({kind}): {} {}", error.title, error.detail).trim_end().to_owned(),
-    }
+    };
+    Ended { message, is_rate: error.kind == "TooManyConnections" || error.title == "ConnectionException" }
 }
 
 const TOO_MANY: &str = "X says that this token has a connection open already: another program uses it, or X has not \
     noticed yet that ours is closed";
 
-fn error_of(status: StatusCode, headers: &HeaderMap, text: &str) -> ApiError {
+fn error_of(status: StatusCode, headers: &HeaderMap, text: &str) -> Failure {
     let problem: Problem = serde_json::from_str(text).unwrap_or_else(|_| Problem::empty());
     let words = problem.words().unwrap_or_else(|| status.canonical_reason().unwrap_or("no reason given").to_owned());
     match status {
         StatusCode::TOO_MANY_REQUESTS => {
             let many = problem.connection_issue.as_deref() == Some("TooManyConnections");
-            ApiError::Rate {
-                words: if many { TOO_MANY.into() } else { format!("X asks us to slow down: {words}") },
-                reset_at: reset_at(headers).filter(|_| !many),
+            Failure::Rate {
+                message: if many { TOO_MANY.into() } else { format!("X asks us to slow down: {words}") },
+                retry_at: reset_at(headers).filter(|_| !many),
             }
         }
-        StatusCode::UNAUTHORIZED => ApiError::Refused {
-            words: "X does not accept the bearer token".into(),
+        StatusCode::UNAUTHORIZED => Failure::Refused {
+            message: "X does not accept the bearer token".into(),
             advice: "copy the app's bearer token again from the developer console; it changes when it is regenerated"
                 .into(),
         },
         StatusCode::FORBIDDEN => refused(&problem, &words),
-        _ => ApiError::Http { status: status.as_u16(), words },
+        _ => http(status, words),
     }
 }
 
-fn refused(problem: &Problem, words: &str) -> ApiError {
+fn refused(problem: &Problem, words: &str) -> Failure {
     let not_enrolled = problem.reason.as_deref() == Some("client-not-enrolled");
-    ApiError::Refused {
-        words: if not_enrolled {
+    Failure::Refused {
+        message: if not_enrolled {
             "X knows the token, but its app has no access to the filtered stream (client-not-enrolled)".into()
         } else {
             format!("X forbids it: {words}")

@@ -1,6 +1,7 @@
-//! How far we have listened, and what it cost, kept in the state under `cursor` / the source's name. Written after the
-//! posts are in the queue, so a crash repeats posts (the queue drops repeats) and never skips any.
+//! How far we have read, and what it cost, kept in the state under `cursor` / `x:<source>`. Written after the posts are
+//! in the queue, so a crash repeats posts (the queue drops repeats) and never skips any.
 
+use crate::kit::gaps::{Gaps, NextGap};
 use chrono::TimeDelta;
 use domain::{Record, Result, SourceId, StateStore, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -28,24 +29,16 @@ fn id_at(now: Timestamp) -> u64 {
 struct Document {
     /// The highest id seen: X's ids grow with time.
     newest_id: Option<u64>,
-    /// An id of the moment when the stream ran for the first time: a gap begins here while no post has come.
+    /// An id of the moment when the stream was first connected: a gap begins here while no post has come.
     first_connected_id: Option<u64>,
-    /// From where on posts may be missing, while no stream runs.
+    /// The earliest beginning of all gaps: after a start they are one, which is open.
     gap_since_id: Option<u64>,
-    /// The same once the stream runs again: now a search finds all that is missing.
-    ready_since_id: Option<u64>,
-    /// A break after that one: its newest posts are known to the search later, and the first does not wait for them.
-    next_since_id: Option<u64>,
-    /// The gap that is being filled.
-    filling_since_id: Option<u64>,
     posts_read: u64,
     posts_billed: u64,
 }
 
-/// Two gaps as one: the search runs from the earlier beginning to the present anyway.
-fn join(one: Option<u64>, other: Option<u64>) -> Option<u64> {
-    one.into_iter().chain(other).min()
-}
+/// Documents of earlier versions kept up to four gaps, by their states.
+const EARLIER_GAPS: [&str; 4] = ["gap_since_id", "ready_since_id", "next_since_id", "filling_since_id"];
 
 /// What a batch brought.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -70,24 +63,11 @@ pub(super) struct Cursor {
     read_at_start: (u64, u64),
 }
 
-#[derive(Default)]
 struct Inner {
     document: Document,
     saved: Document,
     saved_at: Option<Timestamp>,
-    /// When the stream ran again after the break that is ready, and after the next.
-    ready_at: Option<Instant>,
-    next_at: Option<Instant>,
-}
-
-/// What the filler of gaps has to do.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum NextGap {
-    /// Fill the gap since this id.
-    Since(u64),
-    /// A gap is ready, but the search does not know its newest posts yet.
-    In(Duration),
-    None,
+    gaps: Gaps,
 }
 
 impl Cursor {
@@ -95,26 +75,19 @@ impl Cursor {
 
     pub(super) async fn load(store: Arc<dyn StateStore>, source: &SourceId) -> Result<Self> {
         let key = format!("x:{source}");
-        let mut document: Document = match store.get(Self::KIND, &key).await? {
-            // A document of another form starts a new cursor: what it would have skipped is read again.
-            Some(value) => serde_json::from_value(value).unwrap_or_default(),
-            None => Document::default(),
-        };
-        let unfilled = join(document.ready_since_id.take(), document.filling_since_id.take());
-        let unfilled = join(unfilled, document.next_since_id.take());
-        document.gap_since_id = join(document.gap_since_id, unfilled);
+        let value = store.get(Self::KIND, &key).await?.unwrap_or_default();
+        let since_id = EARLIER_GAPS.iter().filter_map(|name| value.get(name)?.as_u64()).min();
+        // A document of another form starts a new cursor: what it would have skipped is read again.
+        let document: Document = serde_json::from_value(value).unwrap_or_default();
         let read_at_start = (document.posts_read, document.posts_billed);
-        let inner = Mutex::new(Inner { saved: document.clone(), document, ..Inner::default() });
+        let gaps = Gaps::open_since(since_id);
+        let inner = Mutex::new(Inner { saved: document.clone(), document, gaps, saved_at: None });
         Ok(Self { store, key, inner, read_at_start })
     }
 
-    /// Posts read before this start.
-    pub(super) fn posts_read(&self) -> u64 {
-        self.read_at_start.0
-    }
-
-    pub(super) fn posts_billed(&self) -> u64 {
-        self.read_at_start.1
+    /// Posts read, and posts billed, before this start.
+    pub(super) fn read_at_start(&self) -> (u64, u64) {
+        self.read_at_start
     }
 
     /// Posts are in the queue.
@@ -130,60 +103,41 @@ impl Cursor {
         Ok(())
     }
 
-    /// From the newest post on, posts may be missing now. A gap that is open already stays as it is.
+    /// From the newest post on, posts may be missing now.
     pub(super) async fn open_gap_since_last_post(&self) -> Result<()> {
         let mut inner = self.inner.lock().await;
         let slack = u64::try_from(OUT_OF_ORDER.num_milliseconds()).unwrap_or(0) << ID_TIME_BITS;
-        let reached = inner.document.newest_id.or(inner.document.first_connected_id);
-        let since = reached.map(|id| id.saturating_sub(slack));
-        inner.document.gap_since_id = inner.document.gap_since_id.or(since);
+        if let Some(reached) = inner.document.newest_id.or(inner.document.first_connected_id) {
+            inner.gaps.open(reached.saturating_sub(slack));
+        }
         self.write(&mut inner).await
     }
 
-    /// The stream runs again. Only now may the gap be searched: what was published before this moment and is not in the
-    /// search is lost, what is published after it comes by the stream. `at`: now, by a clock that is never set.
-    pub(super) async fn stream_runs(&self, now: Timestamp, at: Instant) -> Result<()> {
+    /// The stream is connected again. Only now may the gap be searched: what is published from here on comes by the
+    /// stream. `at`: now, by a clock that is never set.
+    pub(super) async fn connected(&self, now: Timestamp, at: Instant) -> Result<()> {
         let mut inner = self.inner.lock().await;
-        let Inner { document, ready_at, next_at, .. } = &mut *inner;
+        let document = &mut inner.document;
         document.first_connected_id = document.first_connected_id.or_else(|| Some(id_at(now)));
-        if let Some(gap) = document.gap_since_id.take() {
-            let (since, since_when) = match document.ready_since_id {
-                None => (&mut document.ready_since_id, ready_at),
-                Some(_) => (&mut document.next_since_id, next_at),
-            };
-            *since = join(*since, Some(gap));
-            *since_when = Some(at);
-        }
+        inner.gaps.end(at);
         self.write(&mut inner).await
     }
 
-    /// The gap to fill, once the stream has run for `delay`. Until [`Self::filled`], a crash opens it again.
+    /// The gap to fill, once the stream has been connected for `delay`. Until [`Self::filled`], a crash opens it again.
     pub(super) async fn take_gap(&self, delay: Duration, now: Instant) -> NextGap {
-        let Inner { document, ready_at, next_at, .. } = &mut *self.inner.lock().await;
-        if document.ready_since_id.is_none() {
-            document.ready_since_id = document.next_since_id.take();
-            *ready_at = next_at.take();
-        }
-        let Some(since) = document.ready_since_id else { return NextGap::None };
-        let waited = ready_at.map_or(delay, |at| now.saturating_duration_since(at));
-        if waited < delay {
-            return NextGap::In(delay - waited);
-        }
-        document.filling_since_id = document.ready_since_id.take();
-        NextGap::Since(since)
+        self.inner.lock().await.gaps.take(delay, now)
     }
 
     /// The gap is filled.
     pub(super) async fn filled(&self) -> Result<()> {
         let mut inner = self.inner.lock().await;
-        inner.document.filling_since_id = None;
+        inner.gaps.filled();
         self.write(&mut inner).await
     }
 
     /// The gap could not be filled to its end: it is to be taken again.
     pub(super) async fn give_gap_back(&self) {
-        let document = &mut self.inner.lock().await.document;
-        document.ready_since_id = join(document.ready_since_id, document.filling_since_id.take());
+        self.inner.lock().await.gaps.give_back();
     }
 
     pub(super) async fn save(&self) -> Result<()> {
@@ -192,6 +146,7 @@ impl Cursor {
     }
 
     async fn write(&self, inner: &mut Inner) -> Result<()> {
+        inner.document.gap_since_id = inner.gaps.since_id();
         if inner.document != inner.saved {
             let value = serde_json::to_value(&inner.document).map_err(|error| {
                 domain::Error::caused(domain::ErrorKind::Stop, "the cursor can't be written", error)
@@ -225,12 +180,12 @@ mod tests {
         cursor.moved(&seen, 1, noon()).await.unwrap();
         cursor.open_gap_since_last_post().await.unwrap();
         assert_eq!(cursor.take_gap(HOUR, now).await, NextGap::None, "the stream does not run yet");
-        cursor.stream_runs(noon(), now).await.unwrap();
+        cursor.connected(noon(), now).await.unwrap();
         assert_eq!(cursor.take_gap(HOUR, now + HOUR / 4).await, NextGap::In(HOUR - HOUR / 4));
         assert_eq!(cursor.take_gap(HOUR, now + HOUR).await, NextGap::Since(id_at(noon() - OUT_OF_ORDER)));
         // A second break while the first gap is being filled waits for the search as well.
         cursor.open_gap_since_last_post().await.unwrap();
-        cursor.stream_runs(noon(), now + HOUR).await.unwrap();
+        cursor.connected(noon(), now + HOUR).await.unwrap();
         cursor.filled().await.unwrap();
         assert_eq!(cursor.take_gap(HOUR, now + HOUR).await, NextGap::In(HOUR));
     }
@@ -244,7 +199,7 @@ mod tests {
             let now = noon() + TimeDelta::minutes(minute.into());
             cursor.moved(&Seen { posts: 1, newest_id: Some(id_at(now)) }, 1, now).await.unwrap();
             cursor.open_gap_since_last_post().await.unwrap();
-            cursor.stream_runs(now, after(minute)).await.unwrap();
+            cursor.connected(now, after(minute)).await.unwrap();
         }
         assert_eq!(cursor.take_gap(HOUR, after(60)).await, NextGap::Since(id_at(noon() - OUT_OF_ORDER)));
         cursor.filled().await.unwrap();
@@ -252,7 +207,7 @@ mod tests {
         let others = NextGap::Since(id_at(noon() + TimeDelta::minutes(1) - OUT_OF_ORDER));
         assert_eq!(cursor.take_gap(HOUR, after(61)).await, NextGap::In(HOUR - HOUR / 60));
         let after_a_crash = self::cursor(&state).await;
-        after_a_crash.stream_runs(noon(), began).await.unwrap();
+        after_a_crash.connected(noon(), began).await.unwrap();
         assert_eq!(after_a_crash.take_gap(HOUR, after(60)).await, others);
         assert_eq!(cursor.take_gap(HOUR, after(120)).await, others);
     }
@@ -263,12 +218,27 @@ mod tests {
         let first = cursor(&state).await;
         first.open_gap_since_last_post().await.unwrap();
         let now = Instant::now();
-        first.stream_runs(noon(), now).await.unwrap();
+        first.connected(noon(), now).await.unwrap();
         assert_eq!(first.take_gap(Duration::ZERO, now).await, NextGap::None, "nothing was missed before");
         let after_a_crash = cursor(&state).await;
         after_a_crash.open_gap_since_last_post().await.unwrap();
-        after_a_crash.stream_runs(noon() + TimeDelta::hours(2), now).await.unwrap();
+        after_a_crash.connected(noon() + TimeDelta::hours(2), now).await.unwrap();
         assert_eq!(after_a_crash.take_gap(Duration::ZERO, now).await, NextGap::Since(id_at(noon() - OUT_OF_ORDER)));
+    }
+
+    #[tokio::test]
+    async fn gaps_of_former_versions_are_taken_over() {
+        let state: Arc<MemoryState> = Arc::default();
+        let former = serde_json::json!({"newest_id": 9_000, "ready_since_id": 700, "next_since_id": 800});
+        state.put("cursor", "x:x", former).await.unwrap();
+        let (cursor, now) = (cursor(&state).await, Instant::now());
+        cursor.open_gap_since_last_post().await.unwrap();
+        cursor.connected(noon(), now).await.unwrap();
+        assert_eq!(cursor.take_gap(Duration::ZERO, now).await, NextGap::Since(700));
+        cursor.give_gap_back().await;
+        assert_eq!(cursor.take_gap(Duration::ZERO, now).await, NextGap::Since(700));
+        cursor.filled().await.unwrap();
+        assert_eq!(cursor.take_gap(Duration::ZERO, now).await, NextGap::None);
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! X's rules kept in step with our topics: what X has is compared with what the topics ask for, new rules are tried
 //! first (`dry_run`), and only the difference is added and deleted. Rules whose tag is not ours are left alone.
 
-use super::api::{Api, ApiError, Rule};
-use super::status::SharedStatus;
-use crate::record::x::TAG_PREFIX;
+use super::api::{Api, Rule};
+use super::payload::TAG_PREFIX;
+use super::query::{RULE_LENGTH_MAX_CHARS, rules_within};
+use crate::kit::failure::Failure;
+use crate::kit::status::SharedStatus;
 use domain::Topic;
 use domain::topic::Query;
 use std::collections::{BTreeMap, HashSet};
@@ -30,7 +32,7 @@ pub(super) fn wanted(topics: &[Topic], length_max: usize) -> Wanted {
     for topic in topics {
         let rules = Query::parse(&topic.query)
             .map_err(|error| error.to_string())
-            .and_then(|query| query.to_x_rules_within(length_max).map_err(|error| error.to_string()));
+            .and_then(|query| rules_within(&query, length_max).map_err(|error| error.to_string()));
         match rules {
             Ok(rules) => {
                 wanted.notes.extend(rules.notes.into_iter().map(|note| format!("{}: {note}", topic.name)));
@@ -77,8 +79,8 @@ pub(super) async fn synchronise(
     topics: &[Topic],
     rules_max: usize,
     status: &SharedStatus,
-) -> Result<(), ApiError> {
-    let mut wanted = wanted(topics, domain::topic::x_rules::RULE_LENGTH_MAX_CHARS);
+) -> Result<(), Failure> {
+    let mut wanted = wanted(topics, RULE_LENGTH_MAX_CHARS);
     let present = api.rules().await?;
     let others =
         present.iter().filter(|rule| !rule.tag.as_deref().is_some_and(|tag| tag.starts_with(TAG_PREFIX))).count();
@@ -107,11 +109,11 @@ pub(super) async fn synchronise(
     if !change.add.is_empty() || !before.is_empty() || !after.is_empty() {
         tracing::info!(added = change.add.len(), deleted = before.len() + after.len(), "rules of X changed");
     }
-    status.set_rules(wanted.rules.len(), wanted.left_out, wanted.notes);
+    status.set_topics(wanted.left_out, wanted.notes);
     Ok(())
 }
 
-async fn delete(api: &Api, ids: &[String]) -> Result<(), ApiError> {
+async fn delete(api: &Api, ids: &[String]) -> Result<(), Failure> {
     for some in ids.chunks(PER_REQUEST) {
         api.delete_rules(some).await?;
     }
@@ -119,7 +121,7 @@ async fn delete(api: &Api, ids: &[String]) -> Result<(), ApiError> {
 }
 
 /// Tries the new rules; those that X would not take are left out, with its reason.
-async fn try_out(api: &Api, add: &mut Vec<(String, String)>, wanted: &mut Wanted) -> Result<(), ApiError> {
+async fn try_out(api: &Api, add: &mut Vec<(String, String)>, wanted: &mut Wanted) -> Result<(), Failure> {
     let mut bad = HashSet::new();
     for some in add.chunks(PER_REQUEST) {
         for refused in api.add_rules(some, true).await?.into_iter().filter(|refused| refused.title != DUPLICATE) {

@@ -1,8 +1,9 @@
 //! Posts that others push to us: the body of `POST /v1/posts`, answered item by item. The route, its token and its
 //! limit of bytes are the server's; here the body is read and stored.
 
-use crate::hand_over;
-use crate::record::{self, Origin, Parsed, Rejection};
+use crate::formats;
+use crate::kit::ingest;
+use crate::record::{Origin, Parsed, Rejection};
 use domain::{Appended, Clock, ErrorKind, PostQueue, Provenance, Record, SourceId};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -187,7 +188,7 @@ impl PushSource {
         };
         if !call.records.is_empty() {
             let answers = self.queue.append(call.records).await.map_err(failed)?;
-            hand_over::count_all(&origin.source, &answers);
+            ingest::count_all(&origin.source, &answers);
             for (place, answer) in call.places.iter().zip(answers) {
                 call.outcomes[*place].status = match answer {
                     Appended::Stored(_) => Status::Stored,
@@ -197,7 +198,7 @@ impl PushSource {
             }
         }
         let rejections = call.parsed.rejections;
-        hand_over::reject(&*self.queue, origin, rejections).await.map_err(|error| match error {
+        ingest::reject(&*self.queue, origin, rejections).await.map_err(|error| match error {
             crate::Error::Port(error) => failed(error),
             other => Error::Queue(other.into()),
         })?;
@@ -220,7 +221,7 @@ struct Call {
 impl Call {
     fn add(&mut self, index: usize, item: &[u8], origin: &Origin, rights: &Rights) {
         let rejected = self.parsed.rejections.len();
-        record::parse(item, origin, &mut self.parsed);
+        formats::parse_any(item, origin, &mut self.parsed);
         // An item is one post; a page of X's search is several, each with an outcome of its own.
         for record in std::mem::take(&mut self.parsed.records) {
             if let Some(reason) = self.refusal(&record, rights) {

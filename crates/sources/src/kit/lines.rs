@@ -1,21 +1,21 @@
-//! Chunks of the stream into whole lines. Blank lines are X's signs of life and are dropped; a line cut off by a break is
-//! never seen as one.
+//! Chunks of a stream into whole lines. Blank lines are keep-alives and are dropped; an incomplete last line is never
+//! emitted.
 
 use crate::record::RECORD_MAX_BYTES;
 
 /// The beginning of a line that has not ended yet.
 #[derive(Debug, Default)]
-pub(super) struct Lines {
+pub(crate) struct Lines {
     rest: Vec<u8>,
 }
 
 /// A line longer than any record.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Endless;
+pub(crate) struct Endless;
 
 impl Lines {
     /// Takes a chunk; gives the lines that it completed.
-    pub(super) fn feed(&mut self, chunk: &[u8]) -> Result<Vec<Vec<u8>>, Endless> {
+    pub(crate) fn feed(&mut self, chunk: &[u8]) -> Result<Vec<Vec<u8>>, Endless> {
         let mut complete = Vec::new();
         let mut parts = chunk.split(|byte| *byte == b'\n');
         let last = parts.next_back().unwrap_or_default();

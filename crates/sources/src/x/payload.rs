@@ -2,8 +2,9 @@
 //! deletion and withholding, and errors in the stream. Unknown fields and unknown messages are tolerated: X adds both
 //! without notice.
 
-use super::value::Key;
-use super::{Origin, Parsed, Rejection, checks, date};
+use crate::record::simple::Hint;
+use crate::record::value::Key;
+use crate::record::{Origin, Parsed, Rejection, checks, date};
 use domain::{Author, Coordinates, Deletion, Post, PostId, Record, Timestamp};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -227,9 +228,26 @@ struct ErrorItem {
     connection_issue: Option<String>,
 }
 
-/// Where people can read a post.
-pub(crate) fn url(username: Option<&str>, id: &str) -> String {
-    format!("https://x.com/{}/status/{id}", username.unwrap_or("i"))
+/// What a key of a JSON object tells: whether it is a message of X, or one of its posts.
+pub(crate) fn hint(key: &str) -> Option<Hint> {
+    match key {
+        "data" | "includes" | "matching_rules" | "errors" | "delete" | "drop" | "undrop" | "tweet_edit" => {
+            Some(Hint::Message)
+        }
+        "edit_history_tweet_ids" | "public_metrics" | "referenced_tweets" | "note_tweet" | "withheld" => {
+            Some(Hint::Post)
+        }
+        _ => None,
+    }
+}
+
+/// Reads one message as a record: what is no post is rejected.
+pub(crate) fn parse(text: &str, origin: &Origin, parsed: &mut Parsed) {
+    let before = parsed.records.len() + parsed.rejections.len();
+    parse_message(text, origin).settle(text, parsed);
+    if parsed.records.len() + parsed.rejections.len() == before {
+        parsed.rejections.push(Rejection::new("a message of X that holds no post", text.as_bytes()));
+    }
 }
 
 /// Reads one message.
@@ -407,7 +425,7 @@ fn build(
             location: user.and_then(|user| user.location.as_deref()).map(str::to_owned),
             followers,
         }),
-        url: Some(url(username, &tweet.id)),
+        url: domain::platform::post_url(PLATFORM, username, &tweet.id),
         occurred_at: checks::occurred_at(created_at(tweet)?, origin.received_at)?,
         received_at: origin.received_at,
         language_hint: tweet.lang.as_deref().filter(|code| *code != "und").map(str::to_owned),

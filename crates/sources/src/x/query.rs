@@ -7,8 +7,8 @@
 //! `lang:` needs a word beside it; a rule has at most 1,024 characters, so a long query becomes several rules.
 //! X's stream tells accents apart: an accented word is asked for in both forms.
 
-use super::query::{Expression, Query, Term};
-use super::text::{Class, Ending, class, fold};
+use domain::topic::text::{Class, Ending, class, fold};
+use domain::topic::{Expression, Query, Term};
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -48,43 +48,41 @@ impl fmt::Display for NotExpressible {
 
 impl std::error::Error for NotExpressible {}
 
-impl Query {
-    /// The rules that bring (at least) this query's posts from X's filtered stream.
-    pub fn to_x_rules(&self) -> Result<XRules, NotExpressible> {
-        self.to_x_rules_within(RULE_LENGTH_MAX_CHARS)
-    }
+/// The rules that bring (at least) the query's posts from X's filtered stream.
+pub fn rules(query: &Query) -> Result<XRules, NotExpressible> {
+    rules_within(query, RULE_LENGTH_MAX_CHARS)
+}
 
-    /// The same for other limits: X's search takes 512 characters, larger plans 2,048.
-    pub fn to_x_rules_within(&self, length_max: usize) -> Result<XRules, NotExpressible> {
-        let mut notes = BTreeSet::new();
-        let wide = widen(&self.expression, true, &mut notes);
-        let rule = spread(wide, &mut notes);
-        match &rule {
-            Rule::Anything => return Err(too_wide(self.as_str(), &notes)),
-            Rule::Nothing => {
-                return Err(NotExpressible {
-                    what: self.as_str().to_owned(),
-                    why: "it asks for accounts that can't exist on X".into(),
-                });
-            }
-            _ => {}
-        }
-        if let Some(loose) = rule.loose() {
+/// The same for another limit on the length: X's search takes 512 characters, larger plans 2,048.
+pub fn rules_within(query: &Query, length_max: usize) -> Result<XRules, NotExpressible> {
+    let mut notes = BTreeSet::new();
+    let wide = widen(query.expression(), true, &mut notes);
+    let rule = spread(wide, &mut notes);
+    match &rule {
+        Rule::Anything => return Err(too_wide(query.as_str(), &notes)),
+        Rule::Nothing => {
             return Err(NotExpressible {
-                what: loose.render(false),
-                why: "X wants a word, phrase, tag or account beside it in every alternative".into(),
+                what: query.as_str().to_owned(),
+                why: "it asks for accounts that can't exist on X".into(),
             });
         }
-        let mut rules = Vec::new();
-        split(rule, length_max, &mut rules, &mut notes)?;
-        if rules.len() > RULES_PER_TOPIC_MAX {
-            return Err(NotExpressible {
-                what: self.as_str().to_owned(),
-                why: format!("it would take {} rules, more than {RULES_PER_TOPIC_MAX}: make it shorter", rules.len()),
-            });
-        }
-        Ok(XRules { rules, notes: notes.into_iter().collect() })
+        _ => {}
     }
+    if let Some(loose) = rule.loose() {
+        return Err(NotExpressible {
+            what: loose.render(false),
+            why: "X wants a word, phrase, tag or account beside it in every alternative".into(),
+        });
+    }
+    let mut rules = Vec::new();
+    split(rule, length_max, &mut rules, &mut notes)?;
+    if rules.len() > RULES_PER_TOPIC_MAX {
+        return Err(NotExpressible {
+            what: query.as_str().to_owned(),
+            why: format!("it would take {} rules, more than {RULES_PER_TOPIC_MAX}: make it shorter", rules.len()),
+        });
+    }
+    Ok(XRules { rules, notes: notes.into_iter().collect() })
 }
 
 fn too_wide(query: &str, notes: &BTreeSet<String>) -> NotExpressible {

@@ -1,11 +1,11 @@
-//! How the connector is doing, for people: read by the server and `doctor` while it runs.
+//! How a source is doing, for people: written by its connector, read by the dashboard while it runs.
 
 use domain::Timestamp;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// What the connector is at.
+/// What the connector is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum State {
@@ -18,16 +18,28 @@ pub enum State {
     Stopped,
 }
 
-/// A picture of the connector at one moment.
+impl State {
+    /// The state in one word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Connecting => "connecting",
+            Self::Connected => "connected",
+            Self::Waiting { .. } => "waiting",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+/// The state of a source at one moment.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct XStatus {
+pub struct Status {
     #[serde(flatten)]
     pub state: State,
     pub connected_since: Option<Timestamp>,
-    /// When anything last came, blank lines included.
+    /// When anything last came, keep-alives included.
     pub heard_at: Option<Timestamp>,
     pub last_post_at: Option<Timestamp>,
-    /// Posts of the stream within the last 60 seconds.
+    /// Posts within the last 60 seconds, without those that filled a gap.
     pub posts_per_minute: u64,
     /// In words; stays after recovery, with `connected_since` telling that it is over.
     pub last_error: Option<String>,
@@ -35,36 +47,35 @@ pub struct XStatus {
     pub connections: u64,
     /// Posts ever read, repeats included.
     pub posts_read: u64,
-    /// Posts ever read for the first time: what X charges.
+    /// Posts ever read for the first time.
     pub posts_billed: u64,
-    pub cost_usd: f64,
-    /// Rules in force that are ours.
-    pub rules: usize,
-    /// Topics that X can't be asked for, or whose rules it refused, with the reason.
+    /// What they cost, where the platform charges for a post.
+    pub cost_usd: Option<f64>,
+    /// Topics that the platform can't be asked for, with the reason.
     pub topics_left_out: BTreeMap<String, String>,
-    /// Where rules are wider than their topic.
+    /// Where the platform is asked for more than the topics want.
     pub notes: Vec<String>,
-    /// A break whose posts are still to be searched for.
+    /// Posts of a break are still to be searched for.
     pub filling_gap: bool,
-    /// Posts that only the search brought.
+    /// Posts that only a search for the posts of a break brought.
     pub posts_from_gaps: u64,
 }
 
-/// The status, shared between the connector and its readers.
+/// The status, shared between a connector and its readers.
 #[derive(Debug, Clone)]
 pub struct SharedStatus(Arc<Mutex<Inner>>);
 
 #[derive(Debug)]
 struct Inner {
-    status: XStatus,
-    cost_per_post_usd: f64,
+    status: Status,
+    cost_per_post_usd: Option<f64>,
     /// Posts per second of the last minute, with the second that each stands for.
     seconds: [(i64, u64); 60],
 }
 
-impl SharedStatus {
-    pub(super) fn new(cost_per_post_usd: f64) -> Self {
-        let status = XStatus {
+impl Default for SharedStatus {
+    fn default() -> Self {
+        let status = Status {
             state: State::Connecting,
             connected_since: None,
             heard_at: None,
@@ -74,70 +85,72 @@ impl SharedStatus {
             connections: 0,
             posts_read: 0,
             posts_billed: 0,
-            cost_usd: 0.0,
-            rules: 0,
+            cost_usd: None,
             topics_left_out: BTreeMap::new(),
             notes: Vec::new(),
             filling_gap: false,
             posts_from_gaps: 0,
         };
-        Self(Arc::new(Mutex::new(Inner { status, cost_per_post_usd, seconds: [(0, 0); 60] })))
+        Self(Arc::new(Mutex::new(Inner { status, cost_per_post_usd: None, seconds: [(0, 0); 60] })))
     }
+}
 
+impl SharedStatus {
     /// The status as it is at `now`.
-    pub fn get(&self, now: Timestamp) -> XStatus {
+    pub fn get(&self, now: Timestamp) -> Status {
         let inner = self.inner();
         let recent = inner.seconds.iter().filter(|(second, _)| now.timestamp() - second < 60);
         let posts_per_minute = recent.map(|(_, posts)| posts).sum();
-        XStatus { posts_per_minute, ..inner.status.clone() }
+        Status { posts_per_minute, ..inner.status.clone() }
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn set_state(&self, state: State) {
+    pub(crate) fn set_state(&self, state: State) {
         let mut inner = self.inner();
         inner.status.state = state;
         inner.status.connected_since = inner.status.connected_since.filter(|_| state == State::Connected);
     }
 
-    pub(super) fn connected(&self, now: Timestamp) {
+    pub(crate) fn connected(&self, now: Timestamp) {
         let mut inner = self.inner();
         inner.status.state = State::Connected;
         inner.status.connected_since = Some(now);
         inner.status.connections += 1;
     }
 
-    pub(super) fn heard(&self, now: Timestamp) {
+    pub(crate) fn heard(&self, now: Timestamp) {
         self.inner().status.heard_at = Some(now);
     }
 
-    pub(super) fn set_error(&self, words: &str) {
-        self.inner().status.last_error = Some(words.to_owned());
+    pub(crate) fn set_error(&self, message: &str) {
+        self.inner().status.last_error = Some(message.to_owned());
     }
 
-    pub(super) fn set_rules(&self, rules: usize, left_out: BTreeMap<String, String>, notes: Vec<String>) {
+    pub(crate) fn set_topics(&self, left_out: BTreeMap<String, String>, notes: Vec<String>) {
         let mut inner = self.inner();
-        inner.status.rules = rules;
         inner.status.topics_left_out = left_out;
         inner.status.notes = notes;
     }
 
-    pub(super) fn set_filling(&self, filling: bool) {
+    pub(crate) fn set_filling(&self, filling: bool) {
         self.inner().status.filling_gap = filling;
     }
 
-    /// What was read before this start.
-    pub(super) fn add_earlier(&self, read: u64, billed: u64) {
-        self.inner().add(read, billed);
+    /// The platform charges for posts; `read` and `billed`: posts before this start.
+    pub(crate) fn set_cost(&self, per_post_usd: f64, read: u64, billed: u64) {
+        let mut inner = self.inner();
+        inner.cost_per_post_usd = Some(per_post_usd);
+        inner.add(read, billed);
     }
 
-    /// Counts posts; `streamed`: not from a search.
-    pub(super) fn read(&self, posts: u64, billed: u64, now: Timestamp, streamed: bool) {
+    /// Counts posts; `live`: not from a search for the posts of a break.
+    pub(crate) fn read(&self, posts: u64, billed: u64, now: Timestamp, live: bool) {
         let mut inner = self.inner();
         inner.add(posts, billed);
-        if !streamed {
+        if !live {
             inner.status.posts_from_gaps += billed;
             return;
         }
@@ -152,6 +165,6 @@ impl Inner {
     fn add(&mut self, read: u64, billed: u64) {
         self.status.posts_read += read;
         self.status.posts_billed += billed;
-        self.status.cost_usd = self.status.posts_billed as f64 * self.cost_per_post_usd;
+        self.status.cost_usd = self.cost_per_post_usd.map(|cost| self.status.posts_billed as f64 * cost);
     }
 }

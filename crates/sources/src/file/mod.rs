@@ -8,7 +8,7 @@ mod replay;
 mod rows;
 
 use crate::error::{Error, Result};
-use crate::hand_over;
+use crate::kit::ingest;
 use crate::record::{ColumnMapping, Notes, Origin};
 use domain::{Clock, PostQueue, Provenance, SourceId, Timestamp};
 use reader::Batch;
@@ -185,7 +185,7 @@ impl FileSource {
     ) -> Result<()> {
         let source = &self.config.source;
         let origin = self.config.origin(self.clock.now());
-        let rejected = hand_over::reject(&*self.queue, &origin, batch.parsed.rejections).await?;
+        let rejected = ingest::reject(&*self.queue, &origin, batch.parsed.rejections).await?;
         so_far.summary.rejected += rejected;
         so_far.summary.read += rejected;
         let mut waiting = batch.parsed.records;
@@ -195,7 +195,7 @@ impl FileSource {
                 due = replay.due(&mut waiting, &*self.clock) => due,
             };
             let length = due.len() as u64;
-            let counts = hand_over::append(&*self.queue, source, due).await?;
+            let counts = ingest::append(&*self.queue, source, due).await?;
             so_far.summary.read += length;
             so_far.summary.stored += counts.stored;
             so_far.summary.duplicates += counts.duplicates;

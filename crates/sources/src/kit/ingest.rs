@@ -1,4 +1,4 @@
-//! Posts into the queue and rejections to the dead letters; a full queue makes the source wait, not lose.
+//! Posts into the queue and rejections to the dead letters. A full queue makes the source wait.
 
 use crate::error::Result;
 use crate::record::{Origin, Rejection};
@@ -9,7 +9,7 @@ use std::time::Duration;
 const WAIT_MIN: Duration = Duration::from_millis(20);
 const WAIT_MAX: Duration = Duration::from_secs(2);
 
-/// What became of records handed over.
+/// What became of the records of an append.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     pub stored: u64,

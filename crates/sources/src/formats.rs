@@ -1,0 +1,49 @@
+//! The formats of payloads: which parser reads which, and which format a record of unknown origin has.
+
+use crate::record::{ColumnMapping, Origin, Parsed, Rejection, repair, simple, table, text_of};
+use crate::x;
+use domain::Record;
+
+/// Reads one JSON record of a format that only its keys tell, and adds what it gave to `parsed`. One record can hold many
+/// posts: a page of X's search does.
+pub fn parse_any(bytes: &[u8], origin: &Origin, parsed: &mut Parsed) {
+    let text = match text_of(bytes) {
+        Ok(text) => text,
+        Err(reason) => return parsed.rejections.push(Rejection::new(reason, bytes)),
+    };
+    if let Some(result) = table::parse_kept(text, origin, &mut parsed.notes) {
+        return keep(result, bytes, parsed);
+    }
+    match simple::read(text, x::payload::hint) {
+        Err(reason) => match repair::repair(text).filter(|it| simple::read(it, x::payload::hint).is_ok()) {
+            Some(repaired) => {
+                parsed.notes.guess("records with NaN or half an emoji: left out or replaced", text);
+                parse_any(repaired.as_bytes(), origin, parsed);
+            }
+            None => {
+                let hint = repair::suspect(text.trim_start()).map_or_else(String::new, |hint| format!("; {hint}"));
+                parsed.rejections.push(Rejection::new(format!("{reason}{hint}"), bytes));
+            }
+        },
+        Ok(simple::Form::Simple(fields)) => {
+            let result = simple::build(fields, text.trim().to_owned(), origin, &mut parsed.notes);
+            keep(result, bytes, parsed);
+        }
+        Ok(simple::Form::Other) => x::payload::parse(text, origin, parsed),
+    }
+}
+
+/// The same for JSON whose keys are named by a mapping.
+pub(crate) fn parse_mapped(bytes: &[u8], mapping: &ColumnMapping, origin: &Origin, parsed: &mut Parsed) {
+    match mapping.apply(bytes) {
+        Some(mapped) => parse_any(mapped.as_bytes(), origin, parsed),
+        None => parse_any(bytes, origin, parsed),
+    }
+}
+
+fn keep(result: Result<Record, String>, bytes: &[u8], parsed: &mut Parsed) {
+    match result {
+        Ok(record) => parsed.records.push(record),
+        Err(reason) => parsed.rejections.push(Rejection::new(reason, bytes)),
+    }
+}
