@@ -9,7 +9,7 @@ use crate::enrichment::Enrichment;
 use crate::error::Result;
 use crate::ids::PostId;
 use crate::place::{Coordinates, Place, PlaceFrom};
-use crate::post::{Post, Record};
+use crate::post::{Post, Provenance, Record};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -59,6 +59,12 @@ pub struct DeadLetter {
     pub reason: String,
     /// What came in, as far as it is text (invalid bytes replaced).
     pub payload: String,
+    /// The format of `payload` ([`Post::payload_format`]), where the source knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload_format: Option<String>,
+    /// How it came, so that a replay says the same. `None`: the letter is older than this field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provenance: Option<Provenance>,
     pub occurred_at: Timestamp,
 }
 

@@ -36,12 +36,16 @@ pub struct Post {
     pub replaces: Vec<PostId>,
     /// How many people it may have reached, as the source states it.
     pub reach: Option<u64>,
-    /// How it came: streamed, searched to fill a gap, pushed, read from a file.
+    /// How it came: streamed, polled, searched to fill a gap, pushed, read from a file.
     pub provenance: Provenance,
     /// Names of topics that the source already matched (X's rule tags); ours are matched again by us.
     pub topics_hint: Vec<String>,
-    /// The original JSON, as received: the truth from which all else can be rebuilt.
+    /// The original JSON, as received, from which everything else can be rebuilt.
     pub payload: String,
+    /// The format of `payload`, such as `x-v2` or `simple`, which names its parser. `None`: the post was read by a version
+    /// that did not record it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload_format: Option<String>,
 }
 
 impl Post {
@@ -65,6 +69,7 @@ impl Post {
             provenance: Provenance::File,
             topics_hint: Vec::new(),
             payload: String::new(),
+            payload_format: None,
         }
     }
 }
@@ -87,6 +92,7 @@ pub struct Author {
 #[serde(rename_all = "lowercase")]
 pub enum Provenance {
     Stream,
+    Poll,
     Search,
     Push,
     File,
@@ -98,6 +104,7 @@ impl Provenance {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Stream => "stream",
+            Self::Poll => "poll",
             Self::Search => "search",
             Self::Push => "push",
             Self::File => "file",

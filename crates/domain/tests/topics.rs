@@ -25,6 +25,7 @@ fn post(text: &str) -> Post {
         reach: None,
         provenance: Provenance::Stream,
         topics_hint: vec![],
+        payload_format: None,
         payload: "{}".into(),
     }
 }

@@ -158,6 +158,7 @@ fn post(number: u64) -> Outcome<EnrichedPost> {
             reach: Some(number % 1_000),
             provenance: Provenance::Stream,
             topics_hint: vec!["airline".into()],
+            payload_format: None,
             payload,
         },
         enrichment: Enrichment {

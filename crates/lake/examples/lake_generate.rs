@@ -154,6 +154,7 @@ fn post(number: u64, posts: u64, micros: i64) -> Outcome<EnrichedPost> {
             reach: followers,
             provenance: Provenance::Stream,
             topics_hint: Vec::new(),
+            payload_format: None,
             text,
         },
         enrichment,

@@ -9,7 +9,9 @@ use std::path::Path;
 
 /// The format that this program writes. Raise it when a table gets a column or a file is written in another form: a
 /// program of before would lose what it doesn't know.
-pub(crate) const FORMAT: u64 = 1;
+///
+/// Format 2: `raw.payload_format`. A lake of format 1 gets the column when it is opened; its rows have none.
+pub(crate) const FORMAT: u64 = 2;
 /// The file's name.
 pub(crate) const FILE: &str = "lake.json";
 
@@ -49,17 +51,17 @@ mod tests {
         assert!(!folder.path().join(FILE).exists(), "a reader writes nothing");
         check(folder.path(), true).unwrap();
         check(folder.path(), true).unwrap();
-        std::fs::write(folder.path().join(FILE), "{\"format\":2}").unwrap();
+        std::fs::write(folder.path().join(FILE), "{\"format\":3}").unwrap();
         let error = check(folder.path(), false).unwrap_err().to_string();
-        assert!(error.contains("format 2") && error.contains("newer version"), "{error}");
+        assert!(error.contains("format 3") && error.contains("newer version"), "{error}");
         std::fs::write(folder.path().join(FILE), "").unwrap();
         assert!(matches!(check(folder.path(), true), Err(Error::Damaged { .. })));
     }
 
-    /// Columns of format 1. Another number here means another `FORMAT` above.
+    /// Columns of format 2. Another number here means another `FORMAT` above.
     #[test]
     fn the_format_names_the_columns() {
         let columns = TableName::ALL.map(|table| table.schema().fields().len());
-        assert_eq!((FORMAT, columns), (1, [9, 43, 10, 9, 19, 12]), "raise FORMAT with the columns");
+        assert_eq!((FORMAT, columns), (2, [10, 43, 10, 9, 19, 12]), "raise FORMAT with the columns");
     }
 }

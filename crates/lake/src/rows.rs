@@ -123,6 +123,7 @@ fn raw(posts: &[&EnrichedPost]) -> Columns {
         ("occurred_at", time(posts, |p| Some(p.post.occurred_at))),
         ("topics", list(posts, |p| p.topics.clone())),
         ("payload", text(posts, |p| Some(&p.post.payload))),
+        ("payload_format", text(posts, |p| p.post.payload_format.as_deref())),
     ]
 }
 

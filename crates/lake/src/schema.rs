@@ -92,7 +92,7 @@ fn columns(table: TableName) -> Vec<Field> {
             of(&Utf8, &["post_id", "source", "platform", "provenance"]),
             of(&time, &["received_at", "occurred_at"]),
             of(&list, &["topics"]),
-            of(&Utf8, &["payload"]),
+            of(&Utf8, &["payload", "payload_format"]),
         ]
         .concat(),
         TableName::Sentiment => [

@@ -49,6 +49,9 @@ async fn a_lake_of_version_1_is_read_and_written_for_ever() {
     // Its transaction counts, so a replay of what it holds adds nothing.
     lake.commit(batch(4..=7)).await.unwrap();
     assert_eq!(counts(&lake).await, [7, 7, 14, 7]);
+    // Rows of version 1 do not say the format of their payload.
+    let sql = "SELECT payload_format FROM raw WHERE post_id IN ('x:000001', 'x:000007') ORDER BY post_id";
+    assert_eq!(rows(&lake, sql).await.rows, [[Value::Null], [json!("simple")]]);
 }
 
 /// Takes a column out of a table that holds no rows yet, as if an older program had made it.

@@ -254,11 +254,12 @@ pub(crate) async fn replay(config: &Config, queue: &Embedded, letter: &DeadLette
     let origin = Origin {
         source: SourceId(letter.source.clone()),
         platform: letter.platform.clone(),
-        provenance: Provenance::File,
+        // Letters of earlier versions do not say it.
+        provenance: letter.provenance.unwrap_or(Provenance::File),
         received_at: clock().now(),
     };
     let mut parsed = Parsed::default();
-    sources::formats::parse_any(letter.payload.as_bytes(), &origin, &mut parsed);
+    sources::formats::parse(letter.payload_format.as_deref(), letter.payload.as_bytes(), &origin, &mut parsed);
     if let Some(rejection) = parsed.rejections.into_iter().next() {
         return Ok(Replayed { accepted: 0, reason: Some(rejection.reason) });
     }
@@ -315,7 +316,7 @@ async fn replay_one(config: &Config, queue: &Embedded, letter: &DeadLetter) -> R
 }
 
 /// What [`understand_again`] reads.
-pub(crate) const RAW_COLUMNS: &str = "post_id, source, platform, provenance, received_at, payload";
+pub(crate) const RAW_COLUMNS: &str = "post_id, source, platform, provenance, received_at, payload, payload_format";
 
 /// The post of a row ([`RAW_COLUMNS`]) of `raw`.
 fn post_from_raw(row: &[Value]) -> Result<Post> {
@@ -327,7 +328,8 @@ fn post_from_raw(row: &[Value]) -> Result<Post> {
         received_at: pipeline::moment(field(4)?)?,
     };
     let mut parsed = Parsed::default();
-    sources::formats::parse_any(field(5)?.as_bytes(), &origin, &mut parsed);
+    let format = row.get(6).and_then(Value::as_str);
+    sources::formats::parse(format, field(5)?.as_bytes(), &origin, &mut parsed);
     let wanted = field(0)?;
     let posts = parsed.records.into_iter().filter_map(|record| match record {
         Record::Post(post) => Some(*post),

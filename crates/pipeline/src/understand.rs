@@ -99,6 +99,8 @@ impl Understand {
                     platform: post.platform,
                     reason: format!("could not be understood: {error}"),
                     payload: post.payload,
+                    payload_format: post.payload_format,
+                    provenance: Some(post.provenance),
                     occurred_at: now,
                 }),
             }

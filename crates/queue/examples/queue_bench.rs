@@ -33,6 +33,7 @@ fn record(number: u64) -> Result<Record, domain::Error> {
         reach: Some(100),
         provenance: Provenance::Stream,
         topics_hint: vec!["airline".into()],
+        payload_format: None,
     })))
 }
 

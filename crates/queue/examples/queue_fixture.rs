@@ -32,6 +32,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         reach: Some(12),
         provenance: Provenance::Stream,
         topics_hint: vec!["trains".into()],
+        payload_format: None,
         payload: "{\"id\":\"2\"}".into(),
     };
     let acked = Post { id: PostId::new("x", "0")?, replaces: Vec::new(), ..first.clone() };
@@ -46,6 +47,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         platform: "x".into(),
         reason: "no text".into(),
         payload: "{}".into(),
+        payload_format: None,
+        provenance: None,
         occurred_at: at(0),
     };
     queue.dead_letter(vec![letter]).await?;

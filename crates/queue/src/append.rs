@@ -219,6 +219,8 @@ pub(crate) fn letter(id: u64, body: &str) -> DeadLetter {
             platform: "queue".into(),
             reason: format!("stored dead letter {id}: {error}"),
             payload: body.to_owned(),
+            payload_format: None,
+            provenance: None,
             occurred_at: domain::Timestamp::UNIX_EPOCH,
         },
     }

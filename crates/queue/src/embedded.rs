@@ -253,6 +253,8 @@ impl Embedded {
                         platform: "queue".into(),
                         reason,
                         payload: String::from_utf8_lossy(&body).into_owned(),
+                        payload_format: None,
+                        provenance: None,
                         occurred_at: self.clock.now(),
                     };
                     let letter = PreparedLetter::new(&letter).doing("write a dead letter as JSON")?;

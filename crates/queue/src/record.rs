@@ -1,11 +1,11 @@
-//! How a record lies on disk: one byte of format, then JSON. Format 1 is the serde form of `domain::Record`, pinned by
-//! `tests/fixtures/v1.db`.
+//! How a record lies on disk: one byte of format, then JSON, the serde form of `domain::Record`. Format 1 is pinned by
+//! `tests/fixtures/v1.db`; format 2 adds `payload_format` and the provenance `poll`, which an older program can't read.
 
 use crate::error::{Doing, Error, Result};
 use domain::{PostId, Record};
 use xxhash_rust::xxh3::xxh3_128;
 
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 /// A record made ready by the caller's thread, so that the writer's thread only writes.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ pub(crate) enum Unreadable {
 
 pub(crate) fn decode(offset: u64, body: &[u8]) -> std::result::Result<Record, Unreadable> {
     match body.split_first() {
-        Some((&FORMAT, json)) => {
+        Some((1..=FORMAT, json)) => {
             serde_json::from_slice(json).map_err(|e| Unreadable::Damaged(format!("stored record {offset}: {e}")))
         }
         Some((&found, _)) if found > FORMAT => {

@@ -76,6 +76,8 @@ fn letter(size: usize) -> DeadLetter {
         platform: String::new(),
         reason: "\u{202e}".into(),
         payload: "x".repeat(size),
+        payload_format: None,
+        provenance: None,
         occurred_at: at(0),
     }
 }

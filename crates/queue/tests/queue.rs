@@ -192,6 +192,8 @@ async fn dead_letters_are_kept_newest_first_and_taken_out_once() {
         platform: "reviews".into(),
         reason: reason.into(),
         payload: "{".into(),
+        payload_format: None,
+        provenance: None,
         occurred_at: at(0),
     };
     queue.dead_letter(vec![letter("first"), letter("second")]).await.unwrap();
@@ -271,7 +273,7 @@ async fn a_later_programs_records_and_files_are_left_alone() {
     queue.append(vec![post(1)]).await.unwrap();
     let path = folder.path().join("overheard.db");
     let later = rusqlite::Connection::open(&path).unwrap();
-    later.execute_batch("UPDATE records SET body = x'02FF'").unwrap();
+    later.execute_batch("UPDATE records SET body = x'03FF'").unwrap();
     assert_eq!(queue.lease(1, MINUTE).await.unwrap_err().kind(), ErrorKind::Stop);
     assert_eq!(queue.depth().await.unwrap().waiting, 1);
     drop(queue);
@@ -334,6 +336,7 @@ async fn a_file_of_version_1_is_read_for_ever() {
     assert_eq!(found.occurred_at, at(0));
     assert_eq!(found.replaces, [id(1)]);
     assert_eq!(found.payload, "{\"id\":\"2\"}");
+    assert_eq!(found.payload_format, None);
     assert_eq!(lease.records[1].record, deletion(3));
     assert_eq!(
         queue.append(vec![post(1), post(2), post(3)]).await.unwrap(),
@@ -341,6 +344,7 @@ async fn a_file_of_version_1_is_read_for_ever() {
     );
     let letter = queue.dead_letters(1).await.unwrap().remove(0);
     assert_eq!((letter.reason.as_str(), letter.platform.as_str()), ("no text", "x"));
+    assert_eq!((&letter.payload_format, letter.provenance), (&None, None));
     queue.dead_letter(vec![letter.clone(), letter]).await.unwrap();
     assert_eq!(queue.depth().await.unwrap().dead_letters, 2, "letters of version 1 have no key");
     assert_eq!(queue.get("topic", "trains").await.unwrap(), Some(json!({"query": "zug OR bahn"})));
@@ -355,6 +359,8 @@ fn a_letter(reason: String) -> DeadLetter {
         platform: "reviews".into(),
         reason,
         payload: "{".into(),
+        payload_format: None,
+        provenance: None,
         occurred_at: at(0),
     }
 }

@@ -374,6 +374,8 @@ async fn a_dead_letter_leaves_only_when_its_replay_worked() {
         platform: "a".into(),
         reason: "no text".into(),
         payload: payload.into(),
+        payload_format: None,
+        provenance: None,
         occurred_at: NOW.parse().unwrap(),
     };
     client.letters.0.lock().unwrap().extend([letter(1, "bad"), letter(2, "good")]);

@@ -1,8 +1,23 @@
 //! The formats of payloads: which parser reads which, and which format a record of unknown origin has.
 
-use crate::record::{ColumnMapping, Origin, Parsed, Rejection, repair, simple, table, text_of};
+use crate::record::{ColumnMapping, Format, Origin, Parsed, Rejection, repair, simple, table, text_of};
 use crate::x;
-use domain::Record;
+
+/// Every format that is stored with posts. A name is never given to another format.
+const FORMATS: &[Format] = &[simple::FORMAT, x::payload::FORMAT];
+
+/// Reads a record of a format that was stored with it, and adds what it gave to `parsed`. Without a format its keys tell.
+pub fn parse(format: Option<&str>, bytes: &[u8], origin: &Origin, parsed: &mut Parsed) {
+    let Some(name) = format else { return parse_any(bytes, origin, parsed) };
+    let Some(format) = FORMATS.iter().find(|format| format.name == name) else {
+        let reason = format!("the payload format {name:?} is not known to this version");
+        return parsed.rejections.push(Rejection::new(reason, bytes));
+    };
+    match text_of(bytes) {
+        Ok(text) => (format.parse)(text, origin, parsed),
+        Err(reason) => parsed.rejections.push(Rejection::new(reason, bytes)),
+    }
+}
 
 /// Reads one JSON record of a format that only its keys tell, and adds what it gave to `parsed`. One record can hold many
 /// posts: a page of X's search does.
@@ -12,7 +27,7 @@ pub fn parse_any(bytes: &[u8], origin: &Origin, parsed: &mut Parsed) {
         Err(reason) => return parsed.rejections.push(Rejection::new(reason, bytes)),
     };
     if let Some(result) = table::parse_kept(text, origin, &mut parsed.notes) {
-        return keep(result, bytes, parsed);
+        return parsed.keep(result, bytes);
     }
     match simple::read(text, x::payload::hint) {
         Err(reason) => match repair::repair(text).filter(|it| simple::read(it, x::payload::hint).is_ok()) {
@@ -27,7 +42,7 @@ pub fn parse_any(bytes: &[u8], origin: &Origin, parsed: &mut Parsed) {
         },
         Ok(simple::Form::Simple(fields)) => {
             let result = simple::build(fields, text.trim().to_owned(), origin, &mut parsed.notes);
-            keep(result, bytes, parsed);
+            parsed.keep(result, bytes);
         }
         Ok(simple::Form::Other) => x::payload::parse(text, origin, parsed),
     }
@@ -41,9 +56,15 @@ pub(crate) fn parse_mapped(bytes: &[u8], mapping: &ColumnMapping, origin: &Origi
     }
 }
 
-fn keep(result: Result<Record, String>, bytes: &[u8], parsed: &mut Parsed) {
-    match result {
-        Ok(record) => parsed.records.push(record),
-        Err(reason) => parsed.rejections.push(Rejection::new(reason, bytes)),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique() {
+        let mut names: Vec<&str> = FORMATS.iter().map(|format| format.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), FORMATS.len());
     }
 }

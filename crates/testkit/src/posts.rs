@@ -32,6 +32,7 @@ pub fn post(native_id: &str, text: &str) -> Post {
         reach: Some(7),
         provenance: Provenance::Stream,
         topics_hint: Vec::new(),
+        payload_format: None,
         payload: serde_json::json!({"id": native_id, "text": text}).to_string(),
     }
 }

@@ -46,6 +46,7 @@ pub(crate) fn enriched(number: u64) -> EnrichedPost {
         reach: Some(100),
         provenance: Provenance::Stream,
         topics_hint: Vec::new(),
+        payload_format: Some("simple".into()),
         payload: format!("{{\"id\":\"{number}\"}}"),
     };
     let place = Place {

@@ -140,6 +140,8 @@ impl Installation {
             platform: "x".into(),
             reason: "bad".into(),
             payload,
+            payload_format: None,
+            provenance: None,
             occurred_at: noon(),
         };
         let letters = vec![

@@ -107,6 +107,7 @@ fn post(number: u64, at: Timestamp, is_excess: bool) -> EnrichedPost {
             reach: Some(10),
             provenance: Provenance::Stream,
             topics_hint: Vec::new(),
+            payload_format: None,
             payload: "{}".into(),
             text,
         },

@@ -40,6 +40,7 @@ pub(crate) fn edit(number: u64, replaces: &[u64]) -> Record {
         reach: None,
         provenance: Provenance::Stream,
         topics_hint: Vec::new(),
+        payload_format: None,
         payload: format!("{{\"id\":\"{number}\"}}"),
     }))
 }

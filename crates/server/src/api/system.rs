@@ -85,7 +85,7 @@ pub(crate) struct DeadLetterView {
 
 impl From<DeadLetter> for DeadLetterView {
     fn from(letter: DeadLetter) -> Self {
-        let DeadLetter { id, source, platform, reason, payload, occurred_at } = letter;
+        let DeadLetter { id, source, platform, reason, payload, occurred_at, .. } = letter;
         Self { id, source, platform, reason, payload, occurred_at }
     }
 }

@@ -1,7 +1,7 @@
 //! Posts into the queue and rejections to the dead letters. A full queue makes the source wait.
 
 use crate::error::Result;
-use crate::record::{Origin, Rejection};
+use crate::record::{Format, Origin, Rejection};
 use domain::{Appended, DeadLetter, ErrorKind, PostQueue, Record, SourceId};
 use std::time::Duration;
 
@@ -59,28 +59,30 @@ pub(crate) fn count_all(source: &SourceId, answers: &[Appended]) -> Counts {
     counts
 }
 
-/// Sets rejections aside with their reason.
+/// Sets rejections of a format that is not known aside with their reason.
 pub(crate) async fn reject(queue: &dyn PostQueue, origin: &Origin, rejections: Vec<Rejection>) -> Result<u64> {
     if rejections.is_empty() {
         return Ok(0);
     }
     let rejected = rejections.len() as u64;
-    queue.dead_letter(letters(origin, rejections)).await?;
+    queue.dead_letter(letters(origin, None, rejections)).await?;
     count(&origin.source, "rejected", rejected);
     Ok(rejected)
 }
 
-/// The same, waiting as long as there is no room for more letters: for a stream, which can't be asked to come again.
+/// The same for a format that is known, waiting as long as there is no room for more letters: for a connector, whose
+/// platform can't be asked to send again.
 pub(crate) async fn reject_patiently(
     queue: &dyn PostQueue,
     origin: &Origin,
+    format: Format,
     rejections: Vec<Rejection>,
 ) -> domain::Result<()> {
     if rejections.is_empty() {
         return Ok(());
     }
     let rejected = rejections.len() as u64;
-    let letters = letters(origin, rejections);
+    let letters = letters(origin, Some(format), rejections);
     let mut wait = WAIT_MIN;
     loop {
         match queue.dead_letter(letters.clone()).await {
@@ -100,13 +102,15 @@ pub(crate) async fn reject_patiently(
     }
 }
 
-fn letters(origin: &Origin, rejections: Vec<Rejection>) -> Vec<DeadLetter> {
+fn letters(origin: &Origin, format: Option<Format>, rejections: Vec<Rejection>) -> Vec<DeadLetter> {
     let letters = rejections.into_iter().map(|rejection| DeadLetter {
         id: 0,
         source: origin.source.0.clone(),
         platform: origin.platform.clone(),
         reason: rejection.reason,
         payload: rejection.payload,
+        payload_format: format.map(|format| format.name.to_owned()),
+        provenance: Some(origin.provenance),
         occurred_at: origin.received_at,
     });
     letters.collect()

@@ -69,6 +69,24 @@ pub struct Parsed {
     pub notes: Notes,
 }
 
+impl Parsed {
+    /// Adds a record, or its rejection.
+    pub(crate) fn keep(&mut self, result: Result<Record, String>, bytes: &[u8]) {
+        match result {
+            Ok(record) => self.records.push(record),
+            Err(reason) => self.rejections.push(Rejection::new(reason, bytes)),
+        }
+    }
+}
+
+/// A format of payloads, with the parser that reads it.
+#[derive(Clone, Copy)]
+pub(crate) struct Format {
+    /// The name that is stored with each post.
+    pub(crate) name: &'static str,
+    pub(crate) parse: fn(&str, &Origin, &mut Parsed),
+}
+
 /// The record as text, if it has a bearable size and is UTF-8.
 pub(crate) fn text_of(bytes: &[u8]) -> Result<&str, String> {
     if bytes.len() > RECORD_MAX_BYTES {

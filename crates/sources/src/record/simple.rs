@@ -26,13 +26,16 @@
 
 use super::names::{FIELDS, Field, known};
 use super::value::{Key, Value};
-use super::{Notes, Origin, checks, date};
+use super::{Format, Notes, Origin, Parsed, checks, date};
 use domain::markup;
 use domain::{Author, Coordinates, Deletion, Post, PostId, Record, Timestamp};
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use std::borrow::Cow;
 use std::fmt;
 use xxhash_rust::xxh3::Xxh3;
+
+/// The simple form.
+pub(crate) const FORMAT: Format = Format { name: "simple", parse };
 
 /// The fields of one post, by what they are about.
 #[derive(Debug, Default)]
@@ -178,6 +181,17 @@ impl<'de> Visitor<'de> for FormVisitor {
     }
 }
 
+/// Reads a record that is known to have the simple form.
+fn parse(text: &str, origin: &Origin, parsed: &mut Parsed) {
+    let fields = match read(text, |_| None) {
+        Ok(Form::Simple(fields)) => Ok(fields),
+        Ok(Form::Other) => Err("the record has another form".to_owned()),
+        Err(reason) => Err(reason),
+    };
+    let record = fields.and_then(|fields| build(fields, text.trim().to_owned(), origin, &mut parsed.notes));
+    parsed.keep(record, text.as_bytes());
+}
+
 /// A record of the fields. `payload` is what the post can be rebuilt from.
 pub(crate) fn build(
     mut fields: Box<Fields<'_>>,
@@ -226,6 +240,7 @@ pub(crate) fn build(
         author,
         platform,
         payload,
+        payload_format: Some(FORMAT.name.into()),
     }));
     fields.unused.iter().for_each(|key| notes.unused(key));
     Ok(record)

@@ -208,6 +208,7 @@ impl Sample {
             provenance: Provenance::Sample,
             topics_hint: Vec::new(),
             payload: payload.to_string(),
+            payload_format: Some(crate::record::simple::FORMAT.name.into()),
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use crate::record::simple::Hint;
 use crate::record::value::Key;
-use crate::record::{Origin, Parsed, Rejection, checks, date};
+use crate::record::{Format, Origin, Parsed, Rejection, checks, date};
 use domain::{Author, Coordinates, Deletion, Post, PostId, Record, Timestamp};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -12,6 +12,8 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+/// Messages of the X API v2.
+pub(crate) const FORMAT: Format = Format { name: "x-v2", parse };
 /// The name of the platform in post ids.
 pub const PLATFORM: &str = "x";
 /// Most posts that one post can refer to; X knows three kinds of references, each to one post.
@@ -438,6 +440,7 @@ fn build(
         provenance: origin.provenance,
         topics_hint,
         payload,
+        payload_format: Some(FORMAT.name.into()),
         id,
     })
 }

@@ -1,6 +1,7 @@
 //! Posts of X into the queue, then the cursor and the bill.
 
 use super::cursor::{Cursor, Seen};
+use super::payload::FORMAT;
 use crate::connector::Context;
 use crate::kit::ingest;
 use crate::record::{Origin, Parsed};
@@ -8,7 +9,7 @@ use domain::Provenance;
 
 /// Stores what was read from the stream or the search.
 pub(super) async fn store(context: &Context, parsed: Parsed, origin: &Origin, cursor: &Cursor) -> domain::Result<()> {
-    ingest::reject_patiently(&*context.queue, origin, parsed.rejections).await?;
+    ingest::reject_patiently(&*context.queue, origin, FORMAT, parsed.rejections).await?;
     if parsed.records.is_empty() {
         return Ok(());
     }

@@ -103,6 +103,7 @@ async fn records_come_back_whole_and_in_order(queue: Arc<dyn PostQueue>) {
     let mut whole = post("1", "Größe 東京 😡 \u{202b}עברית\u{202c} \"quoted\"\n'; DROP TABLE posts;--");
     whole.replaces = vec![post("0", "").id];
     whole.topics_hint = vec!["airlines".into()];
+    whole.payload_format = Some("x-v2".into());
     whole.coordinates = domain::Coordinates::checked(52.5, 13.4);
     whole.repost_of = Some(post("9", "").id);
     let records = vec![Record::Post(Box::new(whole)), deletion("2"), record("3")];
@@ -192,6 +193,8 @@ async fn dead_letters_are_kept_newest_first(queue: Arc<dyn PostQueue>) {
         platform: "reviews".into(),
         reason: reason.into(),
         payload: "{\"id\": 1, …".into(),
+        payload_format: Some("simple".into()),
+        provenance: Some(domain::Provenance::Push),
         occurred_at: noon(),
     };
     queue.dead_letter(vec![letter("one"), letter("two")]).await.expect("dead letter");
