@@ -5,12 +5,14 @@ use crate::audit::AuditLog;
 use crate::auth::{Accounts, Attempts};
 use crate::config::Config;
 use crate::operations::Operations;
-use crate::service::LivePosts;
-use domain::{Clock, PostQueue, StateStore};
+use domain::{Clock, EnrichedPost, PostQueue, StateStore};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use tokio::sync::{Semaphore, broadcast};
 use tokio_util::sync::CancellationToken;
+
+/// One commit's posts, as they go to live streams.
+pub type LivePosts = Arc<Vec<EnrichedPost>>;
 
 pub(crate) struct App {
     pub(crate) config: Config,

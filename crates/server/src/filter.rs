@@ -2,15 +2,11 @@
 //! before anything else sees them. A parameter that we do not know is refused, so that a typing error never widens an
 //! answer.
 
-use crate::app::App;
 use crate::error::Error;
-use axum::extract::FromRequestParts;
-use axum::http::request::Parts;
 use chrono::{DateTime, Duration, SubsecRound, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use utoipa::{IntoParams, ToSchema};
 
 /// What posts are grouped and filtered by.
@@ -297,14 +293,6 @@ fn split_words(text: &str) -> Result<Vec<String>, Error> {
     match words.len() > WORDS_MAX {
         true => Err(Error::bad_field("q", format!("At most {WORDS_MAX} words can be searched for."))),
         false => Ok(words),
-    }
-}
-
-impl FromRequestParts<Arc<App>> for Filter {
-    type Rejection = Error;
-
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Error> {
-        Self::parse(parts.uri.query().unwrap_or(""), app.clock.now())
     }
 }
 

@@ -7,6 +7,7 @@ mod answers;
 mod api;
 mod app;
 pub mod audit;
+mod audit_layer;
 pub mod auth;
 mod body;
 mod config;
@@ -22,13 +23,14 @@ mod query;
 mod service;
 
 pub use api::{document, labels, saved_categories};
+pub use app::LivePosts;
 pub use config::Config;
 pub use error::Error;
 pub use operations::{
     AlertNow, CategoryBody, Forgotten, Operations, PushError, PushOutcome, PushStatus, Replayed, SourceStatus,
     SqlAnswer, SystemReport, TableReport, ToForget, Undelivered,
 };
-pub use service::{LivePosts, Server};
+pub use service::Server;
 
 #[cfg(test)]
 mod tests;

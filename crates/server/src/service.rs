@@ -1,27 +1,24 @@
 //! The server as a part of the process: it listens, answers, and stops when told, letting answers in flight finish.
 
 use crate::answers::Answers;
-use crate::app::App;
-use crate::audit::{self, AuditLog};
+use crate::app::{App, LivePosts};
+use crate::audit::AuditLog;
 use crate::auth::{Accounts, Attempts};
 use crate::config::Config;
 use crate::operations::Operations;
-use crate::{api, dashboard, error::Error, guard, health, listen};
+use crate::{api, audit_layer, dashboard, error::Error, guard, health, listen};
 use axum::Router;
 use axum::http::{HeaderValue, header};
 use axum::middleware;
 use axum::response::IntoResponse;
 use axum::routing::get;
-use domain::{Analytics, Clock, EnrichedPost, PostQueue, StateStore};
+use domain::{Analytics, Clock, PostQueue, StateStore};
 use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, broadcast};
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
-
-/// One commit's posts, as they go to live streams.
-pub type LivePosts = Arc<Vec<EnrichedPost>>;
 
 /// The server with all that it stands on.
 pub struct Server {
@@ -78,7 +75,7 @@ impl Server {
         let (api, document) = api::parts();
         let document = document.to_json().unwrap_or_default();
         let json = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-        api.layer(middleware::from_fn_with_state(Arc::clone(&app), audit::write))
+        api.layer(middleware::from_fn_with_state(Arc::clone(&app), audit_layer::write))
             .layer(middleware::from_fn_with_state(Arc::clone(&app), guard::own_origin))
             .route("/openapi.json", get(move || async move { (json, document) }))
             .route("/metrics", get(health::metrics))

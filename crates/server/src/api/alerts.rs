@@ -1,10 +1,9 @@
 //! Alerts: what rules opened, who was told, and taking them in hand.
 
 use super::anomalies::{AnomalyView, with_ids};
-use super::{Body, Params};
+use super::{Analyst, Body, Params, Viewer};
 use crate::answers::{each, micros};
 use crate::app::App;
-use crate::auth::{Analyst, Viewer};
 use crate::error::Error;
 use crate::filter::{Dimension, Filter, FilterParams};
 use crate::operations::{AlertNow, Undelivered};

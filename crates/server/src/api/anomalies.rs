@@ -1,9 +1,8 @@
 //! What was noticed: anomalies with their story.
 
-use super::Params;
+use super::{Params, Viewer};
 use crate::answers::{Row, each, micros};
 use crate::app::App;
-use crate::auth::Viewer;
 use crate::error::Error;
 use crate::filter::{Dimension, Filter, FilterParams};
 use crate::query::{literal, time};

@@ -1,9 +1,8 @@
 //! The audit log, for admins.
 
-use super::Params;
+use super::{Admin, Params};
 use crate::app::App;
 use crate::audit::AuditPage;
-use crate::auth::Admin;
 use crate::error::Error;
 use axum::Json;
 use axum::extract::State;
@@ -36,5 +35,7 @@ pub(crate) async fn audit(
     if !(1..=LIMIT_MAX).contains(&limit) {
         return Err(Error::bad_field("limit", format!("A page has 1 to {LIMIT_MAX} entries.")));
     }
-    Ok(Json(app.audit_page(page.before.as_deref(), limit).await?))
+    let (days, now) = (app.config.audit_days, app.clock.now());
+    let page = app.audit.page(page.before.as_deref(), limit, days, now).await;
+    page.map(Json).map_err(Error::of_port)
 }

@@ -1,9 +1,8 @@
 //! What the posts in view are made of: the largest values of a dimension, each with its sentiment.
 
-use super::Params;
+use super::{Params, Viewer};
 use crate::answers::each;
 use crate::app::App;
-use crate::auth::Viewer;
 use crate::error::Error;
 use crate::filter::{Dimension, Filter, FilterParams};
 use crate::query::{self, COUNTS, SUMS};

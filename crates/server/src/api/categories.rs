@@ -1,8 +1,7 @@
 //! The user's own categories: names, what they mean, and examples that teach them.
 
-use super::{Body, LARGE};
+use super::{Analyst, Body, LARGE, Viewer};
 use crate::app::App;
-use crate::auth::{Analyst, Viewer};
 use crate::error::Error;
 use crate::operations::CategoryBody;
 use axum::Json;

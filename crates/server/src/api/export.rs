@@ -7,11 +7,10 @@
 
 mod format;
 
-use super::Params;
 use super::post::{PostView, columns};
+use super::{Params, Viewer};
 use crate::answers::each;
 use crate::app::App;
-use crate::auth::Viewer;
 use crate::error::Error;
 use crate::filter::{Filter, FilterParams, TimeRange};
 use crate::query;

@@ -1,14 +1,19 @@
-//! Query and body of a request, with refusals in our own form.
+//! What handlers take from a request: who asks, filter, query and body, with refusals in our own form. `Viewer`,
+//! `Analyst` or `Admin` among a handler's arguments is its access rule.
 
 use crate::app::App;
+use crate::audit::Trail;
+use crate::auth::{ClientAddress, Pass, Role, SESSION_COOKIE, Who};
 use crate::body;
 use crate::error::Error;
+use crate::filter::Filter;
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::{Extensions, HeaderMap, header};
 use serde::de::DeserializeOwned;
+use std::convert::Infallible;
 use std::sync::Arc;
 
 /// The query of the URL beside the filter.
@@ -62,4 +67,88 @@ fn is_json(headers: &HeaderMap) -> bool {
     let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     media == "application/json" || (media.starts_with("application/") && media.ends_with("+json"))
+}
+
+/// Anyone who is known.
+pub(crate) struct Viewer(pub(crate) Who);
+/// At least an analyst.
+pub(crate) struct Analyst(pub(crate) Who);
+/// An admin.
+pub(crate) struct Admin(pub(crate) Who);
+/// Anyone who is known, also while his password has to be changed first.
+pub(crate) struct Anyone(pub(crate) Who);
+
+async fn who(parts: &Parts, app: &App) -> Result<Who, Error> {
+    let pass = Pass::of(&parts.headers, &app.config.cookie(SESSION_COOKIE))
+        .ok_or_else(|| Error::unauthorized("Sign in first."))?;
+    let who = app.accounts.who(&pass, app.clock.now()).await?;
+    if let Some(trail) = parts.extensions.get::<Trail>() {
+        trail.is_of(&who.name);
+    }
+    Ok(who)
+}
+
+async fn at_least(parts: &Parts, app: &App, role: Role) -> Result<Who, Error> {
+    let who = who(parts, app).await?;
+    if who.must_change_password {
+        return Err(Error::forbidden("Choose a new password first: POST /api/session/password."));
+    }
+    match who.role >= role {
+        true => Ok(who),
+        false if role == Role::Admin => Err(Error::forbidden("Only an admin can do this.")),
+        false => Err(Error::forbidden("Only an analyst or admin can do this.")),
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Anyone {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Error> {
+        who(parts, app).await.map(Self)
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Viewer {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Error> {
+        at_least(parts, app, Role::Viewer).await.map(Self)
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Analyst {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Error> {
+        at_least(parts, app, Role::Analyst).await.map(Self)
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Admin {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Error> {
+        at_least(parts, app, Role::Admin).await.map(Self)
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Filter {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Error> {
+        Self::parse(parts.uri.query().unwrap_or(""), app.clock.now())
+    }
+}
+
+impl FromRequestParts<Arc<App>> for ClientAddress {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Infallible> {
+        Ok(client_address(app, &parts.extensions, &parts.headers))
+    }
+}
+
+/// Where a request comes from, as the configured proxies say.
+pub(crate) fn client_address(app: &App, extensions: &Extensions, headers: &HeaderMap) -> ClientAddress {
+    ClientAddress::of(extensions, headers, &app.config.trusted_proxies, app.config.forwarded_header)
 }

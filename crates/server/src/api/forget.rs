@@ -1,8 +1,7 @@
 //! Deleting posts for good, for admins.
 
-use super::Body;
+use super::{Admin, Body};
 use crate::app::App;
-use crate::auth::Admin;
 use crate::error::Error;
 use crate::operations::{Forgotten, ToForget};
 use axum::Json;

@@ -2,10 +2,9 @@
 //! overwritten, a withdrawal is an entry of its own. The post's row in the lake is then written anew with the label
 //! ([`waiting`] lists what is left to do), so that every count, series and SQL answer tells what holds now.
 
-use super::Body;
+use super::{Analyst, Body, Viewer};
 use crate::answers::each;
 use crate::app::App;
-use crate::auth::{Analyst, Viewer};
 use crate::error::Error;
 use crate::filter::TimeRange;
 use crate::query::{in_range, literal};

@@ -1,12 +1,11 @@
 //! The live stream: posts in view as they are committed, by server-sent events. A reader who is too slow, or a source
 //! that is too fast, is told how many posts were left out: a page can show only so many a second.
 
-use super::post::PostView;
-use crate::app::App;
-use crate::auth::{Pass, Viewer};
+use super::{Viewer, post::PostView};
+use crate::app::{App, LivePosts};
+use crate::auth::Pass;
 use crate::error::Error;
 use crate::filter::{Dimension, Filter, FilterParams};
-use crate::service::LivePosts;
 use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use domain::EnrichedPost;

@@ -1,8 +1,8 @@
 //! Where mentions come from: countries, and the places with the most of them.
 
+use super::Viewer;
 use crate::answers::each;
 use crate::app::App;
-use crate::auth::Viewer;
 use crate::error::Error;
 use crate::filter::{Filter, FilterParams};
 use crate::query::{self, COUNTS};

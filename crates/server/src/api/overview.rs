@@ -1,10 +1,9 @@
 //! The numbers of a stretch of time beside those of the stretch before, and the volume of mentions over time.
 
-use super::Params;
 use super::anomalies::{AnomalyView, within};
+use super::{Params, Viewer};
 use crate::answers::each;
 use crate::app::App;
-use crate::auth::Viewer;
 use crate::error::Error;
 use crate::filter::{Dimension, Filter, FilterParams, TimeRange};
 use crate::query::{self, COUNTS};

@@ -1,11 +1,10 @@
 //! Posts: the newest in view, page by page, and one in full.
 
-use super::Params;
 use super::labels::{Correction, corrections};
 use super::post::{EntityView, PostView, columns};
+use super::{Params, Viewer};
 use crate::answers::{each, micros};
 use crate::app::App;
-use crate::auth::Viewer;
 use crate::error::Error;
 use crate::filter::{Filter, FilterParams, TimeRange};
 use crate::query::{self, in_range, literal};

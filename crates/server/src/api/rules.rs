@@ -1,8 +1,7 @@
 //! Alert rules: listed, edited, and tried on history before they are kept.
 
-use super::{Body, QUERY};
+use super::{Analyst, Body, QUERY, Viewer};
 use crate::app::App;
-use crate::auth::{Analyst, Viewer};
 use crate::error::Error;
 use axum::Json;
 use axum::extract::{Path, State};

@@ -1,11 +1,11 @@
 //! Sign-in and sign-out of people, their sessions, and their own password.
 
-use super::Body;
+use super::{Anyone, Body, Viewer};
 use crate::app::App;
 use crate::audit::Trail;
 use crate::auth::{
-    Anyone, ClientAddress, DEVICE_AGE_MAX, DEVICE_COOKIE, Role, SESSION_COOKIE, Session, Trier, Via, Viewer, Who,
-    cookie, digest, public_id,
+    ClientAddress, DEVICE_AGE_MAX, DEVICE_COOKIE, Role, SESSION_COOKIE, Session, Trier, Via, Who, cookie, digest,
+    public_id,
 };
 use crate::error::Error;
 use axum::extract::{Path, State};

@@ -1,8 +1,7 @@
 //! A person's own SQL over the tables of the lake, read-only, within limits; and the questions he saves.
 
-use super::{Body, QUERY};
+use super::{Analyst, Body, QUERY, Viewer};
 use crate::app::App;
-use crate::auth::{Analyst, Viewer};
 use crate::error::Error;
 use axum::Json;
 use axum::extract::{Path, State};

@@ -1,8 +1,7 @@
 //! How the house does: queue, lag, sources, disk; and the dead letters, to look at, replay or give up.
 
-use super::{Body, Params};
+use super::{Admin, Body, Params, Viewer};
 use crate::app::App;
-use crate::auth::{Admin, Viewer};
 use crate::error::Error;
 use crate::operations::{Replayed, SourceStatus, SystemReport};
 use axum::Json;

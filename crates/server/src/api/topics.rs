@@ -1,9 +1,8 @@
 //! Topics: listed with their volume, edited, and their query checked while it is written, with what it would have caught.
 
-use super::{Body, QUERY};
+use super::{Analyst, Body, QUERY, Viewer};
 use crate::answers::{Row, each, micros};
 use crate::app::App;
-use crate::auth::{Analyst, Viewer};
 use crate::error::Error;
 use crate::filter::TimeRange;
 use crate::query::in_range;

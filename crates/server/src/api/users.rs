@@ -1,9 +1,9 @@
 //! Users and tokens, for admins.
 
-use super::Body;
+use super::{Admin, Body};
 use crate::app::App;
 use crate::audit::Trail;
-use crate::auth::{Account, Admin, Role, Token, TokenOrder, TokenScope};
+use crate::auth::{Account, Role, Token, TokenOrder, TokenScope};
 use crate::error::Error;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;

@@ -1,50 +1,16 @@
 //! Users in the state store, by name. Every change of one is a compare and swap: read, change, write if it is still as it
 //! was read, else again. So a removed user does not come back, and two admins can't remove each other at once.
 
-use super::tokens::{TOKEN, Token};
+use super::documents::{Account, CONFIGURATION, Kept, TOKEN, Token, USER, contended, json, kept};
 use super::{Role, password};
 use crate::error::Error;
 use domain::{StateStore, Swap, Timestamp};
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use std::sync::Arc;
 use tokio::sync::watch;
 
-pub(super) const USER: &str = "user";
 /// Tries of a change that others come between: far more than people do at once.
 const TRIES_MAX: usize = 50;
-
-/// A user as kept.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Account {
-    pub(crate) name: String,
-    pub(crate) role: Role,
-    pub(super) password_hash: String,
-    pub(crate) created_at: Timestamp,
-    /// The password was made by the program: until it is changed, nothing else can be done with it.
-    #[serde(default)]
-    pub(crate) must_change_password: bool,
-}
-
-/// A document as it was read, with what it says: the first is what a compare and swap expects.
-#[derive(Debug, Clone)]
-pub(crate) struct Kept<T> {
-    pub(super) document: Value,
-    pub(crate) it: T,
-}
-
-impl<T> Kept<T> {
-    /// The condition that the document is still so.
-    pub(super) fn unchanged(&self, kind: &str, key: &str) -> Swap {
-        Swap::new(kind, key, Some(self.document.clone()), Some(self.document.clone()))
-    }
-
-    /// Takes the document away, if it is still so.
-    pub(super) fn removed(&self, kind: &str, key: &str) -> Swap {
-        Swap::new(kind, key, Some(self.document.clone()), None)
-    }
-}
 
 /// Users, sessions and tokens.
 #[derive(Clone)]
@@ -52,20 +18,6 @@ pub(crate) struct Accounts {
     pub(super) state: Arc<dyn StateStore>,
     /// Told whenever someone may have lost a right: live streams look again who they serve.
     changed: watch::Sender<()>,
-}
-
-pub(super) fn json<T: Serialize>(value: &T) -> Result<Value, Error> {
-    serde_json::to_value(value).map_err(Error::internal)
-}
-
-fn kept<T: DeserializeOwned>(document: Value) -> Result<Kept<T>, Error> {
-    let it = serde_json::from_value(document.clone()).map_err(Error::internal)?;
-    Ok(Kept { document, it })
-}
-
-/// Others came between all tries.
-pub(super) fn contended() -> Error {
-    Error::unavailable("Users are being changed by others at this moment. Try again.", "compare and swap lost")
 }
 
 impl Accounts {
@@ -219,8 +171,7 @@ impl Accounts {
 
 fn check_name(name: &str) -> Result<(), Error> {
     let allowed = |c: char| c.is_alphanumeric() || ".-_@".contains(c);
-    match (1..=64).contains(&name.chars().count()) && name.chars().all(allowed) && name != super::tokens::CONFIGURATION
-    {
+    match (1..=64).contains(&name.chars().count()) && name.chars().all(allowed) && name != CONFIGURATION {
         true => Ok(()),
         false => Err(Error::bad_field("name", "A name has 1 to 64 letters, digits or . - _ @")),
     }

@@ -1,12 +1,9 @@
 //! Where a request comes from: the address of the connection, or what a trusted proxy says of it.
 
-use crate::app::App;
-use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::extract::ConnectInfo;
 use axum::http::{Extensions, HeaderMap};
-use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
-use std::sync::Arc;
 
 /// Addresses that begin with the same bits: `10.0.0.0/8`, `fd00::/8`, or one address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,19 +51,17 @@ pub enum ForwardedHeader {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ClientAddress(pub(crate) IpAddr);
 
-impl FromRequestParts<Arc<App>> for ClientAddress {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut axum::http::request::Parts, app: &Arc<App>) -> Result<Self, Infallible> {
-        Ok(Self::of(&parts.extensions, &parts.headers, app))
-    }
-}
-
 impl ClientAddress {
-    pub(crate) fn of(extensions: &Extensions, headers: &HeaderMap, app: &App) -> Self {
+    /// The address of a request; `header` of `trusted` proxies is believed.
+    pub(crate) fn of(
+        extensions: &Extensions,
+        headers: &HeaderMap,
+        trusted: &[Network],
+        header: ForwardedHeader,
+    ) -> Self {
         let peer = extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip());
         let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-        Self(client(peer, headers, &app.config.trusted_proxies, app.config.forwarded_header))
+        Self(client(peer, headers, trusted, header))
     }
 }
 

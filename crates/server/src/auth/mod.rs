@@ -4,6 +4,7 @@
 mod accounts;
 mod attempts;
 mod client;
+mod documents;
 mod operator;
 mod password;
 mod secret;
@@ -11,17 +12,17 @@ mod sessions;
 mod tokens;
 mod who;
 
-pub(crate) use accounts::{Account, Accounts};
+pub(crate) use accounts::Accounts;
 pub(crate) use attempts::{Attempts, Trier};
 pub(crate) use client::ClientAddress;
 pub use client::{ForwardedHeader, Network};
+pub(crate) use documents::{Account, Token, TokenScope};
 pub use operator::{UserSummary, add_user, change_role, create_first_admin, remove_user, reset_password, users};
 pub(crate) use secret::digest;
 pub(crate) use sessions::{DEVICE_AGE_MAX, Session, public_id};
+pub(crate) use tokens::TokenOrder;
 pub use tokens::set_push_tokens;
-pub(crate) use tokens::{Token, TokenOrder, TokenScope};
-pub(crate) use who::{Admin, Analyst, Anyone, DEVICE_COOKIE, SESSION_COOKIE, Via, Viewer, bearer, cookie};
-pub(crate) use who::{Pass, Who};
+pub(crate) use who::{DEVICE_COOKIE, Pass, SESSION_COOKIE, Via, Who, bearer, cookie};
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

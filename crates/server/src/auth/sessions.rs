@@ -1,7 +1,8 @@
 //! Sessions of browsers in the state store, by the digest of their secret, and the devices that someone signed in from
 //! before, which guesses of others can't lock out.
 
-use super::accounts::{Account, Accounts, Kept, USER, contended, json};
+use super::accounts::Accounts;
+use super::documents::{Account, Kept, USER, contended, json};
 use super::secret;
 use crate::error::Error;
 use chrono::Duration;

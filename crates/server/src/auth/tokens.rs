@@ -1,54 +1,12 @@
 //! Tokens of programs in the state store, by the digest of their secret. A token is never worth more than whoever made
 //! it: it ends with him, and has at most his role.
 
-use super::accounts::{Account, Accounts, USER, contended, json};
-use super::{Role, secret, sessions};
+use super::accounts::Accounts;
+use super::documents::{Account, CONFIGURATION, TOKEN, Token, TokenScope, USER, contended, json};
+use super::{secret, sessions};
 use crate::error::Error;
 use domain::{StateStore, Swap, Timestamp};
-use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-
-pub(super) const TOKEN: &str = "token";
-/// Who made the tokens that stand in the configuration; no user is called so.
-pub(super) const CONFIGURATION: &str = "configuration";
-
-/// What a token is for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(tag = "for", rename_all = "lowercase")]
-pub(crate) enum TokenScope {
-    /// The API, as a user with this role.
-    Api { role: Role },
-    /// Pushing posts as this source, and nothing else.
-    Push { source: String },
-}
-
-/// A program's token as kept.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Token {
-    /// Public id, for listing and removing.
-    pub(crate) id: String,
-    pub(crate) name: String,
-    pub(crate) scope: TokenScope,
-    pub(crate) created_by: String,
-    pub(crate) created_at: Timestamp,
-    #[serde(default)]
-    pub(crate) expires_at: Option<Timestamp>,
-    #[serde(default)]
-    pub(crate) used_at: Option<Timestamp>,
-    /// Made for a source that no configuration knew: the token is what makes it a source.
-    #[serde(default)]
-    pub(crate) makes_source: bool,
-}
-
-impl Token {
-    pub(super) fn of_configuration(&self) -> bool {
-        self.created_by == CONFIGURATION
-    }
-
-    fn expired(&self, now: Timestamp) -> bool {
-        self.expires_at.is_some_and(|end| end <= now)
-    }
-}
 
 /// A token to be made.
 pub(crate) struct TokenOrder {

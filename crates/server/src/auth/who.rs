@@ -1,15 +1,9 @@
-//! Extractors that say who asks, and refuse who may not: `Viewer`, `Analyst`, `Admin` in a handler's arguments are its
-//! whole access rule.
+//! Who asks: the session or token of a request, and the user behind it.
 
 use super::{Accounts, Role, TokenScope, secret};
-use crate::app::App;
-use crate::audit::Trail;
 use crate::error::Error;
-use axum::extract::FromRequestParts;
-use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use domain::Timestamp;
-use std::sync::Arc;
 
 /// Name of the session's cookie, without the prefix that it has on https.
 pub(crate) const SESSION_COOKIE: &str = "overheard_session";
@@ -42,15 +36,6 @@ pub(crate) struct Who {
     pub(crate) must_change_password: bool,
 }
 
-/// Anyone who is known.
-pub(crate) struct Viewer(pub(crate) Who);
-/// At least an analyst.
-pub(crate) struct Analyst(pub(crate) Who);
-/// An admin.
-pub(crate) struct Admin(pub(crate) Who);
-/// Anyone who is known, also while his password has to be changed first.
-pub(crate) struct Anyone(pub(crate) Who);
-
 /// The secret of an `Authorization: Bearer` header.
 pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
@@ -66,10 +51,11 @@ pub(crate) fn cookie<'h>(headers: &'h HeaderMap, wanted: &str) -> Option<&'h str
 }
 
 impl Pass {
-    fn of(headers: &HeaderMap, app: &App) -> Option<Self> {
+    /// The proof in a request's headers; `session_cookie` is the name of the session's cookie.
+    pub(crate) fn of(headers: &HeaderMap, session_cookie: &str) -> Option<Self> {
         let pass = |via, secret| Self { via, key: secret::digest(secret) };
         let token = bearer(headers).map(|secret| pass(Via::Token, secret));
-        token.or_else(|| cookie(headers, &app.config.cookie(SESSION_COOKIE)).map(|secret| pass(Via::Session, secret)))
+        token.or_else(|| cookie(headers, session_cookie).map(|secret| pass(Via::Session, secret)))
     }
 }
 
@@ -112,58 +98,5 @@ impl Accounts {
             pass: pass.clone(),
             must_change_password: account.must_change_password,
         })
-    }
-}
-
-async fn who(parts: &Parts, app: &App) -> Result<Who, Error> {
-    let pass = Pass::of(&parts.headers, app).ok_or_else(|| Error::unauthorized("Sign in first."))?;
-    let who = app.accounts.who(&pass, app.clock.now()).await?;
-    if let Some(trail) = parts.extensions.get::<Trail>() {
-        trail.is_of(&who.name);
-    }
-    Ok(who)
-}
-
-async fn at_least(parts: &Parts, app: &App, role: Role) -> Result<Who, Error> {
-    let who = who(parts, app).await?;
-    if who.must_change_password {
-        return Err(Error::forbidden("Choose a new password first: POST /api/session/password."));
-    }
-    match who.role >= role {
-        true => Ok(who),
-        false if role == Role::Admin => Err(Error::forbidden("Only an admin can do this.")),
-        false => Err(Error::forbidden("Only an analyst or admin can do this.")),
-    }
-}
-
-impl FromRequestParts<Arc<App>> for Anyone {
-    type Rejection = Error;
-
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Error> {
-        who(parts, app).await.map(Self)
-    }
-}
-
-impl FromRequestParts<Arc<App>> for Viewer {
-    type Rejection = Error;
-
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Error> {
-        at_least(parts, app, Role::Viewer).await.map(Self)
-    }
-}
-
-impl FromRequestParts<Arc<App>> for Analyst {
-    type Rejection = Error;
-
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Error> {
-        at_least(parts, app, Role::Analyst).await.map(Self)
-    }
-}
-
-impl FromRequestParts<Arc<App>> for Admin {
-    type Rejection = Error;
-
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Error> {
-        at_least(parts, app, Role::Admin).await.map(Self)
     }
 }
