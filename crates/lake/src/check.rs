@@ -3,11 +3,9 @@
 
 use crate::compaction::fault_of_size;
 use crate::error::{Error, Result};
-use crate::files::StoredFile;
+use crate::files::{StoredFile, blocking, day_of};
 use crate::format;
-use crate::lake::blocking;
 use crate::log::Log;
-use crate::replace::day_of;
 use crate::schema::TableName;
 use crate::table::Table;
 use arrow::array::{AsArray, RecordBatch};

@@ -2,8 +2,8 @@
 //! batch's deletions.
 
 use crate::error::{Error, Result};
-use crate::files;
-use crate::lake::{Lake, blocking};
+use crate::files::{self, blocking};
+use crate::lake::Lake;
 use crate::rows;
 use crate::schema::TableName;
 use crate::table::{Advance, Change, Committed};

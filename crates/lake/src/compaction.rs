@@ -6,10 +6,10 @@
 //! gathered once more, whatever the sizes. Rows are sorted by event time on the way, which makes the files' time ranges
 //! narrow and queries over a range cheap.
 
+use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::files::{NewFile, Purpose, StoredFile};
-use crate::lake::{Config, Lake, blocking};
-use crate::replace::day_of;
+use crate::files::{NewFile, Purpose, StoredFile, blocking, day_of};
+use crate::lake::Lake;
 use crate::schema::TableName;
 use crate::table::{Change, Committed, Table};
 use arrow::array::{Array, AsArray, RecordBatch};

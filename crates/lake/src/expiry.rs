@@ -5,8 +5,8 @@
 //! passes: that much was asked for. What was last asked for is kept in `<lake>/retention.json`.
 
 use crate::error::{Error, Result};
+use crate::files::day_of;
 use crate::lake::Lake;
-use crate::replace::day_of;
 use crate::schema::TableName;
 use crate::store::write_durably;
 use crate::table::{Change, Committed, Table};

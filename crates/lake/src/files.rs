@@ -10,7 +10,7 @@ use crate::schema::{PARTITION, TableName};
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, new_null_array};
 use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
 use chrono::{NaiveDate, SecondsFormat};
-use deltalake::kernel::Add;
+use deltalake::kernel::{Add, LogicalFileView};
 use domain::Timestamp;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::ProjectionMask;
@@ -289,4 +289,16 @@ fn conform(table: TableName, batch: &RecordBatch) -> Result<RecordBatch> {
     });
     let columns = columns.collect::<Result<Vec<_>>>()?;
     RecordBatch::try_new(Arc::clone(schema), columns).map_err(failed)
+}
+
+/// The day of a file, by the name of its folder.
+pub(crate) fn day_of(file: &LogicalFileView) -> String {
+    let path = file.path();
+    let folder = path.split('/').next().unwrap_or_default();
+    folder.strip_prefix(PARTITION).and_then(|rest| rest.strip_prefix('=')).unwrap_or_default().to_owned()
+}
+
+/// Runs work on files away from the async threads.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.unwrap_or(Err(Error::Closing))
 }

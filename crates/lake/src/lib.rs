@@ -25,7 +25,9 @@
 mod check;
 mod commit;
 mod compaction;
+mod config;
 mod counts;
+mod engine;
 mod error;
 mod expiry;
 mod files;
@@ -38,6 +40,7 @@ mod replace;
 mod rows;
 mod schema;
 mod standing;
+mod statement;
 mod store;
 mod stream;
 mod table;
@@ -46,8 +49,9 @@ mod worker;
 
 pub use check::{Checked, Damage, Mend, check};
 pub use compaction::Maintained;
+pub use config::Config;
 pub use error::{Error, Result};
-pub use lake::{Config, Lake};
+pub use lake::Lake;
 pub use repair::{Repaired, repair};
 pub use schema::TableName;
 pub use standing::{Contents, File, Snapshot};

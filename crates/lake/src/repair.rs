@@ -3,10 +3,10 @@
 
 use crate::check::inspect;
 use crate::error::{Error, Result};
-use crate::files::{NewFile, Purpose, StoredFile, make_folder, sync_folder};
+use crate::files::{NewFile, Purpose, StoredFile, day_of, make_folder, sync_folder};
 use crate::format;
 use crate::log::{Flaw, Log, POINTER};
-use crate::replace::{day_of, keep_others};
+use crate::replace::keep_others;
 use crate::schema::{PARTITION, TableName};
 use crate::store::write_durably;
 use crate::table::{Advance, Change, Table};

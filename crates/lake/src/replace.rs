@@ -2,10 +2,10 @@
 //! swaps the files. Files that can't hold a key (by their statistics, or by their day) are not opened.
 
 use crate::error::{Error, Result};
-use crate::files::{NewFile, Purpose, StoredFile, discard, write_file};
-use crate::lake::{Lake, blocking};
+use crate::files::{NewFile, Purpose, StoredFile, blocking, day_of, discard, write_file};
+use crate::lake::Lake;
 use crate::rows;
-use crate::schema::{PARTITION, TableName};
+use crate::schema::TableName;
 use crate::table::{Change, Committed};
 use arrow::array::{AsArray, BooleanArray, RecordBatch};
 use chrono::NaiveDate;
@@ -139,13 +139,6 @@ impl Lake {
         }
         Err(Error::Contended(name.as_str()))
     }
-}
-
-/// The day of a file, by the name of its folder.
-pub(crate) fn day_of(file: &LogicalFileView) -> String {
-    let path = file.path();
-    let folder = path.split('/').next().unwrap_or_default();
-    folder.strip_prefix(PARTITION).and_then(|rest| rest.strip_prefix('=')).unwrap_or_default().to_owned()
 }
 
 /// Whether the file can hold one of the keys, by its day and its statistics.

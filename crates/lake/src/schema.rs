@@ -159,6 +159,9 @@ fn columns(table: TableName) -> Vec<Field> {
     }
 }
 
+/// Name of the view that [`POSTS_VIEW`] defines.
+pub(crate) const VIEW: &str = "posts";
+
 /// What people ask most, ready to hand: everything of `sentiment`, and what is often derived from it.
 pub(crate) const POSTS_VIEW: &str = "SELECT *, sentiment_positive - sentiment_negative AS sentiment_score, \
      repost_of IS NOT NULL AS is_repost, date_trunc('hour', occurred_at) AS occurred_hour FROM sentiment";

@@ -6,9 +6,8 @@
 //! ```
 
 use crate::error::{Error, Result};
-use crate::files::{StoredFile, sync_folder};
-use crate::lake::{Lake, blocking};
-use crate::replace::day_of;
+use crate::files::{StoredFile, blocking, day_of, sync_folder};
+use crate::lake::Lake;
 use crate::schema::TableName;
 use arrow::array::AsArray;
 use chrono::NaiveDate;

@@ -1,7 +1,7 @@
 //! Answers of any length, some rows at a time: for exports, which must not be held in memory and must not be cut.
 
 use crate::lake::Lake;
-use crate::query::{Running, read_only};
+use crate::statement::{Running, read_only};
 use datafusion::execution::SessionStateBuilder;
 use datafusion::prelude::SessionContext;
 use domain::{Result, Rows};
@@ -20,7 +20,7 @@ impl Lake {
     /// reader but the statement that he has come to.
     pub async fn stream(&self, statements: Vec<String>) -> Result<RowStream> {
         self.refresh_when_due().await?;
-        let context = with_small_batches(&self.context().await?);
+        let context = with_small_batches(&self.engine.context(&self.tables).await?);
         let (root, damage) = (self.engine.root.clone(), Arc::clone(&self.damage));
         let hidden = root.clone();
         let answers = stream::iter(statements).then(move |sql| {

@@ -6,8 +6,7 @@
 //! overlooks a file that a compaction removed meanwhile, and so would let one row become two.
 
 use crate::error::{Error, Result};
-use crate::files::{self, make_folder};
-use crate::lake::blocking;
+use crate::files::{self, blocking, make_folder};
 use crate::log::Log;
 use crate::schema::{PARTITION, TableName};
 use crate::store::DurableStore;

@@ -13,8 +13,7 @@ mod select;
 mod vocabulary;
 
 use crate::error::{Error, Result};
-use crate::lake::Lake;
-use crate::replace::day_of;
+use crate::files::{blocking, day_of};
 use crate::table::Table;
 use answer::Asked;
 use chrono::NaiveDate;
@@ -77,32 +76,23 @@ enum Reading {
 /// The files of one day, by table.
 type DayFiles = [Vec<String>; 3];
 
-impl Lake {
-    /// Answers from memory what can be answered so.
-    pub(crate) async fn count_held(&self, selection: &Selection, question: Question) -> Result<Option<Rows>> {
-        self.refresh_when_due().await?;
-        if !self.counts.catch_up().await? {
-            return Ok(None);
-        }
-        let (counts, selection) = (Arc::clone(&self.counts), selection.clone());
-        let answer = tokio::task::spawn_blocking(move || counts.answer(&selection, question)).await;
-        answer.map_err(|_| Error::Closing)
-    }
-
-    /// Begins to read what counting needs, so that the first question finds it.
-    pub fn warm_up(&self) {
-        Arc::clone(&self.counts).begin();
-    }
-}
-
 impl Counts {
     pub(crate) fn new(root: &Path, tables: Arc<[Table; 6]>, bytes_max: usize) -> Arc<Self> {
         let (held, read) = (RwLock::default(), Mutex::default());
         Arc::new(Self { root: root.to_path_buf(), tables, bytes_max, held, read })
     }
 
+    /// Answers what can be answered from memory.
+    pub(crate) async fn ask(self: &Arc<Self>, selection: &Selection, question: Question) -> Result<Option<Rows>> {
+        if !self.catch_up().await? {
+            return Ok(None);
+        }
+        let (counts, selection) = (Arc::clone(self), selection.clone());
+        blocking(move || Ok(counts.answer(&selection, question))).await
+    }
+
     /// Reads everything in the background, if nobody does.
-    fn begin(self: Arc<Self>) {
+    pub(crate) fn begin(self: Arc<Self>) {
         tokio::spawn(async move {
             let Ok(mut read) = self.read.try_lock() else { return };
             if read.is_none() && self.bytes_max > 0 {
@@ -138,7 +128,7 @@ impl Counts {
         if *read != Some(version) {
             let counts = Arc::clone(self);
             let days = self.files()?;
-            crate::lake::blocking(move || counts.take_in(days)).await?;
+            blocking(move || counts.take_in(days)).await?;
             *read = Some(version);
         }
         Ok(())

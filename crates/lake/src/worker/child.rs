@@ -1,8 +1,9 @@
 //! The worker's own side: sets its limits, opens the lake for reading, answers one statement after the other.
 
 use super::{Reply, Request, Setup};
-use crate::lake::{Config, Lake};
-use crate::query::read_only;
+use crate::config::Config;
+use crate::lake::Lake;
+use crate::statement::read_only;
 use domain::{ErrorKind, Result, SystemClock};
 use serde::Serialize;
 use std::io::{self, BufRead as _, Write as _};

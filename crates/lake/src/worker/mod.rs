@@ -14,7 +14,7 @@ mod child;
 
 pub use child::run_sql_worker;
 
-use crate::query::too_slow;
+use crate::statement::too_slow;
 use domain::{Column, Error, QueryLimits, Result};
 use serde::{Deserialize, Serialize};
 use std::io;
