@@ -7,10 +7,11 @@
 //! rules never overwrite each other, whichever process they come from.
 
 use crate::documents::{self, contended, into_value};
+use crate::entry::{Delivery, Entry};
 use crate::evaluate::{Finding, evaluate};
 use crate::facts::Facts;
 use crate::life::{Policy, StoredAlert, Undelivered};
-use crate::outbox::{Delivery, Entry, Outbox};
+use crate::outbox::Outbox;
 use chrono::TimeDelta;
 use domain::{
     Alert, AlertRule, Clock, Notification, Notifier, PostTable, QuietHours, Result, Severity, StateStore, Swap,

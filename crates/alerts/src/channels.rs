@@ -2,7 +2,7 @@
 //! or has lost a notification, so that every process can show it.
 
 use crate::documents;
-use crate::outbox::{Delivery, Entry};
+use crate::entry::{Delivery, Entry};
 use chrono::TimeDelta;
 use domain::{Result, StateStore, Timestamp};
 use serde::{Deserialize, Serialize};

@@ -220,7 +220,7 @@ fn candidates(question: &Question, scale: f64) -> Vec<Candidate> {
             tally.voices[side] += scale * if value.dimension == "author" { value.count } else { value.voices };
         }
     }
-    let wordings = Wordings::new(&question.posts);
+    let wordings = Wordings::new(question.posts.iter().map(|post| post.text.as_str()));
     tallies
         .into_iter()
         .filter(|((_, words), _)| !words.is_empty())

@@ -2,7 +2,6 @@
 //! repeat another's words are told from posts that use the same words for something of their own. Plain rules over Latin
 //! inflections; words of other scripts are their own stems.
 
-use crate::examples::PostInWindow;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// So many words in a row are a wording; fewer are a way of speaking.
@@ -137,8 +136,8 @@ pub(crate) struct Wordings {
 }
 
 impl Wordings {
-    pub(crate) fn new(posts: &[PostInWindow]) -> Self {
-        Self { texts: posts.iter().map(|post| stems(&post.text)).collect() }
+    pub(crate) fn new<'a>(texts: impl IntoIterator<Item = &'a str>) -> Self {
+        Self { texts: texts.into_iter().map(stems).collect() }
     }
 
     /// Share of the posts with these words that put them in their own way, 0 to 1: posts that have the words within the

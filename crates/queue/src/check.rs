@@ -36,7 +36,7 @@ fn read(connection: &Connection) -> Result<Checked> {
     let last_offset = connection.query_row("SELECT last_offset FROM progress", [], |row| row.get(0));
     let first_waiting = connection.query_row("SELECT min(offset) FROM records", [], |row| row.get(0));
     // Files of earlier formats have no identity yet.
-    let identity = crate::identity::read(connection).ok();
+    let identity = schema::identity(connection).ok();
     Ok(Checked {
         identity,
         faults,

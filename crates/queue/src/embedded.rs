@@ -2,7 +2,6 @@
 
 use crate::append::{self, PreparedLetter, Progress, Room};
 use crate::error::{Doing, Error};
-use crate::identity;
 use crate::leases::{Gap, Loans};
 use crate::record::{self, Unreadable};
 use crate::schema;
@@ -97,7 +96,7 @@ impl Embedded {
         let path = path.as_ref();
         let connection = schema::open_writer(path)?;
         let (records, documents) = (schema::open_reader(path)?, schema::open_reader(path)?);
-        let identity = identity::read(&records).doing("read the queue's identity")?;
+        let identity = schema::identity(&records).doing("read the queue's identity")?;
         let started = Writer::start(connection);
         let writer = started.map_err(|source| Error::Open { path: path.to_path_buf(), source })?;
         let mut lock_name = path.as_os_str().to_owned();

@@ -8,7 +8,7 @@ use crate::error::{Doing, Error, Result};
 use crate::record::{self, Unreadable};
 use crate::schema;
 use domain::{Offset, PostId, Record};
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{OptionalExtension, Transaction, params};
 use std::path::Path;
 
 /// Where the queue stands, to be compared with the lake.
@@ -29,10 +29,6 @@ pub struct Rebuilt {
     pub identity: String,
     /// Waiting records that were dropped because the lake holds their post.
     pub in_the_lake: u64,
-}
-
-pub(crate) fn read(connection: &Connection) -> rusqlite::Result<String> {
-    connection.query_row("SELECT name FROM identity", [], |row| row.get(0))
 }
 
 impl Embedded {
@@ -105,7 +101,7 @@ impl Embedded {
                      ALTER TABLE seen_rebuilt RENAME TO seen;",
                 )?;
                 transaction.execute_batch(schema::NEW_IDENTITY)?;
-                Ok((read(transaction)?, in_the_lake))
+                Ok((schema::identity(transaction)?, in_the_lake))
             })
             .await?;
         identity.clone_into(&mut self.identity.write().unwrap_or_else(std::sync::PoisonError::into_inner));

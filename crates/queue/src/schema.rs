@@ -135,3 +135,8 @@ fn refuse_others(connection: &Connection, path: &Path) -> Result<()> {
         _ => Ok(()),
     }
 }
+
+/// The identity of the queue in this file.
+pub(crate) fn identity(connection: &Connection) -> rusqlite::Result<String> {
+    connection.query_row("SELECT name FROM identity", [], |row| row.get(0))
+}

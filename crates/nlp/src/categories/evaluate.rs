@@ -1,14 +1,10 @@
 //! How good a trained head is, by cross-validation on the user's own examples: each part of them is told by a head that
 //! has not seen it.
 
-use super::features::Reading;
-use super::head::{alike, directions, fit, fit_fusion, fused, readings};
+use super::head::{directions, fit_fusion, fused, held_out, readings};
 use super::{CategorySet, EXAMPLES_TO_TRAIN, Embed};
 use crate::error::{Error, Result};
 use serde::Serialize;
-
-/// Parts that the examples are cut into.
-const FOLDS: usize = 5;
 
 /// Figures of a trained head, each between 0 and 1.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -80,39 +76,6 @@ impl Evaluation {
         let macro_f1 = classes.iter().map(|c| c.f1).sum::<f32>() / classes.len().max(1) as f32;
         Self { accuracy: share(right, total), macro_f1, classes, confusion }
     }
-}
-
-/// What is said of an example by those who have not seen it.
-pub(super) struct HeldOut {
-    pub(super) trained: Vec<f32>,
-    /// Likeness to the descriptions.
-    pub(super) alike: Vec<f32>,
-    pub(super) class: usize,
-}
-
-/// Every example told by a head that was fitted without its part. Parts are dealt class by class, so each has its share
-/// of every class.
-pub(super) fn held_out(examples: &[(Reading, usize)], directions: &[Vec<f32>]) -> Vec<HeldOut> {
-    let classes = directions.len();
-    let mut dealt = vec![0_usize; classes];
-    let parts: Vec<usize> = examples
-        .iter()
-        .map(|(_, class)| {
-            dealt[*class] += 1;
-            (dealt[*class] - 1 + class) % FOLDS
-        })
-        .collect();
-    let mut answers = Vec::with_capacity(examples.len());
-    for part in 0..FOLDS {
-        let of = |held: bool| examples.iter().zip(&parts).filter(move |(_, p)| (**p == part) == held).map(|(e, _)| e);
-        let (encoding, linear) = fit(&of(false).collect::<Vec<_>>(), classes);
-        answers.extend(of(true).map(|(reading, class)| HeldOut {
-            trained: linear.scores(&encoding.features(reading)),
-            alike: alike(directions, &reading.embedding),
-            class: *class,
-        }));
-    }
-    answers
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 //! logistic regression over embedding and n-grams from eight examples a class on. Its probabilities are calibrated by a
 //! temperature: fitted on held-out parts of the examples where there are any, a constant else.
 
-use super::evaluate::{HeldOut, held_out};
 use super::features::{Encoding, Reading};
 use super::{CategorySet, Embed, OTHER};
 use crate::error::{Error, Result};
@@ -18,6 +17,9 @@ const ZERO_SHOT_SHARPNESS: f32 = 8.0;
 /// `eval_categories` once the shipped model's embeddings are final.
 const SAY: f32 = 1.5;
 const L2: f32 = 1e-3;
+
+/// Parts that the examples are cut into.
+const FOLDS: usize = 5;
 
 /// How a head came about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -176,7 +178,7 @@ pub(super) fn readings(set: &CategorySet, embed: &impl Embed) -> Result<Vec<(Rea
 }
 
 /// Fits encoding and weights; every class counts the same.
-pub(super) fn fit(examples: &[&(Reading, usize)], classes: usize) -> (Encoding, Linear) {
+fn fit(examples: &[&(Reading, usize)], classes: usize) -> (Encoding, Linear) {
     let readings: Vec<&Reading> = examples.iter().map(|(reading, _)| reading).collect();
     let encoding = Encoding::learn(&readings, SAY);
     let mut counts = vec![0_usize; classes];
@@ -198,13 +200,46 @@ const DOUBT: f32 = 0.05;
 /// Weights tried for the likeness to the descriptions, against the trained scores.
 const LIKENESSES: [f32; 6] = [0.0, 1.0, 2.0, 4.0, 8.0, 16.0];
 
+/// What is said of an example by those who have not seen it.
+pub(super) struct HeldOut {
+    pub(super) trained: Vec<f32>,
+    /// Likeness to the descriptions.
+    pub(super) alike: Vec<f32>,
+    pub(super) class: usize,
+}
+
+/// Every example told by a head that was fitted without its part. Parts are dealt class by class, so each has its share
+/// of every class.
+pub(super) fn held_out(examples: &[(Reading, usize)], directions: &[Vec<f32>]) -> Vec<HeldOut> {
+    let classes = directions.len();
+    let mut dealt = vec![0_usize; classes];
+    let parts: Vec<usize> = examples
+        .iter()
+        .map(|(_, class)| {
+            dealt[*class] += 1;
+            (dealt[*class] - 1 + class) % FOLDS
+        })
+        .collect();
+    let mut answers = Vec::with_capacity(examples.len());
+    for part in 0..FOLDS {
+        let of = |held: bool| examples.iter().zip(&parts).filter(move |(_, p)| (**p == part) == held).map(|(e, _)| e);
+        let (encoding, linear) = fit(&of(false).collect::<Vec<_>>(), classes);
+        answers.extend(of(true).map(|(reading, class)| HeldOut {
+            trained: linear.scores(&encoding.features(reading)),
+            alike: alike(directions, &reading.embedding),
+            class: *class,
+        }));
+    }
+    answers
+}
+
 /// Trained scores with a share of the likeness to the descriptions.
 pub(super) fn fused(trained: &[f32], alike: &[f32], likeness: f32) -> Vec<f32> {
     trained.iter().zip(alike).map(|(t, a)| t + likeness * a).collect()
 }
 
 /// How much a text's embedding is like each prototype.
-pub(super) fn alike(directions: &[Vec<f32>], embedding: &[f32]) -> Vec<f32> {
+fn alike(directions: &[Vec<f32>], embedding: &[f32]) -> Vec<f32> {
     directions.iter().map(|direction| dot(direction, embedding)).collect()
 }
 
