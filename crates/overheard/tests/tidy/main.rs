@@ -1,5 +1,8 @@
-//! The house rules that a machine can hold: every crate stands in ARCHITECTURE.md and no other, arrows between crates go
-//! one way, every Rust file opens with what it is for, and no test asserts nothing by a bare `matches!`.
+//! Rules of the code that a machine can hold: ARCHITECTURE.md names every crate and no other, dependencies between crates
+//! go one way, files of a crate don't import each other in a cycle (`imports`), every Rust file says what it is for, and
+//! no test asserts nothing by a bare `matches!`.
+
+mod imports;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
