@@ -8,7 +8,18 @@ import { PATIENCE_MS, startBrowser, startHouse, until } from './house.mjs';
 const axeSource = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const DESKTOP = { width: 1440, height: 900 };
 const PHONE = { width: 390, height: 844 };
-const PAGES = ['/', '/posts', '/map', '/alerts', '/alerts?tab=alerts', '/alerts?tab=rules', '/topics', '/sql', '/system', '/settings'];
+const PAGES = [
+  '/',
+  '/posts',
+  '/map',
+  '/alerts',
+  '/alerts?tab=alerts',
+  '/alerts?tab=rules',
+  '/topics',
+  '/sql',
+  '/system',
+  '/settings',
+];
 const HOSTILE = '<img src=x onerror="window.taken=1"> <script>window.taken=1</script> & javascript:alert(1)';
 
 let house, browser, cookies, pushToken;
@@ -52,7 +63,8 @@ async function open(path, { viewport = DESKTOP, as = [] } = {}) {
     if (message.type() === 'error' && !message.text().includes('401')) wrong.push(message.text());
   });
   page.on('request', (request) => {
-    if (!request.url().startsWith(house.url) && !/^(data|blob):/.test(request.url())) wrong.push(`call to ${request.url()}`);
+    if (!request.url().startsWith(house.url) && !/^(data|blob):/.test(request.url()))
+      wrong.push(`call to ${request.url()}`);
   });
   await page.goto(house.url + path);
   return { context, page, wrong };
@@ -65,28 +77,53 @@ async function signIn(page, name, password) {
 }
 
 const settled = (page) =>
-  page.locator('#content h1').waitFor().then(() => page.waitForFunction(() => document.querySelectorAll('.skeleton, [aria-busy="true"]').length === 0));
+  page
+    .locator('#content h1')
+    .waitFor()
+    .then(() => page.waitForFunction(() => document.querySelectorAll('.skeleton, [aria-busy="true"]').length === 0));
 
 const api = (page, path, init) =>
   page.evaluate(
     async ([path, init]) => {
       const response = await fetch(path, init);
       const text = await response.text();
-      return { status: response.status, body: text && response.headers.get('content-type')?.includes('json') ? JSON.parse(text) : text };
+      return {
+        status: response.status,
+        body: text && response.headers.get('content-type')?.includes('json') ? JSON.parse(text) : text,
+      };
     },
-    [path, init && { headers: { 'content-type': 'application/json' }, ...init, body: init.body && JSON.stringify(init.body) }],
+    [
+      path,
+      init && {
+        headers: { 'content-type': 'application/json' },
+        ...init,
+        body: init.body && JSON.stringify(init.body),
+      },
+    ],
   );
 
 async function push(...texts) {
-  const posts = texts.map((text) => ({ id: crypto.randomUUID(), text, created_at: new Date().toISOString(), username: 'e2e' }));
+  const posts = texts.map((text) => ({
+    id: crypto.randomUUID(),
+    text,
+    created_at: new Date().toISOString(),
+    username: 'e2e',
+  }));
   const headers = { authorization: `Bearer ${pushToken}`, 'content-type': 'application/json' };
-  const answer = await (await fetch(`${house.url}/v1/posts`, { method: 'POST', headers, body: JSON.stringify(posts) })).json();
-  assert.deepEqual(answer.items.map((one) => one.status), texts.map(() => 'accepted'));
+  const answer = await (
+    await fetch(`${house.url}/v1/posts`, { method: 'POST', headers, body: JSON.stringify(posts) })
+  ).json();
+  assert.deepEqual(
+    answer.items.map((one) => one.status),
+    texts.map(() => 'accepted'),
+  );
   return answer.items.map((one) => one.post_id);
 }
 
-const sql = async (page, statement) => (await api(page, '/api/sql', { method: 'POST', body: { sql: statement } })).body.rows;
-const rowOf = async (page, id) => (await sql(page, `SELECT sentiment, category, text FROM sentiment WHERE post_id = '${id}'`))[0];
+const sql = async (page, statement) =>
+  (await api(page, '/api/sql', { method: 'POST', body: { sql: statement } })).body.rows;
+const rowOf = async (page, id) =>
+  (await sql(page, `SELECT sentiment, category, text FROM sentiment WHERE post_id = '${id}'`))[0];
 
 test('a stranger sees only the sign-in, and a wrong password stays out', async () => {
   const { context, page } = await open('/posts');
@@ -138,7 +175,10 @@ test('a value of a breakdown filters, the address keeps it, and it comes out aga
   await page.reload();
   await page.getByRole('link', { name: /Remove filter Language/ }).waitFor();
   const filtered = await api(page, `/api/breakdown?by=language&language=${language}`);
-  assert.deepEqual(filtered.body[0].parts.map((part) => part.value), [language]);
+  assert.deepEqual(
+    filtered.body[0].parts.map((part) => part.value),
+    [language],
+  );
   await page.getByRole('link', { name: /Remove filter Language/ }).click();
   await page.waitForURL((url) => !url.search.includes('language'));
   await context.close();
@@ -198,14 +238,20 @@ test('a correction is kept, shown with who made it, and counted', async () => {
   // Taken back, the model's word holds again.
   await choices.getByRole('button', { name: before }).click();
   await until(async () => (await rowOf(page, id))[0] === before, 'the lake tells again what the model said');
-  assert.equal((await api(page, '/api/labels')).body.some((label) => label.post_id === id), false);
+  assert.equal(
+    (await api(page, '/api/labels')).body.some((label) => label.post_id === id),
+    false,
+  );
   await context.close();
 });
 
 test('an alert is acknowledged', async () => {
   const { context, page } = await open('/alerts?tab=alerts&range=30d', { as: cookies });
   const alerts = async () => (await api(page, '/api/alerts?from=2020-01-01T00:00:00Z')).body;
-  const opened = await until(async () => (await alerts()).find((one) => one.state === 'open'), 'the rule opens an alert');
+  const opened = await until(
+    async () => (await alerts()).find((one) => one.state === 'open'),
+    'the rule opens an alert',
+  );
   await page.reload();
   const item = page.getByRole('listitem').filter({ hasText: opened.title }).filter({ hasText: 'open' }).first();
   await item.getByRole('button', { name: 'Acknowledge' }).click();
@@ -287,7 +333,10 @@ test('categories saved on the page tell apart what arrives from then on', async 
     { name: 'thunderstorm', description: 'A storm with thunder, lightning, hail and heavy rain.' },
     { name: 'birthday cake', description: 'A sweet birthday cake with candles and chocolate.' },
   ];
-  assert.equal((await api(page, '/api/categories', { method: 'PUT', body: categories.slice(1) })).body.field, 'categories');
+  assert.equal(
+    (await api(page, '/api/categories', { method: 'PUT', body: categories.slice(1) })).body.field,
+    'categories',
+  );
   assert.equal((await api(page, '/api/categories', { method: 'PUT', body: categories })).status, 204);
   await page.reload();
   await card.getByText('saved here').waitFor();
@@ -317,7 +366,10 @@ test('SQL answers with rows, keeps queries, is shared by its link, and refuses t
   await shared.waitForFunction(() => document.querySelector('textarea')?.value.startsWith('SELECT platform'));
   await statement.fill('DELETE FROM posts');
   await page.getByRole('button', { name: 'Run' }).click();
-  await page.getByRole('alert').getByText(/read-only/).waitFor();
+  await page
+    .getByRole('alert')
+    .getByText(/read-only/)
+    .waitFor();
   await context.close();
 });
 
@@ -354,7 +406,11 @@ test('the server refuses what it should, and says what is wrong', async () => {
   }
   const cookie = cookies.map((one) => `${one.name}=${one.value}`).join('; ');
   const write = (headers, body) =>
-    fetch(`${house.url}/api/sql`, { method: 'POST', headers: { cookie, 'content-type': 'application/json', ...headers }, body });
+    fetch(`${house.url}/api/sql`, {
+      method: 'POST',
+      headers: { cookie, 'content-type': 'application/json', ...headers },
+      body,
+    });
   const select = JSON.stringify({ sql: 'SELECT 1' });
   assert.equal((await write({ origin: 'https://elsewhere.example' }, select)).status, 403);
   assert.equal((await write({ origin: house.url }, select)).status, 200);

@@ -28,10 +28,14 @@ export async function startHouse() {
   const config = join(folder, 'config.toml');
   await writeFile(config, `[server]\nbind = "127.0.0.1:${port}"\n`);
   // Two days hold the incident that still goes on, and are understood in seconds.
-  const child = spawn(binary, ['demo', '--no-open', '--days', '2', '--config', config, '--data', join(folder, 'data')], {
-    cwd: root,
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
+  const child = spawn(
+    binary,
+    ['demo', '--no-open', '--days', '2', '--config', config, '--data', join(folder, 'data')],
+    {
+      cwd: root,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    },
+  );
   let said = '';
   let logged = '';
   child.stdout.on('data', (chunk) => (said += chunk));

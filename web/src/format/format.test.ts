@@ -53,7 +53,13 @@ describe('times', () => {
 
   it('pass', () => {
     const before = (seconds: number) => ago(now - seconds * 1000, now);
-    expect([3, 42, 200, 7300, 200_000].map(before)).toEqual(['just now', '42 s ago', '3 min ago', '2 h ago', '2 d ago']);
+    expect([3, 42, 200, 7300, 200_000].map(before)).toEqual([
+      'just now',
+      '42 s ago',
+      '3 min ago',
+      '2 h ago',
+      '2 d ago',
+    ]);
   });
 
   it('are intervals in the person’s zone', () => {

@@ -25,7 +25,9 @@ export function completions(text: string, cursor: number, tables: readonly Table
   const columns = (used.length > 0 ? used : tables).flatMap((table) => table.columns.map((column) => column.name));
   const names = [...new Set([...columns, ...tables.map((table) => table.name), ...WORDS])];
   const wanted = word.toLowerCase();
-  return names.filter((name) => name.toLowerCase().startsWith(wanted) && name.toLowerCase() !== wanted).slice(0, OFFERED_MAX);
+  return names
+    .filter((name) => name.toLowerCase().startsWith(wanted) && name.toLowerCase() !== wanted)
+    .slice(0, OFFERED_MAX);
 }
 
 function inQuotes(text: string, cursor: number): boolean {
