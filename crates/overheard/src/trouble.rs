@@ -91,7 +91,7 @@ mod tests {
     async fn a_lasting_trouble_is_told_once_and_so_is_its_end() {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(domain::SystemClock);
-        let store = queue::Embedded::open(&folder.path().join("test.db"), queue::Config::default(), clock).unwrap();
+        let store = queue::Embedded::open(folder.path().join("test.db"), queue::Config::default(), clock).unwrap();
         let store: Arc<dyn StateStore> = Arc::new(store);
         let book = AlertBook::new(store, Policy::default());
         let (health, mut troubles) = (Health::default(), Troubles::default());

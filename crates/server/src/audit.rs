@@ -150,6 +150,12 @@ impl Trail {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Who asked and what it was done to, as far as that was found.
+    pub(crate) fn take(&self) -> (Option<String>, Option<String>) {
+        let mut found = self.found();
+        (found.who.take(), found.subject.take())
+    }
+
     pub(crate) fn is_of(&self, who: &str) {
         self.found().who = Some(shortened(who));
     }

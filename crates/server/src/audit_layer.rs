@@ -49,10 +49,8 @@ pub(crate) async fn write(State(app): State<Arc<App>>, mut request: Request, nex
         (method, route) => format!("{method} {route}"),
     };
     let response = next.run(request).await;
-    let (who, subject) = {
-        let mut found = trail.found();
-        (found.who.take(), found.subject.take().or(parameters))
-    };
+    let (who, subject) = trail.take();
+    let subject = subject.or(parameters);
     let status = response.status();
     // A stranger's calls that never were judged are only counted: anybody could fill the log with them.
     if who.is_none() && (action != "sign in" || status.as_u16() != 401) {

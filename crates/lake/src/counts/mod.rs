@@ -12,7 +12,7 @@ mod dictionary;
 mod select;
 mod vocabulary;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::files::{blocking, day_of};
 use crate::table::Table;
 use answer::Asked;

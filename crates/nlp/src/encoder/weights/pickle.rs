@@ -430,7 +430,7 @@ impl<'a> Machine<'a> {
                 Value::None,
             ] if *word == "storage" => {
                 let count = usize::try_from(*count).map_err(|_| "a storage of impossible length")?;
-                Value::Storage { key: *key, dtype: *dtype, count }
+                Value::Storage { key, dtype: *dtype, count }
             }
             _ => return Err("a reference to something else than a storage".into()),
         };
