@@ -8,7 +8,7 @@ use domain::{Clock, Health, Notifier, PostTable, Result, Timestamp};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -40,7 +40,6 @@ pub struct Service {
     /// Where changed alerts are written for people to query; none: nowhere.
     table: Option<Arc<dyn PostTable>>,
     health: Arc<Health>,
-    wake: Arc<Notify>,
     done: Mutex<Done>,
 }
 
@@ -60,13 +59,7 @@ impl Service {
         table: Option<Arc<dyn PostTable>>,
         health: Arc<Health>,
     ) -> Self {
-        let (wake, done) = (Arc::new(Notify::new()), Mutex::default());
-        Self { config, book, notifiers, clock, table, health, wake, done }
-    }
-
-    /// Wakes the service at once (`notify_one` after something was queued).
-    pub fn waker(&self) -> Arc<Notify> {
-        self.wake.clone()
+        Self { config, book, notifiers, clock, table, health, done: Mutex::default() }
     }
 
     /// Delivers what is due, again and again. Neither a channel nor the store stops it by failing. At the end deliveries
@@ -84,7 +77,6 @@ impl Service {
             }
             tokio::select! {
                 () = shutdown.cancelled() => {}
-                () = service.wake.notified() => {}
                 () = tokio::time::sleep(service.config.poll) => {}
                 Some(ended) = channels.join_next() => match ended {
                     Ok(channel) => drop(busy.remove(&channel)),

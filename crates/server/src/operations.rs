@@ -247,16 +247,6 @@ pub trait Operations: Send + Sync {
         String::new()
     }
 
-    /// Topics were added, edited or removed in the state store: load them again.
-    async fn topics_changed(&self) -> Result<()> {
-        Ok(())
-    }
-
-    /// Alert rules were added, edited or removed in the state store: load them again.
-    async fn rules_changed(&self) -> Result<()> {
-        Ok(())
-    }
-
     /// The categories of the configuration's file, which hold while none are saved on the page.
     async fn preset_categories(&self) -> Result<Vec<CategoryBody>> {
         Ok(Vec::new())

@@ -209,7 +209,6 @@ pub(crate) async fn put(
     }
     let value = serde_json::to_value(&rule).map_err(Error::internal)?;
     app.state.put(RULE, &name, value).await.map_err(Error::of_port)?;
-    app.operations.rules_changed().await.map_err(Error::of_port)?;
     tracing::info!(rule = name, by = who.name, "rule saved");
     Ok(StatusCode::NO_CONTENT)
 }
@@ -225,7 +224,6 @@ pub(crate) async fn remove(
     if !app.state.delete(RULE, &name).await.map_err(Error::of_port)? {
         return Err(Error::not_found("There is no rule of this name."));
     }
-    app.operations.rules_changed().await.map_err(Error::of_port)?;
     tracing::info!(rule = name, by = who.name, "rule removed");
     Ok(StatusCode::NO_CONTENT)
 }

@@ -115,7 +115,6 @@ pub(crate) async fn put(
     let topic = Topic { name: name.clone(), query: body.query.trim().to_owned(), created_at };
     let value = serde_json::to_value(&topic).map_err(Error::internal)?;
     app.state.put(TOPIC, &name, value).await.map_err(Error::of_port)?;
-    app.operations.topics_changed().await.map_err(Error::of_port)?;
     tracing::info!(topic = name, by = who.name, "topic saved");
     Ok(StatusCode::NO_CONTENT)
 }
@@ -131,7 +130,6 @@ pub(crate) async fn remove(
     if !app.state.delete(TOPIC, &name).await.map_err(Error::of_port)? {
         return Err(Error::not_found("There is no topic of this name."));
     }
-    app.operations.topics_changed().await.map_err(Error::of_port)?;
     tracing::info!(topic = name, by = who.name, "topic removed");
     Ok(StatusCode::NO_CONTENT)
 }

@@ -147,11 +147,6 @@ pub(super) struct House {
 
 #[async_trait]
 impl Operations for House {
-    async fn topics_changed(&self) -> Result<()> {
-        self.called.lock().unwrap().push("topics changed".into());
-        Ok(())
-    }
-
     async fn acknowledge(&self, alert_id: &str, who: &str) -> Result<Option<Alert>> {
         self.called.lock().unwrap().push(format!("{who} acknowledges {alert_id}"));
         Ok(None)
