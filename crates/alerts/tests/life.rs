@@ -3,34 +3,13 @@
 use alerts::{
     AddressPolicy, AlertBook, Delivery, Digest, Facts, Letterhead, Policy, SourceFacts, WindowFacts, notifiers,
 };
-use async_trait::async_trait;
 use domain::{
-    AlertRule, AlertState, Anomaly, Clock, Condition, Error, ErrorKind, ManualClock, MemoryState, Notification,
-    Notifier, Result, Severity, StateStore, Timestamp,
+    AlertRule, AlertState, Anomaly, Clock, Condition, ErrorKind, ManualClock, MemoryState, Notification, Notifier,
+    Severity, StateStore, Timestamp,
 };
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use testkit::FakeNotifier;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
-#[derive(Default)]
-struct Receiver {
-    got: Mutex<Vec<Notification>>,
-    down: Mutex<Option<ErrorKind>>,
-}
-
-#[async_trait]
-impl Notifier for Receiver {
-    fn channel(&self) -> &str {
-        "desk"
-    }
-
-    async fn notify(&self, notification: &Notification) -> Result<()> {
-        if let Some(kind) = *self.down.lock().unwrap() {
-            return Err(Error::new(kind, "down"));
-        }
-        self.got.lock().unwrap().push(notification.clone());
-        Ok(())
-    }
-}
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -80,12 +59,12 @@ fn facts(anomalies: Vec<Anomaly>) -> Vec<Facts> {
 
 struct House {
     store: Arc<dyn StateStore>,
-    receiver: Arc<Receiver>,
+    receiver: Arc<FakeNotifier>,
 }
 
 impl House {
     fn new() -> Self {
-        Self { store: Arc::new(MemoryState::default()), receiver: Arc::default() }
+        Self { store: Arc::new(MemoryState::default()), receiver: Arc::new(FakeNotifier::new("desk")) }
     }
 
     /// A book as after a restart: nothing but the store carries over.
@@ -102,7 +81,7 @@ impl House {
     }
 
     fn kinds(&self) -> Vec<String> {
-        self.receiver.got.lock().unwrap().iter().map(|n| n.kind.clone()).collect()
+        self.receiver.got().iter().map(|n| n.kind.clone()).collect()
     }
 }
 
@@ -188,11 +167,11 @@ async fn the_end_resolves_and_tells() {
 #[tokio::test]
 async fn a_channel_that_is_down_loses_nothing() {
     let house = House::new();
-    *house.receiver.down.lock().unwrap() = Some(ErrorKind::Retry);
+    house.receiver.fails(Some(ErrorKind::Retry));
     let seen = facts(vec![anomaly("n1", "late flight", NOON, Severity::High)]);
     house.book().observe(&[on_anomaly()], &seen, at(NOON)).await.unwrap();
     assert_eq!(house.work(NOON).await, 0);
-    *house.receiver.down.lock().unwrap() = None;
+    house.receiver.fails(None);
     assert_eq!(house.work("2026-03-02T12:00:10Z").await, 0, "tried again before the back-off ended");
     assert_eq!(house.work("2026-03-02T12:00:15Z").await, 1);
     assert_eq!(house.kinds(), ["opened"]);
@@ -201,12 +180,12 @@ async fn a_channel_that_is_down_loses_nothing() {
 #[tokio::test]
 async fn a_refusal_for_good_is_kept_with_its_reason() {
     let house = House::new();
-    *house.receiver.down.lock().unwrap() = Some(ErrorKind::Reject);
+    house.receiver.fails(Some(ErrorKind::Reject));
     let seen = facts(vec![anomaly("n1", "late flight", NOON, Severity::High)]);
     house.book().observe(&[on_anomaly()], &seen, at(NOON)).await.unwrap();
     house.work(NOON).await;
     let entries = house.book().outbox().entries().await.unwrap();
-    assert_eq!((entries[0].delivery, entries[0].error.as_deref()), (Delivery::Refused, Some("down")));
+    assert_eq!((entries[0].delivery, entries[0].error.as_deref()), (Delivery::Refused, Some("the channel fails")));
 }
 
 #[tokio::test]

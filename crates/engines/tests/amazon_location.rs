@@ -64,9 +64,11 @@ async fn reverse(
     Query(key): Query<HashMap<String, String>>,
     Json(body): Json<Value>,
 ) -> Reply {
-    let found = json!([{"PlaceId": "p", "PlaceType": "PointAddress", "Title": "1 Marienplatz",
+    let is_at_sea = body["QueryPosition"] == json!([-30.0, 0.0]);
+    let munich = json!([{"PlaceId": "p", "PlaceType": "PointAddress", "Title": "1 Marienplatz",
         "Address": {"Country": {"Code2": "DE", "Name": "Germany"}, "Region": {"Code": "BY", "Name": "Bavaria"},
             "Locality": "Munich"}, "Position": [11.5755, 48.1374], "Distance": 12}]);
+    let found = if is_at_sea { json!([]) } else { munich };
     answer(&state, &key, body, found).await
 }
 
@@ -148,4 +150,12 @@ fn a_wrong_key_says_what_it_needs_and_is_not_told() {
     let (_, engine) = start("wrong-key");
     let error = engine.locate("Berlin", &PlaceHints::default()).unwrap_err().to_string();
     assert!(error.contains("geo-places:Geocode") && !error.contains("wrong-key"), "{error}");
+}
+
+#[test]
+fn the_service_keeps_the_promises() {
+    testkit::conformance::geocoder(&start("secret").1);
+    let (service, engine) = start("secret");
+    service.down.store(true, Ordering::SeqCst);
+    testkit::conformance::geocoder_that_is_down(&engine);
 }

@@ -50,6 +50,9 @@ async fn amazon(State(state): State<Arc<StandIn>>, headers: HeaderMap, body: Str
     let body: Value = serde_json::from_str(&body).unwrap();
     state.asked.lock().unwrap().push((headers, body.clone()));
     let say = |status, body| (status, Json(body));
+    if state.down.load(Ordering::SeqCst) {
+        return say(StatusCode::INTERNAL_SERVER_ERROR, json!({"__type": "InternalServerException"}));
+    }
     match (body["SourceLanguageCode"].as_str().unwrap(), body["Text"].as_str().unwrap()) {
         ("tlh", _) => say(
             StatusCode::BAD_REQUEST,
@@ -187,4 +190,14 @@ fn a_pace_or_a_key_that_is_refused_is_the_services_failure() {
     let found = answers(&libre(&address, Some("wrong")), &[text("de", "eins")]);
     assert!(matches!(&found[0], Err((ErrorKind::Retry, words)) if words.contains("Invalid API key")), "{found:?}");
     assert!(Translation::libretranslate("localhost:5000", None, &limits()).is_err());
+}
+
+#[test]
+fn both_services_keep_the_promises() {
+    let (service, address) = start();
+    testkit::conformance::translator(&libre(&address, None));
+    testkit::conformance::translator(&aws(&address));
+    service.down.store(true, Ordering::SeqCst);
+    testkit::conformance::translator_that_is_down(&libre(&address, None));
+    testkit::conformance::translator_that_is_down(&aws(&address));
 }

@@ -120,6 +120,14 @@ fn a_megabyte_is_read_as_far_as_the_limit_goes_and_the_rest_is_stated() {
 }
 
 #[test]
+fn every_model_keeps_the_promises_of_the_port() {
+    let without_model = Config { language_model: Some(language_model()), ..Config::default() };
+    for understanding in [&*TINY, &*FOREIGN, &Understanding::load(&without_model).unwrap()] {
+        testkit::conformance::enricher(understanding);
+    }
+}
+
+#[test]
 fn without_a_model_rules_and_language_remain() {
     let config = Config { language_model: Some(language_model()), ..Config::default() };
     let understanding = Understanding::load(&config).unwrap();

@@ -1,48 +1,11 @@
 //! The understanding stage with its optional engines: what they say stands in the post, what they can't say is told.
 
 use domain::topic::TopicMatcher;
-use domain::{
-    Coordinates, Enricher, Enrichment, Error, Geocoder, Language, Place, PlaceHints, Post, Result, Translator,
-    Untranslated,
-};
+use domain::{Coordinates, Error, Geocoder, Place, PlaceHints, Result};
 use pipeline::Understand;
 use places::Gazetteer;
 use std::sync::Arc;
-use testkit::posts;
-
-/// The language of a text is its first word.
-struct Polyglot;
-
-impl Enricher for Polyglot {
-    fn enrich(&self, posts: &[Post]) -> Vec<Result<Enrichment>> {
-        let read = |post: &Post| {
-            let code = post.text.split(' ').next().unwrap_or_default().to_owned();
-            let text_en = (code == "en").then(|| post.text.clone());
-            match code.as_str() {
-                "bad" => Err(Error::reject("not a text")),
-                _ => Ok(Enrichment { language: Language { code, confidence: 1.0 }, text_en, ..Enrichment::default() }),
-            }
-        };
-        posts.iter().map(read).collect()
-    }
-
-    fn model(&self) -> &str {
-        "polyglot"
-    }
-}
-
-/// Knows German only.
-struct Dictionary;
-
-impl Translator for Dictionary {
-    fn translate(&self, texts: &[Untranslated<'_>]) -> Vec<Result<String>> {
-        let answer = |of: &Untranslated<'_>| match of.language {
-            "de" => Ok(format!("in English: {}", of.text)),
-            other => Err(Error::reject(format!("no {other} here"))),
-        };
-        texts.iter().map(answer).collect()
-    }
-}
+use testkit::{FakeEnricher, FakeTranslator, posts};
 
 /// Never answers.
 struct Away;
@@ -58,28 +21,28 @@ impl Geocoder for Away {
 }
 
 fn stage() -> Understand {
-    Understand::new(Arc::new(Polyglot), Gazetteer::embedded().unwrap(), TopicMatcher::new(vec![]).unwrap())
+    Understand::new(Arc::new(FakeEnricher), Gazetteer::embedded().unwrap(), TopicMatcher::new(vec![]).unwrap())
 }
 
 #[test]
 fn each_post_gets_its_own_english_or_the_reason_why_not() {
-    let texts = ["en hello", "de hallo", "bad", "es hola", "und 🎉", "de tschüss"];
+    let texts = ["en hello", "de hallo", "bad", "tlh nuqneH", "und 🎉", "de tschüss"];
     let posts = texts.iter().enumerate().map(|(n, text)| posts::post(&n.to_string(), text)).collect();
-    let understood = stage().with_translator(Arc::new(Dictionary)).posts(posts, testkit::posts::noon());
+    let understood = stage().with_translator(Arc::new(FakeTranslator)).posts(posts, testkit::posts::noon());
     let said: Vec<Option<(Option<&str>, &[String])>> = understood
         .iter()
         .map(|post| post.as_ref().ok().map(|p| (p.enrichment.text_en.as_deref(), p.enrichment.issues.as_slice())))
         .collect();
-    let no_spanish = ["translation: no es here".to_owned()];
+    let no_klingon = ["translation: tlh is not supported".to_owned()];
     assert_eq!(
         said,
         [
             Some((Some("en hello"), [].as_slice())),
-            Some((Some("in English: de hallo"), &[])),
+            Some((Some("de: de hallo"), &[])),
             None,
-            Some((None, &no_spanish)),
+            Some((None, &no_klingon)),
             Some((None, &[])),
-            Some((Some("in English: de tschüss"), &[])),
+            Some((Some("de: de tschüss"), &[])),
         ]
     );
 }

@@ -59,3 +59,8 @@ fn the_line_of_json_is_as_promised() {
     let two: serde_json::Value = serde_json::from_str(&line("NY ✈️ LA")).unwrap();
     assert_eq!(two["others"][0]["name"], "Los Angeles");
 }
+
+#[test]
+fn the_gazetteer_keeps_the_promises_of_the_port() {
+    testkit::conformance::geocoder(gazetteer());
+}

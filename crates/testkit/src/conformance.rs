@@ -9,8 +9,16 @@
 //!
 //! `make` gives a fresh, empty implementation at each call. A broken promise panics with its name.
 
+mod enricher;
+mod geocoder;
+mod notifier;
 mod queue;
 mod state;
+mod translator;
 
+pub use enricher::enricher;
+pub use geocoder::{geocoder, geocoder_that_is_down};
+pub use notifier::{Receiver, http_receiver, notifier, smtp_receiver};
 pub use queue::queue;
 pub use state::state;
+pub use translator::{translator, translator_that_is_down};

@@ -2,11 +2,13 @@
 //! outside world. Never linked into the binary.
 
 pub mod conformance;
+pub mod fakes;
 pub mod memory_lake;
 pub mod memory_queue;
 pub mod posts;
 pub mod x_simulator;
 
+pub use fakes::{FakeEnricher, FakeGeocoder, FakeNotifier, FakeTranslator};
 pub use memory_lake::MemoryLake;
 pub use memory_queue::MemoryQueue;
 pub use x_simulator::{SimulatorConfig, XSimulator};

@@ -1,8 +1,9 @@
 //! The fakes keep the promises of the ports that they stand for.
 
-use domain::{MemoryState, PostQueue, StateStore};
+use domain::{ErrorKind, MemoryState, Notifier, PostQueue, StateStore};
 use std::sync::Arc;
-use testkit::{MemoryQueue, conformance};
+use testkit::conformance::Receiver;
+use testkit::{FakeEnricher, FakeGeocoder, FakeNotifier, FakeTranslator, MemoryQueue, conformance};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_queue_in_memory_keeps_the_promises() {
@@ -20,4 +21,25 @@ async fn a_full_queue_asks_to_wait() {
     queue.append(vec![testkit::posts::record("a"), testkit::posts::record("b")]).await.unwrap();
     let error = queue.append(vec![testkit::posts::record("c")]).await.unwrap_err();
     assert_eq!(error.kind(), domain::ErrorKind::Retry);
+}
+
+#[test]
+fn the_fakes_of_reading_keep_the_promises() {
+    conformance::enricher(&FakeEnricher);
+    conformance::translator(&FakeTranslator);
+    conformance::geocoder(&FakeGeocoder);
+}
+
+#[tokio::test]
+async fn the_fake_notifier_keeps_the_promises() {
+    conformance::notifier(&Receiver::ALL, async |receiver| {
+        let notifier = FakeNotifier::new("desk");
+        notifier.fails(match receiver {
+            Receiver::Takes => None,
+            Receiver::Refuses => Some(ErrorKind::Reject),
+            Receiver::Busy | Receiver::Gone => Some(ErrorKind::Retry),
+        });
+        Arc::new(notifier) as Arc<dyn Notifier>
+    })
+    .await;
 }
