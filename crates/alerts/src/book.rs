@@ -57,6 +57,7 @@ impl AlertBook {
 
     /// Judges the facts by every rule and carries the alerts on. Gives back the alerts that changed.
     /// One caller at a time.
+    #[tracing::instrument(name = "alert rules", skip_all, fields(rules = rules.len(), facts = facts.len()))]
     pub async fn observe(&self, rules: &[AlertRule], facts: &[Facts], now: Timestamp) -> Result<Vec<Alert>> {
         let mut alerts = self.read(OPEN).await?;
         let (mut done, mut changed) = (None, Vec::new());

@@ -14,7 +14,7 @@ use crate::documents::{self, contended, into_value};
 use crate::entry::{Delivery, Entry};
 use chrono::TimeDelta;
 use domain::{Clock, Error, ErrorKind, Notification, Notifier, Result, StateStore, Swap, Timestamp, seconds};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -182,6 +182,11 @@ impl Outbox {
     }
 
     /// Delivers a claimed entry and writes down the outcome.
+    #[tracing::instrument(
+        name = "notify",
+        skip_all,
+        fields(notification.id = entry.notification.id, channel = entry.notification.channel)
+    )]
     async fn attempt(
         &self,
         Waiting { value, mut entry }: Waiting,

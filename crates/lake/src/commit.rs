@@ -19,6 +19,7 @@ const TRIES_MAX: usize = 8;
 
 #[async_trait]
 impl PostTable for Lake {
+    #[tracing::instrument(name = "lake commit", skip_all, fields(posts = batch.posts.len(), last_offset = batch.last_offset))]
     async fn commit(&self, batch: EnrichedBatch) -> domain::Result<()> {
         self.writable()?;
         let _turn = self.writing.lock().await;
@@ -26,8 +27,6 @@ impl PostTable for Lake {
         self.commit_rows(&batch).await?;
         let gone: HashSet<String> = batch.deletions.iter().map(PostId::to_string).collect();
         self.delete(&gone).await?;
-        metrics::counter!("overheard_lake_committed_posts_total").increment(batch.posts.len() as u64);
-        metrics::counter!("overheard_lake_deleted_posts_total").increment(gone.len() as u64);
         metrics::histogram!("overheard_lake_commit_seconds").record(began.elapsed().as_secs_f64());
         Ok(())
     }

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{Instrument, Span, info, info_span, warn};
 
 /// How posts are carried.
 #[derive(Debug, Clone)]
@@ -135,6 +135,8 @@ impl Carry {
                 continue;
             };
             let Some(last_offset) = batch.records.last().map(|last| last.offset) else { continue };
+            let first_offset = batch.records.first().map_or(last_offset, |first| first.offset);
+            let span = info_span!("batch", lease = batch.lease, first_offset, last_offset);
             let began = Instant::now();
             due = began + self.config.batch_every;
             let Batch { lease, partition, records, is_last } = batch;
@@ -142,7 +144,10 @@ impl Carry {
             let (records, deletions) = beyond(records, covered);
             let (count, text_bytes) = (records.len(), records.iter().map(text_bytes).sum());
             let is_short = hand.batches.is_empty();
-            let (understood, next) = tokio::join!(self.understand(records), self.full_lease(hand.size.posts, is_short));
+            let (understood, next) = tokio::join!(
+                self.understand(records).instrument(span.clone()),
+                self.full_lease(hand.size.posts, is_short)
+            );
             let mut understood = understood?;
             understood.deletions.extend(deletions);
             hand.size = self.next_size(hand.size, count, text_bytes, began.elapsed());
@@ -159,10 +164,9 @@ impl Carry {
             };
             let completes = is_last.then_some((lease, held.clone()));
             let (carrier, shutdown) = (self.clone(), shutdown.clone());
-            committing =
-                Some(tokio::spawn(
-                    async move { carrier.commit(completes, batch, understood.rejected, &shutdown).await },
-                ));
+            committing = Some(tokio::spawn(
+                async move { carrier.commit(completes, batch, understood.rejected, &shutdown).await }.instrument(span),
+            ));
         }
         finish(committing.take()).await.map(drop)
     }
@@ -227,7 +231,8 @@ impl Carry {
     async fn understand(&self, records: Vec<Leased>) -> Result<Understood> {
         let understand = self.understand.clone();
         let now = self.clock.now();
-        tokio::task::spawn_blocking(move || understand.records(records, now))
+        let span = Span::current();
+        tokio::task::spawn_blocking(move || span.in_scope(|| understand.records(records, now)))
             .await
             .map_err(|error| Error::caused(ErrorKind::Stop, "the understanding stage failed", error))
     }
@@ -257,7 +262,10 @@ impl Carry {
     ) -> Result<bool> {
         let (posts, deletions, rejects) = (batch.posts.len(), batch.deletions.len(), rejected.len());
         let mut patience = Patience::new(self, shutdown);
-        while rejects > 0 {
+        loop {
+            if rejects == 0 {
+                break;
+            }
             match patience.judge("queue", self.queue.dead_letter_accepted(rejected.clone()).await).await? {
                 Next::Done(()) => break,
                 Next::Again => {}
@@ -275,8 +283,11 @@ impl Carry {
         metrics::counter!("overheard_deleted_posts_total").increment(deletions as u64);
         metrics::counter!("overheard_rejected_posts_total").increment(rejects as u64);
         info!(posts, deletions, rejected = rejects, last_offset = batch.last_offset, "batch committed");
-        // Nobody listening is fine: the lake has the posts.
-        drop(self.committed.send(Committed { posts: batch.posts, at: self.clock.now() }));
+        let at = self.clock.now();
+        let lag = metrics::histogram!("overheard_ingest_lag_seconds");
+        batch.posts.iter().for_each(|post| lag.record((at - post.post.received_at).as_seconds_f64().max(0.0)));
+        // Ignore send errors: there may be no subscribers.
+        drop(self.committed.send(Committed { posts: batch.posts, at }));
         match completes {
             Some((lease, held)) => self.ack(lease, &held, &mut patience).await,
             None => Ok(true),

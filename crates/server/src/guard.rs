@@ -1,28 +1,47 @@
-//! What guards every answer: security headers, the names that this server goes by, and the check that a write with a
-//! session comes from our own page.
+//! What guards and measures every answer: its id, security headers, the names that this server goes by, and the check
+//! that a write with a session comes from our own page.
 
 use crate::app::App;
 use crate::auth::{self, SESSION_COOKIE};
 use crate::config::Config;
 use crate::error::Error;
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
+use tracing::Instrument as _;
+use uuid::Uuid;
 
 /// Scripts, styles and connections from ourselves only; no inline script, no frame around us. Images may be `data:`,
 /// which the charts' own decorations use.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
     font-src 'self'; connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
+/// Name of the header that carries the id of a request.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Gives each request an id, which its log lines and its answer carry, and measures it. Paths and queries are not logged:
+/// they may hold names and words that people look for.
+pub(crate) async fn observe(request: Request, next: Next) -> Response {
+    let began = Instant::now();
+    let id = Uuid::new_v4().simple().to_string();
+    let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str);
+    let span = tracing::info_span!("request", id, method = %request.method(), route);
+    let mut response = next.run(request).instrument(span).await;
+    let class = format!("{}xx", response.status().as_u16() / 100);
+    metrics::counter!("overheard_http_requests_total", "status" => class).increment(1);
+    metrics::histogram!("overheard_http_request_seconds").record(began.elapsed().as_secs_f64());
+    response.headers_mut().extend(HeaderValue::try_from(id).ok().map(|id| (REQUEST_ID, id)));
+    response
+}
+
 /// Adds the headers that keep browsers from doing what we did not mean.
 pub(crate) async fn headers(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let api = request.uri().path().starts_with("/api/");
     let mut response = next.run(request).await;
-    let class = format!("{}xx", response.status().as_u16() / 100);
-    metrics::counter!("overheard_http_requests_total", "status" => class).increment(1);
     let headers = response.headers_mut();
     let fixed: [(HeaderName, &'static str); 6] = [
         (header::CONTENT_SECURITY_POLICY, POLICY),

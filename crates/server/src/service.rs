@@ -87,5 +87,6 @@ impl Server {
             .layer(middleware::from_fn_with_state(Arc::clone(&app), guard::own_host))
             .layer(middleware::from_fn_with_state(app, guard::headers))
             .layer(CatchPanicLayer::custom(|_| Error::internal("a handler panicked").into_response()))
+            .layer(middleware::from_fn(guard::observe))
     }
 }

@@ -64,6 +64,10 @@ impl Grid {
         told.filter_map(|(key, series)| Some((key, series.detector.incident()?)))
     }
 
+    pub(super) fn series_count(&self) -> usize {
+        self.series.len()
+    }
+
     pub(super) fn floor(&self, at: Timestamp) -> Timestamp {
         let interval = i64::from(self.interval_s);
         Timestamp::from_timestamp(at.timestamp().div_euclid(interval) * interval, 0).unwrap_or(at)

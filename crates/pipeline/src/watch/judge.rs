@@ -57,7 +57,18 @@ impl Judge {
         self.live.done
     }
 
+    /// Records how far the judged intervals are behind, and how many series there are.
+    pub(super) fn measure(&self, reference: Timestamp) {
+        let interval = || self.live.interval_s.to_string();
+        if let Some(done) = self.live.done {
+            let delay = (reference - done).as_seconds_f64().max(0.0);
+            metrics::gauge!("overheard_watch_delay_seconds", "interval_s" => interval()).set(delay);
+        }
+        metrics::gauge!("overheard_watch_series", "interval_s" => interval()).set(self.live.series_count() as f64);
+    }
+
     /// Judges what can be closed by now and was not, and what late posts changed.
+    #[tracing::instrument(name = "watch", skip_all, fields(interval_s = self.live.interval_s))]
     pub(super) async fn look(
         &mut self,
         watch: &Watch,

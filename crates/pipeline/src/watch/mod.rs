@@ -145,8 +145,12 @@ impl Watch {
             Err(error) => outcome = Err(error),
             Ok(Some((first, newest))) => {
                 let upto = self.closed(newest).await;
+                // Of history the newest post says what time it is.
+                let now = self.clock.now();
+                let reference = if now - newest >= HISTORIC { newest } else { now };
                 for judge in judges {
                     outcome = outcome.and(judge.look(self, telling, first, upto).await);
+                    judge.measure(reference);
                 }
             }
         }
