@@ -4,9 +4,10 @@ SHELL := /bin/bash
 PORT ?= 8480
 DATA ?= overheard-data
 FUZZ_SECONDS ?= 60
-# Random tests of the API (https://schemathesis.io): where they are installed, and how many calls `make schemathesis` makes.
+# Tools in Python: random tests of the API (https://schemathesis.io), lints of the scripts (https://docs.astral.sh/ruff).
 VENV ?= $(CURDIR)/target/schemathesis
 SCHEMATHESIS := 4.32.5
+RUFF := 0.17.6
 
 .PHONY: help setup setup-test web build demo dev fmt lint test schemathesis e2e gen golden bench chaos eval fuzz power-cuts x-simulator clean-demo
 
@@ -19,11 +20,11 @@ setup: ## Install what is missing (C compiler, Node packages of the dashboard)
 	@command -v npm >/dev/null || { apt-get update -qq && apt-get install -y -qq nodejs npm; }
 	@cd web && { [ -d node_modules ] && [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --no-audit --no-fund --loglevel=error; }
 
-setup-test: setup ## ... and what tests need besides (Chromium, curl, Schemathesis)
+setup-test: setup ## ... and what tests need besides (Chromium, curl, Schemathesis, ruff)
 	@command -v curl >/dev/null || { apt-get update -qq && apt-get install -y -qq curl; }
 	@command -v chromium >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-noto-core; }
-	@[ -x $(VENV)/bin/schemathesis ] || { python3 -c 'import venv, ensurepip' 2>/dev/null || { apt-get update -qq && apt-get install -y -qq python3-venv; }; \
-		python3 -m venv $(VENV) && $(VENV)/bin/pip install -q schemathesis==$(SCHEMATHESIS); }
+	@[ -x $(VENV)/bin/schemathesis ] && [ -x $(VENV)/bin/ruff ] || { python3 -c 'import venv, ensurepip' 2>/dev/null || { apt-get update -qq && apt-get install -y -qq python3-venv; }; \
+		python3 -m venv $(VENV) && $(VENV)/bin/pip install -q schemathesis==$(SCHEMATHESIS) ruff==$(RUFF); }
 
 web: setup ## Build the dashboard
 	@cd web && { [ dist/index.html -nt package.json ] && [ -z "$$(find src index.html vite.config.ts -newer dist/index.html 2>/dev/null | head -1)" ] || npm run --silent build; }
@@ -41,13 +42,15 @@ fmt: ## Format everything
 	cargo fmt --all
 	cd web && npm run --silent format
 
-lint: ## Format check and lints, warnings are errors
+lint: setup-test ## Format checks and lints of all languages; warnings are errors
 	cargo fmt --all --check
+	cd web && npm run --silent format:check
+	$(VENV)/bin/ruff check --no-cache training bench fuzz
 	cargo clippy --workspace -- -D warnings
 	cargo clippy --workspace --tests --examples -- -D warnings -A clippy::unwrap_used -A clippy::print_stdout
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items
 
-test: setup-test web ## Everything that must pass; what CI runs
-	cargo fmt --all --check
+test: lint web ## Everything that must pass; what CI runs
 	cargo build -p overheard
 	cargo test --workspace
 	PATH="$(VENV)/bin:$$PATH" fuzz/api.sh 3

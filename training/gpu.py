@@ -35,7 +35,6 @@ import infer
 import model as encoder
 import probe
 import resident
-import teacher
 from resident import CLASSES, Corpus, Feed
 from train import FOUND_WEIGHT, HEADS_FASTER, SMOOTHING, TASK_WEIGHT, WARM_UP_STEPS, WORDS_PER_LOSS
 

@@ -80,7 +80,7 @@ fn post(number: u64, at: Timestamp, is_excess: bool) -> EnrichedPost {
     let (topic_dice, dice) = (dice, random(dice));
     let topic = if is_excess { TOPIC } else { TOPICS[(topic_dice % 4) as usize] };
     let first = if is_excess && dice % 10 < 7 { CAUSE.to_owned() } else { format!("stop {}", dice % 2_000) };
-    let phrases = vec![first, format!("line {}", dice % 300)];
+    let phrases = [first, format!("line {}", dice % 300)];
     let text = text(dice, &phrases[0]);
     let phrase = |text: &String| KeyPhrase { text: text.clone(), confidence: 0.8, begin: 0, end: 5 };
     let label = if is_excess || dice % 5 == 0 { SentimentLabel::Negative } else { SentimentLabel::Neutral };
