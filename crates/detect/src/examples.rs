@@ -2,22 +2,8 @@
 //! post passed on by thousands is told from thousands of complaints.
 
 use crate::wording::{bare, repeated, stems};
-use domain::ExamplePost;
+use domain::{ExamplePost, PostInWindow};
 use std::collections::{HashMap, HashSet};
-
-/// A post of the window, as far as choosing needs it.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct PostInWindow {
-    pub post_id: String,
-    pub text: String,
-    pub url: Option<String>,
-    pub author: Option<String>,
-    pub sentiment: Option<String>,
-    /// Equal for near-duplicate texts; none when the text is too short.
-    pub fingerprint: Option<i64>,
-    pub repost_of: Option<String>,
-    pub reach: Option<u64>,
-}
 
 /// How mentions came about.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -3,9 +3,9 @@
 //! counts that the caller gathered over the incident and over comparable windows before it; works on plain data.
 
 use crate::count;
-use crate::examples::{Families, PostInWindow, Spread};
+use crate::examples::{Families, Spread};
 use crate::wording::{Wordings, is_part, words_of};
-use domain::{Driver, ExamplePost};
+use domain::{Driver, ExamplePost, PostInWindow};
 use std::collections::{HashMap, HashSet};
 
 /// Counts over one window, or summed over several.

@@ -49,6 +49,11 @@ pub enum Change {
 }
 
 impl Change {
+    /// Whether the incident ends with the change.
+    pub fn is_over(&self) -> bool {
+        matches!(self, Self::Ended(_) | Self::Adopted(_))
+    }
+
     /// The incident that changed.
     pub fn incident(&self) -> &Incident {
         match self {

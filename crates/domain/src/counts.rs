@@ -2,6 +2,8 @@
 //! said in SQL as well; said here, a store may answer them from what it holds in memory.
 
 use crate::clock::Timestamp;
+use crate::error::Error;
+use std::str::FromStr;
 
 /// What posts are counted and chosen by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -18,6 +20,51 @@ pub enum Dimension {
     Hashtag,
     Entity,
     Phrase,
+}
+
+impl Dimension {
+    /// Every dimension.
+    pub const ALL: [Self; 12] = [
+        Self::Topic,
+        Self::Sentiment,
+        Self::Category,
+        Self::Language,
+        Self::Platform,
+        Self::Country,
+        Self::Source,
+        Self::Author,
+        Self::Place,
+        Self::Hashtag,
+        Self::Entity,
+        Self::Phrase,
+    ];
+
+    /// Its name in URLs, answers and stored documents.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Topic => "topic",
+            Self::Sentiment => "sentiment",
+            Self::Category => "category",
+            Self::Language => "language",
+            Self::Platform => "platform",
+            Self::Country => "country",
+            Self::Source => "source",
+            Self::Author => "author",
+            Self::Place => "place",
+            Self::Hashtag => "hashtag",
+            Self::Entity => "entity",
+            Self::Phrase => "phrase",
+        }
+    }
+}
+
+impl FromStr for Dimension {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self, Error> {
+        let found = Self::ALL.into_iter().find(|dimension| dimension.name() == name);
+        found.ok_or_else(|| Error::reject(format!("unknown dimension {name:?}")))
+    }
 }
 
 /// Which posts are counted.

@@ -8,6 +8,7 @@ pub mod counts;
 pub mod enrichment;
 pub mod error;
 pub mod health;
+pub mod history;
 pub mod ids;
 pub mod markup;
 pub mod memory_state;
@@ -16,6 +17,7 @@ pub mod platform;
 pub mod ports;
 pub mod post;
 pub mod quiet;
+pub mod series;
 pub mod topic;
 
 pub use alert::{Alert, AlertRule, AlertState, Condition, Notification, RuleFault};
@@ -27,10 +29,14 @@ pub use enrichment::{
 };
 pub use error::{Error, ErrorKind, Result};
 pub use health::{Health, Problem};
+pub use history::{
+    Evidence, EvidencePost, IncidentScope, PostInWindow, RuleHistory, WatchHistory, WindowCount, Windows,
+};
 pub use ids::{PostId, SourceId};
 pub use memory_state::MemoryState;
 pub use place::{Coordinates, Place, PlaceFrom, PlaceKind};
 pub use ports::*;
 pub use post::{Author, Deletion, Post, Provenance, Record};
 pub use quiet::QuietHours;
+pub use series::{ALL_POSTS, SeriesCounts, SeriesKey, TimeRange, WATCHED_DIMENSIONS};
 pub use topic::Topic;

@@ -22,6 +22,7 @@
 //!
 //! One process writes; any number read (`Lake::open_read_only`). Two writers are safe: the slower one looks again.
 
+mod analytics;
 mod check;
 mod commit;
 mod compaction;

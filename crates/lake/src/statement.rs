@@ -29,7 +29,7 @@ pub(crate) struct Running {
 
 /// Some rows of an answer.
 pub(crate) struct Batch {
-    columns: Vec<ArrayRef>,
+    pub(crate) columns: Vec<ArrayRef>,
     pub(crate) rows: usize,
     hide: Option<Root>,
 }

@@ -4,9 +4,8 @@
 use crate::limits::LimitsConfig;
 use crate::secrets;
 use anyhow::{Context, Result, bail};
-use domain::RuleFault;
+use domain::{Dimension, RuleFault, WATCHED_DIMENSIONS};
 use nlp::Task;
-use pipeline::Dimension;
 use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
@@ -211,10 +210,10 @@ impl WatchConfig {
     pub(crate) fn dimensions(&self) -> Result<Vec<Dimension>> {
         let mut dimensions = Vec::new();
         for name in &self.dimensions {
-            match Dimension::parse(name) {
-                Some(Dimension::Category) => {
-                    bail!("watch.dimensions: categories are always watched; leave category out")
-                }
+            if name == Dimension::Category.name() {
+                bail!("watch.dimensions: categories are always watched; leave category out")
+            }
+            match WATCHED_DIMENSIONS.into_iter().find(|dimension| dimension.name() == name) {
                 Some(dimension) if dimensions.contains(&dimension) => {}
                 Some(dimension) => dimensions.push(dimension),
                 None => bail!("watch.dimensions: {name:?} is none of sentiment, platform, language, country"),

@@ -3,8 +3,10 @@
 
 use alerts::{Facts, Policy, SourceFacts, WindowFacts, rehearse};
 use chrono::TimeDelta;
-use domain::{Alert, AlertRule, Analytics, Anomaly, Condition, Error, QueryLimits, Result, Severity, Timestamp};
-use pipeline::watch::counts::{SeriesKey, Stretch, literal, of_series};
+use domain::{
+    Alert, AlertRule, Analytics, Anomaly, Condition, Error, QueryLimits, Result, SeriesKey, Severity, Timestamp,
+};
+use pipeline::watch::counts::{Stretch, literal, of_series};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -134,7 +136,7 @@ async fn windows(lake: &dyn Analytics, rule: &AlertRule, window_s: u64, within: 
 }
 
 fn series(rule: &AlertRule) -> SeriesKey {
-    let topic = rule.topic.as_deref().unwrap_or(pipeline::watch::counts::EVERYTHING);
+    let topic = rule.topic.as_deref().unwrap_or(domain::ALL_POSTS);
     SeriesKey::whole(topic)
 }
 

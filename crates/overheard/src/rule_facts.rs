@@ -4,8 +4,9 @@
 
 use alerts::{Facts, SourceFacts, WindowFacts};
 use chrono::TimeDelta;
+use domain::{ALL_POSTS, SeriesKey};
 use domain::{AlertRule, Analytics, Condition, Error, Health, QueryLimits, Result, StateStore, Timestamp, seconds};
-use pipeline::watch::counts::{EVERYTHING, SeriesKey, Stretch, literal, of_series};
+use pipeline::watch::counts::{Stretch, literal, of_series};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -240,7 +241,7 @@ fn time(at: Timestamp) -> String {
 }
 
 fn series(topic: Option<&str>) -> SeriesKey {
-    SeriesKey::whole(topic.unwrap_or(EVERYTHING))
+    SeriesKey::whole(topic.unwrap_or(ALL_POSTS))
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ async fn main() -> Outcome {
     reset_peak();
     let began = Instant::now();
     let config = WatchConfig { tick: std::time::Duration::from_millis(200), ..WatchConfig::default() };
-    let running = Running::start(&lake, lake.clone(), config, onset() + Duration::minutes(1));
+    let running = Running::start(&lake, config, onset() + Duration::minutes(1));
     running.until(1_200, |running| running.health.problems().is_empty() && running.is_caught_up()).await;
     let history_s = began.elapsed().as_secs_f64();
     let (mut told, mut named) = (None, None);

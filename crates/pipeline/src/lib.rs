@@ -9,4 +9,4 @@ pub mod watch;
 pub use carry::{Carry, CarryConfig, Committed};
 pub use understand::Understand;
 pub use watch::counts::moment;
-pub use watch::{AnomalyListener, Dimension, Watch, WatchConfig};
+pub use watch::{AnomalyListener, Watch, WatchConfig};

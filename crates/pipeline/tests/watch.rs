@@ -2,13 +2,11 @@
 
 mod incident;
 
-use async_trait::async_trait;
 use chrono::Duration;
-use domain::{Analytics, ManualClock, QueryLimits, Result, Rows};
+use domain::ManualClock;
 use incident::{Running, begin, names_cause, onset, quick};
 use lake::{Config, Lake};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 async fn lake(folder: &tempfile::TempDir, config: Config) -> Arc<Lake> {
     let clock = Arc::new(ManualClock::at(begin()));
@@ -23,7 +21,7 @@ async fn storm_is_told(per_day: u64, config: Config) {
     incident::write(&lake, per_day, begin(), onset(), &mut numbers).await.unwrap();
     let half = onset() + Duration::minutes(30);
     incident::write(&lake, per_day, onset(), half, &mut numbers).await.unwrap();
-    let running = Running::start(&lake, lake.clone(), quick(), half + Duration::minutes(1));
+    let running = Running::start(&lake, quick(), half + Duration::minutes(1));
     let told = running.until(60, |running| running.told.of_storm().is_some_and(|storm| names_cause(&storm))).await;
     let storm = running.told.of_storm();
     assert!(told, "{per_day} a day: {storm:?}; {:?}", running.health.problems());
@@ -41,43 +39,20 @@ async fn an_eightfold_hour_is_told_with_a_sixteenth_of_the_memory_for_queries() 
     storm_is_told(12_000, Config { query_memory_bytes: 16 << 20, ..Config::default() }).await;
 }
 
-/// A lake that refuses some questions.
-struct Refusing {
-    lake: Arc<Lake>,
-    /// Questions with this text are refused while it holds.
-    word: &'static str,
-    refuses: AtomicBool,
-}
-
-#[async_trait]
-impl Analytics for Refusing {
-    async fn query(&self, sql: &str, limits: QueryLimits) -> Result<Rows> {
-        if self.refuses.load(Ordering::Relaxed) && sql.contains(self.word) {
-            return Err(domain::Error::reject("refused for the test"));
-        }
-        self.lake.query(sql, limits).await
-    }
-
-    fn version(&self) -> u64 {
-        self.lake.version()
-    }
-}
-
-async fn with_refused(word: &'static str) -> (tempfile::TempDir, Running, Arc<Refusing>) {
+async fn with_refused(question: &'static str) -> (tempfile::TempDir, Running) {
     let folder = tempfile::tempdir().unwrap();
     let lake = lake(&folder, Config::default()).await;
     let mut numbers = 0;
     incident::write(&lake, 3_000, begin(), onset(), &mut numbers).await.unwrap();
     let half = onset() + Duration::minutes(30);
     incident::write(&lake, 3_000, onset(), half, &mut numbers).await.unwrap();
-    let refusing = Arc::new(Refusing { lake: lake.clone(), word, refuses: AtomicBool::new(true) });
-    let running = Running::start(&lake, refusing.clone(), quick(), half + Duration::minutes(1));
-    (folder, running, refusing)
+    let running = Running::refused(&lake, quick(), half + Duration::minutes(1), Some(question));
+    (folder, running)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_explained_is_told_by_its_numbers() {
-    let (_folder, running, _) = with_refused("fingerprint").await;
+    let (_folder, running) = with_refused("evidence").await;
     assert!(running.until(60, |running| running.told.of_storm().is_some()).await);
     let storm = running.told.of_storm().unwrap();
     assert!(storm.sentence.starts_with("Mentions of *trains* are "), "{}", storm.sentence);
@@ -88,10 +63,10 @@ async fn what_cannot_be_explained_is_told_by_its_numbers() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lake_that_cannot_be_counted_is_a_problem_until_it_can() {
-    let (_folder, running, refusing) = with_refused("unnest(topics)").await;
+    let (_folder, running) = with_refused("topic_counts").await;
     let failing = |running: &Running| running.health.problems().iter().any(|problem| problem.component == "watch");
     assert!(running.until(60, failing).await);
-    refusing.refuses.store(false, Ordering::Relaxed);
+    *running.asked.refused.lock().unwrap() = None;
     assert!(running.until(60, |running| running.told.of_storm().is_some() && !failing(running)).await);
     running.stop().await;
 }
@@ -104,7 +79,7 @@ async fn posts_that_come_late_end_a_false_drop_and_raise_what_they_make_up() {
     let (three, one) = (onset() - Duration::hours(3), onset() - Duration::hours(1));
     incident::write(&lake, 6_000, begin(), three, &mut numbers).await.unwrap();
     // Nothing arrives for two hours.
-    let running = Running::start(&lake, lake.clone(), quick(), one + Duration::minutes(1));
+    let running = Running::start(&lake, quick(), one + Duration::minutes(1));
     let open_drop = |running: &Running| {
         let told = running.told.0.lock().unwrap();
         let last = |id: &str| told.iter().rev().find(|one| one.id == id).and_then(|one| one.end);

@@ -11,6 +11,7 @@
 
 mod enricher;
 mod geocoder;
+mod history;
 mod notifier;
 mod queue;
 mod state;
@@ -18,6 +19,7 @@ mod translator;
 
 pub use enricher::enricher;
 pub use geocoder::{geocoder, geocoder_that_is_down};
+pub use history::{History, history};
 pub use notifier::{Receiver, http_receiver, notifier, smtp_receiver};
 pub use queue::queue;
 pub use state::state;

@@ -3,6 +3,7 @@
 
 pub mod conformance;
 pub mod fakes;
+mod memory_history;
 pub mod memory_lake;
 pub mod memory_queue;
 pub mod posts;

@@ -3,7 +3,7 @@
 use domain::{ErrorKind, MemoryState, Notifier, PostQueue, StateStore};
 use std::sync::Arc;
 use testkit::conformance::Receiver;
-use testkit::{FakeEnricher, FakeGeocoder, FakeNotifier, FakeTranslator, MemoryQueue, conformance};
+use testkit::{FakeEnricher, FakeGeocoder, FakeNotifier, FakeTranslator, MemoryLake, MemoryQueue, conformance};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_queue_in_memory_keeps_the_promises() {
@@ -13,6 +13,11 @@ async fn the_queue_in_memory_keeps_the_promises() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_state_in_memory_keeps_the_promises() {
     conformance::state(async || Arc::new(MemoryState::default()) as Arc<dyn StateStore>).await;
+}
+
+#[tokio::test]
+async fn the_lake_in_memory_answers_the_questions_about_stored_posts() {
+    conformance::history(async || Arc::new(MemoryLake::default())).await;
 }
 
 #[tokio::test]

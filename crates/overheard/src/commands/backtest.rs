@@ -8,8 +8,9 @@ use crate::output::say;
 use anyhow::{Context, Result, bail};
 use chrono::Offset;
 use detect::{Backtest, FalseAlarms};
-use domain::{Clock, SystemClock, Timestamp};
-use pipeline::watch::counts::{self, Dimension, SeriesKey, Stretch};
+use domain::{ALL_POSTS, Clock, Dimension, SeriesKey, SystemClock, TimeRange, Timestamp, WatchHistory};
+use pipeline::watch::counts;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -64,7 +65,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
         None => {
             let interval_s = asked.unwrap_or(3600);
             let key = SeriesKey {
-                topic: args.topic.clone().unwrap_or_else(|| counts::EVERYTHING.into()),
+                topic: args.topic.clone().unwrap_or_else(|| ALL_POSTS.into()),
                 part: args.category.clone().map(|category| (Dimension::Category, category)),
             };
             let (rows, watched) = from_lake(&config, &args, &key, interval_s).await?;
@@ -127,15 +128,14 @@ async fn from_lake(
 ) -> Result<(Vec<(Timestamp, f64)>, u32)> {
     let lake = house::open_lake_read_only(config).await?;
     let since = moment(args.since.as_deref().unwrap_or_default())?;
-    let (first, last) = counts::span(lake.as_ref()).await?.context("the lake is empty")?;
+    let (first, last) = lake.span().await?.context("the lake is empty")?;
     let step = i64::from(interval_s);
     let floor = |at: Timestamp| Timestamp::from_timestamp(at.timestamp().div_euclid(step) * step, 0).unwrap_or(at);
     let (from, to) = (floor(since.max(first)), floor(last.min(SystemClock.now())));
-    let counted =
-        counts::counts(lake.as_ref(), Stretch { from, to }, interval_s, &config.watch.dimensions()?).await?.counts;
-    let watched = counted.iter().map(|count| &count.key).collect::<std::collections::BTreeSet<_>>().len();
-    let mut known: std::collections::HashMap<Timestamp, f64> =
-        counted.into_iter().filter(|count| &count.key == key).map(|count| (count.at, count.mentions)).collect();
+    let range = TimeRange { from, to };
+    let mut counted = counts::counts(lake.as_ref(), range, interval_s, &config.watch.dimensions()?).await?.counts;
+    let watched = counted.len();
+    let mut known: HashMap<Timestamp, f64> = counted.remove(key).into_iter().flatten().collect();
     if known.is_empty() {
         bail!("no mention of {:?} since {since}; `overheard topics list` shows the topics", key.topic);
     }

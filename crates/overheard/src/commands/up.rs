@@ -162,7 +162,7 @@ pub(crate) async fn run_house(
         if config.watch.enabled {
             let watch = Watch {
                 config: watch_config(&config)?,
-                analytics: lake.clone(),
+                history: lake.clone(),
                 lake: lake.clone(),
                 clock: house::clock(),
                 listener: judge.clone(),

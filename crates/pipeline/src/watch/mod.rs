@@ -1,28 +1,21 @@
-//! The watch: counts of each closed interval, asked of the lake, go through one detector per series (topic, and its
-//! parts by category and other dimensions) and interval length; what opens, grows or ends an anomaly is stored and told
-//! to the listener at once, and explained within bounds (`tell`).
+//! The watch: asks for the counts of each closed interval and feeds them to the detectors (`detect::Grid`), which decide
+//! what is reported. An anomaly that opens, grows or ends is stored and passed to the listener at once, and explained
+//! within bounds (`tell`).
 //!
-//! Nothing of the detectors is stored. At start, and when many posts of the past are brought in afterwards, they are
-//! built from the lake's counts; the ids of anomalies are made of series and onset, so the same ones come out and none
-//! is told twice. Intervals of the last day are judged again when posts come late (`judge`).
+//! The state of the detectors is not stored. At start, and when many posts of the past are imported, they are built from
+//! the lake's counts. The ids of anomalies are made of series and onset, so the same ones come out and none is reported
+//! twice. Intervals of the last day are judged again when posts come late (`judge`).
 
 pub mod counts;
-mod evidence;
-mod grid;
 mod judge;
-mod series;
-mod story;
 mod tell;
 
 use async_trait::async_trait;
 use chrono::{Duration, TimeDelta};
 use chrono_tz::Tz;
-use counts::SeriesKey;
-use detect::{Change, Incident};
-use domain::{Analytics, Anomaly, Clock, Health, PostQueue, PostTable, Result, Timestamp};
+use detect::{FalseAlarms, GridConfig};
+use domain::{Anomaly, Clock, Dimension, Health, PostQueue, PostTable, Result, Timestamp, WatchHistory};
 use judge::Judge;
-pub use series::Dimension;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use tell::Telling;
 use tokio_util::sync::CancellationToken;
@@ -79,6 +72,20 @@ impl Default for WatchConfig {
     }
 }
 
+impl WatchConfig {
+    /// The detectors of one interval length: the lengths share the false alarms.
+    fn grid(&self, interval_s: u32) -> GridConfig {
+        let per_week = self.false_alarms_per_week / self.intervals_s.len().max(1) as f64;
+        GridConfig {
+            interval_s,
+            false_alarms: FalseAlarms { per_week },
+            time_zone: self.time_zone,
+            series_max: self.series_max,
+            parts_max: self.parts_max,
+        }
+    }
+}
+
 /// Told of every anomaly that opens, grows or ends, after it is in the lake. Called at least once per change.
 #[async_trait]
 pub trait AnomalyListener: Send + Sync {
@@ -88,7 +95,7 @@ pub trait AnomalyListener: Send + Sync {
 /// The service.
 pub struct Watch {
     pub config: WatchConfig,
-    pub analytics: Arc<dyn Analytics>,
+    pub history: Arc<dyn WatchHistory>,
     pub lake: Arc<dyn PostTable>,
     pub clock: Arc<dyn Clock>,
     pub listener: Arc<dyn AnomalyListener>,
@@ -140,7 +147,7 @@ impl Watch {
     /// other, nor the telling of what is known.
     async fn look(&self, judges: &mut [Judge], telling: &mut Telling) -> Result<()> {
         let mut outcome = Ok(());
-        match counts::span(self.analytics.as_ref()).await {
+        match self.history.span().await {
             Ok(None) => return Ok(()),
             Err(error) => outcome = Err(error),
             Ok(Some((first, newest))) => {
@@ -173,18 +180,4 @@ impl Watch {
 
 fn span(duration: std::time::Duration) -> TimeDelta {
     TimeDelta::from_std(duration).unwrap_or(TimeDelta::hours(1))
-}
-
-/// Of several changes of one incident the last one counts: it holds the others.
-fn latest(changes: Vec<(SeriesKey, Change)>) -> Vec<(SeriesKey, Change)> {
-    let mut last: BTreeMap<(SeriesKey, Timestamp), Change> = BTreeMap::new();
-    for (key, change) in changes {
-        last.insert((key, change.incident().onset), change);
-    }
-    last.into_iter().map(|((key, _), change)| (key, change)).collect()
-}
-
-/// The incident's id: the same series and onset give the same.
-fn anomaly_id(key: &SeriesKey, interval_s: u32, incident: &Incident) -> String {
-    format!("{}/{interval_s}/{}", key.id(), incident.onset.timestamp())
 }

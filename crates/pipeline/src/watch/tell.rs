@@ -3,11 +3,10 @@
 //! explanation is there. Explaining happens beside the counting, one anomaly at a time, so that neither its cost nor its
 //! failure touches detection.
 
-use super::counts::{SeriesKey, Stretch};
-use super::{Watch, counts, evidence, story};
+use super::Watch;
 use chrono::{Duration, TimeDelta};
 use detect::{Change, Explanation};
-use domain::{Result, Timestamp};
+use domain::{IncidentScope, Result, SeriesKey, TimeRange, Timestamp, WatchHistory};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -15,6 +14,11 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+/// About so many posts of an incident, and of its baseline, are read to explain it (about 500 bytes each).
+const POSTS_MAX: u32 = 15_000;
+const BASELINE_POSTS_MAX: u32 = 40_000;
+/// Posts from which examples are chosen.
+const EXAMPLES_MAX: usize = 400;
 /// Anomalies that wait to be explained; more are told by their numbers alone.
 const EXPLAINING_MAX: usize = 1_000;
 /// One explanation may take so long.
@@ -34,7 +38,7 @@ struct Known {
 
 impl Known {
     fn is_over(&self) -> bool {
-        matches!(self.change, Change::Ended(_) | Change::Adopted(_))
+        self.change.is_over()
     }
 }
 
@@ -74,7 +78,7 @@ impl Telling {
         interval_s: u32,
         stored: &HashMap<String, Timestamp>,
     ) {
-        let id = super::anomaly_id(&key, interval_s, change.incident());
+        let id = detect::anomaly_id(&key, interval_s, change.incident());
         let before = self.known.remove(&id);
         if before.as_ref().is_some_and(|known| known.change == change) {
             self.known.extend(before.map(|known| (id, known)));
@@ -108,14 +112,14 @@ impl Telling {
             warn!(anomaly.id = id, "too many anomalies to explain them all; this one has its numbers alone");
             return None;
         }
-        let (analytics, id, key, change) = (watch.analytics.clone(), id.to_owned(), known.key.clone(), known.change);
-        let within = Stretch { from: change.incident().onset, to: end_of(known) };
-        let is_history = known.is_over() && watch.clock.now() - within.to > HISTORY;
+        let (history, id, key, change) = (watch.history.clone(), id.to_owned(), known.key.clone(), known.change);
+        let range = TimeRange { from: change.incident().onset, to: end_of(known) };
+        let is_history = known.is_over() && watch.clock.now() - range.to > HISTORY;
         let turn = self.turns[usize::from(is_history)].clone();
         Some(self.explaining.spawn(async move {
             let _turn = turn.acquire().await;
             let expected = change.incident().expected_total;
-            let explained = evidence::explain(analytics.as_ref(), &key, within, expected);
+            let explained = explanation(history.as_ref(), key, range, expected);
             let outcome = tokio::time::timeout(EXPLAINING_LIMIT, explained).await;
             let outcome = outcome.unwrap_or_else(|_| Err(domain::Error::retry("explaining it took too long")));
             Explained { id, change, outcome }
@@ -149,7 +153,8 @@ impl Telling {
         let due = self.due.iter().filter_map(|id| self.known.get(id));
         let anomalies: Vec<_> = due
             .map(|one| {
-                story::anomaly(&watch.config, &one.key, &one.change, one.interval_s, one.explanation.as_ref(), now)
+                let (explanation, zone) = (one.explanation.as_ref(), watch.config.time_zone);
+                detect::anomaly(&one.key, &one.change, one.interval_s, explanation, zone, now)
             })
             .collect();
         watch.lake.put_anomalies(anomalies.clone()).await?;
@@ -189,12 +194,20 @@ fn end_of(known: &Known) -> Timestamp {
     known.change.incident().last + Duration::seconds(i64::from(known.interval_s))
 }
 
-/// Ends of the anomalies that the lake holds as over and explained: they are told already.
-pub(super) async fn stored(watch: &Watch) -> Result<HashMap<String, Timestamp>> {
-    let sql = "SELECT anomaly_id, ended_at FROM anomalies WHERE ended_at IS NOT NULL AND drivers <> '[]'";
-    let rows = counts::ask(watch.analytics.as_ref(), sql).await?;
-    let read = |row: &Vec<serde_json::Value>| {
-        Some((row.first()?.as_str()?.to_owned(), counts::moment(row.get(1)?.as_str()?).ok()?))
+async fn explanation(
+    history: &dyn WatchHistory,
+    series: SeriesKey,
+    range: TimeRange,
+    expected: f64,
+) -> Result<Explanation> {
+    let scope = IncidentScope {
+        series,
+        range,
+        baseline: detect::BASELINE,
+        posts_max: POSTS_MAX,
+        baseline_posts_max: BASELINE_POSTS_MAX,
+        examples_max: EXAMPLES_MAX,
     };
-    Ok(rows.iter().filter_map(read).collect())
+    let evidence = history.evidence(&scope).await?;
+    Ok(detect::explain_incident(&scope, evidence, expected))
 }

@@ -6,12 +6,13 @@
 use async_trait::async_trait;
 use chrono::{Duration, TimeDelta};
 use domain::{
-    Analytics, Anomaly, Author, Category, EnrichedBatch, EnrichedPost, Enrichment, Health, KeyPhrase, Language,
-    ManualClock, Post, PostId, PostTable, Provenance, QueryLimits, Result, Rows, Sentiment, SentimentLabel, SourceId,
-    Timestamp,
+    Anomaly, Author, Category, Dimension, EnrichedBatch, EnrichedPost, Enrichment, Error, Evidence, Health,
+    IncidentScope, KeyPhrase, Language, ManualClock, Post, PostId, PostTable, Provenance, Result, Sentiment,
+    SentimentLabel, SeriesCounts, SeriesKey, SourceId, TimeRange, Timestamp, WatchHistory,
 };
 use lake::Lake;
 use pipeline::{AnomalyListener, Watch, WatchConfig};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use testkit::MemoryQueue;
@@ -147,27 +148,61 @@ impl AnomalyListener for Told {
     }
 }
 
-/// Counts the looks of the watch, which begin by asking for the span of time.
-struct Asked {
-    analytics: Arc<dyn Analytics>,
+/// A lake that counts the looks of the watch, which begin with the question for the span, and refuses one question if it
+/// is told to.
+pub(crate) struct Asked {
+    lake: Arc<Lake>,
     looks: AtomicUsize,
+    pub(crate) refused: Mutex<Option<&'static str>>,
+}
+
+impl Asked {
+    fn ask(&self, question: &str) -> Result<()> {
+        self.looks.fetch_add(usize::from(question == "span"), Ordering::Relaxed);
+        match *self.refused.lock().unwrap() {
+            Some(refused) if refused == question => Err(Error::reject("refused for the test")),
+            _ => Ok(()),
+        }
+    }
 }
 
 #[async_trait]
-impl Analytics for Asked {
-    async fn query(&self, sql: &str, limits: QueryLimits) -> Result<Rows> {
-        self.looks.fetch_add(usize::from(sql.starts_with("SELECT min(occurred_at)")), Ordering::Relaxed);
-        self.analytics.query(sql, limits).await
+impl WatchHistory for Asked {
+    async fn span(&self) -> Result<Option<(Timestamp, Timestamp)>> {
+        self.ask("span")?;
+        self.lake.span().await
     }
-
+    async fn mentions(&self, series: &SeriesKey, range: TimeRange) -> Result<u64> {
+        self.ask("mentions")?;
+        self.lake.mentions(series, range).await
+    }
+    async fn posts_by_interval(&self, range: TimeRange, interval_s: u32) -> Result<BTreeMap<Timestamp, u64>> {
+        self.ask("posts_by_interval")?;
+        self.lake.posts_by_interval(range, interval_s).await
+    }
+    async fn topic_counts(&self, range: TimeRange, interval_s: u32) -> Result<SeriesCounts> {
+        self.ask("topic_counts")?;
+        self.lake.topic_counts(range, interval_s).await
+    }
+    async fn part_counts(&self, range: TimeRange, interval_s: u32, dimensions: &[Dimension]) -> Result<SeriesCounts> {
+        self.ask("part_counts")?;
+        self.lake.part_counts(range, interval_s, dimensions).await
+    }
+    async fn evidence(&self, incident: &IncidentScope) -> Result<Evidence> {
+        self.ask("evidence")?;
+        self.lake.evidence(incident).await
+    }
+    async fn explained_ends(&self) -> Result<HashMap<String, Timestamp>> {
+        self.lake.explained_ends().await
+    }
     fn version(&self) -> u64 {
-        self.analytics.version()
+        WatchHistory::version(self.lake.as_ref())
     }
 }
 
 /// A watch that runs.
 pub(crate) struct Running {
-    asked: Arc<Asked>,
+    pub(crate) asked: Arc<Asked>,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) told: Arc<Told>,
     pub(crate) health: Arc<Health>,
@@ -176,13 +211,24 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    pub(crate) fn start(lake: &Arc<Lake>, analytics: Arc<dyn Analytics>, config: WatchConfig, now: Timestamp) -> Self {
+    pub(crate) fn start(lake: &Arc<Lake>, config: WatchConfig, now: Timestamp) -> Self {
+        Self::refused(lake, config, now, None)
+    }
+
+    /// A watch whose lake refuses a question.
+    pub(crate) fn refused(
+        lake: &Arc<Lake>,
+        config: WatchConfig,
+        now: Timestamp,
+        refused: Option<&'static str>,
+    ) -> Self {
         let (clock, told) = (Arc::new(ManualClock::at(now)), Arc::new(Told::default()));
         let (health, stop) = (Arc::new(Health::default()), CancellationToken::new());
-        let asked = Arc::new(Asked { analytics, looks: AtomicUsize::new(0) });
+        let (looks, refused) = (AtomicUsize::new(0), Mutex::new(refused));
+        let asked = Arc::new(Asked { lake: lake.clone(), looks, refused });
         let watch = Watch {
             config,
-            analytics: asked.clone(),
+            history: asked.clone(),
             lake: lake.clone(),
             clock: clock.clone(),
             listener: told.clone(),
