@@ -9,7 +9,7 @@ VENV ?= $(CURDIR)/target/schemathesis
 SCHEMATHESIS := 4.32.5
 RUFF := 0.17.6
 
-.PHONY: help setup setup-test web build demo dev fmt lint test schemathesis e2e gen golden bench chaos eval fuzz power-cuts x-simulator clean-demo
+.PHONY: help setup setup-test web build demo dev fmt lint structure test schemathesis e2e gen golden bench chaos eval fuzz power-cuts x-simulator clean-demo
 
 help: ## Say what can be done here
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -45,10 +45,14 @@ fmt: ## Format everything
 lint: setup-test ## Format checks and lints of all languages; warnings are errors
 	cargo fmt --all --check
 	cd web && npm run --silent format:check
-	$(VENV)/bin/ruff check --no-cache training bench fuzz
+	$(VENV)/bin/ruff check --no-cache training bench fuzz docs
+	python3 docs/structure.py --check
 	cargo clippy --workspace -- -D warnings
 	cargo clippy --workspace --tests --examples -- -D warnings -A clippy::unwrap_used -A clippy::print_stdout
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items
+
+structure: ## Draw which crate uses which, into ARCHITECTURE.md
+	python3 docs/structure.py
 
 test: lint web ## Everything that must pass; what CI runs
 	cargo build -p overheard
