@@ -19,7 +19,7 @@ const TRIES_MAX: usize = 8;
 
 #[async_trait]
 impl PostTable for Lake {
-    #[tracing::instrument(name = "lake commit", skip_all, fields(posts = batch.posts.len(), last_offset = batch.last_offset))]
+    #[tracing::instrument(level = "warn", name = "lake commit", skip_all, fields(posts = batch.posts.len(), last_offset = batch.last_offset))]
     async fn commit(&self, batch: EnrichedBatch) -> domain::Result<()> {
         self.writable()?;
         let _turn = self.writing.lock().await;

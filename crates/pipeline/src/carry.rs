@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, Span, info, info_span, warn};
+use tracing::{Instrument, Span, info, warn, warn_span};
 
 /// How posts are carried.
 #[derive(Debug, Clone)]
@@ -136,7 +136,7 @@ impl Carry {
             };
             let Some(last_offset) = batch.records.last().map(|last| last.offset) else { continue };
             let first_offset = batch.records.first().map_or(last_offset, |first| first.offset);
-            let span = info_span!("batch", lease = batch.lease, first_offset, last_offset);
+            let span = warn_span!("batch", lease = batch.lease, first_offset, last_offset);
             let began = Instant::now();
             due = began + self.config.batch_every;
             let Batch { lease, partition, records, is_last } = batch;

@@ -72,7 +72,7 @@ impl Understand {
     }
 
     /// Understands the records of a lease. Posts that the same lease deletes or replaces are left out.
-    #[tracing::instrument(name = "understand", skip_all, fields(records = records.len()))]
+    #[tracing::instrument(level = "warn", name = "understand", skip_all, fields(records = records.len()))]
     pub fn records(&self, records: Vec<Leased>, now: Timestamp) -> Understood {
         let mut understood = Understood::default();
         for leased in &records {

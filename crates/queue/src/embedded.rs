@@ -281,7 +281,7 @@ where
 
 #[async_trait]
 impl PostQueue for Embedded {
-    #[tracing::instrument(skip_all, fields(records = records.len()))]
+    #[tracing::instrument(level = "warn", skip_all, fields(records = records.len()))]
     async fn append(&self, records: Vec<Record>) -> Result<Vec<Appended>> {
         if records.is_empty() {
             return Ok(Vec::new());

@@ -396,6 +396,18 @@ async fn the_last_admin_stays() {
 }
 
 #[tokio::test]
+async fn every_answer_carries_an_id_of_our_own() {
+    let client = client().await;
+    let mut ids = Vec::new();
+    for path in ["/healthz", "/api/overview", "/nowhere"] {
+        let answer = client.send("GET", path, &[("x-request-id", "forged")], Body::empty()).await;
+        let id = answer.headers["x-request-id"].to_str().unwrap().to_owned();
+        assert!(id.len() == 32 && !ids.contains(&id), "{path}: {id}");
+        ids.push(id);
+    }
+}
+
+#[tokio::test]
 async fn every_answer_carries_the_headers_that_keep_posts_from_becoming_markup() {
     let client = client().await;
     for path in ["/", "/api/overview", "/healthz", "/metrics", "/openapi.json"] {

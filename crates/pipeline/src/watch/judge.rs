@@ -65,7 +65,7 @@ impl Judge {
     }
 
     /// Judges what can be closed by now and was not, and what late posts changed.
-    #[tracing::instrument(name = "watch", skip_all, fields(interval_s = self.live.interval_s()))]
+    #[tracing::instrument(level = "warn", name = "watch", skip_all, fields(interval_s = self.live.interval_s()))]
     pub(super) async fn look(
         &mut self,
         watch: &Watch,
