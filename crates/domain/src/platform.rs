@@ -46,6 +46,11 @@ fn find(code: &str) -> Option<&'static Platform> {
     PLATFORMS.iter().find(|platform| platform.code == code)
 }
 
+/// Codes of the platforms whose terms allow only ids to be passed on.
+pub fn export_ids_only() -> Vec<String> {
+    PLATFORMS.iter().filter(|platform| platform.export_ids_only).map(|platform| platform.code.to_owned()).collect()
+}
+
 /// Where people can read a post, if that follows from its id. Ids that are no number (such as those that we make) have no page.
 pub fn post_url(platform: &str, username: Option<&str>, native_id: &str) -> Option<String> {
     let platform = find(platform).filter(|platform| !platform.post_url.is_empty())?;
@@ -70,6 +75,20 @@ mod tests {
         codes.sort_unstable();
         codes.dedup();
         assert_eq!(codes.len(), PLATFORMS.len());
+    }
+
+    /// The dashboard's names.
+    #[test]
+    fn golden_platform_names() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../web/src/format/platforms.json");
+        let lines: Vec<String> =
+            PLATFORMS.iter().map(|platform| format!("  {:?}: {:?}", platform.code, platform.name)).collect();
+        let names = format!("{{\n{}\n}}\n", lines.join(",\n"));
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::write(path, &names).unwrap();
+        }
+        let agreed = std::fs::read_to_string(path).unwrap_or_default();
+        assert_eq!(names, agreed, "UPDATE_GOLDEN=1 cargo test -p domain golden_platform_names writes it anew");
     }
 
     #[test]

@@ -87,7 +87,7 @@ impl Default for Config {
             sql_timeout: Duration::from_secs(30),
             export_timeout: Duration::from_secs(1_800),
             exports_at_once: 2,
-            export_ids_only: vec!["x".into()],
+            export_ids_only: domain::platform::export_ids_only(),
             questions_at_once: 4,
             streams_max: 256,
             streams_per_user_max: 16,

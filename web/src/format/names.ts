@@ -1,19 +1,12 @@
 /** Codes as words: languages, countries, platforms, dimensions. Pure. */
 import type { Dimension } from '../filters/filters';
+import platforms from './platforms.json';
 
 const languages = new Intl.DisplayNames('en', { type: 'language', fallback: 'code' });
 const countries = new Intl.DisplayNames('en', { type: 'region', fallback: 'code' });
 
-const PLATFORMS: Record<string, string> = {
-  x: 'X',
-  bluesky: 'Bluesky',
-  mastodon: 'Mastodon',
-  news: 'News',
-  reviews: 'Reviews',
-  reddit: 'Reddit',
-  youtube: 'YouTube',
-  file: 'File',
-};
+/** Written by the test `golden_platform_names` of the crate `domain`. */
+const PLATFORMS: Record<string, string> = platforms;
 
 const DIMENSION_WORDS: Record<Dimension, { one: string; many: string }> = {
   topic: { one: 'Topic', many: 'Topics' },
