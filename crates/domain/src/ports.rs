@@ -93,6 +93,10 @@ pub trait PostQueue: Send + Sync {
     /// Puts records on disk, in order; returns, one answer a record, once they are there. De-duplicates by post id.
     /// An error of kind `Retry` means full: wait.
     async fn append(&self, records: Vec<Record>) -> Result<Vec<Appended>>;
+    /// For each id, whether such a post was ever appended: a platform tells of deletions of many posts that were not.
+    async fn has(&self, ids: Vec<PostId>) -> Result<Vec<bool>> {
+        Ok(vec![true; ids.len()])
+    }
     /// Lends up to `limit` records for `duration`; `None` when there are none to lend.
     async fn lease(&self, limit: usize, duration: Duration) -> Result<Option<Lease>>;
     /// Lends the lease's records for `duration` from now on. False: the lease is not out (it ran out, was acked or

@@ -7,7 +7,7 @@ use crate::record::{self, Unreadable};
 use crate::schema;
 use crate::writer::Writer;
 use async_trait::async_trait;
-use domain::{Appended, Clock, DeadLetter, Lease, Leased, Offset, PostQueue, QueueDepth, Record, Result};
+use domain::{Appended, Clock, DeadLetter, Lease, Leased, Offset, PostId, PostQueue, QueueDepth, Record, Result};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
@@ -303,6 +303,14 @@ impl PostQueue for Embedded {
             self.appended.notify_waiters();
         }
         Ok(answers)
+    }
+
+    async fn has(&self, ids: Vec<PostId>) -> Result<Vec<bool>> {
+        let read = self.read_records(move |connection| {
+            let mut statement = connection.prepare_cached("SELECT 1 FROM seen WHERE post_key = ?")?;
+            ids.iter().map(|id| statement.exists(params![record::post_key(id)])).collect()
+        });
+        Ok(read.await?)
     }
 
     async fn lease(&self, limit: usize, duration: Duration) -> Result<Option<Lease>> {

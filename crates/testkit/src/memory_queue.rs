@@ -136,6 +136,11 @@ impl PostQueue for MemoryQueue {
         Ok(answers)
     }
 
+    async fn has(&self, ids: Vec<PostId>) -> Result<Vec<bool>> {
+        let state = self.state();
+        Ok(ids.iter().map(|id| state.seen.contains_key(id)).collect())
+    }
+
     async fn lease(&self, limit: usize, duration: Duration) -> Result<Option<Lease>> {
         let mut state = self.state();
         let offsets: Vec<Offset> = state.waiting.keys().take(limit).copied().collect();

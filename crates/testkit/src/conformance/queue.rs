@@ -71,6 +71,7 @@ async fn a_post_stays_a_duplicate_after_its_ack(queue: Arc<dyn PostQueue>) {
     assert_eq!(append(&queue, &["a"]).await, [Appended::Duplicate], "while in flight");
     queue.ack(held.id).await.expect("ack");
     assert_eq!(append(&queue, &["a"]).await, [Appended::Duplicate], "after the ack");
+    assert_eq!(queue.has(vec![post("a", "").id, post("b", "").id]).await.expect("has"), [true, false]);
     assert!(queue.lease(1, LONG).await.expect("lease").is_none());
 }
 
