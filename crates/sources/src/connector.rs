@@ -1,10 +1,14 @@
 //! What a connector is: it says whether its platform would let us in, and brings posts until it is told to stop.
 
+use crate::error::Result;
 use crate::kit::status::SharedStatus;
-use crate::record::Origin;
+use crate::record::{Format, Origin};
 use async_trait::async_trait;
 use domain::{Clock, PostQueue, Provenance, SourceId, StateStore, Topic};
+use schemars::JsonSchema;
+use secrecy::SecretString;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::sync::Arc;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -17,6 +21,21 @@ pub trait Connector: Send + Sync {
     /// Brings posts until `shutdown`. Posts are appended to the queue before the cursor moves past them. Ends with an
     /// error only when the queue or the state fails; failures of the platform go to the status and are tried again.
     async fn run(self: Box<Self>, context: Context, shutdown: CancellationToken) -> domain::Result<()>;
+}
+
+/// Reads a secret from an environment variable or a file, whose names stand in the settings.
+pub type Secrets<'a> = dyn Fn(&str, &str) -> Result<SecretString> + 'a;
+
+/// Settings of a kind of source, as they are configured. Unknown keys must be errors.
+pub trait Settings: DeserializeOwned + JsonSchema {
+    /// The formats of the payloads that its posts have, or had in earlier versions.
+    const FORMATS: &[Format];
+    /// What types can't say, without secrets and without asking anybody.
+    fn check(&self) -> Result<()>;
+    /// Platforms whose posts the source brings.
+    fn platforms(&self) -> Vec<String>;
+    /// The connector.
+    fn connector(&self, secrets: &Secrets<'_>) -> Result<Box<dyn Connector>>;
 }
 
 /// Whether a platform lets us in.

@@ -1,15 +1,17 @@
 //! The formats of payloads: which parser reads which, and which format a record of unknown origin has.
 
 use crate::record::{ColumnMapping, Format, Origin, Parsed, Rejection, repair, simple, table, text_of};
-use crate::x;
+use crate::{KINDS, x};
 
-/// Every format that is stored with posts. A name is never given to another format.
-const FORMATS: &[Format] = &[simple::FORMAT, x::payload::FORMAT];
+/// Every format: the simple form, and those of the connectors.
+fn all() -> impl Iterator<Item = Format> {
+    std::iter::once(simple::FORMAT).chain(KINDS.iter().flat_map(|kind| kind.formats).copied())
+}
 
 /// Reads a record of a format that was stored with it, and adds what it gave to `parsed`. Without a format its keys tell.
 pub fn parse(format: Option<&str>, bytes: &[u8], origin: &Origin, parsed: &mut Parsed) {
     let Some(name) = format else { return parse_any(bytes, origin, parsed) };
-    let Some(format) = FORMATS.iter().find(|format| format.name == name) else {
+    let Some(format) = all().find(|format| format.name == name) else {
         let reason = format!("the payload format {name:?} is not known to this version");
         return parsed.rejections.push(Rejection::new(reason, bytes));
     };
@@ -62,9 +64,9 @@ mod tests {
 
     #[test]
     fn names_are_unique() {
-        let mut names: Vec<&str> = FORMATS.iter().map(|format| format.name).collect();
+        let mut names: Vec<&str> = all().map(|format| format.name).collect();
         names.sort_unstable();
         names.dedup();
-        assert_eq!(names.len(), FORMATS.len());
+        assert_eq!(names.len(), all().count());
     }
 }

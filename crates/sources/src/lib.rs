@@ -1,22 +1,31 @@
 //! The connectors: what brings posts from outside into the queue. Each is one folder. They share how posts are stored and
 //! connections are held ([`kit`]), how records are read ([`record`], [`formats`]) and what the program asks of them
-//! ([`connector`]).
+//! ([`connector`]); the kinds that can be configured are listed in [`KINDS`].
 //!
 //! Relies on the ports of `domain` alone. Never enriches a text and never drops a post silently: what can't be read goes
 //! to the dead letters with its reason.
 
+pub mod bluesky;
 pub mod connector;
 mod error;
+pub mod feed;
 pub mod file;
 pub mod formats;
 pub mod kit;
+pub mod mastodon;
 pub mod push;
 pub mod record;
+pub mod registry;
 pub mod sample;
 pub mod x;
+
+/// The kinds of sources, by the name in `[[sources]] kind = "..."`. A new connector is one line here.
+pub const KINDS: &[Kind] =
+    &[Kind::of::<x::Settings>("x"), Kind::of::<feed::Settings>("feed"), Kind::of::<bluesky::Settings>("bluesky")];
 
 pub use connector::{Check, Connector, Context};
 pub use error::{Error, Result};
 pub use file::{FileConfig, FileSource};
 pub use push::PushSource;
 pub use record::{Origin, Rejection};
+pub use registry::Kind;

@@ -1,17 +1,23 @@
 //! The connector of X against the simulator: posts arrive exactly once whatever goes wrong, the rules follow the topics,
 //! and refusals are told in words.
 
-use domain::{MemoryState, PostQueue, Provenance, SourceId, StateStore, SystemClock, Topic};
+mod support;
+
+use chrono::TimeDelta;
+use domain::{Clock, MemoryState, PostQueue, Provenance, SourceId, StateStore, SystemClock, Topic};
+use futures::future::BoxFuture;
 use secrecy::SecretString;
 use sources::kit::backoff::BackoffPolicy;
 use sources::kit::status::{SharedStatus, State, Status};
 use sources::x::{X, XConfig};
 use sources::{Connector, Context};
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use support::{SECRET, impatient, run, suite};
+use testkit::conformance::{StandIn, Start};
 use testkit::x_simulator::{Faults, Limits, SimulatedPost, read_posts};
 use testkit::{MemoryQueue, SimulatorConfig, XSimulator};
 use tokio::sync::watch;
@@ -23,15 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 fn config(simulator: &XSimulator) -> XConfig {
     XConfig {
         base_url: simulator.url(),
-        backoff: BackoffPolicy {
-            network_step: Duration::from_millis(5),
-            network_max: Duration::from_millis(50),
-            http_first: Duration::from_millis(10),
-            http_max: Duration::from_millis(50),
-            rate_first: Duration::from_millis(20),
-            rate_max: Duration::from_millis(100),
-            healthy_after: Duration::from_millis(20),
-        },
+        backoff: impatient(),
         gap_delay: Duration::from_millis(20),
         ..XConfig::new(SecretString::from("simulator-token"))
     }
@@ -95,7 +93,7 @@ impl Running {
     }
 
     fn status(&self) -> Status {
-        self.status.get(domain::Clock::now(&SystemClock))
+        self.status.get(SystemClock.now())
     }
 }
 
@@ -320,4 +318,79 @@ async fn a_connection_that_is_accepted_and_closed_is_not_opened_again_at_once() 
 fn the_token_is_never_shown() {
     let config = XConfig::new(SecretString::from("very-secret-token"));
     assert!(!format!("{config:?}").contains("very-secret"));
+}
+
+/// The simulator of X as the suite wants it.
+struct XStandIn(XSimulator);
+
+impl StandIn for XStandIn {
+    fn address(&self) -> String {
+        self.0.url().trim_start_matches("http://").to_owned()
+    }
+
+    fn offered(&self) -> BTreeSet<String> {
+        self.0.post_ids().into_iter().map(|id| format!("x:{id}")).collect()
+    }
+
+    /// Its edits come by themselves.
+    fn edit(&self) -> Option<String> {
+        self.0.replaced_ids().first().map(|id| format!("x:{id}"))
+    }
+
+    /// Its deletions come to all posts or none: they have a test of their own.
+    fn delete(&self) -> Option<String> {
+        None
+    }
+}
+
+/// A post of now: X's ids hold the time, and a gap before the first post begins at the first start.
+fn post_of_x(number: u64) -> SimulatedPost {
+    let now = SystemClock.now() + TimeDelta::milliseconds(i64::try_from(number).unwrap());
+    let since_x_began = u64::try_from(now.timestamp_millis()).unwrap() - 1_288_834_974_657;
+    SimulatedPost {
+        id: (since_x_began << 22).to_string(),
+        text: format!("post {number}"),
+        created_at: now.to_rfc3339(),
+        username: "someone".into(),
+        location: None,
+        lat_lon: None,
+        language: None,
+        replaces: vec![],
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_passes_the_suite() {
+    let stand_in = || -> BoxFuture<'static, Box<dyn StandIn>> {
+        Box::pin(async {
+            let many = 100_000;
+            let limits =
+                Limits { stream: many, read_rules: many, change_rules: many, search: many, ..Limits::default() };
+            let config = SimulatorConfig {
+                token: SECRET.into(),
+                posts_per_second: 400.0,
+                keep_alive: Duration::from_millis(50),
+                limits,
+                faults: Faults { edit_share: 0.3, ..Faults::default() },
+                ..SimulatorConfig::default()
+            };
+            let posts = (0..20).map(post_of_x).collect();
+            Box::new(XStandIn(XSimulator::start(config, posts).await.unwrap())) as Box<dyn StandIn>
+        })
+    };
+    suite(stand_in, |start: Start| {
+        let usual = XConfig { base_url: start.url.clone(), ..XConfig::new(SecretString::from(SECRET)) };
+        let config = match start.is_patient {
+            true => usual,
+            false => XConfig {
+                backoff: impatient(),
+                gap_delay: Duration::from_millis(20),
+                keep_alive_timeout: Duration::from_secs(2),
+                request_timeout: Duration::from_millis(500),
+                ..usual
+            },
+        };
+        Box::pin(run(Box::new(X::new(config).unwrap()), start))
+    })
+    .await;
 }

@@ -9,6 +9,7 @@
 //!
 //! `make` gives a fresh, empty implementation at each call. A broken promise panics with its name.
 
+mod connector;
 mod enricher;
 mod geocoder;
 mod history;
@@ -17,6 +18,7 @@ mod queue;
 mod state;
 mod translator;
 
+pub use connector::{StandIn, Start, Subject, connector};
 pub use enricher::enricher;
 pub use geocoder::{geocoder, geocoder_that_is_down};
 pub use history::{History, history};

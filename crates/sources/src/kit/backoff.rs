@@ -22,6 +22,21 @@ pub struct BackoffPolicy {
     pub healthy_after: Duration,
 }
 
+impl BackoffPolicy {
+    /// For requests that are repeated every few minutes.
+    pub fn for_polling() -> Self {
+        Self {
+            network_step: Duration::from_secs(15),
+            network_max: Duration::from_secs(300),
+            http_first: Duration::from_secs(60),
+            http_max: Duration::from_secs(3_600),
+            rate_first: Duration::from_secs(300),
+            rate_max: Duration::from_secs(86_400),
+            healthy_after: Duration::ZERO,
+        }
+    }
+}
+
 impl Default for BackoffPolicy {
     fn default() -> Self {
         Self {

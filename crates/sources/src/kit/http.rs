@@ -1,12 +1,33 @@
-//! Answers of platforms: read with a limit on their size, failures in words.
+//! Requests to platforms and their answers: conditional, with redirects followed by hand, a limit on the size of answers,
+//! and failures in words.
 
 use super::failure::Failure;
-use reqwest::Response;
+use chrono::{DateTime, TimeDelta};
+use domain::Timestamp;
+use reqwest::header::{self, HeaderMap, HeaderValue};
+use reqwest::redirect::Policy;
+use reqwest::{Client, RequestBuilder, Response, StatusCode};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+use url::Url;
 
-/// Longest answer that is read; a page of any platform has well under a megabyte.
+/// Longest answer that is read, decompressed; a page of any platform has well under a megabyte.
 const ANSWER_MAX_BYTES: usize = 16 << 20;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const REDIRECTS_MAX: usize = 5;
 /// How programs introduce themselves.
 pub(crate) const USER_AGENT: &str = concat!("overheard/", env!("CARGO_PKG_VERSION"));
+
+/// Makes requests that are repeated.
+#[derive(Debug, Clone)]
+pub(crate) struct Fetcher {
+    client: Client,
+    /// The client sends a secret, which must not travel to another server.
+    has_secret: bool,
+    /// For a whole request, so that a server that sends a byte a second is not waited for.
+    timeout: Duration,
+}
 
 /// The cause at the bottom, which says more than "error sending request". Without the address, which may hold a query.
 pub(crate) fn innermost(error: &reqwest::Error) -> String {
@@ -30,5 +51,173 @@ pub(crate) async fn read(mut answer: Response, who: &str) -> Result<Vec<u8>, Fai
             Ok(None) => return Ok(body),
             Err(error) => return Err(Failure::Network(format!("the answer broke off: {}", innermost(&error)))),
         }
+    }
+}
+
+/// What a server said of the version that we have.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Validators {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    etag: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_modified: Option<String>,
+}
+
+impl Validators {
+    fn of(headers: &HeaderMap) -> Self {
+        let text = |name| headers.get(name)?.to_str().ok().map(str::to_owned);
+        Self { etag: text(header::ETAG), last_modified: text(header::LAST_MODIFIED) }
+    }
+
+    fn apply(&self, request: RequestBuilder) -> RequestBuilder {
+        let request = match &self.etag {
+            Some(etag) => request.header(header::IF_NONE_MATCH, etag),
+            None => request,
+        };
+        match &self.last_modified {
+            Some(date) => request.header(header::IF_MODIFIED_SINCE, date),
+            None => request,
+        }
+    }
+}
+
+/// An answer to a conditional request.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// `None`: not changed (304).
+    pub(crate) body: Option<Vec<u8>>,
+    pub(crate) validators: Validators,
+    /// For how long the server says that its answer is good.
+    pub(crate) max_age: Option<Duration>,
+    /// Where the thing has moved for good (301, 308).
+    pub(crate) moved_to: Option<Url>,
+}
+
+impl Fetcher {
+    pub(crate) fn new(timeout: Duration) -> crate::Result<Self> {
+        Self::with_headers(timeout, HeaderMap::new())
+    }
+
+    /// Sends a bearer token with each request.
+    pub(crate) fn with_token(timeout: Duration, token: &SecretString) -> crate::Result<Self> {
+        let mut value = HeaderValue::from_str(&format!("Bearer {}", token.expose_secret().trim()))
+            .map_err(|_| crate::Error::Setting("the token holds characters that no token has".into()))?;
+        value.set_sensitive(true);
+        Self::with_headers(timeout, HeaderMap::from_iter([(header::AUTHORIZATION, value)]))
+    }
+
+    fn with_headers(timeout: Duration, headers: HeaderMap) -> crate::Result<Self> {
+        let has_secret = !headers.is_empty();
+        // Redirects are followed here: where something moved for good is remembered.
+        let builder =
+            Client::builder().user_agent(USER_AGENT).connect_timeout(CONNECT_TIMEOUT).redirect(Policy::none());
+        let builder = builder.default_headers(headers);
+        let client =
+            builder.build().map_err(|error| crate::Error::Setting(format!("no connection can be made: {error}")))?;
+        Ok(Self { client, has_secret, timeout })
+    }
+
+    /// Asks for what changed since the version of the validators.
+    pub(crate) async fn get(&self, url: &Url, validators: &Validators, now: Timestamp) -> Result<Answer, Failure> {
+        match tokio::time::timeout(self.timeout, self.follow(url, validators, now)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(Failure::Network(format!("no whole answer within {} s", self.timeout.as_secs()))),
+        }
+    }
+
+    async fn follow(&self, url: &Url, validators: &Validators, now: Timestamp) -> Result<Answer, Failure> {
+        let who = url.host_str().unwrap_or("the server").to_owned();
+        let mut at = url.clone();
+        // Redirects for good count only from the first on: behind one for now, everything may change.
+        let (mut moved_to, mut for_good) = (None, true);
+        for _ in 0..=REDIRECTS_MAX {
+            let sent = validators.apply(self.client.get(at.clone())).send().await;
+            let answer =
+                sent.map_err(|error| Failure::Network(format!("{who} can't be reached: {}", innermost(&error))))?;
+            let status = answer.status();
+            if status.is_redirection() && status != StatusCode::NOT_MODIFIED {
+                for_good &= matches!(status, StatusCode::MOVED_PERMANENTLY | StatusCode::PERMANENT_REDIRECT);
+                let to = target(&at, &answer).filter(|to| !self.has_secret || to.origin() == at.origin());
+                at = to.ok_or_else(|| failure(status, answer.headers(), &who, now))?;
+                moved_to = for_good.then(|| at.clone()).or(moved_to);
+                continue;
+            }
+            if status != StatusCode::NOT_MODIFIED && !status.is_success() {
+                return Err(failure(status, answer.headers(), &who, now));
+            }
+            let max_age = max_age(answer.headers());
+            if status == StatusCode::NOT_MODIFIED {
+                return Ok(Answer { body: None, validators: validators.clone(), max_age, moved_to });
+            }
+            let validators = Validators::of(answer.headers());
+            return Ok(Answer { body: Some(read(answer, &who).await?), validators, max_age, moved_to });
+        }
+        Err(Failure::Network(format!("{who} redirects more than {REDIRECTS_MAX} times")))
+    }
+
+    /// Opens an answer without end; only its headers must come in time.
+    pub(crate) async fn open(&self, url: &Url, now: Timestamp) -> Result<Response, Failure> {
+        let who = url.host_str().unwrap_or("the server");
+        // Compressed, a stream would sit in the decoder until a block is full.
+        let request = self.client.get(url.clone()).header(header::ACCEPT_ENCODING, "identity");
+        match tokio::time::timeout(self.timeout, request.send()).await {
+            Ok(Ok(answer)) if answer.status().is_success() => Ok(answer),
+            Ok(Ok(answer)) => Err(failure(answer.status(), answer.headers(), who, now)),
+            Ok(Err(error)) => Err(Failure::Network(format!("{who} can't be reached: {}", innermost(&error)))),
+            Err(_) => Err(Failure::Network(format!("{who} did not answer in time"))),
+        }
+    }
+}
+
+fn target(from: &Url, answer: &Response) -> Option<Url> {
+    let to = from.join(answer.headers().get(header::LOCATION)?.to_str().ok()?).ok()?;
+    matches!(to.scheme(), "http" | "https").then_some(to)
+}
+
+/// A status that is no success.
+pub(crate) fn failure(status: StatusCode, headers: &HeaderMap, who: &str, now: Timestamp) -> Failure {
+    let reason = status.canonical_reason().unwrap_or("no reason given");
+    let message = format!("{who} answers with status {}: {reason}", status.as_u16());
+    let retry_at = retry_at(headers, now);
+    match status {
+        StatusCode::TOO_MANY_REQUESTS => Failure::Rate { message: format!("{who} asks us to slow down"), retry_at },
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            Failure::Refused { message, advice: "check the address and what the server demands of programs".into() }
+        }
+        _ => Failure::Http { status: status.as_u16(), message, retry_at },
+    }
+}
+
+/// `Retry-After`, in seconds or as a date.
+fn retry_at(headers: &HeaderMap, now: Timestamp) -> Option<Timestamp> {
+    let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+    match text.parse::<i64>() {
+        Ok(seconds) => now.checked_add_signed(TimeDelta::try_seconds(seconds)?),
+        Err(_) => DateTime::parse_from_rfc2822(text).ok().map(|at| at.to_utc()),
+    }
+}
+
+/// `Cache-Control: max-age`.
+fn max_age(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(header::CACHE_CONTROL)?.to_str().ok()?;
+    let seconds = text.split(',').find_map(|part| part.trim().strip_prefix("max-age=")?.parse().ok())?;
+    Some(Duration::from_secs(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_are_read_from_headers() {
+        let now = DateTime::from_timestamp(1_793_534_400, 0).unwrap();
+        let headers = |name: header::HeaderName, value: &str| HeaderMap::from_iter([(name, value.parse().unwrap())]);
+        let retry = |value| retry_at(&headers(header::RETRY_AFTER, value), now).map(|at| (at - now).num_seconds());
+        assert_eq!(retry("120"), Some(120));
+        assert_eq!(retry("Sun, 01 Nov 2026 12:01:00 GMT"), Some(60));
+        assert_eq!((retry("soon"), retry("99999999999999999999")), (None, None));
+        let age = |value| max_age(&headers(header::CACHE_CONTROL, value)).map(|age| age.as_secs());
+        assert_eq!(age("public, max-age=300"), Some(300));
+        assert_eq!((age("no-cache"), age("max-age=x")), (None, None));
     }
 }

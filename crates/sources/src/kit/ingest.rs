@@ -1,7 +1,8 @@
 //! Posts into the queue and rejections to the dead letters. A full queue makes the source wait.
 
+use crate::connector::Context;
 use crate::error::Result;
-use crate::record::{Format, Origin, Rejection};
+use crate::record::{Format, Origin, Parsed, Rejection};
 use domain::{Appended, DeadLetter, ErrorKind, PostQueue, Record, SourceId};
 use std::time::Duration;
 
@@ -48,6 +49,22 @@ pub(crate) async fn append(queue: &dyn PostQueue, source: &SourceId, records: Ve
             Err(error) => return Err(error.into()),
         }
     }
+}
+
+/// Stores what was read live: rejections to the dead letters, posts into the queue. To be called before the cursor moves.
+pub(crate) async fn store(
+    context: &Context,
+    format: Format,
+    parsed: Parsed,
+    origin: &Origin,
+) -> domain::Result<Counts> {
+    reject_patiently(&*context.queue, origin, format, parsed.rejections).await?;
+    let posts = parsed.records.iter().filter(|record| matches!(record, Record::Post(_))).count() as u64;
+    let counts = append(&*context.queue, &origin.source, parsed.records).await?;
+    if posts > 0 {
+        context.status.read(posts, counts.stored.min(posts), origin.received_at, true);
+    }
+    Ok(counts)
 }
 
 /// Counts the answers of an append, for the caller and for the metrics.

@@ -4,6 +4,7 @@ use domain::Timestamp;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// What the connector is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -61,6 +62,9 @@ pub struct Status {
     pub posts_from_gaps: u64,
 }
 
+/// Most errors that are shown at once.
+const ERRORS_MAX: usize = 5;
+
 /// The status, shared between a connector and its readers.
 #[derive(Debug, Clone)]
 pub struct SharedStatus(Arc<Mutex<Inner>>);
@@ -71,6 +75,8 @@ struct Inner {
     cost_per_post_usd: Option<f64>,
     /// Posts per second of the last minute, with the second that each stands for.
     seconds: [(i64, u64); 60],
+    /// What is polled, with its last error.
+    polled: BTreeMap<String, Option<String>>,
 }
 
 impl Default for SharedStatus {
@@ -91,7 +97,12 @@ impl Default for SharedStatus {
             filling_gap: false,
             posts_from_gaps: 0,
         };
-        Self(Arc::new(Mutex::new(Inner { status, cost_per_post_usd: None, seconds: [(0, 0); 60] })))
+        Self(Arc::new(Mutex::new(Inner {
+            status,
+            cost_per_post_usd: None,
+            seconds: [(0, 0); 60],
+            polled: BTreeMap::new(),
+        })))
     }
 }
 
@@ -129,6 +140,28 @@ impl SharedStatus {
         self.inner().status.last_error = Some(message.to_owned());
     }
 
+    /// Something that is polled answered.
+    pub(crate) fn answered(&self, name: &str, now: Timestamp) {
+        let mut inner = self.inner();
+        inner.polled.insert(name.to_owned(), None);
+        inner.status.heard_at = Some(now);
+        inner.status.connections += 1;
+        inner.status.connected_since = inner.status.connected_since.or(Some(now));
+        inner.status.state = State::Connected;
+        inner.status.last_error = inner.errors();
+    }
+
+    /// Something that is polled failed. The source is connected as long as anything of it answers.
+    pub(crate) fn failed(&self, name: &str, message: &str, delay: Duration) {
+        let mut inner = self.inner();
+        inner.polled.insert(name.to_owned(), Some(message.to_owned()));
+        if inner.polled.values().all(Option::is_some) {
+            inner.status.state = State::Waiting { seconds: delay.as_secs_f64() };
+            inner.status.connected_since = None;
+        }
+        inner.status.last_error = inner.errors();
+    }
+
     pub(crate) fn set_topics(&self, left_out: BTreeMap<String, String>, notes: Vec<String>) {
         let mut inner = self.inner();
         inner.status.topics_left_out = left_out;
@@ -162,6 +195,13 @@ impl SharedStatus {
 }
 
 impl Inner {
+    /// The errors of what is polled, in one line.
+    fn errors(&self) -> Option<String> {
+        let failing = self.polled.iter().filter_map(|(name, error)| Some((name, error.as_ref()?)));
+        let lines: Vec<String> = failing.take(ERRORS_MAX).map(|(name, error)| format!("{name}: {error}")).collect();
+        (!lines.is_empty()).then(|| lines.join("; "))
+    }
+
     fn add(&mut self, read: u64, billed: u64) {
         self.status.posts_read += read;
         self.status.posts_billed += billed;

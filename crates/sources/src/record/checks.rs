@@ -34,6 +34,12 @@ pub(crate) fn occurred_at(at: Timestamp, received_at: Timestamp) -> Result<Times
     Ok(at)
 }
 
+/// The time at which a post was written, for platforms whose dates can't be trusted: one that is missing or impossible is
+/// that of the first reading.
+pub(crate) fn bounded(at: Option<Timestamp>, first_read: Timestamp) -> Timestamp {
+    at.filter(|at| at.timestamp() >= EARLIEST_S).map_or(first_read, |at| at.min(first_read))
+}
+
 /// Says what is wrong with the name of a platform.
 pub(crate) fn platform(name: &str) -> Result<(), String> {
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-' | '.');

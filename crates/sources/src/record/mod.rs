@@ -80,11 +80,11 @@ impl Parsed {
 }
 
 /// A format of payloads, with the parser that reads it.
-#[derive(Clone, Copy)]
-pub(crate) struct Format {
-    /// The name that is stored with each post.
-    pub(crate) name: &'static str,
-    pub(crate) parse: fn(&str, &Origin, &mut Parsed),
+#[derive(Debug, Clone, Copy)]
+pub struct Format {
+    /// The name that is stored with each post. It is never given to another format.
+    pub name: &'static str,
+    pub parse: fn(&str, &Origin, &mut Parsed),
 }
 
 /// The record as text, if it has a bearable size and is UTF-8.

@@ -17,7 +17,6 @@ use std::time::Duration;
 use url::Url;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 const RULES_PAGE: usize = 1_000;
 
 /// What to ask for with each post.
@@ -93,6 +92,7 @@ pub(super) struct Api {
     base: Url,
     authorization: HeaderValue,
     expand_authors: bool,
+    timeout: Duration,
 }
 
 /// An open stream.
@@ -126,7 +126,8 @@ impl Api {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|error| Error::Setting(format!("no connection can be made: {error}")))?;
-        Ok(Self { client, base, authorization, expand_authors: config.expand_authors })
+        let XConfig { expand_authors, request_timeout: timeout, .. } = *config;
+        Ok(Self { client, base, authorization, expand_authors, timeout })
     }
 
     fn url(&self, path: &str, query: &[(&str, &str)]) -> Url {
@@ -153,7 +154,7 @@ impl Api {
         let url = self.url("tweets/search/stream", &self.post_query());
         // No limit on the whole: a stream has no end. The headers must come in time, though.
         let sending = self.send(self.client.get(url));
-        match tokio::time::timeout(REQUEST_TIMEOUT, sending).await {
+        match tokio::time::timeout(self.timeout, sending).await {
             Ok(answer) => Ok(Stream(answer?)),
             Err(_) => Err(Failure::Network("X did not answer in time".into())),
         }
@@ -168,7 +169,7 @@ impl Api {
             let mut query = vec![("max_results", size.as_str())];
             query.extend(next.as_deref().map(|token| ("pagination_token", token)));
             let url = self.url("tweets/search/stream/rules", &query);
-            let page: RulesPage = self.json(self.client.get(url).timeout(REQUEST_TIMEOUT)).await?;
+            let page: RulesPage = self.json(self.client.get(url).timeout(self.timeout)).await?;
             rules.extend(page.data);
             next = page.meta.and_then(|meta| meta.next_token);
             if next.is_none() {
@@ -195,7 +196,7 @@ impl Api {
     async fn change_rules(&self, body: &serde_json::Value, dry_run: bool) -> Result<Vec<RefusedRule>, Failure> {
         let query: &[(&str, &str)] = if dry_run { &[("dry_run", "true")] } else { &[] };
         let url = self.url("tweets/search/stream/rules", query);
-        let request = self.client.post(url).timeout(REQUEST_TIMEOUT).json(body);
+        let request = self.client.post(url).timeout(self.timeout).json(body);
         // X answers 400 when none of the rules is good, and names them in the same form as in a 201.
         let answer = self.answer(request).await?;
         let status = answer.status();
@@ -215,7 +216,7 @@ impl Api {
         whole.extend_from_slice(&[("max_results", "100")]);
         let mut url = self.url("tweets/search/recent", &whole);
         url.query_pairs_mut().extend_pairs(query);
-        read(self.send(self.client.get(url).timeout(REQUEST_TIMEOUT)).await?).await
+        read(self.send(self.client.get(url).timeout(self.timeout)).await?).await
     }
 
     /// Asks for the rules, which costs nothing, and says in words what came of it.

@@ -13,6 +13,8 @@ pub struct XConfig {
     pub bearer_token: SecretString,
     /// Silence after which the connection counts as dead. X sends something every 20 s, at times a little late.
     pub keep_alive_timeout: Duration,
+    /// For a whole request, and for the headers of the stream.
+    pub request_timeout: Duration,
     pub backoff: BackoffPolicy,
     /// Rules that the plan allows.
     pub rules_max: usize,
@@ -33,6 +35,7 @@ impl XConfig {
             base_url: "https://api.x.com".into(),
             bearer_token,
             keep_alive_timeout: Duration::from_secs(30),
+            request_timeout: Duration::from_secs(30),
             backoff: BackoffPolicy::default(),
             rules_max: 1_000,
             cost_per_post_usd: 0.005,

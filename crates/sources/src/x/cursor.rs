@@ -29,7 +29,7 @@ fn id_at(now: Timestamp) -> u64 {
 struct Document {
     /// The highest id seen: X's ids grow with time.
     newest_id: Option<u64>,
-    /// An id of the moment when the stream was first connected: a gap begins here while no post has come.
+    /// An id of the moment of the first start: a gap begins here while no post has come.
     first_connected_id: Option<u64>,
     /// The earliest beginning of all gaps: after a start they are one, which is open.
     gap_since_id: Option<u64>,
@@ -103,6 +103,14 @@ impl Cursor {
         Ok(())
     }
 
+    /// The first start: what is published from now on is not lost when that ends before the first post.
+    pub(super) async fn begin(&self, now: Timestamp) -> Result<()> {
+        let mut inner = self.inner.lock().await;
+        let document = &mut inner.document;
+        document.first_connected_id = document.first_connected_id.or_else(|| Some(id_at(now)));
+        self.write(&mut inner).await
+    }
+
     /// From the newest post on, posts may be missing now.
     pub(super) async fn open_gap_since_last_post(&self) -> Result<()> {
         let mut inner = self.inner.lock().await;
@@ -115,10 +123,8 @@ impl Cursor {
 
     /// The stream is connected again. Only now may the gap be searched: what is published from here on comes by the
     /// stream. `at`: now, by a clock that is never set.
-    pub(super) async fn connected(&self, now: Timestamp, at: Instant) -> Result<()> {
+    pub(super) async fn connected(&self, at: Instant) -> Result<()> {
         let mut inner = self.inner.lock().await;
-        let document = &mut inner.document;
-        document.first_connected_id = document.first_connected_id.or_else(|| Some(id_at(now)));
         inner.gaps.end(at);
         self.write(&mut inner).await
     }
@@ -180,12 +186,12 @@ mod tests {
         cursor.moved(&seen, 1, noon()).await.unwrap();
         cursor.open_gap_since_last_post().await.unwrap();
         assert_eq!(cursor.take_gap(HOUR, now).await, NextGap::None, "the stream does not run yet");
-        cursor.connected(noon(), now).await.unwrap();
+        cursor.connected(now).await.unwrap();
         assert_eq!(cursor.take_gap(HOUR, now + HOUR / 4).await, NextGap::In(HOUR - HOUR / 4));
         assert_eq!(cursor.take_gap(HOUR, now + HOUR).await, NextGap::Since(id_at(noon() - OUT_OF_ORDER)));
         // A second break while the first gap is being filled waits for the search as well.
         cursor.open_gap_since_last_post().await.unwrap();
-        cursor.connected(noon(), now + HOUR).await.unwrap();
+        cursor.connected(now + HOUR).await.unwrap();
         cursor.filled().await.unwrap();
         assert_eq!(cursor.take_gap(HOUR, now + HOUR).await, NextGap::In(HOUR));
     }
@@ -199,7 +205,7 @@ mod tests {
             let now = noon() + TimeDelta::minutes(minute.into());
             cursor.moved(&Seen { posts: 1, newest_id: Some(id_at(now)) }, 1, now).await.unwrap();
             cursor.open_gap_since_last_post().await.unwrap();
-            cursor.connected(now, after(minute)).await.unwrap();
+            cursor.connected(after(minute)).await.unwrap();
         }
         assert_eq!(cursor.take_gap(HOUR, after(60)).await, NextGap::Since(id_at(noon() - OUT_OF_ORDER)));
         cursor.filled().await.unwrap();
@@ -207,7 +213,7 @@ mod tests {
         let others = NextGap::Since(id_at(noon() + TimeDelta::minutes(1) - OUT_OF_ORDER));
         assert_eq!(cursor.take_gap(HOUR, after(61)).await, NextGap::In(HOUR - HOUR / 60));
         let after_a_crash = self::cursor(&state).await;
-        after_a_crash.connected(noon(), began).await.unwrap();
+        after_a_crash.connected(began).await.unwrap();
         assert_eq!(after_a_crash.take_gap(HOUR, after(60)).await, others);
         assert_eq!(cursor.take_gap(HOUR, after(120)).await, others);
     }
@@ -217,12 +223,14 @@ mod tests {
         let state = Arc::default();
         let first = cursor(&state).await;
         first.open_gap_since_last_post().await.unwrap();
+        first.begin(noon()).await.unwrap();
         let now = Instant::now();
-        first.connected(noon(), now).await.unwrap();
+        first.connected(now).await.unwrap();
         assert_eq!(first.take_gap(Duration::ZERO, now).await, NextGap::None, "nothing was missed before");
         let after_a_crash = cursor(&state).await;
         after_a_crash.open_gap_since_last_post().await.unwrap();
-        after_a_crash.connected(noon() + TimeDelta::hours(2), now).await.unwrap();
+        after_a_crash.begin(noon() + TimeDelta::hours(2)).await.unwrap();
+        after_a_crash.connected(now).await.unwrap();
         assert_eq!(after_a_crash.take_gap(Duration::ZERO, now).await, NextGap::Since(id_at(noon() - OUT_OF_ORDER)));
     }
 
@@ -233,7 +241,7 @@ mod tests {
         state.put("cursor", "x:x", former).await.unwrap();
         let (cursor, now) = (cursor(&state).await, Instant::now());
         cursor.open_gap_since_last_post().await.unwrap();
-        cursor.connected(noon(), now).await.unwrap();
+        cursor.connected(now).await.unwrap();
         assert_eq!(cursor.take_gap(Duration::ZERO, now).await, NextGap::Since(700));
         cursor.give_gap_back().await;
         assert_eq!(cursor.take_gap(Duration::ZERO, now).await, NextGap::Since(700));

@@ -13,22 +13,25 @@ mod gap;
 pub mod payload;
 pub mod query;
 mod rules;
+mod settings;
 mod store;
 
 pub use config::XConfig;
+pub use settings::Settings;
 
-use crate::connector::{Check, Connector, Context};
+use crate::connector::{self, Check, Connector, Context, Secrets};
 use crate::error::Result;
 use crate::kit::failure::Failure;
 use crate::kit::lines::Lines;
 use crate::kit::status::State;
 use crate::kit::stream::{self, Ended, Limits, Streaming, Taken};
-use crate::record::{Parsed, Rejection};
+use crate::record::{Format, Parsed, Rejection};
 use api::Api;
 use async_trait::async_trait;
 use cursor::Cursor;
 use domain::{Clock, Provenance};
 use payload::{Message, parse_message};
+use secrecy::SecretString;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::Notify;
@@ -58,6 +61,7 @@ impl Connector for X {
         let (read, billed) = cursor.read_at_start();
         context.status.set_cost(self.config.cost_per_post_usd, read, billed);
         cursor.open_gap_since_last_post().await?;
+        cursor.begin(context.clock.now()).await?;
         let connected = Arc::new(Notify::new());
         // Also set when listening fails by itself.
         let stop_filling = shutdown.child_token();
@@ -84,6 +88,22 @@ impl Connector for X {
         }
         cursor.save().await?;
         ended
+    }
+}
+
+impl connector::Settings for Settings {
+    const FORMATS: &[Format] = &[payload::FORMAT];
+
+    fn check(&self) -> Result<()> {
+        Api::new(&self.config(SecretString::default())).map(drop)
+    }
+
+    fn platforms(&self) -> Vec<String> {
+        vec![payload::PLATFORM.into()]
+    }
+
+    fn connector(&self, secrets: &Secrets<'_>) -> Result<Box<dyn Connector>> {
+        Ok(Box::new(X::new(self.config(secrets(&self.token_env, &self.token_file)?))?))
     }
 }
 
@@ -129,7 +149,7 @@ impl Streaming for Listener {
     }
 
     async fn opened(&mut self) -> domain::Result<()> {
-        self.cursor.connected(self.context.clock.now(), Instant::now()).await?;
+        self.cursor.connected(Instant::now()).await?;
         self.connected.notify_one();
         Ok(())
     }

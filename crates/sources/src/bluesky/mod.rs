@@ -1,0 +1,334 @@
+//! The connector of Bluesky: the public stream Jetstream, which needs no account. It carries all posts of the network, so
+//! those that no topic wants are dropped here.
+//!
+//! The cursor is the time of the last event. After a break the stream is resumed a little before it: repeats are dropped
+//! by the queue. Jetstream keeps 36 hours, so a longer break leaves a gap, which is told. Deletions are followed for posts
+//! that were kept. Events about whole accounts (takedowns) are not followed.
+
+pub(crate) mod payload;
+mod profiles;
+
+use crate::connector::{self, Check, Connector, Context, Secrets};
+use crate::error::{Error, Result};
+use crate::kit::backoff::BackoffPolicy;
+use crate::kit::failure::Failure;
+use crate::kit::http::Fetcher;
+use crate::kit::ingest;
+use crate::kit::memory::Memory;
+use crate::kit::status::State;
+use crate::kit::stream::{self, Ended, Limits, Streaming, Taken};
+use crate::record::{Format, Origin, Parsed, RECORD_MAX_BYTES};
+use async_trait::async_trait;
+use chrono::{DateTime, TimeDelta};
+use domain::topic::TopicMatcher;
+use domain::{Clock, Deletion, PostId, Provenance, Record, Timestamp};
+use futures::{FutureExt, StreamExt};
+use payload::{Event, Operation, PLATFORM, POSTS, Payload};
+use profiles::Profiles;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{self, Message};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+/// Events come a little out of order over the stream's servers: it is resumed this much before the last one.
+const REWIND_US: i64 = 5_000_000;
+/// How far back Jetstream goes.
+const KEPT: TimeDelta = TimeDelta::hours(36);
+/// The cursor is written at most this often while events come.
+const SAVE_EVERY: TimeDelta = TimeDelta::seconds(1);
+/// Messages that are taken together.
+const TOGETHER_MAX: usize = 500;
+
+/// Settings of a source of the kind `bluesky`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Address of Jetstream.
+    pub url: String,
+    /// Address of the API that knows the authors' names; empty: names are not looked up.
+    pub api_url: String,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            url: "wss://jetstream2.us-east.bsky.network/subscribe".into(),
+            api_url: "https://public.api.bsky.app".into(),
+        }
+    }
+}
+
+impl Settings {
+    fn config(&self) -> Result<BlueskyConfig> {
+        let url = Url::parse(&self.url).ok().filter(|url| matches!(url.scheme(), "ws" | "wss") && url.has_host());
+        let example = "wss://jetstream2.us-east.bsky.network/subscribe";
+        let url = url.ok_or_else(|| Error::Setting(format!("invalid url {:?} (expected e.g. {example})", self.url)))?;
+        let api = (!self.api_url.is_empty()).then(|| Url::parse(&self.api_url)).transpose();
+        let api = api.map_err(|error| Error::Setting(format!("invalid api_url {:?}: {error}", self.api_url)))?;
+        Ok(BlueskyConfig::new(url, api))
+    }
+}
+
+impl connector::Settings for Settings {
+    const FORMATS: &[Format] = &[payload::FORMAT];
+
+    fn check(&self) -> Result<()> {
+        self.config().map(drop)
+    }
+
+    fn platforms(&self) -> Vec<String> {
+        vec![PLATFORM.into()]
+    }
+
+    fn connector(&self, _: &Secrets<'_>) -> Result<Box<dyn Connector>> {
+        Ok(Box::new(Bluesky::new(self.config()?)?))
+    }
+}
+
+/// What the connector works with.
+#[derive(Debug, Clone)]
+pub struct BlueskyConfig {
+    pub url: Url,
+    pub api: Option<Url>,
+    /// Silence after which the connection counts as dead: Jetstream always has events.
+    pub silence_max: Duration,
+    /// For the connection, and for looking up authors.
+    pub request_timeout: Duration,
+    pub backoff: BackoffPolicy,
+}
+
+impl BlueskyConfig {
+    /// The usual patience.
+    pub fn new(url: Url, api: Option<Url>) -> Self {
+        let (silence_max, request_timeout) = (Duration::from_secs(60), Duration::from_secs(30));
+        Self { url, api, silence_max, request_timeout, backoff: BackoffPolicy::default() }
+    }
+}
+
+/// The connector.
+pub struct Bluesky {
+    config: BlueskyConfig,
+    fetcher: Fetcher,
+}
+
+impl Bluesky {
+    pub fn new(config: BlueskyConfig) -> Result<Self> {
+        let fetcher = Fetcher::new(config.request_timeout)?;
+        Ok(Self { config, fetcher })
+    }
+}
+
+#[async_trait]
+impl Connector for Bluesky {
+    async fn check(&self, _: &dyn Clock) -> Check {
+        match connect(&self.config, None).await {
+            Ok(_) => Check { ok: true, summary: "Jetstream lets us in; it needs no account".into(), advice: None },
+            Err(failure) => Check {
+                ok: false,
+                summary: failure.message(),
+                advice: Some("check the url, the network, the proxy and the firewall of this machine".into()),
+            },
+        }
+    }
+
+    async fn run(self: Box<Self>, context: Context, shutdown: CancellationToken) -> domain::Result<()> {
+        let mut memory: Memory<Position> =
+            Memory::load(context.state.clone(), format!("bluesky:{}", context.source)).await?;
+        // What is published from the first start on is not lost when that ends before the first event.
+        memory.value.time_us.get_or_insert(context.clock.now().timestamp_micros());
+        memory.save().await?;
+        let limits = Limits { silence_max: self.config.silence_max, backoff: self.config.backoff };
+        let mut listener = Listener {
+            profiles: Profiles::new(self.fetcher, self.config.api.clone()),
+            config: self.config,
+            matcher: None,
+            context: context.clone(),
+            memory,
+            saved_at: None,
+        };
+        let ended = stream::run(&mut listener, &context, limits, &shutdown).await;
+        context.status.set_state(State::Stopped);
+        listener.memory.save().await?;
+        ended
+    }
+}
+
+type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// Opens the stream, from a cursor on.
+async fn connect(config: &BlueskyConfig, cursor: Option<i64>) -> Result<Socket, Failure> {
+    let mut url = config.url.clone();
+    url.query_pairs_mut().append_pair("wantedCollections", POSTS);
+    if let Some(cursor) = cursor {
+        url.query_pairs_mut().append_pair("cursor", &cursor.to_string());
+    }
+    let limits =
+        WebSocketConfig::default().max_message_size(Some(RECORD_MAX_BYTES)).max_frame_size(Some(RECORD_MAX_BYTES));
+    let connecting = connect_async_with_config(url.as_str(), Some(limits), true);
+    match tokio::time::timeout(config.request_timeout, connecting).await {
+        Ok(Ok((socket, _))) => Ok(socket),
+        Ok(Err(tungstenite::Error::Http(answer))) => Err(refusal(answer.status().as_u16())),
+        Ok(Err(error)) => Err(Failure::Network(format!("Jetstream can't be reached: {error}"))),
+        Err(_) => Err(Failure::Network("Jetstream did not answer in time".into())),
+    }
+}
+
+fn refusal(status: u16) -> Failure {
+    match status {
+        429 => Failure::Rate { message: "Jetstream asks us to slow down".into(), retry_at: None },
+        _ => Failure::Http { status, message: format!("Jetstream answers with status {status}"), retry_at: None },
+    }
+}
+
+/// What is remembered.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Position {
+    /// Time of the last event whose posts are in the queue, microseconds.
+    time_us: Option<i64>,
+}
+
+/// Reads the stream.
+struct Listener {
+    config: BlueskyConfig,
+    context: Context,
+    profiles: Profiles,
+    matcher: Option<TopicMatcher>,
+    memory: Memory<Position>,
+    saved_at: Option<Timestamp>,
+}
+
+#[async_trait]
+impl Streaming for Listener {
+    type Connection = Socket;
+    /// Messages that are there together.
+    type Event = Vec<String>;
+
+    async fn connect(&mut self) -> Result<Socket, Failure> {
+        self.read_topics();
+        let last = self.memory.value.time_us;
+        let oldest = self.context.clock.now() - KEPT;
+        let missed = last.and_then(DateTime::from_timestamp_micros).filter(|at| *at < oldest);
+        if let Some(since) = missed {
+            tracing::warn!(source.id = %self.context.source, %since, "Jetstream no longer has the posts since then");
+            self.context.status.set_error(&format!("posts between {since} and 36 hours ago are no longer to be had"));
+        }
+        connect(&self.config, last.map(|last| last - REWIND_US)).await
+    }
+
+    async fn next(&self, socket: &mut Socket) -> Result<Vec<String>, Ended> {
+        let mut texts = Vec::new();
+        let mut message = socket.next().await;
+        loop {
+            match message {
+                Some(Ok(Message::Text(text))) => texts.push(text.as_str().to_owned()),
+                Some(Ok(Message::Close(frame))) => {
+                    let reason = frame.map(|frame| frame.reason.to_string()).unwrap_or_default();
+                    return Err(Ended::broken(format!("Jetstream closed the connection: {reason}")));
+                }
+                // Pings are answered by the library.
+                Some(Ok(_)) => {}
+                Some(Err(error)) => return Err(Ended::broken(format!("the connection broke: {error}"))),
+                None => return Err(Ended::broken("Jetstream closed the connection")),
+            }
+            if texts.len() >= TOGETHER_MAX {
+                return Ok(texts);
+            }
+            message = match socket.next().now_or_never() {
+                Some(message) => message,
+                None => return Ok(texts),
+            };
+        }
+    }
+
+    async fn take(&mut self, _: &mut Socket, texts: Vec<String>) -> domain::Result<Taken> {
+        self.store(&texts).await?;
+        Ok(Taken::GoOn)
+    }
+
+    async fn topics_changed(&mut self) {
+        self.read_topics();
+    }
+}
+
+impl Listener {
+    fn read_topics(&mut self) {
+        let topics = self.context.topics.borrow().clone();
+        match TopicMatcher::of_readable(topics) {
+            Ok((matcher, _)) => self.matcher = Some(matcher),
+            Err(error) => tracing::warn!(source.id = %self.context.source, %error, "keeping the previous topics"),
+        }
+    }
+
+    /// Stores what the topics want of these events, then moves the cursor.
+    async fn store(&mut self, texts: &[String]) -> domain::Result<()> {
+        let origin = self.context.origin(PLATFORM, Provenance::Stream);
+        let (mut kept, mut deleted, mut last) = (Vec::new(), Vec::new(), None);
+        for text in texts {
+            // What can't be read is no post: Jetstream gets new kinds of events without notice.
+            let Ok(event) = serde_json::from_str::<Event>(text) else {
+                metrics::counter!("overheard_bluesky_unreadable_events_total").increment(1);
+                continue;
+            };
+            last = last.max(Some(event.time_us));
+            match event.commit_of_post().map(|commit| commit.operation) {
+                Some(Operation::Delete) => deleted.extend(event.post_id().ok()),
+                Some(Operation::Create | Operation::Update) if self.wants(&event, &origin) => kept.push((text, event)),
+                _ => {}
+            }
+        }
+        self.keep(&kept, &origin).await?;
+        self.delete(deleted, &origin).await?;
+        self.moved(last, origin.received_at).await
+    }
+
+    /// Whether a topic wants the post. Posts without words are wanted by none.
+    fn wants(&self, event: &Event, origin: &Origin) -> bool {
+        let Some(matcher) = &self.matcher else { return false };
+        let post = payload::post(event, String::new(), None, None, origin);
+        post.is_ok_and(|post| !matcher.matches(&post, None).is_empty())
+    }
+
+    async fn keep(&mut self, kept: &[(&String, Event)], origin: &Origin) -> domain::Result<()> {
+        self.profiles.look_up(kept.iter().map(|(_, event)| event.did.as_str()), origin.received_at).await;
+        let mut parsed = Parsed::default();
+        for (text, event) in kept {
+            let Ok(raw) = serde_json::from_str::<&RawValue>(text) else { continue };
+            let is_edit = event.commit_of_post().is_some_and(|commit| commit.operation == Operation::Update);
+            let replaces = event.post_id().ok().filter(|_| is_edit).map(String::from);
+            let payload = Payload { event: raw, author: self.profiles.get(&event.did), replaces };
+            let json = serde_json::to_string(&payload).unwrap_or_default();
+            (payload::FORMAT.parse)(&json, origin, &mut parsed);
+        }
+        ingest::store(&self.context, payload::FORMAT, parsed, origin).await.map(drop)
+    }
+
+    /// Follows deletions of posts that were kept; the network deletes millions that were not.
+    async fn delete(&self, ids: Vec<PostId>, origin: &Origin) -> domain::Result<()> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let kept = self.context.queue.has(ids.clone()).await?;
+        let ids = ids.into_iter().zip(kept).filter(|(_, is_kept)| *is_kept);
+        let deletion =
+            |(id, _)| Record::Deletion(Deletion { id, source: origin.source.clone(), received_at: origin.received_at });
+        ingest::append(&*self.context.queue, &origin.source, ids.map(deletion).collect()).await?;
+        Ok(())
+    }
+
+    /// The posts up to this event are in the queue.
+    async fn moved(&mut self, last: Option<i64>, now: Timestamp) -> domain::Result<()> {
+        self.memory.value.time_us = self.memory.value.time_us.max(last);
+        if self.saved_at.is_none_or(|at| now - at >= SAVE_EVERY || now < at) {
+            self.saved_at = Some(now);
+            self.memory.save().await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,183 @@
+//! A feed's document into entries with stable ids. Relies on `feed-rs` for RSS, Atom and JSON Feed.
+
+use super::payload::Entry;
+use domain::Timestamp;
+use feed_rs::model;
+use feed_rs::parser::Builder;
+use std::time::Duration;
+use url::Url;
+use xxhash_rust::xxh3::Xxh3;
+
+/// Most entries of one document; real ones have well under a thousand.
+const ENTRIES_MAX: usize = 5_000;
+/// Longest id that is kept as it is.
+const ID_MAX_BYTES: usize = 400;
+
+/// What a document says.
+#[derive(Debug)]
+pub(super) struct Document {
+    /// The oldest first.
+    pub(super) entries: Vec<Entry>,
+    /// For how long the feed says that it stays the same.
+    pub(super) ttl: Option<Duration>,
+    /// Hours of the day, UTC, in which it wants to be left alone.
+    pub(super) skip_hours: Vec<u32>,
+}
+
+impl Document {
+    /// `url`: where it was read, for relative links and for ids that are unique within the feed only.
+    pub(super) fn read(body: &[u8], url: &Url, now: Timestamp) -> Result<Self, String> {
+        // Ids that are missing are made here: those of the library can be random.
+        let parser = Builder::new().base_uri(Some(url.as_str())).id_generator(|_, _, _| String::new()).build();
+        let feed = parser.parse(body).map_err(|error| error.to_string())?;
+        let language = feed.language.as_deref().map(str::to_lowercase);
+        let entries = feed.entries.into_iter().take(ENTRIES_MAX).rev();
+        let ttl = feed.ttl.map(|minutes| Duration::from_secs(u64::from(minutes) * 60));
+        let entries = entries.map(|entry| of_entry(entry, url, language.as_deref(), now)).collect();
+        Ok(Self { entries, ttl, skip_hours: skip_hours(body) })
+    }
+}
+
+fn of_entry(entry: model::Entry, url: &Url, language: Option<&str>, now: Timestamp) -> Entry {
+    let title = entry.title.map(|title| title.content);
+    let content = entry.content.and_then(|content| content.body);
+    let content = content.or(entry.summary.map(|summary| summary.content)).or_else(|| description(&entry.media));
+    let is_page = |link: &&model::Link| link.rel.as_deref().is_none_or(|rel| rel == "alternate");
+    let link = entry.links.iter().find(is_page).or(entry.links.first()).map(|link| link.href.clone());
+    Entry {
+        id: id(&entry.id, link.as_deref(), title.as_deref(), content.as_deref(), url),
+        replaces: Vec::new(),
+        feed: url.to_string(),
+        author: entry.authors.into_iter().find_map(|author| author.name).filter(|name| !name.trim().is_empty()),
+        language: entry.language.map(|code| code.to_lowercase()).or_else(|| language.map(str::to_owned)),
+        date: entry.published.or(entry.updated),
+        read_at: now,
+        title,
+        link,
+        content,
+    }
+}
+
+/// Video feeds describe their entries in their media.
+fn description(media: &[model::MediaObject]) -> Option<String> {
+    media.iter().find_map(|media| media.description.as_ref()).map(|text| text.content.clone())
+}
+
+/// A stable id. One that is unique in the world (an address, a URN) is taken, so that the same entry in two feeds is one
+/// post; one that is unique in its feed gets the feed's mark; without one, link and title count.
+fn id(given: &str, link: Option<&str>, title: Option<&str>, content: Option<&str>, feed: &Url) -> String {
+    let given = given.trim();
+    if given.is_empty() {
+        return match link {
+            Some(link) => made(&[&canonical(link).unwrap_or_else(|| link.to_owned()), title.unwrap_or_default()]),
+            None => made(&[feed.as_str(), title.unwrap_or_default(), content.unwrap_or_default()]),
+        };
+    }
+    let is_plain = given.len() <= ID_MAX_BYTES && !given.chars().any(|c| c.is_whitespace() || c.is_control());
+    match canonical(given) {
+        Some(address) if address.len() <= ID_MAX_BYTES => address,
+        _ if is_plain && (given.starts_with("urn:") || given.starts_with("tag:")) => given.to_owned(),
+        _ => made(&[feed.as_str(), given]),
+    }
+}
+
+/// A web address without what differs from place to place where it is cited.
+fn canonical(address: &str) -> Option<String> {
+    let mut url = Url::parse(address).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
+    url.set_scheme("https").ok()?;
+    let is_kept = |(name, _): &(_, _)| !AsRef::<str>::as_ref(name).starts_with("utm_");
+    let kept: Vec<(String, String)> = url.query_pairs().into_owned().filter(is_kept).collect();
+    if kept.len() < url.query_pairs().count() {
+        url.set_query(None);
+        if !kept.is_empty() {
+            url.query_pairs_mut().extend_pairs(kept);
+        }
+    }
+    Some(url.into())
+}
+
+fn made(parts: &[&str]) -> String {
+    let mut hash = Xxh3::new();
+    for part in parts {
+        hash.update(&(part.len() as u64).to_le_bytes());
+        hash.update(part.as_bytes());
+    }
+    format!("made-{:032x}", hash.digest128())
+}
+
+/// The hours of `<skipHours>`, which the library does not read.
+fn skip_hours(body: &[u8]) -> Vec<u32> {
+    let text = String::from_utf8_lossy(body);
+    let Some((_, rest)) = text.split_once("<skipHours>") else { return Vec::new() };
+    let inside = rest.split("</skipHours>").next().unwrap_or_default();
+    let hours = inside.split("<hour>").skip(1).filter_map(|part| part.split('<').next()?.trim().parse().ok());
+    hours.filter(|hour| *hour <= 24).map(|hour: u32| hour % 24).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(body: &str) -> Document {
+        let url = Url::parse("https://example.org/feed.xml").unwrap();
+        Document::read(body.as_bytes(), &url, Timestamp::UNIX_EPOCH).unwrap()
+    }
+
+    #[test]
+    fn rss_atom_and_json_give_the_same_entry() {
+        let rss = r#"<?xml version="1.0"?><rss version="2.0"><channel><title>News</title><link>https://example.org/</link>
+            <description>d</description><language>de-DE</language><ttl>60</ttl>
+            <skipHours><hour>3</hour><hour>24</hour></skipHours>
+            <item><title>Late</title><link>https://example.org/1</link><guid>https://example.org/1</guid>
+            <pubDate>Sun, 01 Nov 2026 10:00:00 GMT</pubDate><description>&lt;p&gt;The train.&lt;/p&gt;</description></item>
+            </channel></rss>"#;
+        let atom = r#"<feed xmlns="http://www.w3.org/2005/Atom" xml:lang="de-DE"><title>News</title><id>urn:f</id>
+            <updated>2026-11-01T10:00:00Z</updated><entry><id>http://example.org/1</id><title>Late</title>
+            <link href="https://example.org/1"/><published>2026-11-01T10:00:00Z</published>
+            <updated>2026-11-01T11:00:00Z</updated><content type="html">&lt;p&gt;The train.&lt;/p&gt;</content></entry></feed>"#;
+        let json = r#"{"version":"https://jsonfeed.org/version/1.1","title":"News","language":"de-DE","items":[
+            {"id":"https://example.org/1?utm_source=rss","url":"https://example.org/1","title":"Late",
+            "date_published":"2026-11-01T10:00:00Z","content_html":"<p>The train.</p>"}]}"#;
+        let expected = Entry {
+            id: "https://example.org/1".into(),
+            feed: "https://example.org/feed.xml".into(),
+            title: Some("Late".into()),
+            link: Some("https://example.org/1".into()),
+            language: Some("de-de".into()),
+            date: Some("2026-11-01T10:00:00Z".parse().unwrap()),
+            content: Some("<p>The train.</p>".into()),
+            ..Entry::default()
+        };
+        for body in [rss, atom, json] {
+            let mut entries = read(body).entries;
+            // Atom tells the language of a feed by an attribute that the library reads for entries only.
+            entries[0].language.get_or_insert("de-de".into());
+            assert_eq!(entries, [expected.clone()], "{body}");
+        }
+        let rss = read(rss);
+        assert_eq!((rss.ttl, rss.skip_hours), (Some(Duration::from_secs(3_600)), vec![3, 0]));
+    }
+
+    #[test]
+    fn ids_are_stable_and_unique_in_the_world() {
+        let feed = Url::parse("https://example.org/feed.xml").unwrap();
+        let id = |given: &str, link: Option<&str>, title: &str| super::id(given, link, Some(title), None, &feed);
+        assert_eq!(id("urn:uuid:1", None, ""), "urn:uuid:1");
+        assert_eq!(id("http://a.org/x?utm_medium=rss&p=2#c", None, ""), "https://a.org/x?p=2#c");
+        assert!(id("17", None, "").starts_with("made-"));
+        assert_eq!(id("17", None, "a"), id("17", None, "b"), "the title may change");
+        assert_ne!(id("17", None, ""), id("18", None, ""));
+        assert_eq!(id("", Some("http://a.org/x"), "t"), id("", Some("https://a.org/x"), "t"));
+        assert_ne!(id("", Some("http://a.org/x"), "t"), id("", Some("http://a.org/x"), "u"));
+        assert_eq!(id("", None, "t"), id("", None, "t"));
+        assert!(id(&"9".repeat(5_000), None, "").len() < 100);
+    }
+
+    #[test]
+    fn what_is_no_feed_is_refused() {
+        let url = Url::parse("https://example.org/").unwrap();
+        for body in ["", "hello", "<html><body>a page</body></html>", "{\"a\":1}", "<rss version=\"2.0\"><cha"] {
+            assert!(Document::read(body.as_bytes(), &url, Timestamp::UNIX_EPOCH).is_err(), "{body}");
+        }
+    }
+}

@@ -1,0 +1,336 @@
+//! The connector of feeds: RSS, Atom and JSON Feed, asked again and again.
+//!
+//! Requests are conditional (`ETag`, `Last-Modified`), and the time to the next one follows the server's words:
+//! `Cache-Control`, `Retry-After`, the feed's own `ttl` and `skipHours`. A feed that moved for good (301, 308) is asked at
+//! its new address; one that is gone (410) is asked once a day. An entry that changed is a new version of its post. What a
+//! feed no longer lists is not deleted: feeds list the newest entries only.
+
+mod document;
+pub(crate) mod payload;
+
+use crate::connector::{self, Check, Connector, Context, Secrets};
+use crate::error::{Error, Result};
+use crate::kit::backoff::BackoffPolicy;
+use crate::kit::failure::Failure;
+use crate::kit::http::{Fetcher, Validators};
+use crate::kit::ingest;
+use crate::kit::memory::Memory;
+use crate::kit::poll::{self, Poll, Problem};
+use crate::record::{Format, Parsed, checks};
+use async_trait::async_trait;
+use chrono::{TimeDelta, Timelike};
+use document::Document;
+use domain::{Clock, Provenance, Timestamp};
+use payload::Entry;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+/// Longest time between two requests, whatever a server says of its answer.
+const PAUSE_MAX: Duration = Duration::from_secs(6 * 3_600);
+/// How often a feed is asked that is gone.
+const GONE: TimeDelta = TimeDelta::days(1);
+/// Versions of one entry that are followed: text that changes with each request is not an edit.
+const VERSIONS_MAX: u32 = 10;
+
+/// Settings of a source of the kind `feed`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Addresses of RSS, Atom or JSON feeds.
+    pub urls: Vec<String>,
+    /// Platform of the posts.
+    #[serde(default = "news")]
+    pub platform: String,
+    /// Seconds between two requests of one feed, at least 60. A feed can ask for more.
+    #[serde(default = "a_quarter_of_an_hour")]
+    pub interval_s: u64,
+}
+
+fn news() -> String {
+    "news".into()
+}
+
+fn a_quarter_of_an_hour() -> u64 {
+    900
+}
+
+impl Settings {
+    fn config(&self) -> Result<FeedConfig> {
+        if self.interval_s < 60 {
+            return Err(Error::Setting(format!("interval_s = {} is too short (at least 60)", self.interval_s)));
+        }
+        let config = FeedConfig::new(&self.urls, &self.platform)?;
+        Ok(FeedConfig { interval: Duration::from_secs(self.interval_s), ..config })
+    }
+}
+
+impl connector::Settings for Settings {
+    const FORMATS: &[Format] = &[payload::FORMAT];
+
+    fn check(&self) -> Result<()> {
+        self.config().map(drop)
+    }
+
+    fn platforms(&self) -> Vec<String> {
+        vec![self.platform.clone()]
+    }
+
+    fn connector(&self, _: &Secrets<'_>) -> Result<Box<dyn Connector>> {
+        Ok(Box::new(Feeds::new(self.config()?)?))
+    }
+}
+
+/// What the connector works with.
+#[derive(Debug, Clone)]
+pub struct FeedConfig {
+    pub urls: Vec<Url>,
+    /// The platform of the posts.
+    pub platform: String,
+    /// Time between two requests of one feed, unless the server asks for more.
+    pub interval: Duration,
+    pub request_timeout: Duration,
+    pub backoff: BackoffPolicy,
+}
+
+impl FeedConfig {
+    /// The usual settings for these feeds.
+    pub fn new(urls: &[String], platform: &str) -> Result<Self> {
+        if urls.is_empty() {
+            return Err(Error::Setting("no feed is named (urls)".into()));
+        }
+        checks::platform(platform).map_err(Error::Setting)?;
+        let read = |url: &String| {
+            let parsed = Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+            let example = "https://example.org/feed.xml";
+            parsed.ok_or_else(|| Error::Setting(format!("invalid address of a feed {url:?} (expected e.g. {example})")))
+        };
+        Ok(Self {
+            urls: urls.iter().map(read).collect::<Result<_>>()?,
+            platform: platform.to_owned(),
+            interval: Duration::from_secs(900),
+            request_timeout: Duration::from_secs(30),
+            backoff: BackoffPolicy::for_polling(),
+        })
+    }
+}
+
+/// The connector.
+pub struct Feeds {
+    config: FeedConfig,
+    fetcher: Fetcher,
+}
+
+impl Feeds {
+    pub fn new(config: FeedConfig) -> Result<Self> {
+        let fetcher = Fetcher::new(config.request_timeout)?;
+        Ok(Self { config, fetcher })
+    }
+
+    /// Asks a feed as if for the first time.
+    async fn look(&self, url: &Url, now: Timestamp) -> Result<Document, Failure> {
+        let answer = self.fetcher.get(url, &Validators::default(), now).await?;
+        read(answer.body.unwrap_or_default(), url, now).await
+    }
+}
+
+#[async_trait]
+impl Connector for Feeds {
+    async fn check(&self, clock: &dyn Clock) -> Check {
+        let mut entries = 0;
+        for url in &self.config.urls {
+            match self.look(url, clock.now()).await {
+                Ok(document) => entries += document.entries.len(),
+                Err(failure) => {
+                    let summary = format!("{url}: {}", failure.message());
+                    let advice = "check the address in a browser; it must lead to the feed, not to a page about it";
+                    return Check { ok: false, summary, advice: Some(advice.into()) };
+                }
+            }
+        }
+        let feeds = self.config.urls.len();
+        Check { ok: true, summary: format!("{feeds} feeds answer, with {entries} entries"), advice: None }
+    }
+
+    async fn run(self: Box<Self>, context: Context, shutdown: CancellationToken) -> domain::Result<()> {
+        let mut polls: Vec<Box<dyn Poll>> = Vec::new();
+        for url in &self.config.urls {
+            let key = format!("feed:{}:{url}", context.source);
+            let memory = Memory::load(context.state.clone(), key).await?;
+            let (fetcher, config) = (self.fetcher.clone(), self.config.clone());
+            polls.push(Box::new(Feed { url: url.clone(), config, fetcher, context: context.clone(), memory }));
+        }
+        poll::run(polls, &context, self.config.backoff, &shutdown).await
+    }
+}
+
+/// What is remembered of a feed.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Seen {
+    #[serde(flatten)]
+    validators: Validators,
+    /// Where it moved for good.
+    moved_to: Option<Url>,
+    /// The entries of its last document, by id.
+    entries: BTreeMap<String, Version>,
+}
+
+/// The newest version of an entry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Version {
+    /// The id of its post; the first version has that of the entry.
+    post: String,
+    hash: String,
+    count: u32,
+}
+
+/// One feed.
+struct Feed {
+    url: Url,
+    config: FeedConfig,
+    fetcher: Fetcher,
+    context: Context,
+    memory: Memory<Seen>,
+}
+
+#[async_trait]
+impl Poll for Feed {
+    fn name(&self) -> String {
+        format!("{}{}", self.url.host_str().unwrap_or_default(), self.url.path())
+    }
+
+    async fn poll(&mut self) -> Result<Duration, Problem> {
+        let now = self.context.clock.now();
+        let seen = &self.memory.value;
+        let url = seen.moved_to.clone().unwrap_or_else(|| self.url.clone());
+        let answer = match self.fetcher.get(&url, &seen.validators, now).await {
+            Err(Failure::Http { status: 410, .. }) => {
+                let message = "the feed is gone for good (410): remove it from the source".into();
+                return Err(Failure::Http { status: 410, message, retry_at: Some(now + GONE) }.into());
+            }
+            answer => answer?,
+        };
+        if let Some(moved_to) = answer.moved_to {
+            tracing::info!(source.id = %self.context.source, from = %self.name(), "feed moved for good");
+            self.memory.value.moved_to = Some(moved_to);
+        }
+        let mut pause = self.config.interval.max(answer.max_age.unwrap_or_default().min(PAUSE_MAX));
+        if let Some(body) = answer.body {
+            let document = read(body, &url, now).await?;
+            pause = document.pause(pause, now);
+            self.store(document.entries).await?;
+            self.memory.value.validators = answer.validators;
+        }
+        self.memory.save().await?;
+        Ok(pause)
+    }
+}
+
+impl Feed {
+    /// Stores what is new. The memory is saved by the caller, after this.
+    async fn store(&mut self, entries: Vec<Entry>) -> Result<(), Problem> {
+        let origin = self.context.origin(&self.config.platform, Provenance::Poll);
+        let mut parsed = Parsed::default();
+        let mut versions = BTreeMap::new();
+        for mut entry in entries {
+            let id = entry.id.clone();
+            let (version, is_new) = next_version(self.memory.value.entries.get(&id), &mut entry);
+            if is_new {
+                (payload::FORMAT.parse)(&entry.to_json(), &origin, &mut parsed);
+            }
+            versions.insert(id, version);
+        }
+        ingest::store(&self.context, payload::FORMAT, parsed, &origin).await?;
+        self.memory.value.entries = versions;
+        Ok(())
+    }
+}
+
+/// The version that an entry is, and whether it is new; an entry that is an edit gets an id of its own.
+fn next_version(known: Option<&Version>, entry: &mut Entry) -> (Version, bool) {
+    let hash = entry.hash();
+    match known {
+        None => (Version { post: entry.id.clone(), hash, count: 1 }, true),
+        Some(known) if known.hash == hash || known.count >= VERSIONS_MAX => (known.clone(), false),
+        Some(known) => {
+            entry.replaces.push(known.post.clone());
+            entry.id = format!("{}#{hash}", entry.id);
+            (Version { post: entry.id.clone(), hash, count: known.count + 1 }, true)
+        }
+    }
+}
+
+/// Reads a document away from the async threads: it can be long.
+async fn read(body: Vec<u8>, url: &Url, now: Timestamp) -> Result<Document, Failure> {
+    let base = url.clone();
+    let reading = tokio::task::spawn_blocking(move || Document::read(&body, &base, now));
+    let read = reading.await.unwrap_or_else(|_| Err("the reader of feeds failed on it".into()));
+    read.map_err(|reason| Failure::Http {
+        status: 200,
+        message: format!("the answer is not a feed: {reason}"),
+        retry_at: None,
+    })
+}
+
+impl Document {
+    /// The time to the next request: what the feed asks for, beyond the hours that it wants to be left alone.
+    fn pause(&self, at_least: Duration, now: Timestamp) -> Duration {
+        let mut pause = at_least.max(self.ttl.unwrap_or_default().min(PAUSE_MAX));
+        for _ in 0..24 {
+            let next = now + TimeDelta::from_std(pause).unwrap_or_default();
+            if !self.skip_hours.contains(&next.hour()) {
+                break;
+            }
+            // To the next full hour.
+            let passed = u64::from(next.minute()) * 60 + u64::from(next.second());
+            pause += Duration::from_secs(3_600 - passed);
+        }
+        pause
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(time: &str) -> Timestamp {
+        format!("2026-11-01T{time}Z").parse().unwrap()
+    }
+
+    #[test]
+    fn a_feed_is_left_alone_when_it_asks_for_it() {
+        let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
+        let document = |ttl: Option<u64>, skip_hours: &[u32]| Document {
+            entries: Vec::new(),
+            ttl: ttl.map(minutes),
+            skip_hours: skip_hours.to_vec(),
+        };
+        assert_eq!(document(None, &[]).pause(minutes(15), at("10:00:00")), minutes(15));
+        assert_eq!(document(Some(60), &[]).pause(minutes(15), at("10:00:00")), minutes(60));
+        assert_eq!(document(Some(9_999), &[]).pause(minutes(15), at("10:00:00")), PAUSE_MAX);
+        assert_eq!(document(None, &[10, 11]).pause(minutes(15), at("10:00:00")), minutes(120));
+        let always: Vec<u32> = (0..24).collect();
+        assert!(document(None, &always).pause(minutes(15), at("10:00:00")) <= minutes(25 * 60));
+    }
+
+    #[test]
+    fn an_edit_replaces_the_version_before_it() {
+        let entry = |text: &str| Entry { id: "a".into(), content: Some(text.into()), ..Entry::default() };
+        let (first, is_new) = next_version(None, &mut entry("one"));
+        assert!(is_new && first.post == "a");
+        assert_eq!(next_version(Some(&first), &mut entry("one")), (first.clone(), false));
+        let mut edited = entry("two");
+        let (second, is_new) = next_version(Some(&first), &mut edited);
+        assert!(is_new && edited.id == second.post && second.post.starts_with("a#"));
+        assert_eq!(edited.replaces, ["a"]);
+        let mut again = entry("three");
+        assert!(next_version(Some(&second), &mut again).1);
+        assert_eq!(again.replaces, [second.post.clone()]);
+        let worn = Version { count: VERSIONS_MAX, ..second };
+        assert!(!next_version(Some(&worn), &mut entry("four")).1, "a text that changes all the time");
+    }
+}

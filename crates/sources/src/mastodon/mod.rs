@@ -1,0 +1,163 @@
+//! The connector of Mastodon: hashtags, or the public timeline, of one instance.
+//!
+//! Timelines are polled from the last post on (`min_id`), so a break leaves no gap. With a token the same timelines are
+//! streamed as well: posts come at once, and edits and deletions are followed. A post has the same id on every instance,
+//! so one that several sources bring is one post. The public timeline is large: what no topic wants of it is dropped.
+
+mod api;
+mod config;
+mod events;
+pub(crate) mod payload;
+mod selection;
+mod stream;
+mod timeline;
+
+pub use config::MastodonConfig;
+
+use crate::connector::{self, Check, Connector, Context, Secrets};
+use crate::error::{Error, Result};
+use crate::kit::failure::Failure;
+use crate::kit::memory::Memory;
+use crate::kit::poll::{self, Poll};
+use crate::kit::status::SharedStatus;
+use crate::kit::stream::Limits;
+use crate::record::Format;
+use api::Api;
+use async_trait::async_trait;
+use domain::Clock;
+use schemars::JsonSchema;
+use secrecy::SecretString;
+use serde::Deserialize;
+use std::sync::Arc;
+use std::time::Duration;
+use timeline::{Timeline, Versions};
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+/// Settings of a source of the kind `mastodon`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Address of the instance.
+    pub url: String,
+    /// Hashtags, without `#`.
+    #[serde(default)]
+    pub tags: Vec<String>,
+    /// Reads the public timeline too; what matches no topic is dropped.
+    #[serde(default)]
+    pub public: bool,
+    /// Environment variable with an access token; without one, timelines are polled only.
+    #[serde(default)]
+    pub token_env: String,
+    /// File with the access token.
+    #[serde(default)]
+    pub token_file: String,
+    /// Seconds between two requests of one timeline, at least 15.
+    #[serde(default = "a_minute")]
+    pub interval_s: u64,
+}
+
+fn a_minute() -> u64 {
+    60
+}
+
+impl Settings {
+    fn config(&self, token: Option<SecretString>) -> Result<MastodonConfig> {
+        let url = Url::parse(&self.url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        let example = "https://mastodon.social";
+        let url = url.ok_or_else(|| Error::Setting(format!("invalid url {:?} (expected e.g. {example})", self.url)))?;
+        if self.interval_s < 15 {
+            return Err(Error::Setting(format!("interval_s = {} is too short (at least 15)", self.interval_s)));
+        }
+        let tag = |tag: &String| tag.trim_start_matches('#').to_owned();
+        let tags: Vec<String> = self.tags.iter().map(tag).filter(|tag| !tag.is_empty()).collect();
+        if tags.is_empty() && !self.public {
+            return Err(Error::Setting("nothing is selected: set tags, or public = true".into()));
+        }
+        let interval = Duration::from_secs(self.interval_s);
+        Ok(MastodonConfig { tags, public: self.public, token, interval, ..MastodonConfig::new(url) })
+    }
+}
+
+impl connector::Settings for Settings {
+    const FORMATS: &[Format] = &[payload::FORMAT];
+
+    fn check(&self) -> Result<()> {
+        self.config(None).map(drop)
+    }
+
+    fn platforms(&self) -> Vec<String> {
+        vec![payload::PLATFORM.into()]
+    }
+
+    fn connector(&self, secrets: &Secrets<'_>) -> Result<Box<dyn Connector>> {
+        let has_token = !(self.token_env.is_empty() && self.token_file.is_empty());
+        let token = has_token.then(|| secrets(&self.token_env, &self.token_file)).transpose()?;
+        Ok(Box::new(Mastodon::new(self.config(token)?)?))
+    }
+}
+
+/// The connector.
+pub struct Mastodon {
+    config: MastodonConfig,
+    api: Api,
+}
+
+impl Mastodon {
+    pub fn new(config: MastodonConfig) -> Result<Self> {
+        let api = Api::new(&config)?;
+        Ok(Self { config, api })
+    }
+}
+
+#[async_trait]
+impl Connector for Mastodon {
+    async fn check(&self, clock: &dyn Clock) -> Check {
+        let mut posts = 0;
+        for selection in self.config.selections() {
+            match self.api.page(&selection, None, clock.now()).await {
+                Ok(page) => posts += page.len(),
+                Err(failure) => {
+                    let refused = matches!(failure, Failure::Refused { .. } | Failure::Http { status: 422, .. });
+                    let advice = match refused {
+                        true => {
+                            "the instance wants a token for this: create an application with the scope read:statuses \
+                             in its preferences (Development), and set token_env"
+                        }
+                        false => "check the url, the network, the proxy and the firewall of this machine",
+                    };
+                    let summary = format!("{}: {}", selection.name(), failure.message());
+                    return Check { ok: false, summary, advice: Some(advice.into()) };
+                }
+            }
+        }
+        let how =
+            if self.config.token.is_some() { "polled and streamed" } else { "polled; without a token not streamed" };
+        Check { ok: true, summary: format!("the instance answers with {posts} posts; {how}"), advice: None }
+    }
+
+    async fn run(self: Box<Self>, context: Context, shutdown: CancellationToken) -> domain::Result<()> {
+        let versions = Arc::new(Versions::default());
+        let mut polls: Vec<Box<dyn Poll>> = Vec::new();
+        let mut streams = Vec::new();
+        for selection in self.config.selections() {
+            let key = format!("mastodon:{}:{}", context.source, selection.name());
+            let memory = Memory::load(context.state.clone(), key).await?;
+            let timeline = Timeline::new(selection, self.api.clone(), context.clone(), versions.clone());
+            if self.config.token.is_some() {
+                streams.push(stream::Listener { timeline: timeline.clone() });
+            }
+            polls.push(Box::new(timeline::Polled { timeline, memory, interval: self.config.interval }));
+        }
+        // The timelines tell how the source does: a stream that breaks is made good by them.
+        let streaming = Context { status: SharedStatus::default(), ..context.clone() };
+        let limits = Limits { silence_max: self.config.silence_max, backoff: self.config.stream_backoff };
+        let mut listening = Vec::new();
+        for listener in &mut streams {
+            listening.push(crate::kit::stream::run(listener, &streaming, limits, &shutdown));
+        }
+        let streams = futures::future::try_join_all(listening);
+        let polls = poll::run(polls, &context, self.config.backoff, &shutdown);
+        futures::future::try_join(polls, streams).await.map(drop)
+    }
+}

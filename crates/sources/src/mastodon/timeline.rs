@@ -1,0 +1,163 @@
+//! A timeline of an instance: what is kept of it, and the polls that leave no gap.
+
+use super::api::{Api, PAGE};
+use super::payload::{self, PLATFORM, Payload, Status};
+use super::selection::Selection;
+use crate::connector::Context;
+use crate::kit::ingest;
+use crate::kit::memory::Memory;
+use crate::kit::poll::{Poll, Problem};
+use crate::record::{Parsed, Rejection};
+use async_trait::async_trait;
+use domain::topic::TopicMatcher;
+use domain::{Deletion, PostId, Provenance, Record};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Pages of one poll; the next goes on.
+const PAGES_MAX: usize = 50;
+/// Posts whose versions are remembered; beyond, all are forgotten.
+const VERSIONS_MAX: usize = 50_000;
+
+/// The posts that were read lately, by the instance's own id: a deletion tells no other, and an edit replaces the version
+/// before it.
+#[derive(Debug, Default)]
+pub(super) struct Versions(Mutex<HashMap<String, Version>>);
+
+#[derive(Debug, Clone)]
+struct Version {
+    first: PostId,
+    last: PostId,
+}
+
+impl Versions {
+    /// Takes a version down; gives the one before it, if it is another.
+    fn note(&self, status: &Status) -> Result<Option<PostId>, String> {
+        let now = Version { first: status.first_id()?, last: status.version_id()? };
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= VERSIONS_MAX {
+            known.clear();
+        }
+        let before = known.insert(status.id.clone(), now.clone());
+        Ok(before.map(|before| before.last).filter(|before| *before != now.last))
+    }
+
+    fn of(&self, id: &str) -> Option<Version> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+    }
+}
+
+/// A timeline.
+#[derive(Clone)]
+pub(super) struct Timeline {
+    selection: Selection,
+    api: Api,
+    context: Context,
+    versions: Arc<Versions>,
+}
+
+impl Timeline {
+    pub(super) fn new(selection: Selection, api: Api, context: Context, versions: Arc<Versions>) -> Self {
+        Self { selection, api, context, versions }
+    }
+
+    pub(super) async fn open_stream(&self) -> Result<reqwest::Response, crate::kit::failure::Failure> {
+        self.api.stream(&self.selection, self.context.clock.now()).await
+    }
+
+    /// Stores statuses, the oldest first.
+    pub(super) async fn store(&self, statuses: &[&RawValue], provenance: Provenance) -> domain::Result<()> {
+        let origin = self.context.origin(PLATFORM, provenance);
+        let mut parsed = Parsed::default();
+        for raw in statuses.iter().copied() {
+            let read = serde_json::from_str::<Status>(raw.get()).map_err(|error| format!("not a status: {error}"));
+            match read.and_then(|status| self.versions.note(&status)) {
+                Ok(replaces) => {
+                    let replaces = replaces.map(String::from);
+                    let payload = Payload { host: self.api.host().to_owned(), status: raw, replaces };
+                    let json = serde_json::to_string(&payload).unwrap_or_default();
+                    (payload::FORMAT.parse)(&json, &origin, &mut parsed);
+                }
+                Err(reason) => parsed.rejections.push(Rejection::new(reason, raw.get().as_bytes())),
+            }
+        }
+        // Posts of pictures alone have no words.
+        parsed.rejections.retain(|rejection| rejection.reason != "the text is empty");
+        if self.selection == Selection::Public {
+            self.drop_unwanted(&mut parsed);
+        }
+        ingest::store(&self.context, payload::FORMAT, parsed, &origin).await.map(drop)
+    }
+
+    /// Drops what no topic wants.
+    fn drop_unwanted(&self, parsed: &mut Parsed) {
+        let topics = self.context.topics.borrow().clone();
+        let Ok((matcher, _)) = TopicMatcher::of_readable(topics) else { return };
+        parsed.records.retain(|record| match record {
+            Record::Post(post) => !matcher.matches(post, None).is_empty(),
+            Record::Deletion(_) => true,
+        });
+    }
+
+    /// Follows the deletion of a post that was read lately.
+    pub(super) async fn delete(&self, id: &str) -> domain::Result<()> {
+        let Some(Version { first, last }) = self.versions.of(id) else { return Ok(()) };
+        let origin = self.context.origin(PLATFORM, Provenance::Stream);
+        let mut ids = vec![first, last];
+        ids.dedup();
+        let has = self.context.queue.has(ids.clone()).await?;
+        let kept = ids.into_iter().zip(has).filter(|(_, has)| *has);
+        let deletion =
+            |(id, _)| Record::Deletion(Deletion { id, source: origin.source.clone(), received_at: origin.received_at });
+        ingest::append(&*self.context.queue, &origin.source, kept.map(deletion).collect()).await?;
+        Ok(())
+    }
+}
+
+/// What is remembered of a timeline.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Position {
+    /// The instance's id of the newest post that is in the queue.
+    newest: Option<String>,
+}
+
+/// A timeline that is polled.
+pub(super) struct Polled {
+    pub(super) timeline: Timeline,
+    pub(super) memory: Memory<Position>,
+    pub(super) interval: Duration,
+}
+
+#[derive(Deserialize)]
+struct Id {
+    id: String,
+}
+
+#[async_trait]
+impl Poll for Polled {
+    fn name(&self) -> String {
+        self.timeline.selection.name()
+    }
+
+    async fn poll(&mut self) -> Result<Duration, Problem> {
+        for _ in 0..PAGES_MAX {
+            let (timeline, newest) = (&self.timeline, self.memory.value.newest.clone());
+            let now = timeline.context.clock.now();
+            let page = timeline.api.page(&timeline.selection, newest.as_deref(), now).await?;
+            let statuses: Vec<&RawValue> = page.iter().rev().map(|status| &**status).collect();
+            timeline.store(&statuses, Provenance::Poll).await?;
+            let first = page.first().and_then(|status| serde_json::from_str::<Id>(status.get()).ok());
+            self.memory.value.newest = first.map(|first| first.id).or(newest.clone());
+            self.memory.save().await?;
+            // Without a beginning the newest page is all there is to read.
+            if page.len() < PAGE || newest.is_none() {
+                break;
+            }
+        }
+        Ok(self.interval)
+    }
+}

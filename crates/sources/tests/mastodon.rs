@@ -1,0 +1,78 @@
+//! The connector of Mastodon against an instance in small.
+
+mod support;
+
+use domain::{MemoryState, SystemClock};
+use futures::future::BoxFuture;
+use secrecy::SecretString;
+use sources::Connector;
+use sources::mastodon::{Mastodon, MastodonConfig};
+use std::sync::Arc;
+use std::time::Duration;
+use support::{SECRET, impatient, run, suite};
+use testkit::MemoryQueue;
+use testkit::conformance::{StandIn, Start};
+use testkit::mastodon_server::MastodonServer;
+use tokio_util::sync::CancellationToken;
+
+fn config(url: &str) -> MastodonConfig {
+    MastodonConfig { tags: vec!["trains".into()], ..MastodonConfig::new(url.parse().unwrap()) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_passes_the_suite() {
+    let stand_in = || -> BoxFuture<'static, Box<dyn StandIn>> {
+        Box::pin(async { Box::new(MastodonServer::start(5, SECRET).await.unwrap()) as Box<dyn StandIn> })
+    };
+    suite(stand_in, |start: Start| {
+        let usual = MastodonConfig { token: Some(SecretString::from(SECRET)), ..config(&start.url) };
+        let config = match start.is_patient {
+            true => usual,
+            false => MastodonConfig {
+                interval: Duration::from_millis(20),
+                request_timeout: Duration::from_millis(500),
+                backoff: impatient(),
+                stream_backoff: impatient(),
+                ..usual
+            },
+        };
+        Box::pin(run(Box::new(Mastodon::new(config).unwrap()), start))
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gap_of_many_pages_is_read_to_its_end() {
+    let server = MastodonServer::start(3, SECRET).await.unwrap();
+    let (queue, state): (Arc<MemoryQueue>, Arc<MemoryState>) = Default::default();
+    let start = || {
+        let shutdown = CancellationToken::new();
+        let url = format!("http://{}", server.address());
+        let config = MastodonConfig { interval: Duration::from_millis(20), ..config(&url) };
+        let (queue, state) = (queue.clone(), state.clone());
+        let start = Start { url, queue, state, shutdown: shutdown.clone(), is_patient: false };
+        (tokio::spawn(run(Box::new(Mastodon::new(config).unwrap()), start)), shutdown)
+    };
+    for expected in [3, 203] {
+        let (task, shutdown) = start();
+        let all = async {
+            while queue.posts().len() < expected {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), all).await.unwrap();
+        shutdown.cancel();
+        task.await.unwrap().unwrap();
+        (0..200).for_each(|_| server.publish());
+    }
+    assert_eq!(queue.posts().len(), 203, "without a token nothing is streamed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_says_what_would_come() {
+    let server = MastodonServer::start(3, SECRET).await.unwrap();
+    let check = Mastodon::new(config(&format!("http://{}", server.address()))).unwrap().check(&SystemClock).await;
+    assert!(check.ok && check.summary.contains("3 posts") && check.summary.contains("without a token"), "{check:?}");
+    let nowhere = Mastodon::new(config("http://127.0.0.1:9")).unwrap().check(&SystemClock).await;
+    assert!(!nowhere.ok && nowhere.advice.unwrap().contains("network"));
+}
