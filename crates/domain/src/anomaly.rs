@@ -77,6 +77,7 @@ pub struct Driver {
     /// Share of the excess that it explains, 0 to 1.
     pub contribution: f64,
     /// Never seen in the baseline.
+    #[serde(default)]
     pub new: bool,
 }
 
@@ -88,5 +89,6 @@ pub struct ExamplePost {
     pub url: Option<String>,
     pub sentiment: Option<String>,
     /// Posts in the window that say nearly the same, this one included.
+    #[serde(default)]
     pub copies: u32,
 }

@@ -11,6 +11,8 @@ pub enum ErrorKind {
     Retry,
     /// This input is bad and will stay bad: set it aside with the reason.
     Reject,
+    /// The question needs more time or memory than it may take: ask for less, such as a shorter time range.
+    TooCostly,
     /// This process must not go on (a failed durable write, a corrupt file).
     Stop,
 }

@@ -1,16 +1,16 @@
 //! Questions about stored posts that the watch and the alert rules ask, with typed answers. How they are answered is up
 //! to the store. `testkit::conformance::history` holds what every answer promises.
 
+use crate::analytics::{Dimension, TimeRange};
 use crate::anomaly::Anomaly;
 use crate::clock::Timestamp;
-use crate::counts::Dimension;
 use crate::error::Result;
-use crate::series::{SeriesCounts, SeriesKey, TimeRange};
+use crate::series::{SeriesCounts, SeriesKey};
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use std::collections::{BTreeMap, HashMap};
 
-/// What the watch asks. An answer that needs too much time or memory is an error of kind `Reject`: ask for a shorter
+/// What the watch asks. An answer that needs too much time or memory is an error of kind `TooCostly`: ask for a shorter
 /// range.
 #[async_trait]
 pub trait WatchHistory: Send + Sync {

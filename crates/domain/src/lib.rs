@@ -2,9 +2,9 @@
 //! anomalies, alerts, and the traits behind which disks, networks and models stand. No I/O, no runtime, no clock.
 
 pub mod alert;
+pub mod analytics;
 pub mod anomaly;
 pub mod clock;
-pub mod counts;
 pub mod enrichment;
 pub mod error;
 pub mod health;
@@ -21,9 +21,9 @@ pub mod series;
 pub mod topic;
 
 pub use alert::{Alert, AlertRule, AlertState, Condition, Notification, RuleFault};
+pub use analytics::{Dimension, Selection, TimeRange};
 pub use anomaly::{Anomaly, Driver, ExamplePost, Severity, Slice};
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp, seconds};
-pub use counts::{Dimension, Question, Selection};
 pub use enrichment::{
     Category, EmotionScore, Enrichment, Entity, EntityKind, KeyPhrase, Language, Sentiment, SentimentLabel,
 };
@@ -38,5 +38,5 @@ pub use place::{Coordinates, Place, PlaceFrom, PlaceKind};
 pub use ports::*;
 pub use post::{Author, Deletion, Post, Provenance, Record};
 pub use quiet::QuietHours;
-pub use series::{ALL_POSTS, SeriesCounts, SeriesKey, TimeRange, WATCHED_DIMENSIONS};
+pub use series::{ALL_POSTS, SeriesCounts, SeriesKey, WATCHED_DIMENSIONS};
 pub use topic::Topic;

@@ -4,8 +4,7 @@
 use crate::alert::{Alert, Notification};
 use crate::anomaly::Anomaly;
 use crate::clock::Timestamp;
-use crate::counts::{Question, Selection};
-use crate::enrichment::Enrichment;
+use crate::enrichment::{Enrichment, EntityKind};
 use crate::error::Result;
 use crate::ids::PostId;
 use crate::place::{Coordinates, Place, PlaceFrom};
@@ -179,6 +178,20 @@ pub struct EnrichedPost {
     pub enriched_at: Timestamp,
 }
 
+impl EnrichedPost {
+    /// The post's hashtags as they are stored: without `#`, in lower case, each once.
+    pub fn hashtags(&self) -> Vec<String> {
+        let mut tags = Vec::new();
+        for entity in self.enrichment.entities.iter().filter(|entity| entity.kind == EntityKind::Hashtag) {
+            let tag = entity.text.trim_start_matches(['#', '＃']).to_lowercase();
+            if !tag.is_empty() && !tags.contains(&tag) {
+                tags.push(tag);
+            }
+        }
+        tags
+    }
+}
+
 /// One batch for the lake.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EnrichedBatch {
@@ -245,10 +258,6 @@ pub struct Column {
 #[async_trait]
 pub trait Analytics: Send + Sync {
     async fn query(&self, sql: &str, limits: QueryLimits) -> Result<Rows>;
-    /// Counts posts without SQL, as of now; `None`: what it needs isn't held in memory, ask in SQL.
-    async fn count(&self, _: &Selection, _: Question) -> Result<Option<Rows>> {
-        Ok(None)
-    }
     /// Grows with every commit: a key for caches.
     fn version(&self) -> u64;
 }

@@ -1,8 +1,8 @@
 //! Series: mentions per interval of a topic, or of the part of it with one value of a dimension.
 
+use crate::analytics::Dimension;
 use crate::anomaly::Slice;
 use crate::clock::Timestamp;
-use crate::counts::Dimension;
 use std::collections::BTreeMap;
 
 /// The topic of the series over all posts, whatever their topics.
@@ -11,13 +11,6 @@ pub const ALL_POSTS: &str = "everything";
 /// Dimensions that topics can be watched by, besides their categories: few values, one a post.
 pub const WATCHED_DIMENSIONS: [Dimension; 4] =
     [Dimension::Sentiment, Dimension::Platform, Dimension::Language, Dimension::Country];
-
-/// A stretch of event time, `from <= occurred_at < to`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TimeRange {
-    pub from: Timestamp,
-    pub to: Timestamp,
-}
 
 /// A topic as a whole, or its part with one value of a dimension.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

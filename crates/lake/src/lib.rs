@@ -56,5 +56,5 @@ pub use lake::Lake;
 pub use repair::{Repaired, repair};
 pub use schema::TableName;
 pub use standing::{Contents, File, Snapshot};
-pub use stream::RowStream;
+pub use stream::BatchStream;
 pub use worker::{SqlAnswer, SqlWorkers, WorkerConfig, run_sql_worker};

@@ -9,7 +9,8 @@ use crate::lake::Lake;
 use crate::statement::{Reading, Running, read_only, too_slow};
 use crate::values;
 use async_trait::async_trait;
-use domain::{Analytics, QueryLimits, Question, Result, Rows, Selection};
+use chrono::NaiveDate;
+use domain::{Analytics, QueryLimits, Result, Rows};
 use std::sync::Arc;
 
 #[async_trait]
@@ -20,11 +21,6 @@ impl Analytics for Lake {
             Ok(answer) => answer.map_err(|error| self.engine.root.hide_in(error)),
             Err(_) => Err(too_slow(limits.timeout)),
         }
-    }
-
-    async fn count(&self, selection: &Selection, question: Question) -> Result<Option<Rows>> {
-        self.refresh_when_due().await?;
-        Ok(self.counts.ask(selection, question).await?)
     }
 
     fn version(&self) -> u64 {
@@ -69,5 +65,10 @@ impl Lake {
     /// Begins to read what counting needs, so that the first question finds it.
     pub fn warm_up(&self) {
         Arc::clone(&self.counts).begin();
+    }
+
+    /// The first day whose posts are held in memory for counting; none while they are being read, or when none are to be.
+    pub fn held_since(&self) -> Option<NaiveDate> {
+        self.counts.since()
     }
 }

@@ -7,7 +7,7 @@ use arrow::array::{
     TimestampMicrosecondArray,
 };
 use chrono::NaiveDate;
-use domain::{Alert, Anomaly, EnrichedPost, Entity, EntityKind, KeyPhrase, PlaceKind, Timestamp};
+use domain::{Alert, Anomaly, EnrichedPost, Entity, KeyPhrase, PlaceKind, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -148,22 +148,10 @@ fn origin(posts: &[&EnrichedPost]) -> Columns {
         ("enriched_at", time(posts, |p| Some(p.enriched_at))),
         ("text", text(posts, |p| Some(&p.post.text))),
         ("topics", list(posts, |p| p.topics.clone())),
-        ("hashtags", list(posts, hashtags)),
+        ("hashtags", list(posts, EnrichedPost::hashtags)),
         ("repost_of", text(posts, |p| p.post.repost_of.as_ref().map(domain::PostId::as_str))),
         ("reach", long(posts, |p| count(p.post.reach))),
     ]
-}
-
-/// The post's hashtags as written, without `#`, in lower case, each once.
-fn hashtags(post: &EnrichedPost) -> Vec<String> {
-    let mut tags = Vec::new();
-    for entity in post.enrichment.entities.iter().filter(|entity| entity.kind == EntityKind::Hashtag) {
-        let tag = entity.text.trim_start_matches(['#', '＃']).to_lowercase();
-        if !tag.is_empty() && !tags.contains(&tag) {
-            tags.push(tag);
-        }
-    }
-    tags
 }
 
 fn understood(posts: &[&EnrichedPost]) -> Columns {

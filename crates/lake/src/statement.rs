@@ -12,7 +12,7 @@ use datafusion::execution::context::SQLOptions;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::{DFParser, Statement};
 use datafusion::sql::sqlparser::ast;
-use domain::{Clock, Column, Health, Result};
+use domain::{Clock, Column, ErrorKind, Health, Result};
 use futures::StreamExt as _;
 use serde_json::Value;
 use std::sync::{Arc, OnceLock};
@@ -29,7 +29,7 @@ pub(crate) struct Running {
 
 /// Some rows of an answer.
 pub(crate) struct Batch {
-    pub(crate) columns: Vec<ArrayRef>,
+    columns: Vec<ArrayRef>,
     pub(crate) rows: usize,
     hide: Option<Root>,
 }
@@ -57,10 +57,14 @@ impl Running {
 
     /// The next rows; none at the end.
     pub(crate) async fn next(&mut self) -> Result<Option<Batch>> {
-        let Some(batch) = self.stream.next().await else { return Ok(None) };
-        let batch: RecordBatch = batch.map_err(|error| self.damage.explain(&error))?;
+        let Some(batch) = self.next_batch().await? else { return Ok(None) };
         let columns = values::plain(&batch).map_err(|error| explain(&error.into()))?;
         Ok(Some(Batch { columns, rows: batch.num_rows(), hide: self.hide.clone() }))
+    }
+
+    /// The next rows as the engine gives them; none at the end.
+    pub(crate) async fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
+        self.stream.next().await.transpose().map_err(|error| self.damage.explain(&error))
     }
 }
 
@@ -116,10 +120,11 @@ impl DamageReport {
 
 /// What is told when a statement's time is over.
 pub(crate) fn too_slow(timeout: Duration) -> domain::Error {
-    domain::Error::reject(format!(
+    let words = format!(
         "the query took longer than {} s and was stopped; narrow the time range or ask for less",
         timeout.as_secs_f32()
-    ))
+    );
+    domain::Error::new(ErrorKind::TooCostly, words)
 }
 
 /// A statement that only reads.
@@ -177,10 +182,11 @@ fn tells_of_damage(error: &DataFusionError) -> bool {
 fn explain(error: &DataFusionError) -> domain::Error {
     let root = error.find_root();
     let message = root.message().into_owned();
+    if matches!(root, DataFusionError::ResourcesExhausted(_)) {
+        let words = "the query needs more memory than queries may use; narrow the time range, or group by fewer values";
+        return domain::Error::new(ErrorKind::TooCostly, words);
+    }
     let words = match root {
-        DataFusionError::ResourcesExhausted(_) => {
-            "the query needs more memory than queries may use; narrow the time range, or group by fewer values".into()
-        }
         DataFusionError::SQL(parser, _) => format!("the SQL can't be read: {}", parser_words(&parser.to_string())),
         _ => match missing_table(&message) {
             Some(table) => no_such_table(&table),

@@ -7,10 +7,9 @@ use async_trait::async_trait;
 use axum::body::Bytes;
 use chrono::TimeDelta;
 use domain::{
-    Alert, AlertRule, Analytics, DeadLetter, EnrichedPost, Error, Health, PostQueue, QueryLimits, Result, Rows,
-    SourceId, Timestamp,
+    Alert, AlertRule, Analytics, DeadLetter, EnrichedPost, Error, Health, PostQueue, QueryLimits, Result, SourceId,
+    Timestamp,
 };
-use futures::stream::BoxStream;
 use lake::{Lake, SqlWorkers};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use pipeline::Committed;
@@ -382,10 +381,6 @@ impl Operations for House {
     async fn sql(&self, sql: &str, limits: QueryLimits) -> Result<SqlAnswer> {
         let lake::SqlAnswer { columns, rows, truncated } = self.sql.ask(sql, limits).await?;
         Ok(SqlAnswer { columns, rows, truncated })
-    }
-
-    async fn rows(&self, statements: Vec<String>) -> Result<BoxStream<'static, Result<Rows>>> {
-        self.lake.stream(statements).await
     }
 
     fn metrics(&self) -> String {

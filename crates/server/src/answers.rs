@@ -1,50 +1,134 @@
-//! Questions to the lake: a limit on how many run at once, a cache of answers keyed by statement and version of the
-//! lake and bounded in bytes, and rows read by column name. Two people who ask the same at the same time cause one
-//! question.
+//! Questions to the lake: a limit on how many run at once, and a cache of answers. The cache's key is the question, an
+//! answer is good for one version of the lake (and a moment longer), and the cache is bounded in bytes. Two people who ask
+//! the same at the same time cause one question.
 
 use crate::config::Config;
 use crate::error::Error;
-use crate::filter::Filter;
-use crate::query;
-use chrono::{DateTime, Duration};
-use domain::{Analytics, QueryLimits, Question, Rows, Timestamp};
-use serde_json::Value;
+use chrono::Duration;
+use domain::analytics::{
+    AlertsQuery, Analytics, AnomaliesQuery, BreakdownItem, BreakdownQuery, ComparedTotals, CountriesQuery,
+    CountryCount, PlaceCount, PlacesQuery, PostDetail, PostQuery, PostStream, PostText, PostsPage, PostsQuery,
+    RecentTextsQuery, SeriesPoint, SeriesQuery, TableColumns, TopicVolume, TopicVolumesQuery, TotalsQuery,
+};
+use domain::{Alert, Anomaly, Result, Selection, Timestamp};
+use serde::Serialize;
+use std::any::Any;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::future::Future;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{OnceCell, Semaphore};
 
 /// Answers kept, whatever their size; a dashboard asks about fifteen questions, so this is some dozens of views.
 const ANSWERS_MAX: usize = 512;
 
-type Slot = Arc<OnceCell<Arc<Rows>>>;
+/// A question whose answer is cached.
+pub(crate) trait Question: Sync {
+    type Answer: Serialize + Send + Sync + 'static;
+
+    fn key(&self) -> Key;
+
+    fn put_to(&self, analytics: &dyn Analytics) -> impl Future<Output = Result<Self::Answer>> + Send;
+}
+
+/// When was the newest post published?
+pub(crate) struct NewestAt;
+
+/// Which tables does SQL see?
+pub(crate) struct Tables;
+
+macro_rules! questions {
+    ($($query:ident => $method:ident -> $answer:ty;)+) => {
+        /// A question as the key of its answer.
+        #[derive(Clone, PartialEq, Eq, Hash, Serialize)]
+        pub(crate) enum Key {
+            NewestAt,
+            Tables,
+            $($query($query)),+
+        }
+
+        $(impl Question for $query {
+            type Answer = $answer;
+
+            fn key(&self) -> Key {
+                Key::$query(self.clone())
+            }
+
+            async fn put_to(&self, analytics: &dyn Analytics) -> Result<$answer> {
+                analytics.$method(self).await
+            }
+        })+
+    };
+}
+
+questions! {
+    TotalsQuery => totals -> ComparedTotals;
+    SeriesQuery => series -> Vec<SeriesPoint>;
+    BreakdownQuery => breakdown -> Vec<BreakdownItem>;
+    CountriesQuery => countries -> Vec<CountryCount>;
+    PlacesQuery => places -> Vec<PlaceCount>;
+    TopicVolumesQuery => topic_volumes -> Vec<TopicVolume>;
+    PostsQuery => posts -> PostsPage;
+    PostQuery => post -> Option<PostDetail>;
+    RecentTextsQuery => recent_texts -> Vec<PostText>;
+    AnomaliesQuery => anomalies -> Vec<Anomaly>;
+    AlertsQuery => alerts -> Vec<Alert>;
+}
+
+impl Question for NewestAt {
+    type Answer = Option<Timestamp>;
+
+    fn key(&self) -> Key {
+        Key::NewestAt
+    }
+
+    async fn put_to(&self, analytics: &dyn Analytics) -> Result<Option<Timestamp>> {
+        analytics.newest_at().await
+    }
+}
+
+impl Question for Tables {
+    type Answer = Vec<TableColumns>;
+
+    fn key(&self) -> Key {
+        Key::Tables
+    }
+
+    async fn put_to(&self, analytics: &dyn Analytics) -> Result<Vec<TableColumns>> {
+        analytics.tables().await
+    }
+}
+
+/// An answer of the type that belongs to its question, and its size in bytes.
+type Slot = Arc<OnceCell<(Arc<dyn Any + Send + Sync>, usize)>>;
 
 struct Kept {
     version: u64,
     asked_at: Timestamp,
     slot: Slot,
-    /// Size of the answer, and of the question; the question's alone while it is being answered.
+    /// Size of the question, and of the answer once it is there.
     bytes: usize,
+    is_counted: bool,
 }
 
-/// What is kept, and how much it is.
 #[derive(Default)]
 struct Cache {
-    entries: HashMap<String, Kept>,
+    entries: HashMap<Key, Kept>,
     bytes: usize,
 }
 
 impl Cache {
-    fn remove(&mut self, sql: &str) {
-        if let Some(gone) = self.entries.remove(sql) {
-            self.bytes -= gone.bytes;
+    fn remove(&mut self, key: &Key) {
+        if let Some(removed) = self.entries.remove(key) {
+            self.bytes -= removed.bytes;
         }
     }
 
     /// Counts an answer that has just come.
-    fn count(&mut self, sql: &str, slot: &Slot, answer: &Rows) {
-        let unknown = |entry: &&mut Kept| Arc::ptr_eq(&entry.slot, slot) && entry.bytes == sql.len();
-        if let Some(entry) = self.entries.get_mut(sql).filter(unknown) {
-            let bytes = size(answer);
+    fn count(&mut self, key: &Key, slot: &Slot, bytes: usize) {
+        let is_new = |entry: &&mut Kept| Arc::ptr_eq(&entry.slot, slot) && !entry.is_counted;
+        if let Some(entry) = self.entries.get_mut(key).filter(is_new) {
+            entry.is_counted = true;
             entry.bytes += bytes;
             self.bytes += bytes;
         }
@@ -53,14 +137,14 @@ impl Cache {
     /// Forgets the oldest until there is room.
     fn shrink(&mut self, entries_max: usize, bytes_max: usize) {
         while self.entries.len() > entries_max || self.bytes > bytes_max {
-            let oldest = self.entries.iter().min_by_key(|(_, entry)| entry.asked_at).map(|(sql, _)| sql.clone());
+            let oldest = self.entries.iter().min_by_key(|(_, entry)| entry.asked_at).map(|(key, _)| key.clone());
             let Some(oldest) = oldest else { break };
             self.remove(&oldest);
         }
     }
 }
 
-/// The lake, asked sparingly.
+/// The lake behind the limit and the cache.
 pub(crate) struct Answers {
     analytics: Arc<dyn Analytics>,
     cache: Mutex<Cache>,
@@ -84,191 +168,104 @@ impl Answers {
         self.analytics.version()
     }
 
+    /// Every selected post. Not cached, and not among the questions at once: exports have a limit of their own.
+    pub(crate) async fn export(&self, selection: &Selection) -> Result<PostStream, Error> {
+        self.analytics.export(selection).await.map_err(Error::of_port)
+    }
+
     /// Asks, or gives the answer that is still good.
-    pub(crate) async fn ask(&self, sql: String, rows_max: usize, now: Timestamp) -> Result<Arc<Rows>, Error> {
-        let slot = self.slot(&sql, now);
-        let answer = slot
+    pub(crate) async fn ask<Q: Question>(&self, question: &Q, now: Timestamp) -> Result<Arc<Q::Answer>, Error> {
+        let key = question.key();
+        let slot = self.slot(&key, now);
+        let (answer, bytes) = slot
             .get_or_try_init(|| async {
-                let limits = QueryLimits { rows_max, ..QueryLimits::default() };
-                self.ask_fresh(&sql, limits).await.map(Arc::new)
+                let _permit =
+                    self.at_once.acquire().await.map_err(|_| domain::Error::retry("the server is stopping"))?;
+                let answer = question.put_to(self.analytics.as_ref()).await?;
+                let bytes = size(&answer);
+                Ok((Arc::new(answer) as Arc<dyn Any + Send + Sync>, bytes))
             })
             .await
             .map_err(Error::of_port)?;
-        self.keep(&sql, &slot, answer);
-        Ok(Arc::clone(answer))
+        let mut cache = self.cache();
+        cache.count(&key, &slot, *bytes);
+        cache.shrink(ANSWERS_MAX, self.bytes_max);
+        drop(cache);
+        Arc::clone(answer).downcast().map_err(|_| Error::internal("the cache holds an answer of another type"))
     }
 
-    /// Counts, or gives the answer that is still good. `sql` says the same as the question, for what can't be counted
-    /// without.
-    pub(crate) async fn count(
-        &self,
-        filter: &Filter,
-        question: Question,
-        sql: String,
-        rows_max: usize,
-        now: Timestamp,
-    ) -> Result<Arc<Rows>, Error> {
-        let slot = self.slot(&sql, now);
-        let answer = slot
-            .get_or_try_init(|| async {
-                if let Some(rows) = self.count_held(filter, question).await? {
-                    return Ok(Arc::new(rows));
-                }
-                let limits = QueryLimits { rows_max, ..QueryLimits::default() };
-                self.ask_fresh(&sql, limits).await.map(Arc::new)
-            })
-            .await
-            .map_err(Error::of_port)?;
-        self.keep(&sql, &slot, answer);
-        Ok(Arc::clone(answer))
+    fn cache(&self) -> MutexGuard<'_, Cache> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts what can be counted without SQL.
-    pub(crate) async fn count_held(&self, filter: &Filter, question: Question) -> domain::Result<Option<Rows>> {
-        let Some(selection) = query::selection(filter) else { return Ok(None) };
-        let _permit = self.at_once.acquire().await.map_err(|_| domain::Error::retry("the server is stopping"))?;
-        self.analytics.count(&selection, question).await
-    }
-
-    async fn ask_fresh(&self, sql: &str, limits: QueryLimits) -> domain::Result<Rows> {
-        let _permit = self.at_once.acquire().await.map_err(|_| domain::Error::retry("the server is stopping"))?;
-        self.analytics.query(sql, limits).await
-    }
-
-    fn slot(&self, sql: &str, now: Timestamp) -> Slot {
+    fn slot(&self, key: &Key, now: Timestamp) -> Slot {
         let version = self.analytics.version();
-        let mut cache = self.cache.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut cache = self.cache();
         let good = |entry: &&Kept| entry.version == version || now - entry.asked_at < self.age_max;
-        if let Some(entry) = cache.entries.get(sql).filter(good) {
+        if let Some(entry) = cache.entries.get(key).filter(good) {
             return Arc::clone(&entry.slot);
         }
-        cache.remove(sql);
-        let (slot, bytes) = (Slot::default(), sql.len());
+        cache.remove(key);
+        let (slot, bytes) = (Slot::default(), size(key));
         cache.bytes += bytes;
-        cache.entries.insert(sql.to_owned(), Kept { version, asked_at: now, slot: Arc::clone(&slot), bytes });
+        let kept = Kept { version, asked_at: now, slot: Arc::clone(&slot), bytes, is_counted: false };
+        cache.entries.insert(key.clone(), kept);
         cache.shrink(ANSWERS_MAX, self.bytes_max);
         slot
     }
-
-    /// Counts an answer among those that are kept.
-    fn keep(&self, sql: &str, slot: &Slot, answer: &Rows) {
-        let mut cache = self.cache.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        cache.count(sql, slot, answer);
-        cache.shrink(ANSWERS_MAX, self.bytes_max);
-    }
 }
 
-/// About how much memory an answer takes.
-fn size(rows: &Rows) -> usize {
-    rows.rows.iter().flatten().map(value_size).sum()
-}
+/// The length of a value as JSON, which is about the memory that it takes.
+fn size(value: &impl Serialize) -> usize {
+    struct Length(usize);
 
-fn value_size(value: &Value) -> usize {
-    let own = std::mem::size_of::<Value>();
-    own + match value {
-        Value::String(text) => text.len(),
-        Value::Array(items) => items.iter().map(value_size).sum(),
-        Value::Object(fields) => fields.iter().map(|(name, value)| name.len() + value_size(value)).sum(),
-        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
-    }
-}
+    impl io::Write for Length {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
 
-/// One row, read by column name. Absent and null are the same.
-pub(crate) struct Row<'a> {
-    columns: &'a [domain::Column],
-    values: &'a [Value],
-}
-
-/// The rows of an answer.
-pub(crate) fn each(rows: &Rows) -> impl Iterator<Item = Row<'_>> {
-    rows.rows.iter().map(|values| Row { columns: &rows.columns, values })
-}
-
-impl<'a> Row<'a> {
-    fn value(&self, name: &str) -> &'a Value {
-        let at = self.columns.iter().position(|column| column.name == name);
-        at.and_then(|at| self.values.get(at)).unwrap_or(&Value::Null)
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
     }
 
-    pub(crate) fn text(&self, name: &str) -> Option<String> {
-        self.value(name).as_str().map(str::to_owned)
-    }
-
-    pub(crate) fn number(&self, name: &str) -> Option<f64> {
-        self.value(name).as_f64()
-    }
-
-    pub(crate) fn whole(&self, name: &str) -> Option<i64> {
-        let value = self.value(name);
-        value.as_i64().or_else(|| value.as_f64().map(|number| number as i64))
-    }
-
-    /// A count: nothing is zero.
-    pub(crate) fn count(&self, name: &str) -> u64 {
-        self.whole(name).and_then(|count| u64::try_from(count).ok()).unwrap_or(0)
-    }
-
-    pub(crate) fn flag(&self, name: &str) -> bool {
-        self.value(name).as_bool().unwrap_or(false)
-    }
-
-    /// A time that was selected as microseconds since 1970 (see [`micros`]).
-    pub(crate) fn time(&self, name: &str) -> Option<Timestamp> {
-        self.whole(&format!("{name}_us")).and_then(DateTime::from_timestamp_micros)
-    }
-
-    /// A list of texts.
-    pub(crate) fn texts(&self, name: &str) -> Vec<String> {
-        let items = self.value(name).as_array().map_or(&[][..], Vec::as_slice);
-        items.iter().filter_map(Value::as_str).map(str::to_owned).collect()
-    }
-
-    /// JSON kept as text in a column.
-    pub(crate) fn json<T: serde::de::DeserializeOwned + Default>(&self, name: &str) -> T {
-        self.value(name).as_str().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
-    }
-}
-
-/// Selects a time as microseconds (`occurred_at` as `occurred_at_us`), so that no form of writing times matters.
-pub(crate) fn micros(column: &str) -> String {
-    format!("CAST({column} AS BIGINT) AS {column}_us")
+    let mut length = Length(0);
+    // Counting does not fail; what is no JSON counts up to there.
+    drop(serde_json::to_writer(&mut length, value));
+    length.0
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::Column;
-
-    /// Answers every question with one text.
-    struct OneText(usize);
-
-    #[async_trait::async_trait]
-    impl Analytics for OneText {
-        async fn query(&self, _: &str, _: QueryLimits) -> domain::Result<Rows> {
-            let columns = vec![Column { name: "text".into(), data_type: "TEXT".into() }];
-            Ok(Rows { columns, rows: vec![vec!["x".repeat(self.0).into()]], truncated: false })
-        }
-
-        fn version(&self) -> u64 {
-            1
-        }
-    }
+    use chrono::DateTime;
+    use domain::{EnrichedBatch, PostTable};
+    use testkit::MemoryLake;
 
     #[tokio::test]
     async fn answers_are_forgotten_before_they_fill_the_memory() {
-        let config = Config { answers_max_bytes: 10_000, ..Config::default() };
-        let answers = Answers::new(Arc::new(OneText(3_000)), &config);
-        let ask =
-            |number: i64| answers.ask(format!("SELECT {number}"), 1, DateTime::from_timestamp(number, 0).unwrap());
-        for number in 0..100 {
-            ask(number).await.unwrap();
-            assert!(answers.cache.lock().unwrap().bytes <= 10_000);
+        let lake = MemoryLake::default();
+        let post = testkit::posts::enriched("1", &"x".repeat(3_000));
+        let (partition, posts) = ("posts".to_owned(), Arc::new(vec![post.clone()]));
+        lake.commit(EnrichedBatch { partition, last_offset: 1, posts, deletions: Vec::new() }).await.unwrap();
+        let config = Config { answers_max_bytes: 12_000, ..Config::default() };
+        let answers = Answers::new(Arc::new(lake), &config);
+        let now = |number: i64| DateTime::from_timestamp(number, 0).unwrap();
+        let range = domain::TimeRange::at(post.post.occurred_at);
+        let ask = async |number: usize| {
+            let question = RecentTextsQuery { range, limit: number };
+            assert_eq!(answers.ask(&question, now(number as i64)).await.unwrap().len(), 1);
+        };
+        for number in 1..100 {
+            ask(number).await;
+            assert!(answers.cache().bytes <= 12_000);
         }
-        let kept = answers.cache.lock().unwrap().entries.len();
+        let kept = answers.cache().entries.len();
         assert_eq!(kept, 3, "as many as there is room for");
-        ask(99).await.unwrap();
-        let bytes = answers.cache.lock().unwrap().bytes;
-        let sizes: usize = answers.cache.lock().unwrap().entries.values().map(|entry| entry.bytes).sum();
-        assert_eq!(bytes, sizes, "an answer that is asked for again is not counted again");
+        ask(99).await;
+        let cache = answers.cache();
+        let sizes: usize = cache.entries.values().map(|entry| entry.bytes).sum();
+        assert_eq!(cache.bytes, sizes, "an answer that is asked for again is not counted again");
     }
 }

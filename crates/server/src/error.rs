@@ -125,10 +125,8 @@ impl Error {
     pub(crate) fn of_port(error: domain::Error) -> Self {
         match error.kind() {
             ErrorKind::Retry => Self::unavailable("The data can't be read at this moment. Try again shortly.", error),
-            // The lake stops questions that take too long or too much; a shorter range helps.
-            ErrorKind::Reject if error.to_string().contains("narrow the time range") => {
-                Self::bad_field("from", error.to_string())
-            }
+            // A shorter time range helps.
+            ErrorKind::TooCostly => Self::bad_field("from", error.to_string()),
             ErrorKind::Reject | ErrorKind::Stop => Self::internal(error),
         }
     }
@@ -136,7 +134,7 @@ impl Error {
     /// Errors about what a person sent in `field`: a refusal is told to him.
     pub(crate) fn of_input(field: &str, error: domain::Error) -> Self {
         match error.kind() {
-            ErrorKind::Reject => Self::bad_field(field, error.to_string()),
+            ErrorKind::Reject | ErrorKind::TooCostly => Self::bad_field(field, error.to_string()),
             ErrorKind::Retry | ErrorKind::Stop => Self::of_port(error),
         }
     }

@@ -19,7 +19,6 @@ mod guard;
 mod health;
 mod listen;
 mod operations;
-mod query;
 mod service;
 
 pub use api::{document, labels, saved_categories};

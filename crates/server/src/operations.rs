@@ -4,8 +4,7 @@
 use async_trait::async_trait;
 use axum::body::Bytes;
 use chrono::{DateTime, Utc};
-use domain::{Alert, AlertRule, Column, DeadLetter, Error, QueryLimits, Result, Rows};
-use futures::stream::BoxStream;
+use domain::{Alert, AlertRule, Column, DeadLetter, Error, QueryLimits, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use utoipa::ToSchema;
@@ -234,12 +233,6 @@ pub trait Operations: Send + Sync {
     /// Runs a person's read-only statement where it can hurt nobody but him. It ends when this is dropped.
     async fn sql(&self, _sql: &str, _limits: QueryLimits) -> Result<SqlAnswer> {
         Err(not_here("SQL"))
-    }
-
-    /// Answers read-only statements of our own one after the other, all on one version of the lake, in pieces; for
-    /// exports, which no limit cuts. An error ends the stream.
-    async fn rows(&self, _statements: Vec<String>) -> Result<BoxStream<'static, Result<Rows>>> {
-        Err(not_here("exporting"))
     }
 
     /// Prometheus text of all metrics.

@@ -11,11 +11,13 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, Request, StatusCode, header};
-use domain::{ManualClock, StateStore, Timestamp};
-use fakes::{Hesitant, House, Lake, Letters, rows};
+use chrono::Duration;
+use domain::{EnrichedPost, ManualClock, PostId, PostTable, Sentiment, SentimentLabel, StateStore, Timestamp};
+use fakes::{Hesitant, House, Letters};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use testkit::MemoryLake;
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
@@ -25,7 +27,7 @@ const NOW: &str = "2026-11-23T07:00:00Z";
 struct Client {
     router: Router,
     state: Arc<dyn StateStore>,
-    lake: Arc<Lake>,
+    lake: Arc<MemoryLake>,
     letters: Arc<Letters>,
     house: Arc<House>,
     clock: Arc<ManualClock>,
@@ -68,7 +70,7 @@ async fn client_with(config: Config) -> Client {
         None,
         "only the first start makes an admin"
     );
-    let (lake, letters, house) = (Arc::<Lake>::default(), Arc::<Letters>::default(), Arc::<House>::default());
+    let (lake, letters, house) = (Arc::<MemoryLake>::default(), Arc::<Letters>::default(), Arc::<House>::default());
     let clock = Arc::new(ManualClock::at(now));
     let server = Server {
         config: Config { body_max_bytes: 2000, push_max_bytes: 4000, ..config },
@@ -93,7 +95,26 @@ fn request(method: &str, path: &str, headers: &[(&str, &str)], body: Body) -> Re
     request
 }
 
+/// A post that was published so many hours before now.
+fn post(id: &str, hours_ago: i64) -> EnrichedPost {
+    let mut enriched = testkit::posts::enriched("1", "late again");
+    enriched.post.id = PostId::parse(id).unwrap();
+    enriched.post.platform = enriched.post.id.platform().to_owned();
+    enriched.post.occurred_at = NOW.parse::<Timestamp>().unwrap() - Duration::hours(hours_ago);
+    enriched
+}
+
+fn feeling(label: SentimentLabel) -> Option<Sentiment> {
+    Some(Sentiment { label, positive: 0.1, negative: 0.7, neutral: 0.1, mixed: 0.1 })
+}
+
 impl Client {
+    /// Puts posts into the lake, where none is yet.
+    async fn store(&self, mut posts: Vec<EnrichedPost>) {
+        posts.iter_mut().zip(1..).for_each(|(post, offset)| post.offset = offset);
+        self.lake.commit(testkit::posts::batch(posts)).await.unwrap();
+    }
+
     async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Answer {
         let request = request(method, path, headers, body.into());
         let response = self.router.clone().oneshot(request).await.unwrap();
@@ -152,7 +173,7 @@ async fn nothing_of_the_api_answers_a_stranger() {
         }
     }
     assert!(tried > 30, "{tried}");
-    assert!(client.lake.asked.lock().unwrap().is_empty());
+    assert_eq!(client.lake.asked(), 0);
 }
 
 #[tokio::test]
@@ -217,6 +238,8 @@ async fn what_is_wrong_with_a_request_is_named() {
     let admin = client.admin().await;
     client.get(&admin, "/api/overview?sentiment=angry").await.refused(400, Some("sentiment"));
     client.get(&admin, "/api/overview?colour=red").await.refused(400, Some("colour"));
+    client.get(&admin, "/api/overview?by=topic").await.refused(400, Some("by"));
+    client.get(&admin, "/api/posts?sort=oldest").await.refused(400, Some("sort"));
     client.get(&admin, "/api/series?granularity=5").await.refused(400, Some("granularity"));
     client.get(&admin, "/api/breakdown?by=mood").await.refused(400, Some("by"));
     client.get(&admin, "/api/posts?limit=lots").await.refused(400, Some("limit"));
@@ -254,15 +277,12 @@ async fn what_is_wrong_with_a_request_is_named() {
 #[tokio::test]
 async fn an_alert_is_shown_as_it_stands_though_the_lake_is_behind() {
     let client = client().await;
-    let columns = ["alert_id", "rule", "state", "severity", "title"];
-    let row = ["a1", "storms", "open", "high", "up"].map(|text| json!(text)).to_vec();
-    client.lake.answers.lock().unwrap().push(("FROM alerts", rows(&columns, vec![row])));
     let now: Timestamp = NOW.parse().unwrap();
-    let alert = domain::Alert {
+    let stored = domain::Alert {
         id: "a1".into(),
         rule: "storms".into(),
         topic: None,
-        state: domain::AlertState::Acknowledged,
+        state: domain::AlertState::Open,
         opened_at: now,
         updated_at: now,
         resolved_at: None,
@@ -271,6 +291,8 @@ async fn an_alert_is_shown_as_it_stands_though_the_lake_is_behind() {
         anomalies: Vec::new(),
         notified: Vec::new(),
     };
+    client.lake.put_alerts(vec![stored.clone()]).await.unwrap();
+    let alert = domain::Alert { state: domain::AlertState::Acknowledged, ..stored };
     let lost = crate::Undelivered { channel: "pager".into(), at: now, reason: "receiver answered 410 Gone".into() };
     client.house.alerts_now.lock().unwrap().push(crate::AlertNow { alert, undelivered: vec![lost] });
     let admin = client.admin().await;
@@ -282,22 +304,26 @@ async fn an_alert_is_shown_as_it_stands_though_the_lake_is_behind() {
 #[tokio::test]
 async fn numbers_stand_beside_those_of_the_stretch_before() {
     let client = client().await;
-    let columns = ["current", "mentions", "positive", "negative", "neutral", "mixed", "authors", "reach"];
-    let counted = rows(
-        &columns,
-        vec![
-            vec![json!(true), json!(10), json!(1), json!(6), json!(1), json!(0), json!(9), json!(1000)],
-            vec![json!(false), json!(5), json!(5), json!(0), json!(0), json!(0), json!(4), Value::Null],
-        ],
-    );
-    client.lake.answers.lock().unwrap().push(("AS current", counted));
+    let of_topic = |id: String, hours_ago, label| {
+        let mut post = post(&id, hours_ago);
+        post.topics = vec!["O'Hare".into()];
+        post.post.reach = None;
+        post.enrichment.sentiment = label;
+        post
+    };
+    use SentimentLabel::{Negative, Neutral, Positive};
+    let current =
+        [[Negative; 6].as_slice(), &[Positive, Neutral]].concat().into_iter().map(feeling).chain([None, None]);
+    let current = current.zip(0..).map(|(label, nth)| of_topic(format!("x:new{nth}"), 1, label));
+    let previous = (0..5).map(|nth| of_topic(format!("x:old{nth}"), 30, feeling(Positive)));
+    client.store(current.chain(previous).chain([post("x:other", 1)]).collect()).await;
     let admin = client.admin().await;
     let answer = client.get(&admin, "/api/overview?topic=O%27Hare").await.json();
     assert_eq!(answer["totals"]["mentions"], 10);
     assert_eq!(answer["totals"]["share_negative"], 0.75);
     assert_eq!((&answer["previous"]["reach"], &answer["previous"]["share_negative"]), (&json!(0), &json!(0.0)));
-    let asked = client.lake.asked.lock().unwrap().join("\n");
-    assert!(asked.contains("array_has(topics, 'O''Hare')"), "{asked}");
+    assert_eq!((&answer["totals"]["authors"], &answer["previous"]["mentions"]), (&json!(1), &json!(5)));
+    assert_eq!(answer["newest_at"], "2026-11-23T06:00:00Z");
 }
 
 #[tokio::test]
@@ -305,11 +331,11 @@ async fn the_same_question_is_asked_once_for_each_version_of_the_lake() {
     let client = client().await;
     let admin = client.admin().await;
     let path = "/api/breakdown?by=category&from=2026-11-22T00:00:00Z&to=2026-11-23T00:00:00Z";
-    let asked = || client.lake.asked.lock().unwrap().len();
+    let asked = || client.lake.asked();
     client.get(&admin, path).await;
     client.get(&admin, path).await;
     assert_eq!(asked(), 1);
-    client.lake.version.store(2, std::sync::atomic::Ordering::Relaxed);
+    client.store(vec![post("x:1", 1)]).await;
     client.get(&admin, path).await;
     assert_eq!(asked(), 1, "an answer may be a second old");
     client.clock.set("2026-11-23T07:00:02Z".parse().unwrap());
@@ -321,12 +347,10 @@ async fn the_same_question_is_asked_once_for_each_version_of_the_lake() {
 async fn a_correction_is_kept_with_its_history_and_shown_on_the_post() {
     let client = client().await;
     let admin = client.admin().await;
-    let at = json!(1_763_880_000_000_000_i64);
-    let post = rows(
-        &["post_id", "occurred_at_us", "text", "sentiment"],
-        vec![vec![json!("x:1"), at, json!("<b>late</b>"), json!("positive")]],
-    );
-    client.lake.answers.lock().unwrap().push(("FROM sentiment", post));
+    let mut late = post("x:1", 1);
+    late.post.text = "<b>late</b>".into();
+    late.enrichment.sentiment = feeling(SentimentLabel::Positive);
+    client.store(vec![late]).await;
     client
         .write(&admin, "POST", "/api/labels", json!({ "post_id": "x 1", "sentiment": "negative" }))
         .await

@@ -9,6 +9,7 @@
 //!
 //! `make` gives a fresh, empty implementation at each call. A broken promise panics with its name.
 
+mod analytics;
 mod connector;
 mod enricher;
 mod geocoder;
@@ -18,6 +19,7 @@ mod queue;
 mod state;
 mod translator;
 
+pub use analytics::{lake, says_the_same};
 pub use connector::{StandIn, Start, Subject, connector};
 pub use enricher::enricher;
 pub use geocoder::{geocoder, geocoder_that_is_down};

@@ -11,6 +11,7 @@ mod memory_history;
 pub mod memory_lake;
 pub mod memory_queue;
 pub mod posts;
+pub mod random;
 pub mod steps;
 pub mod x_simulator;
 

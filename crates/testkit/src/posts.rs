@@ -1,7 +1,11 @@
 //! Posts for tests: every field filled in, so that a test names only what it is about.
 
 use chrono::{DateTime, Utc};
-use domain::{Author, Deletion, Post, PostId, Provenance, Record, SourceId, Timestamp};
+use domain::{
+    Author, Deletion, EnrichedBatch, EnrichedPost, Enrichment, Language, Post, PostId, Provenance, Record, SourceId,
+    Timestamp,
+};
+use std::sync::Arc;
 
 /// The moment at which the posts of tests are received: 2026-11-01 12:00 UTC.
 pub fn noon() -> Timestamp {
@@ -49,4 +53,27 @@ pub fn deletion(native_id: &str) -> Record {
         source: SourceId("test".into()),
         received_at: noon(),
     })
+}
+
+/// [`post`] with an enrichment that knows its language only, at offset 1.
+pub fn enriched(native_id: &str, text: &str) -> EnrichedPost {
+    EnrichedPost {
+        offset: 1,
+        post: post(native_id, text),
+        enrichment: Enrichment {
+            language: Language { code: "en".into(), confidence: 0.9 },
+            model: "test 1".into(),
+            ..Enrichment::default()
+        },
+        topics: Vec::new(),
+        place: None,
+        author_place: None,
+        enriched_at: noon(),
+    }
+}
+
+/// Posts as a batch of the partition `posts`, whose last offset is that of the last post.
+pub fn batch(posts: Vec<EnrichedPost>) -> EnrichedBatch {
+    let last_offset = posts.last().map_or(0, |post| post.offset);
+    EnrichedBatch { partition: "posts".into(), last_offset, posts: Arc::new(posts), deletions: Vec::new() }
 }

@@ -16,6 +16,11 @@ async fn the_state_in_memory_keeps_the_promises() {
 }
 
 #[tokio::test]
+async fn the_lake_in_memory_keeps_the_promises() {
+    conformance::lake(async || MemoryLake::default()).await;
+}
+
+#[tokio::test]
 async fn the_lake_in_memory_answers_the_questions_about_stored_posts() {
     conformance::history(async || Arc::new(MemoryLake::default())).await;
 }

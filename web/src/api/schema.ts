@@ -944,7 +944,7 @@ export interface components {
             /** Format: double */
             expected: number;
             /** @description Never seen in the baseline. */
-            new?: boolean;
+            new: boolean;
             /** Format: double */
             observed: number;
             value: string;
@@ -972,7 +972,7 @@ export interface components {
              * Format: int32
              * @description Posts that say nearly the same, this one included.
              */
-            copies?: number;
+            copies: number;
             post_id: string;
             sentiment?: string | null;
             text: string;

@@ -1,22 +1,7 @@
 /** The URL and what it means: a time range, values of dimensions, words. Every view is a link, so this is the only state
  * that pages share. Pure, and tested. */
 
-export const DIMENSIONS = [
-  'topic',
-  'sentiment',
-  'category',
-  'language',
-  'platform',
-  'country',
-  'source',
-  'author',
-  'place',
-  'hashtag',
-  'entity',
-  'phrase',
-] as const;
-
-export type Dimension = (typeof DIMENSIONS)[number];
+import { DIMENSIONS, type Dimension } from './dimensions';
 
 export type Range = { last: string } | { from: string; to: string };
 

@@ -1,5 +1,5 @@
-/** Codes as words: languages, countries, platforms, dimensions. Pure. */
-import type { Dimension } from '../filters/filters';
+/** Codes as words: languages, countries, platforms. Pure. */
+import type { Dimension } from '../filters/dimensions';
 import platforms from './platforms.json';
 
 const languages = new Intl.DisplayNames('en', { type: 'language', fallback: 'code' });
@@ -7,21 +7,6 @@ const countries = new Intl.DisplayNames('en', { type: 'region', fallback: 'code'
 
 /** Written by the test `golden_platform_names` of the crate `domain`. */
 const PLATFORMS: Record<string, string> = platforms;
-
-const DIMENSION_WORDS: Record<Dimension, { one: string; many: string }> = {
-  topic: { one: 'Topic', many: 'Topics' },
-  sentiment: { one: 'Sentiment', many: 'Sentiments' },
-  category: { one: 'Category', many: 'Categories' },
-  language: { one: 'Language', many: 'Languages' },
-  platform: { one: 'Platform', many: 'Platforms' },
-  country: { one: 'Country', many: 'Countries' },
-  source: { one: 'Source', many: 'Sources' },
-  author: { one: 'Author', many: 'Authors' },
-  place: { one: 'Place', many: 'Places' },
-  hashtag: { one: 'Hashtag', many: 'Hashtags' },
-  entity: { one: 'Entity', many: 'Entities' },
-  phrase: { one: 'Phrase', many: 'Phrases' },
-};
 
 function orCode(name: () => string | undefined, code: string): string {
   try {
@@ -46,10 +31,6 @@ export function platform(code: string): string {
 
 export function capital(word: string): string {
   return word.charAt(0).toUpperCase() + word.slice(1);
-}
-
-export function dimension(name: Dimension, many = false): string {
-  return DIMENSION_WORDS[name][many ? 'many' : 'one'];
 }
 
 /** A value of a dimension in words. */

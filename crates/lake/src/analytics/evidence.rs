@@ -5,7 +5,7 @@
 //! sample by a number made of its id and time, so that all tables give the same posts.
 
 use super::Budget;
-use super::columns::Columns;
+use super::cells::Cells;
 use super::sql::{in_range, of_series, time};
 use super::watch::TIMEOUT;
 use crate::lake::Lake;
@@ -177,7 +177,7 @@ fn sampled(onset: Timestamp, share: i64, share_before: i64) -> String {
 }
 
 /// Adds the post of a row; returns the bytes that it takes.
-fn add_post(rows: &Columns, row: usize, evidence: &mut Evidence, ids: &mut HashMap<String, u32>) -> usize {
+fn add_post(rows: &Cells, row: usize, evidence: &mut Evidence, ids: &mut HashMap<String, u32>) -> usize {
     let (Some(id), Some(occurred_at)) = (rows.owned(0, row), rows.time(1, row)) else { return 0 };
     let number = u32::try_from(evidence.posts.len()).unwrap_or(u32::MAX);
     let [author, message] = [2, 3].map(|column| rows.owned(column, row).unwrap_or_else(|| id.clone()));
@@ -198,7 +198,7 @@ fn add_post(rows: &Columns, row: usize, evidence: &mut Evidence, ids: &mut HashM
     bytes
 }
 
-fn example(rows: &Columns, row: usize) -> Option<PostInWindow> {
+fn example(rows: &Cells, row: usize) -> Option<PostInWindow> {
     Some(PostInWindow {
         post_id: rows.owned(0, row)?,
         text: rows.owned(1, row)?,

@@ -1,14 +1,11 @@
 //! The questions of alert rules.
 
-use super::columns::{Columns, dimension};
-use super::sql::{in_range, interval, literal, of_series, pattern, time};
+use super::incidents;
+use super::sql::{in_range, interval, literal, of_series, pattern, time, time_in_range};
 use crate::lake::Lake;
 use async_trait::async_trait;
 use chrono::TimeDelta;
-use domain::{
-    Anomaly, Error, Result, RuleHistory, SeriesKey, Severity, Slice, TimeRange, Timestamp, WindowCount, Windows,
-};
-use serde::de::DeserializeOwned;
+use domain::{Anomaly, Result, RuleHistory, SeriesKey, TimeRange, Timestamp, WindowCount, Windows};
 use std::time::Duration;
 
 /// A rule is asked about every half minute.
@@ -19,8 +16,6 @@ const LONG: Duration = Duration::from_secs(120);
 const PUBLISHED_BEFORE: TimeDelta = TimeDelta::days(1);
 /// Most seconds with posts that a back-test looks at.
 const RECEIVED_MAX: usize = 1_000_000;
-const ANOMALY: &str = "anomaly_id, topic, category, dimension, value, interval_s, onset, ended_at, observed, expected, \
-     lower, upper, score, severity, sentence, drivers, examples, detected_at";
 
 #[async_trait]
 impl RuleHistory for Lake {
@@ -96,64 +91,7 @@ impl RuleHistory for Lake {
 
     async fn anomalies(&self, topic: Option<&str>, onset: TimeRange) -> Result<Vec<Anomaly>> {
         let topic = topic.map_or_else(|| "TRUE".to_owned(), |topic| format!("topic = {}", literal(topic)));
-        let sql = format!(
-            "SELECT {ANOMALY} FROM anomalies WHERE onset >= {} AND onset < {} AND {topic} ORDER BY onset, anomaly_id",
-            time(onset.from),
-            time(onset.to),
-        );
-        self.read_anomalies(&sql).await
+        let meant = format!("{} AND {topic} ORDER BY onset, anomaly_id", time_in_range("onset", onset));
+        incidents::anomalies_where(self, &meant).await
     }
-}
-
-impl Lake {
-    async fn read_anomalies(&self, sql: &str) -> Result<Vec<Anomaly>> {
-        let mut anomalies = Vec::new();
-        self.each_batch(sql, LONG, |rows| {
-            (0..rows.rows).try_for_each(|row| {
-                anomalies.push(anomaly(rows, row)?);
-                Ok(())
-            })
-        })
-        .await?;
-        Ok(anomalies)
-    }
-}
-
-/// An anomaly of the columns [`ANOMALY`].
-fn anomaly(rows: &Columns, row: usize) -> Result<Anomaly> {
-    let text = |column| rows.owned(column, row);
-    let number = |column| rows.double(column, row).unwrap_or_default();
-    let id = text(0).unwrap_or_default();
-    let missing = |what: &str| Error::stop(format!("the stored anomaly {id:?} has no {what}"));
-    let onset = rows.time(6, row).ok_or_else(|| missing("onset"))?;
-    let slice = rows.text(3, row).and_then(dimension).zip(text(4));
-    Ok(Anomaly {
-        topic: text(1).unwrap_or_default(),
-        category: text(2),
-        slice: slice.map(|(dimension, value)| Slice { dimension: dimension.name().to_owned(), value }),
-        interval_s: rows.int(5, row).and_then(|seconds| u32::try_from(seconds).ok()).unwrap_or_default(),
-        onset,
-        end: rows.time(7, row),
-        observed: number(8),
-        expected: number(9),
-        lower: number(10),
-        upper: number(11),
-        score: number(12),
-        severity: rows.text(13, row).and_then(severity).ok_or_else(|| missing("severity"))?,
-        sentence: text(14).unwrap_or_default(),
-        drivers: json(rows.text(15, row)),
-        examples: json(rows.text(16, row)),
-        detected_at: rows.time(17, row).unwrap_or(onset),
-        id,
-    })
-}
-
-fn severity(word: &str) -> Option<Severity> {
-    use Severity::{Critical, High, Low, Medium};
-    [Low, Medium, High, Critical].into_iter().find(|severity| severity.as_str() == word)
-}
-
-/// A list stored as JSON; empty if it can't be read.
-fn json<T: DeserializeOwned>(text: Option<&str>) -> Vec<T> {
-    text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
 }

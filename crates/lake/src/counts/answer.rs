@@ -1,55 +1,54 @@
-//! The questions, answered by a walk over the selected posts, in the rows that the same question in SQL would have.
+//! The questions, answered by a walk over the selected posts. `analytics::counts` gives the same answers by SQL.
 
-use super::chunk::{Chunk, KINDS, KINDS_SHOWN, unpacked};
+use super::chunk::{Chunk, unpacked};
 use super::dictionary::NONE;
 use super::select::Selected;
-use super::vocabulary::{Profile, Vocabulary};
-use domain::{Column, Dimension, Question, Rows, Timestamp};
-use serde_json::{Value, json};
+use super::vocabulary::{SENTIMENT, SENTIMENTS, Vocabulary, few_valued};
+use chrono::DateTime;
+use domain::analytics::{
+    BreakdownItem, COUNTED_KINDS, ComparedTotals, CountryCount, Counts, PlaceCount, SeriesPoint, Totals,
+};
+use domain::{Dimension, Timestamp};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 
 /// Most cells of a series that are counted here.
 const CELLS_MAX: usize = 4 << 20;
 
-/// Posts: all, and by sentiment.
-type Counts = [u64; 5];
+/// Posts: all, and by sentiment in the order of the vocabulary.
+type Cells = [u64; CELLS];
+const CELLS: usize = 1 + SENTIMENTS.len();
 
-const COUNTS: [&str; 5] = ["mentions", "positive", "negative", "neutral", "mixed"];
+fn counts([mentions, positive, negative, neutral, mixed]: Cells) -> Counts {
+    Counts { mentions, positive, negative, neutral, mixed }
+}
+
+fn moment(micros: i64) -> Timestamp {
+    DateTime::from_timestamp_micros(micros).unwrap_or_default()
+}
 
 /// A question with all that its answer needs.
-pub(super) struct Asked<'a> {
+pub(crate) struct Asked<'a> {
     pub(super) vocabulary: &'a Vocabulary,
     pub(super) selected: Selected,
     /// In the order of their days.
     pub(super) chunks: Vec<&'a Chunk>,
     /// These are all posts of the range; else older ones are missing.
-    pub(super) is_whole: bool,
+    pub(crate) is_whole: bool,
 }
 
 impl Asked<'_> {
-    pub(super) fn answer(&self, question: Question) -> Option<Rows> {
-        match question {
-            Question::Totals { since } => Some(self.totals(since)),
-            Question::Series { by, origin, step_s } => self.series(by, origin, step_s),
-            Question::Breakdown { by, limit } => Some(self.breakdown(by, limit)),
-            Question::Countries => Some(self.countries()),
-            Question::Places { limit } => Some(self.places(limit)),
-            Question::NthNewest { nth } => self.nth_newest(nth),
-        }
-    }
-
     /// Column of a post's counts beside `mentions`; 0: none.
     fn sentiment_of(&self, profile: u32) -> usize {
-        let sentiment = self.vocabulary.profiles.items()[profile as usize].sentiment as usize;
-        if sentiment < COUNTS.len() { sentiment } else { 0 }
+        let sentiment = self.vocabulary.profiles.items()[profile as usize].values[SENTIMENT] as usize;
+        if sentiment < CELLS { sentiment } else { 0 }
     }
 
     fn sentiments(&self) -> Vec<usize> {
         (0..).take(self.vocabulary.profiles.items().len()).map(|profile| self.sentiment_of(profile)).collect()
     }
 
-    fn totals(&self, since: Timestamp) -> Rows {
+    pub(crate) fn totals(&self, since: Timestamp) -> ComparedTotals {
         let (since, vocabulary) = (since.timestamp_micros(), self.vocabulary);
         let (profiles, words) = (vocabulary.profiles.items().len(), vocabulary.persons.len() / 64 + 1);
         let person: Vec<u32> = vocabulary.authors.items().iter().map(|author| author.person).collect();
@@ -69,30 +68,28 @@ impl Asked<'_> {
         for (whole, part) in accounts.iter().flat_map(|account| account.iter().enumerate()) {
             sides[whole].add(part);
         }
-        let mut answer = rows(["current"].into_iter().chain(COUNTS).chain(["authors", "reach"]));
-        for (current, side) in [false, true].into_iter().zip(&sides) {
-            let counts = self.by_sentiment(&side.by_profile);
-            if counts[0] > 0 {
-                let persons: u32 = side.persons.iter().map(|word| word.count_ones()).sum();
-                let unknown = u32::from(side.persons[0] & 1 == 1);
-                answer.rows.push(row([json!(current)], counts, [json!(persons - unknown), json!(side.reach)]));
-            }
-        }
-        answer
+        let [before, since] = sides.map(|side| {
+            let persons: u32 = side.persons.iter().map(|word| word.count_ones()).sum();
+            let unknown = u32::from(side.persons[0] & 1 == 1);
+            let reach = u64::try_from(side.reach).unwrap_or(0);
+            Totals { counts: self.by_sentiment(&side.by_profile), authors: u64::from(persons - unknown), reach }
+        });
+        ComparedTotals { before, since }
     }
 
     fn by_sentiment(&self, by_profile: &[u64]) -> Counts {
-        let mut counts = [0; 5];
+        let mut cells = [0; CELLS];
         for (profile, count) in (0..).zip(by_profile) {
-            counts[0] += count;
+            cells[0] += count;
             if let sentiment @ 1.. = self.sentiment_of(profile) {
-                counts[sentiment] += count;
+                cells[sentiment] += count;
             }
         }
-        counts
+        counts(cells)
     }
 
-    fn series(&self, by: Dimension, origin: Timestamp, step_s: i64) -> Option<Rows> {
+    /// None: there would be too many cells.
+    pub(crate) fn series(&self, by: Dimension, origin: Timestamp, step_s: i64) -> Option<Vec<SeriesPoint>> {
         let (origin, step) = (origin.timestamp_micros(), step_s * 1_000_000);
         let groups = self.groups(by)?;
         let rows_in = |chunk: &Chunk| self.selected.rows(chunk);
@@ -101,9 +98,9 @@ impl Asked<'_> {
             let rows = rows_in(chunk);
             (first.min(chunk.times[rows.start]), last.max(chunk.times[rows.end - 1]))
         });
-        let mut answer = rows(["at_us", "value", "mentions"]);
+        let mut points = Vec::new();
         if first > last {
-            return Some(answer);
+            return Some(points);
         }
         let (first, last) = ((first - origin) / step, (last - origin) / step);
         let intervals = usize::try_from(last - first + 1).ok()?;
@@ -125,31 +122,27 @@ impl Asked<'_> {
         );
         let cells = summed(accounts.into_iter().map(|(cells, ..)| cells), cells);
         for (interval, cells) in (first..).zip(cells.chunks(width)) {
-            let at = origin + interval * step;
+            let at = moment(origin + interval * step);
             let mut by_value: BTreeMap<u32, u64> = BTreeMap::new();
             for (values, count) in groups.values.iter().zip(cells).filter(|(_, count)| **count > 0) {
                 for value in values {
                     *by_value.entry(*value).or_default() += count;
                 }
             }
-            let lines = by_value.into_iter();
-            answer.rows.extend(lines.map(|(value, count)| vec![json!(at), self.word(value), json!(count)]));
+            let values = by_value.into_iter();
+            points.extend(values.map(|(value, mentions)| SeriesPoint { at, value: self.word(value), mentions }));
         }
-        Some(answer)
+        Some(points)
     }
 
     /// The groups of a dimension that has few values.
     fn groups(&self, by: Dimension) -> Option<Groups> {
         let vocabulary = self.vocabulary;
-        let of_profile = |of: fn(&Profile) -> u32| {
-            Some(Groups::of(Keyed::Profile, vocabulary.profiles.items().iter().map(of), |word| vec![word]))
-        };
+        if let Some(at) = few_valued(by) {
+            let words = vocabulary.profiles.items().iter().map(|profile| profile.values[at]);
+            return Some(Groups::of(Keyed::Profile, words, |word| vec![word]));
+        }
         match by {
-            Dimension::Sentiment => of_profile(|profile| profile.sentiment),
-            Dimension::Category => of_profile(|profile| profile.category),
-            Dimension::Language => of_profile(|profile| profile.language),
-            Dimension::Platform => of_profile(|profile| profile.platform),
-            Dimension::Source => of_profile(|profile| profile.source),
             Dimension::Topic => {
                 let sets = vocabulary.profiles.items().iter().map(|profile| profile.topics);
                 Some(Groups::of(Keyed::Profile, sets, |set| vocabulary.topics.items()[set as usize].clone()))
@@ -162,43 +155,43 @@ impl Asked<'_> {
                 let places = vocabulary.places.items().iter().map(|place| place.place);
                 Some(Groups::of(Keyed::Place, places, |word| vec![word]))
             }
-            Dimension::Author | Dimension::Hashtag | Dimension::Entity | Dimension::Phrase => None,
+            _ => None,
         }
     }
 
-    fn breakdown(&self, by: Dimension, limit: usize) -> Rows {
-        let mut answer = rows(["value", "kind"].into_iter().chain(COUNTS));
-        if let Some(groups) = self.groups(by) {
-            let mut found = self.counts_of(&groups);
-            found.remove(&NONE);
-            let mut found: Vec<(&str, Counts)> =
-                found.into_iter().map(|(word, counts)| (self.vocabulary.words.text(word), counts)).collect();
-            found.sort_by_key(|(value, counts)| (Reverse(counts[0]), *value));
-            found.truncate(limit);
-            answer.rows.extend(found.into_iter().map(|(value, counts)| row([json!(value), Value::Null], counts, [])));
-        } else {
-            answer.rows = self.names(by, limit);
-        }
-        answer
+    pub(crate) fn breakdown(&self, by: Dimension, limit: usize) -> Vec<BreakdownItem> {
+        let Some(groups) = self.groups(by) else { return self.names(by, limit) };
+        let mut found = self.counts_of(&groups);
+        found.remove(&NONE);
+        let mut found: Vec<(&str, Cells)> =
+            found.into_iter().map(|(word, cells)| (self.vocabulary.words.text(word), cells)).collect();
+        found.sort_by_key(|(value, cells)| (Reverse(cells[0]), *value));
+        found.truncate(limit);
+        let item = |(value, cells): (&str, Cells)| BreakdownItem {
+            value: value.to_owned(),
+            kind: None,
+            counts: counts(cells),
+        };
+        found.into_iter().map(item).collect()
     }
 
-    fn counts_of(&self, groups: &Groups) -> HashMap<u32, Counts> {
-        let (cells, sentiments) = (groups.values.len() * COUNTS.len(), self.sentiments());
+    fn counts_of(&self, groups: &Groups) -> HashMap<u32, Cells> {
+        let (cells, sentiments) = (groups.values.len() * CELLS, self.sentiments());
         let accounts = self.selected.walk(
             &self.chunks,
             || vec![0u64; cells],
             |cells, chunk, row| {
-                cells[groups.of_row(chunk, row) * COUNTS.len() + sentiments[chunk.profiles[row] as usize]] += 1;
+                cells[groups.of_row(chunk, row) * CELLS + sentiments[chunk.profiles[row] as usize]] += 1;
             },
         );
         let cells = summed(accounts.into_iter(), cells);
-        let mut found: HashMap<u32, Counts> = HashMap::new();
-        for (values, cells) in groups.values.iter().zip(cells.chunks(COUNTS.len())) {
+        let mut found: HashMap<u32, Cells> = HashMap::new();
+        for (values, cells) in groups.values.iter().zip(cells.chunks(CELLS)) {
             let all: u64 = cells.iter().sum();
             for value in values.iter().filter(|_| all > 0) {
                 let counts = found.entry(*value).or_default();
                 counts[0] += all;
-                (1..COUNTS.len()).for_each(|at| counts[at] += cells[at]);
+                (1..CELLS).for_each(|at| counts[at] += cells[at]);
             }
         }
         found
@@ -206,7 +199,7 @@ impl Asked<'_> {
 
     /// The most frequent of a dimension that may have millions of values: counted first, told by sentiment only where
     /// they are shown.
-    fn names(&self, by: Dimension, limit: usize) -> Vec<Vec<Value>> {
+    fn names(&self, by: Dimension, limit: usize) -> Vec<BreakdownItem> {
         let (names, named) = (&self.vocabulary.names, Named { by, vocabulary: self.vocabulary });
         let size = names.len() + 1;
         let accounts = self.selected.walk(
@@ -214,8 +207,8 @@ impl Asked<'_> {
             || vec![0u64; size],
             |counts, chunk, row| named.each(chunk, row, |name, _| counts[name as usize] += 1),
         );
-        let counts = summed(accounts.into_iter(), size);
-        let chosen = named.most_frequent(&counts, limit);
+        let frequencies = summed(accounts.into_iter(), size);
+        let chosen = named.most_frequent(&frequencies, limit);
         let mut slots = vec![u32::MAX; size];
         for (slot, (folded, ..)) in (0..).zip(&chosen) {
             slots[*folded as usize] = slot;
@@ -223,7 +216,7 @@ impl Asked<'_> {
         let sentiments = self.sentiments();
         let accounts = self.selected.walk(
             &self.chunks,
-            || vec![([0u64; COUNTS.len()], [0u64; KINDS.len()]); chosen.len()],
+            || vec![([0u64; CELLS], [0u64; COUNTED_KINDS.len()]); chosen.len()],
             |found, chunk, row| {
                 named.each(chunk, row, |name, kind| {
                     if let Some((counts, kinds)) = found.get_mut(slots[named.group(name) as usize] as usize) {
@@ -233,57 +226,62 @@ impl Asked<'_> {
                 });
             },
         );
-        let told = chosen.into_iter().enumerate().map(|(slot, (_, mentions, value))| {
-            let mut counts = [mentions, 0, 0, 0, 0];
-            let mut kinds = KINDS.map(|kind| (0, Reverse(kind)));
+        let items = chosen.into_iter().enumerate().map(|(slot, (_, mentions, value))| {
+            let mut cells = [mentions, 0, 0, 0, 0];
+            let mut kinds = COUNTED_KINDS.map(|kind| (0, Reverse(kind.as_str()), kind));
             for (part, of_kinds) in accounts.iter().map(|account| account[slot]) {
-                (1..COUNTS.len()).for_each(|at| counts[at] += part[at]);
+                (1..CELLS).for_each(|at| cells[at] += part[at]);
                 kinds.iter_mut().zip(of_kinds).for_each(|(kind, more)| kind.0 += more);
             }
-            let kind = kinds.into_iter().max().filter(|_| by == Dimension::Entity).map(|(_, Reverse(kind))| kind);
-            row([json!(value), kind.map_or(Value::Null, |kind| json!(kind))], counts, [])
+            let most = kinds.into_iter().max_by_key(|(count, name, _)| (*count, *name));
+            let kind = most.filter(|_| by == Dimension::Entity).map(|(.., kind)| kind);
+            BreakdownItem { value: value.to_owned(), kind, counts: counts(cells) }
         });
-        told.collect()
+        items.collect()
     }
 
-    fn countries(&self) -> Rows {
-        let mut answer = rows(["country"].into_iter().chain(COUNTS));
+    pub(crate) fn countries(&self) -> Vec<CountryCount> {
         let found = self.groups(Dimension::Country).map(|groups| self.counts_of(&groups)).unwrap_or_default();
-        answer.rows.extend(found.into_iter().map(|(word, counts)| row([self.word(word)], counts, [])));
-        answer
+        let country = |(word, cells)| CountryCount { country: self.word(word), counts: counts(cells) };
+        found.into_iter().map(country).collect()
     }
 
-    fn places(&self, limit: usize) -> Rows {
+    pub(crate) fn places(&self, limit: usize) -> Vec<PlaceCount> {
         let (places, words) = (self.vocabulary.places.items(), &self.vocabulary.words);
         let is_shown = |place: &super::vocabulary::Place| {
             place.point.is_some() && place.place != NONE && words.text(place.kind) != "country"
         };
         let numbers: Vec<u32> = (0..).take(places.len()).collect();
         let groups = Groups::of(Keyed::Place, numbers.into_iter(), |place| vec![place]);
-        let mut found: BTreeMap<[&str; 3], (Counts, f64, f64)> = BTreeMap::new();
-        for (number, counts) in self.counts_of(&groups) {
+        let mut found: BTreeMap<[&str; 3], (Cells, f64, f64)> = BTreeMap::new();
+        for (number, cells) in self.counts_of(&groups) {
             let place = &places[number as usize];
             if let Some((lat, lon)) = place.point.filter(|_| is_shown(place)) {
                 let key = [place.place, place.region, place.country].map(|word| words.text(word));
                 let (sums, lats, lons) = found.entry(key).or_default();
-                (0..COUNTS.len()).for_each(|at| sums[at] += counts[at]);
-                *lats += f64::from_bits(lat) * counts[0] as f64;
-                *lons += f64::from_bits(lon) * counts[0] as f64;
+                (0..CELLS).for_each(|at| sums[at] += cells[at]);
+                *lats += f64::from_bits(lat) * cells[0] as f64;
+                *lons += f64::from_bits(lon) * cells[0] as f64;
             }
         }
         let mut found: Vec<_> = found.into_iter().collect();
-        found.sort_by_key(|(_, (counts, ..))| Reverse(counts[0]));
+        found.sort_by_key(|(_, (cells, ..))| Reverse(cells[0]));
         found.truncate(limit);
-        let mut answer = rows(["place", "region", "country", "lat", "lon"].into_iter().chain(COUNTS));
-        answer.rows.extend(found.into_iter().map(|([place, region, country], (counts, lats, lons))| {
-            let known = |text: &str| if text.is_empty() { Value::Null } else { json!(text) };
-            let mean = |sum: f64| json!(sum / counts[0] as f64);
-            row([json!(place), known(region), known(country), mean(lats), mean(lons)], counts, [])
-        }));
-        answer
+        let known = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        let place = |([place, region, country], (cells, lats, lons)): ([&str; 3], (Cells, f64, f64))| PlaceCount {
+            place: place.to_owned(),
+            region: known(region),
+            country: known(country),
+            lat: lats / cells[0] as f64,
+            lon: lons / cells[0] as f64,
+            counts: counts(cells),
+        };
+        found.into_iter().map(place).collect()
     }
 
-    fn nth_newest(&self, nth: usize) -> Option<Rows> {
+    /// When the n-th newest post was published, the oldest where there are fewer; `Some(None)`: there is no post.
+    /// None: older posts are not held.
+    pub(crate) fn nth_newest(&self, nth: usize) -> Option<Option<Timestamp>> {
         let mut newest: Vec<i64> = Vec::new();
         let mut day = None;
         for chunk in self.chunks.iter().rev() {
@@ -300,13 +298,11 @@ impl Asked<'_> {
             return None;
         }
         newest.sort_unstable_by_key(|time| Reverse(*time));
-        let mut answer = rows(["at_us"]);
-        answer.rows.extend(newest.iter().take(nth).next_back().map(|time| vec![json!(time)]));
-        Some(answer)
+        Some(newest.iter().take(nth).next_back().map(|time| moment(*time)))
     }
 
-    fn word(&self, word: u32) -> Value {
-        if word == NONE { Value::Null } else { json!(self.vocabulary.words.text(word)) }
+    fn word(&self, word: u32) -> Option<String> {
+        (word != NONE).then(|| self.vocabulary.words.text(word).to_owned())
     }
 }
 
@@ -379,7 +375,7 @@ impl Named<'_> {
             Dimension::Entity => {
                 for entity in chunk.entities.of(row) {
                     let (name, kind) = unpacked(*entity);
-                    if kind < KINDS_SHOWN {
+                    if (kind as usize) < COUNTED_KINDS.len() {
                         take(name, kind as usize);
                     }
                 }
@@ -433,22 +429,4 @@ fn summed(accounts: impl Iterator<Item = Vec<u64>>, size: usize) -> Vec<u64> {
         sums.iter_mut().zip(account).for_each(|(sum, part)| *sum += part);
         sums
     })
-}
-
-fn rows<'a>(columns: impl IntoIterator<Item = &'a str>) -> Rows {
-    let columns = columns.into_iter().map(|name| Column { name: name.into(), data_type: data_type(name).into() });
-    Rows { columns: columns.collect(), ..Rows::default() }
-}
-
-fn data_type(column: &str) -> &'static str {
-    match column {
-        "current" => "BOOLEAN",
-        "value" | "kind" | "place" | "region" | "country" => "TEXT",
-        "lat" | "lon" => "DOUBLE",
-        _ => "BIGINT",
-    }
-}
-
-fn row<const N: usize, const M: usize>(before: [Value; N], counts: Counts, after: [Value; M]) -> Vec<Value> {
-    before.into_iter().chain(counts.map(|count| json!(count))).chain(after).collect()
 }

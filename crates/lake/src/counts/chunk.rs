@@ -3,11 +3,12 @@
 //! A post takes about 32 bytes, 4 for each hashtag, entity and phrase, and 12 for the ends of those lists.
 
 use super::dictionary::NONE;
-use super::vocabulary::{Place, Profile, Vocabulary};
+use super::vocabulary::{FEW_VALUED, Place, Profile, Vocabulary};
 use crate::error::{Error, Result};
 use crate::schema::TableName;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Field, Float64Type, Int32Type, Int64Type, Schema, TimestampMicrosecondType};
+use domain::{Dimension, EntityKind};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use std::collections::HashMap;
@@ -18,41 +19,44 @@ use xxhash_rust::xxh3::xxh3_64;
 
 /// The tables that are read, and their columns.
 pub(super) const TABLES: [TableName; 3] = [TableName::Sentiment, TableName::Entities, TableName::KeyPhrases];
-const COLUMNS: [&[&str]; 3] = [
-    &[
-        "post_id",
-        "source",
-        "platform",
-        "author",
-        "author_id",
-        "occurred_at",
-        "language",
-        "sentiment",
-        "category",
-        "topics",
-        "hashtags",
-        "place",
-        "place_kind",
-        "region",
-        "country",
-        "lat",
-        "lon",
-        "repost_of",
-        "reach",
-    ],
-    &["post_id", "entity", "kind"],
-    &["post_id", "phrase"],
+/// Those of table `sentiment` beside the few-valued ones.
+const OF_POSTS: [&str; 14] = [
+    "post_id",
+    "author",
+    "author_id",
+    "occurred_at",
+    "topics",
+    "hashtags",
+    "place",
+    "place_kind",
+    "region",
+    "country",
+    "lat",
+    "lon",
+    "repost_of",
+    "reach",
 ];
+const OF_ENTITIES: [&str; 3] = ["post_id", "entity", "kind"];
+const OF_PHRASES: [&str; 2] = ["post_id", "phrase"];
 /// Columns whose values hardly repeat: dictionaries don't pay.
 const UNIQUE: [&str; 2] = ["post_id", "repost_of"];
 /// A row group at once, so that its dictionary is gone through once.
 const READ_ROWS: usize = 128 * 1024;
 
-/// Kinds of entities, packed into the top bits of an entity: their place here. The first six are what people look for;
-/// of links there is no end, and nobody counts them.
-pub(super) const KINDS: [&str; 10] =
-    ["person", "organisation", "location", "product", "work", "event", "hashtag", "mention", "cashtag", "emoji"];
-pub(super) const KINDS_SHOWN: u32 = 6;
+/// Kinds of entities, packed into the top bits of an entity: their place here. The first ones are those that are counted
+/// (`COUNTED_KINDS`). Links are excluded: there are too many different ones, and nobody counts them.
+const KINDS: [EntityKind; 10] = [
+    EntityKind::Person,
+    EntityKind::Organisation,
+    EntityKind::Location,
+    EntityKind::Product,
+    EntityKind::Work,
+    EntityKind::Event,
+    EntityKind::Hashtag,
+    EntityKind::Mention,
+    EntityKind::Cashtag,
+    EntityKind::Emoji,
+];
 const KIND_SHIFT: u32 = 28;
 
 /// Name and kind of an entity.
@@ -152,9 +156,11 @@ impl Decoded {
     /// Reads the files (by table) of the lake in `root`.
     pub(super) fn read(root: &Path, files: &[Vec<String>; 3]) -> Result<Self> {
         let mut batches: [Vec<RecordBatch>; 3] = Default::default();
+        let of_posts = OF_POSTS.into_iter().chain(FEW_VALUED.map(Dimension::name)).collect();
+        let columns = [of_posts, OF_ENTITIES.to_vec(), OF_PHRASES.to_vec()];
         for (at, table) in TABLES.into_iter().enumerate() {
             for file in &files[at] {
-                batches[at].extend(read(&root.join(table.as_str()).join(file), COLUMNS[at])?);
+                batches[at].extend(read(&root.join(table.as_str()).join(file), &columns[at])?);
             }
         }
         Ok(Self(batches))
@@ -229,18 +235,12 @@ impl Rows {
 }
 
 fn profiles(batch: &RecordBatch, vocabulary: &mut Vocabulary) -> Vec<u32> {
-    let mut column = |name| numbers(batch, name, |text| vocabulary.words.intern(text));
-    let [sentiment, category, language, platform, source] =
-        ["sentiment", "category", "language", "platform", "source"].map(&mut column);
+    let values = FEW_VALUED.map(|of| numbers(batch, of.name(), |text| vocabulary.words.intern(text)));
     let topics = list_numbers(batch, "topics", |topic| vocabulary.words.intern(topic));
     let reposts = batch.column_by_name("repost_of");
     let rows = topics.into_iter().enumerate().map(|(row, topics)| {
         let profile = Profile {
-            sentiment: sentiment[row],
-            category: category[row],
-            language: language[row],
-            platform: platform[row],
-            source: source[row],
+            values: values.each_ref().map(|column| column[row]),
             topics: vocabulary.topics.intern(topics),
             is_repost: reposts.is_some_and(|reposts| reposts.is_valid(row)),
         };
@@ -267,7 +267,11 @@ fn places(batch: &RecordBatch, vocabulary: &mut Vocabulary) -> Vec<u32> {
 fn entities_of(batch: &RecordBatch, vocabulary: &mut Vocabulary) -> Vec<u32> {
     let names = numbers(batch, "entity", |text| vocabulary.names.intern(text));
     let kinds = numbers(batch, "kind", |text| {
-        KINDS.iter().position(|kind| *kind == text).and_then(|at| u32::try_from(at).ok()).map_or(NONE, |at| at + 1)
+        KINDS
+            .iter()
+            .position(|kind| kind.as_str() == text)
+            .and_then(|at| u32::try_from(at).ok())
+            .map_or(NONE, |at| at + 1)
     });
     let packed = names.into_iter().zip(kinds).map(|(name, kind)| match kind {
         NONE => NONE,
@@ -351,5 +355,16 @@ fn with_dictionary(field: &Field) -> Field {
             field.clone().with_data_type(DataType::List(Arc::new(with_dictionary(element))))
         }
         _ => field.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::analytics::COUNTED_KINDS;
+
+    #[test]
+    fn the_kinds_that_are_counted_come_first() {
+        assert_eq!(KINDS[..COUNTED_KINDS.len()], COUNTED_KINDS);
     }
 }

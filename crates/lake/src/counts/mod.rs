@@ -15,10 +15,10 @@ mod vocabulary;
 use crate::error::Result;
 use crate::files::{blocking, day_of};
 use crate::table::Table;
-use answer::Asked;
+pub(crate) use answer::Asked;
 use chrono::NaiveDate;
 use chunk::{Chunk, Decoded, TABLES};
-use domain::{Question, Rows, Selection};
+use domain::Selection;
 use select::Selected;
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -82,13 +82,23 @@ impl Counts {
         Arc::new(Self { root: root.to_path_buf(), tables, bytes_max, held, read })
     }
 
-    /// Answers what can be answered from memory.
-    pub(crate) async fn ask(self: &Arc<Self>, selection: &Selection, question: Question) -> Result<Option<Rows>> {
-        if !self.catch_up().await? {
+    /// Asks the posts of a selection that are held; none where nothing is held, or where the selection asks for words,
+    /// which only the texts tell.
+    pub(crate) async fn ask<T: Send + 'static>(
+        self: &Arc<Self>,
+        selection: &Selection,
+        answer: impl FnOnce(&Asked<'_>) -> Option<T> + Send + 'static,
+    ) -> Result<Option<T>> {
+        if !selection.words.is_empty() || !self.catch_up().await? {
             return Ok(None);
         }
         let (counts, selection) = (Arc::clone(self), selection.clone());
-        blocking(move || Ok(counts.answer(&selection, question))).await
+        blocking(move || Ok(counts.answer(&selection, answer))).await
+    }
+
+    /// The first day whose posts are held; none while they are being read, or when none are to be.
+    pub(crate) fn since(&self) -> Option<NaiveDate> {
+        self.held.read().unwrap_or_else(PoisonError::into_inner).since
     }
 
     /// Reads everything in the background, if nobody does.
@@ -211,15 +221,15 @@ impl Counts {
         (posts, held.vocabulary.bytes() + held.days.values().map(Day::bytes).sum::<usize>())
     }
 
-    fn answer(&self, selection: &Selection, question: Question) -> Option<Rows> {
+    fn answer<T>(&self, selection: &Selection, answer: impl FnOnce(&Asked<'_>) -> Option<T>) -> Option<T> {
         let held = self.held.read().unwrap_or_else(PoisonError::into_inner);
-        let (first, last) = (selection.from.date_naive(), selection.to.date_naive());
-        let is_whole = held.since? <= first;
-        if first > last || !(is_whole || matches!(question, Question::NthNewest { .. })) {
+        let (first, last) = (selection.range.from.date_naive(), selection.range.to.date_naive());
+        if first > last {
             return None;
         }
+        let is_whole = held.since? <= first;
         let chunks = held.days.range(first..=last).flat_map(|(_, day)| &day.chunks).collect();
         let selected = Selected::of(selection, &held.vocabulary);
-        Asked { vocabulary: &held.vocabulary, selected, chunks, is_whole }.answer(question)
+        answer(&Asked { vocabulary: &held.vocabulary, selected, chunks, is_whole })
     }
 }

@@ -2,7 +2,7 @@
 
 use super::chunk::{Chunk, Lists, unpacked};
 use super::dictionary::NONE;
-use super::vocabulary::{Profile, Vocabulary};
+use super::vocabulary::{FEW_VALUED, Profile, Vocabulary};
 use domain::{Dimension, Selection};
 use std::collections::HashSet;
 use std::ops::Range;
@@ -26,10 +26,7 @@ pub(super) struct Selected {
 
 impl Selected {
     pub(super) fn of(selection: &Selection, vocabulary: &Vocabulary) -> Self {
-        let values = |dimension| {
-            let all = selection.any_of.iter().filter(move |(of, _)| *of == dimension);
-            all.map(|(_, values)| values.as_slice()).next()
-        };
+        let values = |dimension| selection.any_of.get(&dimension).map(Vec::as_slice);
         let words = |dimension| {
             values(dimension).map(|values| {
                 let mut wanted = vec![false; vocabulary.words.len() + 1];
@@ -44,8 +41,8 @@ impl Selected {
         let handles = folded(Dimension::Author);
         let authors = vocabulary.authors.items().iter();
         Self {
-            from: selection.from.timestamp_micros(),
-            to: selection.to.timestamp_micros(),
+            from: selection.range.from.timestamp_micros(),
+            to: selection.range.to.timestamp_micros(),
             profiles: profiles(selection, vocabulary, words),
             places: places(vocabulary, words(Dimension::Country), words(Dimension::Place)),
             authors: handles.map(|handles| authors.map(|author| handles[author.handle as usize]).collect()),
@@ -130,25 +127,13 @@ fn shared_out(pieces: Vec<(&Chunk, Range<usize>)>, rows_max: usize) -> Vec<Vec<(
 /// For each word, whether it is one of the values.
 type Words = Vec<bool>;
 
-/// A word of a profile, told from the others by what it is about.
-type Scalar = fn(&Profile) -> u32;
-
 fn profiles(selection: &Selection, vocabulary: &Vocabulary, words: impl Fn(Dimension) -> Option<Words>) -> Vec<bool> {
-    let wanted = |dimension, of: Scalar| words(dimension).map(|words| (words, of));
-    let scalars: Vec<(Words, Scalar)> = [
-        wanted(Dimension::Sentiment, |profile| profile.sentiment),
-        wanted(Dimension::Category, |profile| profile.category),
-        wanted(Dimension::Language, |profile| profile.language),
-        wanted(Dimension::Platform, |profile| profile.platform),
-        wanted(Dimension::Source, |profile| profile.source),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
+    let wanted: Vec<(usize, Words)> =
+        FEW_VALUED.into_iter().enumerate().filter_map(|(at, of)| Some((at, words(of)?))).collect();
     let topics = words(Dimension::Topic);
     let takes = |profile: &Profile| {
         let set = &vocabulary.topics.items()[profile.topics as usize];
-        scalars.iter().all(|(words, of)| words[of(profile) as usize])
+        wanted.iter().all(|(at, words)| words[profile.values[*at] as usize])
             && topics.as_ref().is_none_or(|topics| set.iter().any(|topic| topics[*topic as usize]))
             && !(selection.originals_only && profile.is_repost)
     };

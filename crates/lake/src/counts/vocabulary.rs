@@ -1,21 +1,32 @@
 //! What posts have in common, each different thing once: profiles, places, authors, and the texts in them.
 
 use super::dictionary::{Dictionary, NONE, Names};
+use domain::Dimension;
 use std::collections::HashMap;
 use std::hash::Hash;
 
 /// The labels whose numbers are known beforehand: their place here, from 1.
 pub(super) const SENTIMENTS: [&str; 4] = ["positive", "negative", "neutral", "mixed"];
 
+/// The dimensions with one value a post and few values in all: columns of table `sentiment`. A post's values of these are
+/// part of its profile; that is all that counting and filtering by a further one needs.
+pub(super) const FEW_VALUED: [Dimension; 5] =
+    [Dimension::Sentiment, Dimension::Category, Dimension::Language, Dimension::Platform, Dimension::Source];
+
+/// The place of the sentiment in [`FEW_VALUED`].
+pub(super) const SENTIMENT: usize = 0;
+
+/// The place of a dimension in [`FEW_VALUED`].
+pub(super) fn few_valued(dimension: Dimension) -> Option<usize> {
+    FEW_VALUED.iter().position(|of| *of == dimension)
+}
+
 /// Everything of a post that few values describe. Many posts share one, so a filter is checked once for a profile
 /// instead of once for a post, and posts are counted by profile first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Profile {
-    pub(super) sentiment: u32,
-    pub(super) category: u32,
-    pub(super) language: u32,
-    pub(super) platform: u32,
-    pub(super) source: u32,
+    /// Words, by [`FEW_VALUED`].
+    pub(super) values: [u32; FEW_VALUED.len()],
     /// Number of the set of topics.
     pub(super) topics: u32,
     pub(super) is_repost: bool,

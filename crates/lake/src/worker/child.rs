@@ -50,7 +50,9 @@ pub fn run_sql_worker() -> io::Result<()> {
         let answer = runtime.spawn(async move { answer(&lake, request, bytes_max).await });
         let (mut reply, rows) = match runtime.block_on(answer) {
             Ok(Ok(answer)) => answer,
-            Ok(Err(error)) if error.kind() == ErrorKind::Reject => (refused(error.to_string()), Vec::new()),
+            Ok(Err(error)) if matches!(error.kind(), ErrorKind::Reject | ErrorKind::TooCostly) => {
+                (refused(error.to_string()), Vec::new())
+            }
             Ok(Err(error)) => (Reply::Failed(error.to_string()), Vec::new()),
             Err(_) => (refused("the statement makes the query engine fail; write it another way".into()), Vec::new()),
         };

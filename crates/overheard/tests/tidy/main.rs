@@ -1,9 +1,11 @@
 //! Rules of the code that a machine can hold: ARCHITECTURE.md names every crate and no other, dependencies between crates
-//! go one way and are used (`dependencies`), files of a crate don't import each other in a cycle (`imports`), every Rust
-//! file says what it is for, and no test asserts nothing by a bare `matches!`.
+//! go one way and are used (`dependencies`), files of a crate don't import each other in a cycle (`imports`), SQL is
+//! written in two crates only (`sql`), every Rust file says what it is for, and no test asserts nothing by a bare
+//! `matches!`.
 
 mod dependencies;
 mod imports;
+mod sql;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -68,7 +68,7 @@ pub async fn counts(
 
 /// Whether the question itself is refused: a smaller one may be answered.
 fn is_refused(error: &Error) -> bool {
-    error.kind() == ErrorKind::Reject
+    matches!(error.kind(), ErrorKind::Reject | ErrorKind::TooCostly)
 }
 
 /// A stretch of event time as a condition in SQL, for questions that are not typed yet.

@@ -1,18 +1,17 @@
 //! Alerts: what rules opened, who was told, and taking them in hand.
 
-use super::anomalies::{AnomalyView, with_ids};
-use super::{Analyst, Body, Params, Viewer};
-use crate::answers::{each, micros};
+use super::anomalies::AnomalyView;
+use super::{Analyst, Body, Filtered, Viewer};
 use crate::app::App;
 use crate::error::Error;
-use crate::filter::{Dimension, Filter, FilterParams};
+use crate::filter::FilterParams;
 use crate::operations::{AlertNow, Undelivered};
-use crate::query::{literal, time};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::{DateTime, Duration, Utc};
-use domain::Alert;
+use domain::analytics::AlertsQuery;
+use domain::{Alert, AlertState, Dimension};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use utoipa::{IntoParams, ToSchema};
@@ -43,13 +42,36 @@ pub(crate) struct AlertView {
     anomalies: Vec<AnomalyView>,
 }
 
+impl Told {
+    fn of((channel, at): &(String, DateTime<Utc>)) -> Self {
+        Self { channel: channel.clone(), at: *at }
+    }
+}
+
 impl AlertView {
+    fn of(alert: &Alert) -> Self {
+        Self {
+            alert_id: alert.id.clone(),
+            rule: alert.rule.clone(),
+            topic: alert.topic.clone(),
+            state: alert.state.as_str().to_owned(),
+            severity: alert.severity.as_str().to_owned(),
+            title: alert.title.clone(),
+            opened_at: alert.opened_at,
+            updated_at: Some(alert.updated_at),
+            resolved_at: alert.resolved_at,
+            notified: alert.notified.iter().map(Told::of).collect(),
+            undelivered: Vec::new(),
+            anomalies: alert.anomalies.iter().map(AnomalyView::of).collect(),
+        }
+    }
+
     /// Takes over what changed since the lake's table was written.
     fn as_now(&mut self, now: AlertNow) {
         let AlertNow { alert, undelivered } = now;
         self.state = alert.state.as_str().to_owned();
         (self.updated_at, self.resolved_at) = (Some(alert.updated_at), alert.resolved_at);
-        self.notified = alert.notified.into_iter().map(|(channel, at)| Told { channel, at }).collect();
+        self.notified = alert.notified.iter().map(Told::of).collect();
         self.undelivered = undelivered;
     }
 }
@@ -69,37 +91,17 @@ pub(crate) struct AlertsParams {
 pub(crate) async fn alerts(
     State(app): State<Arc<App>>,
     _: Viewer,
-    filter: Filter,
-    Params(params): Params<AlertsParams>,
+    Filtered(filter, params): Filtered<AlertsParams>,
 ) -> Result<Json<Vec<AlertView>>, Error> {
     let limit = params.limit.unwrap_or(100);
     if !(1..=500).contains(&limit) {
         return Err(Error::bad_field("limit", "limit lies between 1 and 500."));
     }
-    let sql = statement(&filter, params.state.as_deref(), limit)?;
-    let rows = app.answers.ask(sql, limit, app.clock.now()).await?;
-    let ids: Vec<String> = each(&rows).flat_map(|row| row.texts("anomaly_ids")).collect();
-    let anomalies = with_ids(&app, &ids).await?;
-    let mut views: Vec<AlertView> = each(&rows)
-        .map(|row| {
-            let of_alert = row.texts("anomaly_ids");
-            let notified: Vec<(String, DateTime<Utc>)> = row.json("notified");
-            AlertView {
-                alert_id: row.text("alert_id").unwrap_or_default(),
-                rule: row.text("rule").unwrap_or_default(),
-                topic: row.text("topic"),
-                state: row.text("state").unwrap_or_default(),
-                severity: row.text("severity").unwrap_or_default(),
-                title: row.text("title").unwrap_or_default(),
-                opened_at: row.time("opened_at").unwrap_or(DateTime::UNIX_EPOCH),
-                updated_at: row.time("updated_at"),
-                resolved_at: row.time("resolved_at"),
-                notified: notified.into_iter().map(|(channel, at)| Told { channel, at }).collect(),
-                undelivered: Vec::new(),
-                anomalies: anomalies.iter().filter(|one| of_alert.contains(&one.anomaly_id)).cloned().collect(),
-            }
-        })
-        .collect();
+    let state = params.state.as_deref().map(parse_state).transpose()?;
+    let topics = filter.selection.of(Dimension::Topic).to_vec();
+    let query = AlertsQuery { range: filter.selection.range, topics, state, limit };
+    let stored = app.answers.ask(&query, app.clock.now()).await?;
+    let mut views: Vec<AlertView> = stored.iter().map(AlertView::of).collect();
     let ids: Vec<String> = views.iter().map(|view| view.alert_id.clone()).collect();
     for now in app.operations.alerts_now(&ids).await.map_err(Error::of_port)? {
         if let Some(view) = views.iter_mut().find(|view| view.alert_id == now.alert.id) {
@@ -112,35 +114,10 @@ pub(crate) async fn alerts(
     Ok(Json(views))
 }
 
-fn statement(filter: &Filter, state: Option<&str>, limit: usize) -> Result<String, Error> {
-    let range = filter.range;
-    let mut conditions = vec![format!(
-        "(state = 'open' OR (event_date BETWEEN DATE '{}' AND DATE '{}' AND opened_at >= {} AND opened_at < {}))",
-        range.from.date_naive(),
-        (range.to - Duration::microseconds(1)).date_naive(),
-        time(range.from),
-        time(range.to)
-    )];
-    match state {
-        None => {}
-        Some(state) if ["open", "acknowledged", "silenced", "resolved"].contains(&state) => {
-            conditions.push(format!("state = {}", literal(state)));
-        }
-        Some(_) => return Err(Error::bad_field("state", "A state is open, acknowledged, silenced or resolved.")),
-    }
-    let topics = filter.of(Dimension::Topic);
-    if !topics.is_empty() {
-        let topics = topics.iter().map(|topic| literal(topic)).collect::<Vec<_>>().join(", ");
-        conditions.push(format!("topic IN ({topics})"));
-    }
-    Ok(format!(
-        "SELECT alert_id, rule, topic, state, severity, title, {}, {}, {}, anomaly_ids, notified FROM alerts \
-         WHERE {} ORDER BY opened_at DESC, alert_id LIMIT {limit}",
-        micros("opened_at"),
-        micros("updated_at"),
-        micros("resolved_at"),
-        conditions.join(" AND ")
-    ))
+fn parse_state(state: &str) -> Result<AlertState, Error> {
+    use AlertState::{Acknowledged, Open, Resolved, Silenced};
+    let known = [Open, Acknowledged, Silenced, Resolved].into_iter().find(|known| known.as_str() == state);
+    known.ok_or_else(|| Error::bad_field("state", "A state is open, acknowledged, silenced or resolved."))
 }
 
 #[derive(Deserialize, ToSchema)]

@@ -1,14 +1,13 @@
 //! What the posts in view are made of: the largest values of a dimension, each with its sentiment.
 
-use super::{Params, Viewer};
-use crate::answers::each;
+use super::{Filtered, Viewer};
 use crate::app::App;
 use crate::error::Error;
-use crate::filter::{Dimension, Filter, FilterParams};
-use crate::query::{self, COUNTS, SUMS};
+use crate::filter::FilterParams;
 use axum::Json;
 use axum::extract::State;
-use domain::{Question, Rows};
+use domain::Dimension;
+use domain::analytics::{BreakdownItem, BreakdownQuery, Counts};
 use futures::future::try_join_all;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -53,8 +52,7 @@ pub(crate) struct Breakdown {
 pub(crate) async fn breakdown(
     State(app): State<Arc<App>>,
     _: Viewer,
-    filter: Filter,
-    Params(params): Params<BreakdownParams>,
+    Filtered(filter, params): Filtered<BreakdownParams>,
 ) -> Result<Json<Vec<Breakdown>>, Error> {
     let limit = params.limit.unwrap_or(10);
     if !(1..=200).contains(&limit) {
@@ -63,71 +61,25 @@ pub(crate) async fn breakdown(
     let dimensions: Vec<Dimension> = params
         .by
         .split(',')
-        .map(|word| {
-            Dimension::parse(word).ok_or_else(|| Error::bad_field("by", format!("There is no dimension \"{word}\".")))
-        })
+        .map(|word| word.parse().map_err(|_| Error::bad_field("by", format!("There is no dimension \"{word}\"."))))
         .collect::<Result<_, _>>()?;
     let now = app.clock.now();
-    let filters: Vec<Filter> = dimensions
-        .iter()
-        .map(|by| if *by == Dimension::Topic { filter.without(*by) } else { filter.clone() })
-        .collect();
-    let questions = dimensions.iter().zip(&filters).map(|(by, filter)| {
-        let question = Question::Breakdown { by: query::counted(*by), limit: limit + 1 };
-        app.answers.count(filter, question, statement(*by, filter, limit + 1), limit + 1, now)
-    });
-    let answers = try_join_all(questions).await?;
-    Ok(Json(dimensions.into_iter().zip(answers).map(|(by, rows)| parts(by, &rows, limit)).collect()))
-}
-
-fn statement(by: Dimension, filter: &Filter, limit: usize) -> String {
-    let (posts, named) = (query::posts_where(filter), query::named_where(filter));
-    let values =
-        |source: String| format!("SELECT value, {COUNTS} FROM ({source}) WHERE value IS NOT NULL GROUP BY value");
-    let grouped = match by {
-        Dimension::Topic => values(format!("SELECT unnest(topics) AS value, sentiment FROM sentiment WHERE {posts}")),
-        Dimension::Hashtag => {
-            values(format!("SELECT unnest(hashtags) AS value, sentiment FROM sentiment WHERE {posts}"))
-        }
-        // Hashtags, mentions, links and emoji are entities too, but not what one looks for here.
-        Dimension::Entity => names(&format!(
-            "SELECT entity AS name, kind, sentiment FROM entities WHERE {named} \
-             AND kind IN ('person', 'organisation', 'location', 'product', 'work', 'event')"
-        )),
-        Dimension::Phrase => {
-            names(&format!("SELECT phrase AS name, NULL AS kind, sentiment FROM key_phrases WHERE {named}"))
-        }
-        scalar => {
-            let column = query::column(scalar).unwrap_or("NULL");
-            format!(
-                "SELECT {column} AS value, {COUNTS} FROM sentiment WHERE {posts} AND {column} IS NOT NULL GROUP BY {column}"
-            )
-        }
+    let selection = filter.selection;
+    let query = |by: &Dimension| {
+        let selection = if *by == Dimension::Topic { selection.without(*by) } else { selection.clone() };
+        // One more than is shown says whether there are more.
+        BreakdownQuery { selection, by: *by, limit: limit + 1 }
     };
-    format!("{grouped} ORDER BY mentions DESC, value LIMIT {limit}")
+    let queries: Vec<BreakdownQuery> = dimensions.iter().map(query).collect();
+    let answers = try_join_all(queries.iter().map(|query| app.answers.ask(query, now))).await?;
+    Ok(Json(dimensions.into_iter().zip(answers).map(|(by, items)| view(by, &items, limit)).collect()))
 }
 
-/// Names counted without regard to case, each with its most frequent spelling and kind.
-fn names(source: &str) -> String {
-    format!(
-        "SELECT first_value(name ORDER BY spelled DESC, name) AS value, first_value(kind ORDER BY meant DESC, kind) AS kind, \
-         {SUMS} FROM (SELECT *, sum(mentions) OVER (PARTITION BY name) AS spelled, \
-         sum(mentions) OVER (PARTITION BY lower(name), kind) AS meant \
-         FROM (SELECT name, kind, {COUNTS} FROM ({source}) GROUP BY name, kind)) GROUP BY lower(name)"
-    )
-}
-
-fn parts(by: Dimension, rows: &Rows, limit: usize) -> Breakdown {
-    let all = each(rows).filter_map(|row| {
-        Some(Part {
-            value: row.text("value")?,
-            kind: row.text("kind"),
-            mentions: row.count("mentions"),
-            positive: row.count("positive"),
-            negative: row.count("negative"),
-            neutral: row.count("neutral"),
-            mixed: row.count("mixed"),
-        })
-    });
-    Breakdown { by, parts: all.take(limit).collect(), more: rows.rows.len() > limit }
+fn view(by: Dimension, items: &[BreakdownItem], limit: usize) -> Breakdown {
+    let part = |item: &BreakdownItem| {
+        let Counts { mentions, positive, negative, neutral, mixed } = item.counts;
+        let kind = item.kind.map(|kind| kind.as_str().to_owned());
+        Part { value: item.value.clone(), kind, mentions, positive, negative, neutral, mixed }
+    };
+    Breakdown { by, parts: items.iter().take(limit).map(part).collect(), more: items.len() > limit }
 }

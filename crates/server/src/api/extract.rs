@@ -15,8 +15,34 @@ use axum::http::{Extensions, HeaderMap, header};
 use serde::de::DeserializeOwned;
 use std::convert::Infallible;
 use std::sync::Arc;
+use utoipa::IntoParams;
 
-/// The query of the URL beside the filter.
+/// The filter alone. Any other parameter is refused.
+impl FromRequestParts<Arc<App>> for Filter {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Error> {
+        Self::parse(parts.uri.query().unwrap_or(""), &[], app.clock.now())
+    }
+}
+
+/// The filter and the parameters of the endpoint itself, which are those that the OpenAPI document names. Any other
+/// parameter is refused.
+pub(crate) struct Filtered<T>(pub(crate) Filter, pub(crate) T);
+
+impl<T: DeserializeOwned + IntoParams> FromRequestParts<Arc<App>> for Filtered<T> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Error> {
+        let own = T::into_params(|| None);
+        let own: Vec<&str> = own.iter().map(|parameter| parameter.name.as_str()).collect();
+        let filter = Filter::parse(parts.uri.query().unwrap_or(""), &own, app.clock.now())?;
+        let Params(params) = Params::from_request_parts(parts, app).await?;
+        Ok(Self(filter, params))
+    }
+}
+
+/// The query of the URL.
 pub(crate) struct Params<T>(pub(crate) T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
@@ -129,14 +155,6 @@ impl FromRequestParts<Arc<App>> for Admin {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Error> {
         at_least(parts, app, Role::Admin).await.map(Self)
-    }
-}
-
-impl FromRequestParts<Arc<App>> for Filter {
-    type Rejection = Error;
-
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Error> {
-        Self::parse(parts.uri.query().unwrap_or(""), app.clock.now())
     }
 }
 

@@ -3,14 +3,12 @@
 //! ([`waiting`] lists what is left to do), so that every count, series and SQL answer tells what holds now.
 
 use super::{Analyst, Body, Viewer};
-use crate::answers::each;
 use crate::app::App;
 use crate::error::Error;
-use crate::filter::TimeRange;
-use crate::query::{in_range, literal};
 use axum::Json;
 use axum::extract::State;
-use chrono::{DateTime, Duration, Utc};
+use chrono::{DateTime, Utc};
+use domain::analytics::PostQuery;
 use domain::{PostId, SentimentLabel, StateStore};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -133,15 +131,11 @@ async fn model_said(
     id: &PostId,
     at: Option<DateTime<Utc>>,
 ) -> Result<(Option<String>, Option<String>), Error> {
-    let day = at.map(|at| in_range(TimeRange { from: at, to: at + Duration::microseconds(1) }) + " AND ");
-    let sql = format!(
-        "SELECT sentiment, category FROM sentiment WHERE {}post_id = {} LIMIT 1",
-        day.unwrap_or_default(),
-        literal(id.as_str())
-    );
-    let rows = app.answers.ask(sql, 1, app.clock.now()).await?;
-    let row = each(&rows).next();
-    row.map(|row| (row.text("sentiment"), row.text("category"))).ok_or_else(|| {
+    let query = PostQuery { id: id.clone(), at };
+    let found = app.answers.ask(&query, app.clock.now()).await?;
+    let post = found.as_ref().as_ref().map(|found| &found.post.post).ok_or_else(|| {
         Error::bad_field("post_id", "There is no such post here. It may have been deleted on its platform.")
-    })
+    })?;
+    let sentiment = post.sentiment.map(|label| label.as_str().to_owned());
+    Ok((sentiment, post.category.as_ref().map(|category| category.label.clone())))
 }

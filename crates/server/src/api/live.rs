@@ -5,10 +5,10 @@ use super::{Viewer, post::PostView};
 use crate::app::{App, LivePosts};
 use crate::auth::Pass;
 use crate::error::Error;
-use crate::filter::{Dimension, Filter, FilterParams};
+use crate::filter::{Filter, FilterParams};
 use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
-use domain::EnrichedPost;
+use domain::{EnrichedPost, Selection};
 use futures::Stream;
 use serde::Serialize;
 use std::convert::Infallible;
@@ -59,7 +59,7 @@ pub(crate) async fn live(
         rights: app.accounts.changes(),
         pass: who.pass,
         app,
-        filter,
+        selection: filter.selection,
         _place: place,
     };
     let stream = futures::stream::unfold(reader, |mut reader| async move {
@@ -102,7 +102,7 @@ impl Drop for Place {
 
 struct Reader {
     app: Arc<App>,
-    filter: Filter,
+    selection: Selection,
     posts: Receiver<LivePosts>,
     next_at: Instant,
     ends_at: Instant,
@@ -126,7 +126,7 @@ impl Reader {
                 () = sleep_until(self.look_at) => if !self.may_read().await { return None },
                 () = sleep_until(self.next_at), if event.received > 0 => break,
                 received = self.posts.recv() => match received {
-                    Ok(posts) => event.take(&posts, &self.filter),
+                    Ok(posts) => event.take(&posts, &self.selection),
                     Err(RecvError::Lagged(batches)) => tracing::debug!(batches, "live reader is too slow"),
                     Err(RecvError::Closed) => return None,
                 },
@@ -146,44 +146,12 @@ impl Reader {
 }
 
 impl LiveEvent {
-    fn take(&mut self, posts: &[EnrichedPost], filter: &Filter) {
+    fn take(&mut self, posts: &[EnrichedPost], selection: &Selection) {
         self.received += posts.len() as u64;
-        for post in posts.iter().filter(|post| in_view(post, filter)) {
+        for post in posts.iter().filter(|post| selection.matches(post)) {
             self.matched += 1;
-            self.posts.insert(0, PostView::of_enriched(post));
+            self.posts.insert(0, PostView::of(&post.into(), None));
         }
         self.posts.truncate(POSTS_MAX);
-    }
-}
-
-/// The filter's conditions, but for its time range: what is committed now is now.
-fn in_view(post: &EnrichedPost, filter: &Filter) -> bool {
-    let dimensions =
-        filter.values.iter().all(|(dimension, values)| values.iter().any(|value| has(post, *dimension, value)));
-    let text_en = post.enrichment.text_en.as_deref().unwrap_or("").to_lowercase();
-    let text = post.post.text.to_lowercase();
-    let has_word = |word: &String| text.contains(&word.to_lowercase()) || text_en.contains(&word.to_lowercase());
-    dimensions && filter.words.iter().all(has_word) && !(filter.originals_only && post.post.repost_of.is_some())
-}
-
-fn has(enriched: &EnrichedPost, dimension: Dimension, value: &str) -> bool {
-    let EnrichedPost { post, enrichment, topics, place, .. } = enriched;
-    let same = |text: &str| text.to_lowercase() == value.to_lowercase();
-    match dimension {
-        Dimension::Topic => topics.iter().any(|topic| topic == value),
-        Dimension::Sentiment => enrichment.sentiment.is_some_and(|sentiment| sentiment.label.as_str() == value),
-        Dimension::Category => enrichment.category.as_ref().is_some_and(|category| category.label == value),
-        Dimension::Language => enrichment.language.code == value,
-        Dimension::Platform => post.platform == value,
-        Dimension::Country => place.as_ref().is_some_and(|(place, _)| place.country == value),
-        Dimension::Source => post.source.0 == value,
-        Dimension::Author => post.author.as_ref().and_then(|author| author.username.as_deref()).is_some_and(same),
-        Dimension::Place => place.as_ref().is_some_and(|(place, _)| place.name == value),
-        Dimension::Hashtag => {
-            let tags = enrichment.entities.iter().filter(|entity| entity.kind == domain::EntityKind::Hashtag);
-            tags.map(|entity| entity.text.trim_start_matches(['#', '＃'])).any(same)
-        }
-        Dimension::Entity => enrichment.entities.iter().any(|entity| same(&entity.text)),
-        Dimension::Phrase => enrichment.key_phrases.iter().any(|phrase| same(&phrase.text)),
     }
 }

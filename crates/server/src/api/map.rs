@@ -1,14 +1,12 @@
 //! Where mentions come from: countries, and the places with the most of them.
 
 use super::Viewer;
-use crate::answers::each;
 use crate::app::App;
 use crate::error::Error;
 use crate::filter::{Filter, FilterParams};
-use crate::query::{self, COUNTS};
 use axum::Json;
 use axum::extract::State;
-use domain::Question;
+use domain::analytics::{CountriesQuery, CountryCount, Counts, PlaceCount, PlacesQuery};
 use serde::Serialize;
 use std::sync::Arc;
 use utoipa::ToSchema;
@@ -49,48 +47,44 @@ pub(crate) struct MapView {
     placed: u64,
 }
 
+const PLACES_MAX: usize = 500;
+
 /// Mentions by country and place.
 #[utoipa::path(get, path = "/api/map", tag = "analytics", params(FilterParams), responses((status = 200, body = MapView)))]
 pub(crate) async fn map(State(app): State<Arc<App>>, _: Viewer, filter: Filter) -> Result<Json<MapView>, Error> {
-    let conditions = query::posts_where(&filter);
-    let countries = format!("SELECT country, {COUNTS} FROM sentiment WHERE {conditions} GROUP BY country");
-    let places = format!(
-        "SELECT place, region, country, avg(lat) AS lat, avg(lon) AS lon, {COUNTS} FROM sentiment WHERE {conditions} \
-         AND lat IS NOT NULL AND place IS NOT NULL AND coalesce(place_kind, '') <> 'country' \
-         GROUP BY place, region, country ORDER BY mentions DESC, place, region, country LIMIT 500"
-    );
     let now = app.clock.now();
-    let (countries, places) = tokio::try_join!(
-        app.answers.count(&filter, Question::Countries, countries, 400, now),
-        app.answers.count(&filter, Question::Places { limit: 500 }, places, 500, now)
-    )?;
-    let mentions = each(&countries).map(|row| row.count("mentions")).sum();
-    let countries: Vec<CountryView> = each(&countries)
-        .filter_map(|row| {
-            Some(CountryView {
-                country: row.text("country")?,
-                mentions: row.count("mentions"),
-                positive: row.count("positive"),
-                negative: row.count("negative"),
-                neutral: row.count("neutral"),
-                mixed: row.count("mixed"),
-            })
-        })
-        .collect();
+    let countries = CountriesQuery { selection: filter.selection.clone() };
+    let places = PlacesQuery { selection: filter.selection, limit: PLACES_MAX };
+    let (countries, places) = tokio::try_join!(app.answers.ask(&countries, now), app.answers.ask(&places, now))?;
+    let mentions = countries.iter().map(|country| country.counts.mentions).sum();
+    let countries: Vec<CountryView> = countries.iter().filter_map(CountryView::of).collect();
     let placed = countries.iter().map(|country| country.mentions).sum();
-    let places = each(&places).filter_map(|row| {
-        Some(PlaceView {
-            place: row.text("place")?,
-            region: row.text("region"),
-            country: row.text("country").unwrap_or_default(),
-            lat: row.number("lat")?,
-            lon: row.number("lon")?,
-            mentions: row.count("mentions"),
-            positive: row.count("positive"),
-            negative: row.count("negative"),
-            neutral: row.count("neutral"),
-            mixed: row.count("mixed"),
-        })
-    });
-    Ok(Json(MapView { places: places.collect(), countries, mentions, placed }))
+    let places = places.iter().map(PlaceView::of).collect();
+    Ok(Json(MapView { countries, places, mentions, placed }))
+}
+
+impl CountryView {
+    /// None where the country is not known.
+    fn of(count: &CountryCount) -> Option<Self> {
+        let Counts { mentions, positive, negative, neutral, mixed } = count.counts;
+        Some(Self { country: count.country.clone()?, mentions, positive, negative, neutral, mixed })
+    }
+}
+
+impl PlaceView {
+    fn of(count: &PlaceCount) -> Self {
+        let Counts { mentions, positive, negative, neutral, mixed } = count.counts;
+        Self {
+            place: count.place.clone(),
+            region: count.region.clone(),
+            country: count.country.clone().unwrap_or_default(),
+            lat: count.lat,
+            lon: count.lon,
+            mentions,
+            positive,
+            negative,
+            neutral,
+            mixed,
+        }
+    }
 }

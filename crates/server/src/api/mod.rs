@@ -23,7 +23,7 @@ mod topics;
 mod users;
 
 pub use categories::saved as saved_categories;
-pub(crate) use extract::{Admin, Analyst, Anyone, Body, LARGE, Params, QUERY, Viewer, client_address};
+pub(crate) use extract::{Admin, Analyst, Anyone, Body, Filtered, LARGE, Params, QUERY, Viewer, client_address};
 pub(crate) use live::LiveEvent;
 
 use crate::app::App;

@@ -1,16 +1,17 @@
 //! The numbers of a stretch of time beside those of the stretch before, and the volume of mentions over time.
 
 use super::anomalies::{AnomalyView, within};
-use super::{Params, Viewer};
-use crate::answers::each;
+use super::{Filtered, Viewer};
+use crate::answers::NewestAt;
 use crate::app::App;
 use crate::error::Error;
-use crate::filter::{Dimension, Filter, FilterParams, TimeRange};
-use crate::query::{self, COUNTS};
+use crate::filter::{Filter, FilterParams};
 use axum::Json;
 use axum::extract::State;
-use chrono::{DateTime, Duration, Utc};
-use domain::Question;
+use chrono::{DateTime, Duration, NaiveTime, TimeZone, Utc};
+use chrono_tz::Tz;
+use domain::analytics::{self, Counts, SeriesPoint, SeriesQuery, TotalsQuery};
+use domain::{Dimension, TimeRange, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -49,41 +50,38 @@ pub(crate) struct Overview {
 #[utoipa::path(get, path = "/api/overview", tag = "analytics", params(FilterParams),
     responses((status = 200, body = Overview)))]
 pub(crate) async fn overview(State(app): State<Arc<App>>, _: Viewer, filter: Filter) -> Result<Json<Overview>, Error> {
-    let (range, previous_range) = (filter.range, filter.range.previous());
-    let both = filter.within(TimeRange { from: previous_range.from, to: range.to });
-    let sql = format!(
-        "SELECT occurred_at >= {} AS current, {COUNTS}, count(DISTINCT coalesce(author_id, author)) AS authors, \
-         sum(reach) AS reach FROM sentiment WHERE {} GROUP BY 1",
-        query::time(range.from),
-        query::posts_where(&both)
-    );
+    let range = filter.selection.range;
+    let previous_range = range.previous();
+    let selection = filter.selection.within(TimeRange { from: previous_range.from, to: range.to });
     let now = app.clock.now();
     let version = app.answers.version();
-    let everything = Filter::everything();
-    let newest = "SELECT CAST(max(occurred_at) AS BIGINT) AS at_us FROM sentiment".to_owned();
-    let (rows, newest) = tokio::try_join!(
-        app.answers.count(&both, Question::Totals { since: range.from }, sql, 2, now),
-        app.answers.count(&everything, Question::NthNewest { nth: 1 }, newest, 1, now)
-    )?;
-    let (mut totals, mut previous) = (Totals::default(), Totals::default());
-    for row in each(&rows) {
-        let (mentions, negative) = (row.count("mentions"), row.count("negative"));
-        let (positive, neutral, mixed) = (row.count("positive"), row.count("neutral"), row.count("mixed"));
+    let query = TotalsQuery { selection, since: range.from };
+    let (totals, newest_at) = tokio::try_join!(app.answers.ask(&query, now), app.answers.ask(&NewestAt, now))?;
+    Ok(Json(Overview {
+        range,
+        previous_range,
+        totals: totals.since.into(),
+        previous: totals.before.into(),
+        newest_at: *newest_at,
+        version,
+    }))
+}
+
+impl From<analytics::Totals> for Totals {
+    fn from(totals: analytics::Totals) -> Self {
+        let Counts { mentions, positive, negative, neutral, mixed } = totals.counts;
         let known = positive + negative + neutral + mixed;
-        let counted = Totals {
+        Self {
             mentions,
-            authors: row.count("authors"),
-            reach: row.count("reach"),
+            authors: totals.authors,
+            reach: totals.reach,
             positive,
             negative,
             neutral,
             mixed,
             share_negative: (known > 0).then(|| negative as f64 / known as f64),
-        };
-        *(if row.flag("current") { &mut totals } else { &mut previous }) = counted;
+        }
     }
-    let newest_at = each(&newest).next().and_then(|row| row.time("at"));
-    Ok(Json(Overview { range, previous_range, totals, previous, newest_at, version }))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -127,39 +125,48 @@ const LINES_MAX: usize = 12;
 pub(crate) async fn series(
     State(app): State<Arc<App>>,
     _: Viewer,
-    filter: Filter,
-    Params(params): Params<SeriesParams>,
+    Filtered(filter, params): Filtered<SeriesParams>,
 ) -> Result<Json<Series>, Error> {
     let by = split_dimension(params.by.as_deref())?;
-    let granularity_s = checked_granularity(params.granularity, filter.range)?;
-    let origin = query::origin(filter.range, filter.time_zone);
-    let (conditions, bucket) = (query::posts_where(&filter), query::bucket(granularity_s, origin));
-    let source = match query::column(by) {
-        Some(column) => format!("SELECT occurred_at, {column} AS value FROM sentiment WHERE {conditions}"),
-        None => format!("SELECT occurred_at, unnest(topics) AS value FROM sentiment WHERE {conditions}"),
-    };
-    let sql = format!("SELECT {bucket} AS at_us, value, count(*) AS mentions FROM ({source}) GROUP BY 1, 2");
+    let range = filter.selection.range;
+    let granularity_s = checked_granularity(params.granularity, range)?;
+    let origin = origin(range, filter.time_zone);
     let (now, version) = (app.clock.now(), app.answers.version());
-    let question = Question::Series { by: query::counted(by), origin, step_s: granularity_s };
-    let (rows, anomalies) =
-        tokio::try_join!(app.answers.count(&filter, question, sql, 200_000, now), within(&app, &filter, 200))?;
-    let cells = each(&rows)
-        .filter_map(|row| Some((row.time("at")?, row.text("value").unwrap_or_default(), row.count("mentions"))));
-    let times = intervals(filter.range, origin, granularity_s);
-    let lines = lines(cells, &times);
+    let anomalies = within(&app, &filter.selection, 200);
+    let query = SeriesQuery { selection: filter.selection.clone(), by, origin, step_s: granularity_s };
+    let (points, anomalies) = tokio::try_join!(app.answers.ask(&query, now), anomalies)?;
+    let times = intervals(range, origin, granularity_s);
+    let lines = lines(&points, &times);
     Ok(Json(Series { by, granularity_s, times, lines, anomalies, version }))
 }
 
 fn split_dimension(by: Option<&str>) -> Result<Dimension, Error> {
-    use Dimension::{Category, Country, Language, Platform, Sentiment, Topic};
-    let dimension = Dimension::parse(by.unwrap_or("sentiment"));
-    dimension.filter(|by| [Sentiment, Category, Language, Platform, Country, Topic].contains(by)).ok_or_else(|| {
+    let by = by.map_or(Ok(Dimension::Sentiment), str::parse).ok();
+    by.filter(|by| SeriesQuery::DIMENSIONS.contains(by)).ok_or_else(|| {
         Error::bad_field("by", "A series is split by sentiment, category, language, platform, country or topic.")
     })
 }
 
+/// Lengths that an interval of a series can have, seconds.
+const GRANULARITIES_S: [i64; 12] =
+    [60, 300, 900, 1800, 3600, 3 * 3600, 6 * 3600, 12 * 3600, 86_400, 7 * 86_400, 30 * 86_400, 90 * 86_400];
+
+/// The shortest interval that gives at most about a hundred points.
+fn granularity_s(range: TimeRange) -> i64 {
+    let seconds = range.length().num_seconds();
+    GRANULARITIES_S.into_iter().find(|step| seconds <= step * 110).unwrap_or(90 * 86_400)
+}
+
+/// Where intervals begin: midnight of the person's zone at the start of the range. (A change of the clocks within the
+/// range moves the days after it by that hour.)
+fn origin(range: TimeRange, time_zone: Tz) -> Timestamp {
+    let local = range.from.with_timezone(&time_zone).date_naive();
+    let midnight = local.and_time(NaiveTime::MIN);
+    time_zone.from_local_datetime(&midnight).earliest().map_or_else(|| midnight.and_utc(), |at| at.to_utc())
+}
+
 fn checked_granularity(asked: Option<i64>, range: TimeRange) -> Result<i64, Error> {
-    let Some(step) = asked else { return Ok(query::granularity_s(range)) };
+    let Some(step) = asked else { return Ok(granularity_s(range)) };
     let points = range.length().num_seconds().checked_div(step).unwrap_or(i64::MAX);
     match step >= 60 && points <= POINTS_MAX {
         true => Ok(step),
@@ -178,14 +185,16 @@ fn intervals(range: TimeRange, origin: DateTime<Utc>, step_s: i64) -> Vec<DateTi
     starts.take_while(|start| *start < range.to).collect()
 }
 
-fn lines(cells: impl Iterator<Item = (DateTime<Utc>, String, u64)>, times: &[DateTime<Utc>]) -> Vec<Line> {
-    let mut by_value: BTreeMap<String, Vec<u64>> = BTreeMap::new();
-    for (at, value, mentions) in cells {
-        if let Ok(place) = times.binary_search(&at) {
-            by_value.entry(value).or_insert_with(|| vec![0; times.len()])[place] += mentions;
+fn lines(points: &[SeriesPoint], times: &[DateTime<Utc>]) -> Vec<Line> {
+    let mut by_value: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
+    for point in points {
+        if let Ok(place) = times.binary_search(&point.at) {
+            let value = point.value.as_deref().unwrap_or_default();
+            by_value.entry(value).or_insert_with(|| vec![0; times.len()])[place] += point.mentions;
         }
     }
-    let mut lines: Vec<Line> = by_value.into_iter().map(|(name, mentions)| Line { name, mentions }).collect();
+    let mut lines: Vec<Line> =
+        by_value.into_iter().map(|(name, mentions)| Line { name: name.to_owned(), mentions }).collect();
     lines.sort_by_key(|line| std::cmp::Reverse(line.mentions.iter().sum::<u64>()));
     if lines.len() > LINES_MAX {
         let rest = lines.split_off(LINES_MAX - 1);
@@ -213,8 +222,8 @@ mod tests {
     #[test]
     fn beyond_twelve_lines_the_rest_is_summed_up() {
         let times = [at("2026-11-23T00:00:00Z"), at("2026-11-23T01:00:00Z")];
-        let cells = (1..=20u64).map(|n| (times[(n % 2) as usize], format!("v{n:02}"), n));
-        let lines = lines(cells, &times);
+        let point = |n: u64| SeriesPoint { at: times[(n % 2) as usize], value: Some(format!("v{n:02}")), mentions: n };
+        let lines = lines(&(1..=20).map(point).collect::<Vec<_>>(), &times);
         assert_eq!((lines.len(), lines[0].name.as_str(), lines[11].name.as_str()), (12, "v20", "other"));
         let sum: u64 = lines.iter().flat_map(|line| &line.mentions).sum();
         assert_eq!(sum, 210);
@@ -226,5 +235,22 @@ mod tests {
         assert!(checked_granularity(Some(0), range).is_err());
         assert!(checked_granularity(Some(60), range).is_err());
         assert_eq!(checked_granularity(Some(3600), range).unwrap(), 3600);
+    }
+
+    #[test]
+    fn a_series_has_at_most_about_a_hundred_points() {
+        let step = |from: &str| granularity_s(TimeRange { from: at(from), to: at("2026-11-23T07:00:00Z") });
+        assert_eq!(step("2026-11-23T06:00:00Z"), 60);
+        assert_eq!(step("2026-11-22T07:00:00Z"), 900);
+        assert_eq!(step("2026-11-16T07:00:00Z"), 3 * 3600);
+        assert_eq!(step("2026-10-23T07:00:00Z"), 12 * 3600);
+        assert_eq!(step("2016-11-24T07:00:00Z"), 90 * 86_400);
+    }
+
+    #[test]
+    fn days_begin_at_midnight_of_the_persons_zone() {
+        let range = TimeRange { from: at("2026-11-20T12:00:00Z"), to: at("2026-11-23T07:00:00Z") };
+        let origin = origin(range, "America/New_York".parse().unwrap());
+        assert_eq!(origin.to_rfc3339(), "2026-11-20T05:00:00+00:00");
     }
 }

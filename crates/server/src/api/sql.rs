@@ -1,6 +1,7 @@
 //! A person's own SQL over the tables of the lake, read-only, within limits; and the questions he saves.
 
 use super::{Analyst, Body, QUERY, Viewer};
+use crate::answers;
 use crate::app::App;
 use crate::error::Error;
 use axum::Json;
@@ -8,15 +9,14 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
+use domain::analytics::TableColumns;
 use domain::{ErrorKind, QueryLimits};
-use futures::future::try_join_all;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::sync::Arc;
 use utoipa::ToSchema;
 
 const SAVED: &str = "query";
-const TABLES: [&str; 7] = ["posts", "sentiment", "entities", "key_phrases", "anomalies", "alerts", "raw"];
 const STATEMENT_LENGTH_MAX: usize = 20_000;
 
 #[derive(Deserialize, ToSchema)]
@@ -75,7 +75,7 @@ pub(crate) async fn run(
     let limits = QueryLimits { rows_max, timeout: app.config.sql_timeout };
     let started = app.clock.now();
     let answer = app.operations.sql(&statement.sql, limits).await.map_err(|error| match error.kind() {
-        ErrorKind::Reject => Error::bad_field("sql", error.to_string()),
+        ErrorKind::Reject | ErrorKind::TooCostly => Error::bad_field("sql", error.to_string()),
         ErrorKind::Retry => Error::unavailable("SQL can't be answered at this moment. Try again shortly.", error),
         ErrorKind::Stop => Error::internal(error),
     })?;
@@ -112,14 +112,9 @@ pub(crate) struct Tables {
 /// The tables with their columns, and the limits.
 #[utoipa::path(get, path = "/api/sql/tables", tag = "sql", responses((status = 200, body = Tables)))]
 pub(crate) async fn tables(State(app): State<Arc<App>>, _: Viewer) -> Result<Json<Tables>, Error> {
-    let now = app.clock.now();
-    let questions = TABLES.map(|table| app.answers.ask(format!("SELECT * FROM {table} LIMIT 0"), 1, now));
-    let answers = try_join_all(questions).await?;
-    let tables = TABLES
-        .iter()
-        .zip(answers)
-        .map(|(name, rows)| TableView { name: (*name).into(), columns: columns(&rows.columns) })
-        .collect();
+    let found = app.answers.ask(&answers::Tables, app.clock.now()).await?;
+    let view = |table: &TableColumns| TableView { name: table.name.clone(), columns: columns(&table.columns) };
+    let tables = found.iter().map(view).collect();
     let (rows_max, timeout_s) = (app.config.sql_rows_max, app.config.sql_timeout.as_secs());
     Ok(Json(Tables { tables, rows_max, timeout_s }))
 }

@@ -1,17 +1,15 @@
 //! Topics: listed with their volume, edited, and their query checked while it is written, with what it would have caught.
 
 use super::{Analyst, Body, QUERY, Viewer};
-use crate::answers::{Row, each, micros};
 use crate::app::App;
 use crate::error::Error;
-use crate::filter::TimeRange;
-use crate::query::in_range;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use chrono::{DateTime, Duration, Utc};
+use domain::analytics::{PostText, RecentTextsQuery, TopicVolume, TopicVolumesQuery};
 use domain::topic::Query;
-use domain::{Author, Post, PostId, Rows, Topic};
+use domain::{Author, Post, TimeRange, Topic};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -65,23 +63,20 @@ pub(crate) async fn list(State(app): State<Arc<App>>, _: Viewer) -> Result<Json<
     let now = app.clock.now();
     // Whole minutes, so that the same question is asked again within one.
     let minute = now - Duration::seconds(now.timestamp() % 60);
-    let to = minute + Duration::minutes(1);
-    let week = TimeRange { from: to - Duration::days(7), to };
-    let sql = format!(
-        "SELECT topic, count(*) AS week, count(*) FILTER (WHERE occurred_at >= {}) AS day, \
-         CAST(max(occurred_at) AS BIGINT) AS newest_us \
-         FROM (SELECT unnest(topics) AS topic, occurred_at FROM sentiment WHERE {}) GROUP BY topic",
-        crate::query::time(to - Duration::days(1)),
-        in_range(week)
-    );
-    let rows = app.answers.ask(sql, TOPICS_MAX * 2, now).await?;
-    let volumes: HashMap<String, (u64, u64, Option<DateTime<Utc>>)> = each(&rows)
-        .filter_map(|row| Some((row.text("topic")?, (row.count("day"), row.count("week"), row.time("newest")))))
-        .collect();
+    let query = TopicVolumesQuery { to: minute + Duration::minutes(1) };
+    let volumes = app.answers.ask(&query, now).await?;
+    let volumes: HashMap<&str, &TopicVolume> = volumes.iter().map(|volume| (volume.topic.as_str(), volume)).collect();
     let views = kept.into_iter().map(|(_, value)| {
         let Topic { name, query, created_at } = serde_json::from_value(value).map_err(Error::internal)?;
-        let (mentions_day, mentions_week, newest_at) = volumes.get(&name).copied().unwrap_or_default();
-        Ok(TopicView { name, query, created_at, mentions_day, mentions_week, newest_at })
+        let volume = volumes.get(name.as_str());
+        Ok(TopicView {
+            mentions_day: volume.map_or(0, |volume| volume.day),
+            mentions_week: volume.map_or(0, |volume| volume.week),
+            newest_at: volume.map(|volume| volume.newest_at),
+            name,
+            query,
+            created_at,
+        })
     });
     views.collect::<Result<Vec<_>, Error>>().map(Json)
 }
@@ -171,48 +166,44 @@ pub(crate) async fn check(
     let query = checked_query(&body.query)?;
     let now = app.clock.now();
     let range = TimeRange { from: now - Duration::days(7), to: now };
-    let sql = format!(
-        "SELECT post_id, text, author, language, {} FROM sentiment WHERE {} ORDER BY occurred_at DESC LIMIT {TRIED_MAX}",
-        micros("occurred_at"),
-        in_range(range)
-    );
-    let rows = app.answers.ask(sql, TRIED_MAX, now).await?;
+    let recent = RecentTextsQuery { range, limit: TRIED_MAX };
+    let texts = app.answers.ask(&recent, now).await?;
     // Thousands of texts take some milliseconds of a core: not on the threads that answer everybody.
-    tokio::task::spawn_blocking(move || preview(&query, &rows)).await.map(Json).map_err(Error::internal)
+    tokio::task::spawn_blocking(move || preview(&query, &texts)).await.map(Json).map_err(Error::internal)
 }
 
-fn preview(query: &Query, rows: &Rows) -> Preview {
-    let (mut caught, mut examples, mut oldest, mut newest) = (0, Vec::new(), None, None);
-    for row in each(rows) {
-        let Some(post) = post_of(&row) else { continue };
-        oldest = Some(post.occurred_at);
-        newest = newest.or(oldest);
-        if query.matches(&post, row.text("language").as_deref()) {
+fn preview(query: &Query, texts: &[PostText]) -> Preview {
+    let (mut caught, mut examples) = (0, Vec::new());
+    for tried in texts {
+        if query.matches(&post_of(tried), tried.language.as_deref()) {
             caught += 1;
             if examples.len() < EXAMPLES_MAX {
-                let author = post.author.and_then(|author| author.username);
-                let (post_id, occurred_at) = (post.id.to_string(), post.occurred_at);
-                examples.push(Caught { post_id, text: post.text, author, occurred_at });
+                examples.push(Caught {
+                    post_id: tried.id.to_string(),
+                    text: tried.text.clone(),
+                    author: tried.author.clone(),
+                    occurred_at: tried.occurred_at,
+                });
             }
         }
     }
-    let hours = newest.zip(oldest).map_or(0, |(newest, oldest)| (newest - oldest).num_hours());
+    let hours = texts.first().zip(texts.last());
+    let hours = hours.map_or(0, |(newest, oldest)| (newest.occurred_at - oldest.occurred_at).num_hours());
     // Less than a day of posts says nothing of a day: then what was caught is what a day brings, at least.
     let days = (hours as f64 / 24.0).max(1.0);
-    Preview { tried: rows.rows.len() as u64, caught, per_day: caught as f64 / days, examples }
+    Preview { tried: texts.len() as u64, caught, per_day: caught as f64 / days, examples }
 }
 
 /// As much of a post as a query looks at.
-fn post_of(row: &Row<'_>) -> Option<Post> {
-    let id = PostId::parse(row.text("post_id")?).ok()?;
-    let author = Some(Author { username: row.text("author"), ..Author::default() });
-    Some(Post { author, ..Post::of_text(id, row.text("text")?, row.time("occurred_at")?) })
+fn post_of(text: &PostText) -> Post {
+    let author = Some(Author { username: text.author.clone(), ..Author::default() });
+    Post { author, ..Post::of_text(text.id.clone(), text.text.clone(), text.occurred_at) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use domain::PostId;
 
     #[test]
     fn a_mistake_is_pointed_at() {
@@ -224,17 +215,15 @@ mod tests {
 
     #[test]
     fn a_preview_counts_what_the_query_would_have_caught() {
-        let names = ["post_id", "text", "author", "language", "occurred_at_us"];
-        let column = |name: &&str| domain::Column { name: (*name).into(), data_type: String::new() };
-        let row = |id: u32, text: &str, hour: i64| {
-            vec![json!(format!("x:{id}")), json!(text), json!("ada"), json!("en"), json!(hour * 3_600_000_000)]
+        let tried = |id: u32, text: &str, hour: i64| PostText {
+            id: PostId::new("x", &id.to_string()).unwrap(),
+            text: text.into(),
+            author: Some("ada".into()),
+            language: Some("en".into()),
+            occurred_at: DateTime::from_timestamp(hour * 3_600, 0).unwrap(),
         };
-        let rows = Rows {
-            columns: names.iter().map(column).collect(),
-            rows: vec![row(1, "my flight is late", 96), row(2, "sunny day", 60), row(3, "Late again", 48)],
-            truncated: false,
-        };
-        let preview = preview(&checked_query("late").unwrap(), &rows);
+        let texts = [tried(1, "my flight is late", 96), tried(2, "sunny day", 60), tried(3, "Late again", 48)];
+        let preview = preview(&checked_query("late").unwrap(), &texts);
         assert_eq!((preview.tried, preview.caught, preview.per_day), (3, 2, 1.0));
         assert_eq!(preview.examples[1].text, "Late again");
     }

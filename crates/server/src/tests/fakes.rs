@@ -1,47 +1,16 @@
-//! In-memory ports: a lake that answers by what a statement contains and remembers what it was
-//! asked, a queue with dead letters alone, and operations that note what was called.
+//! In-memory ports: documents that let others go first, a queue with dead letters alone, and operations that note what was
+//! called.
 
 use crate::operations::{AlertNow, Operations, PushError, PushOutcome, PushStatus, Replayed, SqlAnswer};
 use async_trait::async_trait;
 use axum::body::Bytes;
 use domain::{
-    Alert, Analytics, Appended, Column, DeadLetter, Error, Lease, MemoryState, PostQueue, QueryLimits, QueueDepth,
-    Record, Result, Rows, StateStore, Swap, Timestamp,
+    Alert, Appended, DeadLetter, Error, Lease, MemoryState, PostQueue, QueryLimits, QueueDepth, Record, Result,
+    StateStore, Swap, Timestamp,
 };
-use futures::stream::{self, BoxStream, StreamExt as _};
 use serde_json::Value;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-
-/// Answers with the rows of the first part that the statement contains.
-#[derive(Default)]
-pub(super) struct Lake {
-    pub(super) answers: Mutex<Vec<(&'static str, Rows)>>,
-    pub(super) asked: Mutex<Vec<String>>,
-    pub(super) version: AtomicU64,
-}
-
-pub(super) fn rows(columns: &[&str], values: Vec<Vec<Value>>) -> Rows {
-    let column = |name: &&str| Column { name: (*name).to_owned(), data_type: "VARCHAR".into() };
-    Rows { columns: columns.iter().map(column).collect(), rows: values, truncated: false }
-}
-
-#[async_trait]
-impl Analytics for Lake {
-    async fn query(&self, sql: &str, _limits: QueryLimits) -> Result<Rows> {
-        self.asked.lock().unwrap().push(sql.to_owned());
-        if sql.starts_with("DROP") {
-            return Err(Error::reject("only SELECT is allowed here"));
-        }
-        let answers = self.answers.lock().unwrap();
-        Ok(answers.iter().find(|(part, _)| sql.contains(part)).map(|(_, rows)| rows.clone()).unwrap_or_default())
-    }
-
-    fn version(&self) -> u64 {
-        self.version.load(Ordering::Relaxed)
-    }
-}
 
 /// Documents in memory that let others go first at every step, as a database does: so races show.
 #[derive(Default)]
@@ -132,15 +101,10 @@ impl PostQueue for Letters {
     async fn wait(&self, _timeout: Duration) {}
 }
 
-/// Rows of a piece; `None`: an error.
-pub(super) type Piece = Option<Rows>;
-
 #[derive(Default)]
 pub(super) struct House {
     pub(super) called: Mutex<Vec<String>>,
     pub(super) alerts_now: Mutex<Vec<AlertNow>>,
-    /// What an export reads after the days.
-    pub(super) pieces: Mutex<Vec<Piece>>,
     /// Push sources that no configuration has; `taken` is a name that none may have.
     pub(super) unconfigured: Mutex<Vec<String>>,
 }
@@ -170,16 +134,6 @@ impl Operations for House {
             true => Err(Error::reject("only SELECT is allowed here")),
             false => Ok(SqlAnswer { rows: b"[]".to_vec(), ..SqlAnswer::default() }),
         }
-    }
-
-    async fn rows(&self, statements: Vec<String>) -> Result<BoxStream<'static, Result<Rows>>> {
-        if statements.iter().any(|sql| sql.contains("GROUP BY event_date")) {
-            let days = rows(&["day", "posts"], vec![vec!["2026-11-22".into(), 3.into()]]);
-            return Ok(stream::iter([Ok(days)]).boxed());
-        }
-        let pieces = std::mem::take(&mut *self.pieces.lock().unwrap());
-        let pieces = pieces.into_iter().map(|piece| piece.ok_or_else(|| Error::retry("a file is gone")));
-        Ok(stream::iter(pieces.collect::<Vec<_>>()).boxed())
     }
 
     fn metrics(&self) -> String {

@@ -1,6 +1,5 @@
 //! What happens at the limits: too many connections or streams, too slow or too large bodies, exports that fail.
 
-use super::fakes::rows;
 use super::{client, client_with};
 use crate::Config;
 use crate::auth::Role;
@@ -138,10 +137,14 @@ async fn metrics_ask_for_their_token_where_one_is_set() {
     }
 }
 
-fn piece(ids: &[&str]) -> crate::tests::fakes::Piece {
-    let values =
-        ids.iter().map(|id| vec![json!(id), json!("reviews"), json!("=1+1"), json!(1_790_000_000_000_000_i64)]);
-    Some(rows(&["post_id", "platform", "text", "occurred_at_us"], values.collect()))
+/// Posts of which the lake gives two at a time.
+async fn store(client: &super::Client, ids: &[&str]) {
+    let of_table = |(id, hours_ago): (&&str, i64)| {
+        let mut post = super::post(id, hours_ago);
+        post.post.text = "=1+1".into();
+        post
+    };
+    client.store(ids.iter().zip(1..).map(of_table).collect()).await;
 }
 
 async fn export(client: &super::Client, format: &str) -> (StatusCode, Result<String, axum::Error>) {
@@ -156,26 +159,26 @@ async fn export(client: &super::Client, format: &str) -> (StatusCode, Result<Str
 #[tokio::test]
 async fn an_export_holds_every_piece() {
     let client = client().await;
-    *client.house.pieces.lock().unwrap() = vec![piece(&["a:1", "a:2"]), piece(&["a:3"])];
+    store(&client, &["a:1", "a:2", "a:3"]).await;
     let (status, body) = export(&client, "jsonl").await;
     let ids: Vec<Value> =
         body.unwrap().lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["post_id"].clone()).collect();
     assert_eq!((status, ids), (StatusCode::OK, vec![json!("a:1"), json!("a:2"), json!("a:3")]));
-    *client.house.pieces.lock().unwrap() = vec![piece(&["a:1"])];
     let (_, body) = export(&client, "csv&bom=yes").await;
     let body = body.unwrap();
     assert!(body.starts_with("\u{feff}\"post_id\",") && body.contains("\"'=1+1\""), "{body}");
-    let (_, body) = export(&client, "csv").await;
+    let (_, body) = export(&client, "csv&topic=none").await;
     assert_eq!(body.unwrap().lines().count(), 1, "without posts the names of the columns remain");
 }
 
 #[tokio::test]
 async fn an_export_that_fails_on_its_way_is_broken_off() {
     let client = client().await;
-    *client.house.pieces.lock().unwrap() = vec![piece(&["a:1"]), None];
+    store(&client, &["a:1", "a:2", "a:3"]).await;
+    client.lake.break_exports_after(Some(1));
     let (status, body) = export(&client, "jsonl").await;
     assert_eq!(status, StatusCode::OK, "it had begun");
     assert!(body.is_err(), "a part must not look like the whole: {body:?}");
-    *client.house.pieces.lock().unwrap() = vec![None];
+    client.lake.break_exports_after(Some(0));
     assert_eq!(export(&client, "jsonl").await.0, StatusCode::SERVICE_UNAVAILABLE, "it had not begun");
 }

@@ -1,4 +1,7 @@
-//! A lake that remembers what was committed to it, with the promise that a batch is never taken twice.
+//! A lake in memory: it keeps what was committed to it, takes a batch once, and answers the questions of
+//! `domain::analytics` by going through all posts.
+
+mod answers;
 
 use async_trait::async_trait;
 use domain::{Alert, Anomaly, EnrichedBatch, EnrichedPost, PostId, PostTable, Result};
@@ -16,6 +19,12 @@ struct State {
     written: HashMap<PostId, u32>,
     versions: HashMap<String, u64>,
     commits: u64,
+    /// Grows with every change.
+    changes: u64,
+    /// Questions that were asked.
+    asked: u64,
+    /// Exports fail after so many pieces.
+    export_pieces_max: Option<usize>,
     anomalies: BTreeMap<String, Anomaly>,
     alerts: BTreeMap<String, Alert>,
 }
@@ -38,6 +47,16 @@ impl MemoryLake {
     /// Commits that wrote something.
     pub fn commits(&self) -> u64 {
         self.state().commits
+    }
+
+    /// Questions that were asked so far.
+    pub fn asked(&self) -> u64 {
+        self.state().asked
+    }
+
+    /// From now on exports fail after so many pieces; none: they succeed.
+    pub fn break_exports_after(&self, pieces: Option<usize>) {
+        self.state().export_pieces_max = pieces;
     }
 
     /// Anomalies, by id.
@@ -68,6 +87,7 @@ impl PostTable for MemoryLake {
         }
         state.versions.insert(batch.partition, batch.last_offset);
         state.commits += 1;
+        state.changes += 1;
         Ok(())
     }
 
@@ -77,6 +97,7 @@ impl PostTable for MemoryLake {
 
     async fn rewrite(&self, posts: Vec<EnrichedPost>) -> Result<()> {
         let mut state = self.state();
+        state.changes += 1;
         for post in posts {
             if let Some(place) = state.posts.get_mut(&post.post.id) {
                 *place = post;
@@ -86,12 +107,16 @@ impl PostTable for MemoryLake {
     }
 
     async fn put_anomalies(&self, anomalies: Vec<Anomaly>) -> Result<()> {
-        self.state().anomalies.extend(anomalies.into_iter().map(|anomaly| (anomaly.id.clone(), anomaly)));
+        let mut state = self.state();
+        state.changes += 1;
+        state.anomalies.extend(anomalies.into_iter().map(|anomaly| (anomaly.id.clone(), anomaly)));
         Ok(())
     }
 
     async fn put_alerts(&self, alerts: Vec<Alert>) -> Result<()> {
-        self.state().alerts.extend(alerts.into_iter().map(|alert| (alert.id.clone(), alert)));
+        let mut state = self.state();
+        state.changes += 1;
+        state.alerts.extend(alerts.into_iter().map(|alert| (alert.id.clone(), alert)));
         Ok(())
     }
 }
