@@ -4,7 +4,8 @@
 use crate::book::AlertBook;
 use crate::facts::Facts;
 use crate::life::Policy;
-use domain::{Alert, AlertRule, MemoryState, Result, Timestamp};
+use domain::{Alert, AlertRule, Result, Timestamp};
+use state::MemoryState;
 use std::sync::Arc;
 
 /// The alerts that `rule` would have opened on `moments`, each with its facts, in order of time; the oldest first.

@@ -3,9 +3,10 @@
 use alerts::{AlertBook, Config, Delivery, Facts, Outbox, Policy, Service, WindowFacts};
 use async_trait::async_trait;
 use domain::{
-    AlertRule, AlertState, Clock, Condition, Error, Health, ManualClock, MemoryState, Notification, Notifier, Result,
-    StateStore, Timestamp,
+    AlertRule, AlertState, Clock, Condition, Error, Health, ManualClock, Notification, Notifier, Result, StateStore,
+    Timestamp,
 };
+use state::MemoryState;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::Semaphore;

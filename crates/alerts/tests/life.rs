@@ -4,9 +4,10 @@ use alerts::{
     AddressPolicy, AlertBook, Delivery, Digest, Facts, Letterhead, Policy, SourceFacts, WindowFacts, notifiers,
 };
 use domain::{
-    AlertRule, AlertState, Anomaly, Clock, Condition, ErrorKind, ManualClock, MemoryState, Notification, Notifier,
-    Severity, StateStore, Timestamp,
+    AlertRule, AlertState, Anomaly, Clock, Condition, ErrorKind, ManualClock, Notification, Notifier, Severity,
+    StateStore, Timestamp,
 };
+use state::MemoryState;
 use std::sync::Arc;
 use testkit::FakeNotifier;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -2,6 +2,7 @@
 
 use crate::anomaly::{Anomaly, Severity};
 use crate::clock::Timestamp;
+use crate::fault::{Fault, check_name};
 use crate::quiet::QuietHours;
 use serde::{Deserialize, Serialize};
 
@@ -40,24 +41,32 @@ pub enum Condition {
     Silence { source: String, silent_s: u64 },
 }
 
-/// What is wrong with a rule.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RuleFault {
-    /// The field, as in the API: `condition.window_s`.
-    pub field: &'static str,
-    /// A sentence for the person who wrote the rule.
-    pub message: String,
-}
-
 /// Longest window and cooldown.
 const SPAN_MAX_S: u64 = 30 * 86_400;
 /// Longest phrase or name of a source, characters.
 const WORDS_MAX: usize = 200;
 
 impl AlertRule {
+    /// The rule without white space at the ends of its texts.
+    pub fn trimmed(self) -> Self {
+        let trim = |text: String| text.trim().to_owned();
+        let condition = match self.condition {
+            Condition::FirstMention { phrase } => Condition::FirstMention { phrase: trim(phrase) },
+            Condition::Silence { source, silent_s } => Condition::Silence { source: trim(source), silent_s },
+            other => other,
+        };
+        Self {
+            name: trim(self.name),
+            topic: self.topic.map(trim),
+            condition,
+            quiet_hours: self.quiet_hours.map(trim),
+            ..self
+        }
+    }
+
     /// Checks a rule, whether it comes from the API or from the configuration. `channels` are the names of all configured
     /// channels.
-    pub fn check(&self, channels: &[String]) -> Result<(), RuleFault> {
+    pub fn check(&self, channels: &[String]) -> Result<(), Fault> {
         self.check_itself()?;
         match self.channels.iter().find(|named| !channels.contains(named)) {
             Some(unknown) => {
@@ -69,11 +78,8 @@ impl AlertRule {
     }
 
     /// The part of [`Self::check`] that holds whatever channels are configured.
-    pub fn check_itself(&self) -> Result<(), RuleFault> {
-        let name = self.name.trim();
-        if !(1..=64).contains(&name.chars().count()) || name.chars().any(char::is_control) {
-            return fault("name", "A name has 1 to 64 characters.");
-        }
+    pub fn check_itself(&self) -> Result<(), Fault> {
+        check_name("name", &self.name)?;
         if self.cooldown_s > SPAN_MAX_S {
             return fault("cooldown_s", "A cooldown lasts at most thirty days.");
         }
@@ -85,7 +91,7 @@ impl AlertRule {
 }
 
 impl Condition {
-    fn check(&self) -> Result<(), RuleFault> {
+    fn check(&self) -> Result<(), Fault> {
         let words = |text: &str| (1..=WORDS_MAX).contains(&text.trim().chars().count());
         match self {
             Self::Threshold { window_s, .. } | Self::Change { window_s, .. } | Self::NegativeShare { window_s, .. }
@@ -116,8 +122,8 @@ impl Condition {
     }
 }
 
-fn fault(field: &'static str, message: impl Into<String>) -> Result<(), RuleFault> {
-    Err(RuleFault { field, message: message.into() })
+fn fault(field: &'static str, message: impl Into<String>) -> Result<(), Fault> {
+    Err(Fault::new(field, message))
 }
 
 /// Where an alert stands.
@@ -199,6 +205,8 @@ mod tests {
             (quiet("22:00-07:00 Europe/Berlin"), None),
             (quiet("22-7"), Some("quiet_hours")),
             (AlertRule { name: " ".into(), ..good.clone() }, Some("name")),
+            (AlertRule { name: " storms\n".into(), ..good.clone() }, Some("name")),
+            (AlertRule { name: " storms\n".into(), ..good.clone() }.trimmed(), None),
             (AlertRule { channels: vec!["nowhere".into()], ..good.clone() }, Some("channels")),
             (AlertRule { cooldown_s: u64::MAX, ..good.clone() }, Some("cooldown_s")),
             (
@@ -211,7 +219,7 @@ mod tests {
             (of(Condition::Silence { source: "x".into(), silent_s: u64::MAX }), Some("condition.silent_s")),
         ] {
             let checked = rule.check(&["log".into()]);
-            assert_eq!(checked.err().map(|fault| fault.field), field, "{rule:?}");
+            assert_eq!(checked.err().map(|fault| fault.field.into_owned()).as_deref(), field, "{rule:?}");
         }
     }
 }

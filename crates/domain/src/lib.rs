@@ -4,14 +4,15 @@
 pub mod alert;
 pub mod analytics;
 pub mod anomaly;
+pub mod categories;
 pub mod clock;
 pub mod enrichment;
 pub mod error;
+pub mod fault;
 pub mod health;
 pub mod history;
 pub mod ids;
 pub mod markup;
-pub mod memory_state;
 pub mod place;
 pub mod platform;
 pub mod ports;
@@ -20,20 +21,21 @@ pub mod quiet;
 pub mod series;
 pub mod topic;
 
-pub use alert::{Alert, AlertRule, AlertState, Condition, Notification, RuleFault};
+pub use alert::{Alert, AlertRule, AlertState, Condition, Notification};
 pub use analytics::{Dimension, Selection, TimeRange};
 pub use anomaly::{Anomaly, Driver, ExamplePost, Severity, Slice};
+pub use categories::{CategoryDefinition, check_categories};
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp, seconds};
 pub use enrichment::{
     Category, EmotionScore, Enrichment, Entity, EntityKind, KeyPhrase, Language, Sentiment, SentimentLabel,
 };
 pub use error::{Error, ErrorKind, Result};
+pub use fault::{Fault, check_name};
 pub use health::{Health, Problem};
 pub use history::{
     Evidence, EvidencePost, IncidentScope, PostInWindow, RuleHistory, WatchHistory, WindowCount, Windows,
 };
 pub use ids::{PostId, SourceId};
-pub use memory_state::MemoryState;
 pub use place::{Coordinates, Place, PlaceFrom, PlaceKind};
 pub use ports::*;
 pub use post::{Author, Deletion, Post, Provenance, Record};

@@ -7,7 +7,7 @@ pub mod query;
 pub mod text;
 
 use crate::clock::Timestamp;
-use crate::error::{Error, Result};
+use crate::fault::{Fault, check_name};
 use serde::{Deserialize, Serialize};
 
 pub use matcher::TopicMatcher;
@@ -24,24 +24,14 @@ pub struct Topic {
 }
 
 impl Topic {
-    /// Longest name, in characters.
-    pub const NAME_MAX_CHARS: usize = 64;
+    /// The topic without white space at the ends of its name and query.
+    pub fn trimmed(self) -> Self {
+        Self { name: self.name.trim().to_owned(), query: self.query.trim().to_owned(), ..self }
+    }
 
-    /// Checks the name and the query; the message of a refusal is for the person who wrote them.
-    pub fn check(&self) -> Result<Query> {
-        let length = self.name.chars().count();
-        if self.name.trim().is_empty() || self.name.trim() != self.name {
-            return Err(Error::reject("a topic needs a name, without white space at its ends"));
-        }
-        if length > Self::NAME_MAX_CHARS {
-            return Err(Error::reject(format!(
-                "the topic's name has {length} characters; at most {} are accepted",
-                Self::NAME_MAX_CHARS
-            )));
-        }
-        if self.name.chars().any(char::is_control) {
-            return Err(Error::reject("the topic's name holds control characters"));
-        }
-        Query::parse(&self.query).map_err(|error| Error::reject(error.to_string()))
+    /// Checks the name and the query.
+    pub fn check(&self) -> Result<Query, Fault> {
+        check_name("name", &self.name)?;
+        Query::parse(&self.query).map_err(|error| Fault::of_query("query", error))
     }
 }

@@ -11,10 +11,11 @@ use alerts::{AddressPolicy, AlertBook, Digest, Facts, Letterhead, Policy, Servic
 use anyhow::{Context, Result, bail};
 use async_trait::async_trait;
 use chrono::TimeDelta;
-use domain::{AlertRule, Anomaly, Condition, Health, Notifier, PostTable, RuleFault, Severity, StateStore, Timestamp};
+use domain::{AlertRule, Anomaly, Condition, Health, Notifier, PostTable, Severity, StateStore, Timestamp};
 use lake::Lake;
 use pipeline::AnomalyListener;
 use secrecy::{ExposeSecret, SecretString};
+use state::Rules;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -120,13 +121,10 @@ pub(crate) fn channels(config: &Config) -> Vec<String> {
 pub(crate) async fn rules(config: &Config, state: &dyn StateStore) -> domain::Result<Vec<AlertRule>> {
     let mut rules: BTreeMap<String, AlertRule> =
         config.alerts.rules.iter().map(|rule| (rule.name.clone(), configured(rule))).collect();
-    for (name, document) in state.list("rule").await? {
-        match serde_json::from_value::<AlertRule>(document) {
-            Ok(rule) => match rule.check_itself() {
-                Ok(()) => drop(rules.insert(name, rule)),
-                Err(RuleFault { field, message }) => warn!(rule = name, field, message, "an alert rule is left out"),
-            },
-            Err(error) => warn!(rule = name, %error, "an alert rule can't be read and is left out"),
+    for rule in Rules::new(state).list_readable().await? {
+        match rule.check_itself() {
+            Ok(()) => drop(rules.insert(rule.name.clone(), rule)),
+            Err(fault) => warn!(rule = rule.name, %fault, "an alert rule is left out"),
         }
     }
     if rules.is_empty() {
@@ -145,7 +143,7 @@ pub(crate) async fn rules(config: &Config, state: &dyn StateStore) -> domain::Re
 }
 
 pub(crate) fn configured(rule: &RuleConfig) -> AlertRule {
-    AlertRule {
+    let rule = AlertRule {
         name: rule.name.clone(),
         topic: rule.topic.clone(),
         condition: rule
@@ -156,7 +154,8 @@ pub(crate) fn configured(rule: &RuleConfig) -> AlertRule {
         cooldown_s: rule.cooldown_s,
         quiet_hours: rule.quiet_hours.clone(),
         enabled: true,
-    }
+    };
+    rule.trimmed()
 }
 
 /// Hands facts to the book, one caller at a time.

@@ -4,7 +4,7 @@
 use crate::limits::LimitsConfig;
 use crate::secrets;
 use anyhow::{Context, Result, bail};
-use domain::{Dimension, RuleFault, WATCHED_DIMENSIONS};
+use domain::{Dimension, WATCHED_DIMENSIONS};
 use nlp::Task;
 use schemars::JsonSchema;
 use secrecy::SecretString;
@@ -516,8 +516,8 @@ impl AlertsConfig {
             if rule.severity_min.is_some() == rule.condition.is_some() {
                 bail!("alerts.rules: rule {:?} needs either severity_min or a condition", rule.name);
             }
-            if let Err(RuleFault { field, message }) = crate::alerting::configured(rule).check(&channels) {
-                bail!("alerts.rules: rule {:?}: {field}: {message}", rule.name);
+            if let Err(fault) = crate::alerting::configured(rule).check(&channels) {
+                bail!("alerts.rules: rule {:?}: {fault}", rule.name);
             }
         }
         Ok(())

@@ -9,7 +9,7 @@ use domain::{Analytics, PostTable, QueryLimits, StateStore, Topic};
 use lake::Lake;
 use pipeline::Understand;
 use pipeline::watch::counts::literal;
-use server::labels;
+use state::{Categories, Labels};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -85,9 +85,9 @@ pub(crate) async fn categories(
     state: Arc<dyn StateStore>,
     shutdown: CancellationToken,
 ) -> domain::Result<()> {
-    let mut known = server::saved_categories(state.as_ref()).await?;
+    let mut known = Categories::new(state.as_ref()).saved().await?;
     while wait(LOOK_EVERY, &shutdown).await {
-        let saved = match server::saved_categories(state.as_ref()).await {
+        let saved = match Categories::new(state.as_ref()).saved().await {
             Ok(saved) if saved != known => saved,
             Ok(_) => continue,
             Err(error) => {
@@ -127,7 +127,8 @@ pub(crate) async fn corrections(
 }
 
 async fn correct(state: &dyn StateStore, lake: &Lake, understand: &Arc<Understand>) -> Result<()> {
-    let mut waiting = labels::waiting(state).await?;
+    let labels = Labels::new(state);
+    let mut waiting = labels.waiting().await?;
     if waiting.is_empty() {
         return Ok(());
     }
@@ -136,14 +137,14 @@ async fn correct(state: &dyn StateStore, lake: &Lake, understand: &Arc<Understan
     let sql = format!("SELECT {} FROM raw WHERE post_id IN ({ids})", house::RAW_COLUMNS);
     let limits = QueryLimits { rows_max: CORRECTIONS_MAX, timeout: Duration::from_secs(120) };
     let rows = lake.query(&sql, limits).await?.rows;
-    let again = house::understand_again(understand, &labels::standing(state).await?, &rows).await?;
+    let again = house::understand_again(understand, &labels.current().await?, &rows).await?;
     if again.failed > 0 {
         warn!(posts = again.failed, "corrected posts can't be read any more; their rows stay as they are");
     }
     let count = again.posts.len();
     lake.rewrite(again.posts).await?;
     for (entry, _) in &waiting {
-        labels::written(state, entry).await?;
+        labels.written(entry).await?;
     }
     info!(posts = count, "corrections written into the lake");
     Ok(())

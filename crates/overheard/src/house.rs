@@ -18,11 +18,11 @@ use queue::Embedded;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use server::Replayed;
-use server::labels::Correction;
 use sources::Connector;
 use sources::push::Rights;
 use sources::record::{Origin, Parsed};
 use sources::x::{X, XConfig};
+use state::{Categories, Correction, Topics};
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -98,9 +98,7 @@ pub(crate) async fn open_lake_read_only(config: &Config) -> Result<Arc<Lake>> {
 
 /// The saved topics, by name.
 pub(crate) async fn topics(state: &dyn StateStore) -> Result<Vec<Topic>> {
-    let documents = state.list("topic").await?;
-    let read = |(name, document)| serde_json::from_value(document).with_context(|| format!("read the topic {name:?}"));
-    documents.into_iter().map(read).collect()
+    Ok(Topics::new(state).list().await?)
 }
 
 /// The language engine as configured, with these categories.
@@ -138,7 +136,7 @@ pub(crate) fn categories(config: &Config) -> Result<Option<CategorySet>> {
 /// below the file's threshold in either case.
 pub(crate) async fn category_set(config: &Config, state: &dyn StateStore) -> Result<Option<CategorySet>> {
     let of_file = categories(config)?;
-    let saved = server::saved_categories(state).await?;
+    let saved = Categories::new(state).saved().await?;
     if saved.is_empty() {
         return Ok(of_file);
     }

@@ -7,16 +7,16 @@ use async_trait::async_trait;
 use axum::body::Bytes;
 use chrono::TimeDelta;
 use domain::{
-    Alert, AlertRule, Analytics, DeadLetter, EnrichedPost, Error, Health, PostQueue, QueryLimits, Result, SourceId,
-    Timestamp,
+    Alert, AlertRule, Analytics, CategoryDefinition, DeadLetter, EnrichedPost, Error, Health, PostQueue, QueryLimits,
+    Result, SourceId, Timestamp,
 };
 use lake::{Lake, SqlWorkers};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use pipeline::Committed;
 use queue::Embedded;
 use server::{
-    AlertNow, CategoryBody, Forgotten, Operations, PushError, PushOutcome, PushStatus, Replayed, SourceStatus,
-    SqlAnswer, SystemReport, TableReport, ToForget, Undelivered,
+    AlertNow, Forgotten, Operations, PushError, PushOutcome, PushStatus, Replayed, SourceStatus, SqlAnswer,
+    SystemReport, TableReport, ToForget, Undelivered,
 };
 use sources::kit::status::SharedStatus;
 use sources::push::{self, PushSource};
@@ -395,14 +395,9 @@ impl Operations for House {
         self.show(self.book.silence(alert_id, until, house::clock().now()).await).await
     }
 
-    async fn preset_categories(&self) -> Result<Vec<CategoryBody>> {
+    async fn preset_categories(&self) -> Result<Vec<CategoryDefinition>> {
         let set = house::categories(&self.config).map_err(|error| Error::reject(format!("{error:#}")))?;
-        let own = |category: nlp::categories::CategoryDefinition| CategoryBody {
-            name: category.name,
-            description: category.description,
-            examples: category.examples,
-        };
-        Ok(set.map_or(Vec::new(), |set| set.categories.into_iter().map(own).collect()))
+        Ok(set.map_or(Vec::new(), |set| set.categories))
     }
 
     async fn rules(&self) -> Result<Vec<AlertRule>> {

@@ -248,8 +248,9 @@ fn series(topic: Option<&str>) -> SeriesKey {
 mod tests {
     use super::*;
     use async_trait::async_trait;
-    use domain::{MemoryState, Rows};
+    use domain::Rows;
     use serde_json::{Value, json};
+    use state::MemoryState;
     use std::sync::Mutex;
 
     /// A lake that fails on questions about one phrase and remembers all of them.

@@ -4,8 +4,9 @@
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use domain::ErrorKind;
+use domain::{ErrorKind, Fault};
 use serde::Serialize;
+use state::SaveError;
 use utoipa::ToSchema;
 
 /// What went wrong, in words that a client may see.
@@ -44,13 +45,6 @@ impl Error {
     pub fn bad_field(field: impl Into<String>, message: impl Into<String>) -> Self {
         let mut error = Self::new(StatusCode::BAD_REQUEST, message);
         error.problem.field = Some(field.into());
-        error
-    }
-
-    /// 400, with the characters of the field that are wrong.
-    pub fn bad_text(field: &str, message: impl Into<String>, begin: u32, end: u32) -> Self {
-        let mut error = Self::bad_field(field, message);
-        (error.problem.begin, error.problem.end) = (Some(begin), Some(end));
         error
     }
 
@@ -136,6 +130,28 @@ impl Error {
         match error.kind() {
             ErrorKind::Reject | ErrorKind::TooCostly => Self::bad_field(field, error.to_string()),
             ErrorKind::Retry | ErrorKind::Stop => Self::of_port(error),
+        }
+    }
+}
+
+impl From<Fault> for Error {
+    /// 400, with the field and where in it the mistake is.
+    fn from(fault: Fault) -> Self {
+        let begin = fault.at.map(|at| u32::try_from(at).unwrap_or(0));
+        let mut error = Self::bad_field(fault.field, fault.message);
+        (error.problem.begin, error.problem.end) = (begin, begin.map(|begin| begin + 1));
+        error
+    }
+}
+
+impl From<SaveError> for Error {
+    fn from(error: SaveError) -> Self {
+        match error {
+            SaveError::Invalid(fault) => fault.into(),
+            SaveError::Full { what, count_max } => {
+                Self::conflict("name", format!("There are {count_max} {what} already; remove one first."))
+            }
+            SaveError::Store(error) => Self::of_port(error),
         }
     }
 }

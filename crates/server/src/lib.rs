@@ -21,13 +21,13 @@ mod listen;
 mod operations;
 mod service;
 
-pub use api::{document, labels, saved_categories};
+pub use api::document;
 pub use app::LivePosts;
 pub use config::Config;
 pub use error::Error;
 pub use operations::{
-    AlertNow, CategoryBody, Forgotten, Operations, PushError, PushOutcome, PushStatus, Replayed, SourceStatus,
-    SqlAnswer, SystemReport, TableReport, ToForget, Undelivered,
+    AlertNow, Forgotten, Operations, PushError, PushOutcome, PushStatus, Replayed, SourceStatus, SqlAnswer,
+    SystemReport, TableReport, ToForget, Undelivered,
 };
 pub use service::Server;
 

@@ -4,7 +4,7 @@
 use async_trait::async_trait;
 use axum::body::Bytes;
 use chrono::{DateTime, Utc};
-use domain::{Alert, AlertRule, Column, DeadLetter, Error, QueryLimits, Result};
+use domain::{Alert, AlertRule, CategoryDefinition, Column, DeadLetter, Error, QueryLimits, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use utoipa::ToSchema;
@@ -41,19 +41,6 @@ pub struct TableReport {
     pub size_bytes: u64,
     /// Version of the Delta table.
     pub version: u64,
-}
-
-/// One category of the user's own.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct CategoryBody {
-    pub name: String,
-    /// What belongs to it, in words.
-    #[serde(default)]
-    pub description: String,
-    /// Texts that belong to it.
-    #[serde(default)]
-    pub examples: Vec<String>,
 }
 
 /// How the house does, beside what the queue says of itself.
@@ -241,7 +228,7 @@ pub trait Operations: Send + Sync {
     }
 
     /// The categories of the configuration's file, which hold while none are saved on the page.
-    async fn preset_categories(&self) -> Result<Vec<CategoryBody>> {
+    async fn preset_categories(&self) -> Result<Vec<CategoryDefinition>> {
         Ok(Vec::new())
     }
 

@@ -13,8 +13,9 @@ use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, Request, StatusCode, header};
 use chrono::Duration;
 use domain::{EnrichedPost, ManualClock, PostId, PostTable, Sentiment, SentimentLabel, StateStore, Timestamp};
-use fakes::{Hesitant, House, Letters};
+use fakes::{House, Letters};
 use serde_json::{Value, json};
+use state::MemoryState;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use testkit::MemoryLake;
@@ -63,7 +64,7 @@ async fn client() -> Client {
 
 async fn client_with(config: Config) -> Client {
     let now: Timestamp = NOW.parse().unwrap();
-    let state: Arc<dyn StateStore> = Arc::<Hesitant>::default();
+    let state: Arc<dyn StateStore> = Arc::<MemoryState>::default();
     let password = create_first_admin(&state, None, false, now).await.unwrap().unwrap();
     assert_eq!(
         create_first_admin(&state, None, false, now).await.unwrap(),

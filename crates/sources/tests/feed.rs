@@ -3,7 +3,7 @@
 
 mod support;
 
-use domain::{Clock, MemoryState, Provenance, SourceId, StateStore, SystemClock};
+use domain::{Clock, Provenance, SourceId, StateStore, SystemClock};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use futures::future::BoxFuture;
@@ -11,6 +11,7 @@ use sources::feed::{FeedConfig, Feeds};
 use sources::kit::backoff::BackoffPolicy;
 use sources::kit::status::{SharedStatus, State, Status};
 use sources::{Connector, Context};
+use state::MemoryState;
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

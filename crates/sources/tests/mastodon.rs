@@ -2,11 +2,12 @@
 
 mod support;
 
-use domain::{MemoryState, SystemClock};
+use domain::SystemClock;
 use futures::future::BoxFuture;
 use secrecy::SecretString;
 use sources::Connector;
 use sources::mastodon::{Mastodon, MastodonConfig};
+use state::MemoryState;
 use std::sync::Arc;
 use std::time::Duration;
 use support::{SECRET, impatient, run, suite};

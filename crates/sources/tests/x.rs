@@ -4,13 +4,14 @@
 mod support;
 
 use chrono::TimeDelta;
-use domain::{Clock, MemoryState, PostQueue, Provenance, SourceId, StateStore, SystemClock, Topic};
+use domain::{Clock, PostQueue, Provenance, SourceId, StateStore, SystemClock, Topic};
 use futures::future::BoxFuture;
 use secrecy::SecretString;
 use sources::kit::backoff::BackoffPolicy;
 use sources::kit::status::{SharedStatus, State, Status};
 use sources::x::{X, XConfig};
 use sources::{Connector, Context};
+use state::MemoryState;
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 use std::sync::Arc;

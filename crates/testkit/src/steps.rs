@@ -4,10 +4,10 @@
 use crate::MemoryQueue;
 use async_trait::async_trait;
 use domain::{
-    Appended, DeadLetter, Error, Lease, MemoryState, Post, PostId, PostQueue, QueueDepth, Record, Result, StateStore,
-    Swap,
+    Appended, DeadLetter, Error, Lease, Post, PostId, PostQueue, QueueDepth, Record, Result, StateStore, Swap,
 };
 use serde_json::Value;
+use state::MemoryState;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};

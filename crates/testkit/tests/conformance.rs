@@ -1,6 +1,6 @@
 //! The fakes keep the promises of the ports that they stand for.
 
-use domain::{ErrorKind, MemoryState, Notifier, PostQueue, StateStore};
+use domain::{ErrorKind, Notifier, PostQueue};
 use std::sync::Arc;
 use testkit::conformance::Receiver;
 use testkit::{FakeEnricher, FakeGeocoder, FakeNotifier, FakeTranslator, MemoryLake, MemoryQueue, conformance};
@@ -8,11 +8,6 @@ use testkit::{FakeEnricher, FakeGeocoder, FakeNotifier, FakeTranslator, MemoryLa
 #[tokio::test(flavor = "multi_thread")]
 async fn the_queue_in_memory_keeps_the_promises() {
     conformance::queue(async || Arc::new(MemoryQueue::default()) as Arc<dyn PostQueue>).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_state_in_memory_keeps_the_promises() {
-    conformance::state(async || Arc::new(MemoryState::default()) as Arc<dyn StateStore>).await;
 }
 
 #[tokio::test]

@@ -803,7 +803,7 @@ export interface components {
             /** @description The largest first. Posts without a value are left out. */
             parts: components["schemas"]["Part"][];
         };
-        /** @description One category of the user's own. */
+        /** @description One category. */
         CategoryBody: {
             /** @description What belongs to it, in words. */
             description?: string;
@@ -1351,7 +1351,7 @@ export interface components {
             /** @description None: every topic. */
             topic?: string | null;
         };
-        /** @description A saved question. */
+        /** @description A saved query. */
         SavedQuery: {
             name: string;
             /** Format: date-time */

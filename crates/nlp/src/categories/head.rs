@@ -3,6 +3,7 @@
 //! temperature: fitted on held-out parts of the examples where there are any, a constant else.
 
 use super::features::{Encoding, Reading};
+use super::set::sentence;
 use super::{CategorySet, Embed, OTHER};
 use crate::error::{Error, Result};
 use crate::linear::{Example, Linear, Training, scores, softmax, train};
@@ -272,7 +273,7 @@ fn surprise(held: &HeldOut, likeness: f32, temperature: f32) -> f32 {
 pub(super) fn directions(set: &CategorySet, embed: &impl Embed, with_examples: bool) -> Result<Vec<Vec<f32>>> {
     let mut prototypes = Vec::new();
     for category in &set.categories {
-        let sentence = category.sentence();
+        let sentence = sentence(category);
         let examples = if with_examples { category.examples.as_slice() } else { &[] };
         let texts: Vec<&str> = std::iter::once(sentence.as_str()).chain(examples.iter().map(String::as_str)).collect();
         prototypes.push(unit(mean(&embedded(embed, &texts)?)));

@@ -7,14 +7,14 @@ mod features;
 mod head;
 mod set;
 
+pub use domain::CategoryDefinition;
+pub use domain::categories::OTHER;
 pub use evaluate::{ClassFigures, Evaluation, evaluate};
 pub use head::{CategoryHead, Method};
-pub use set::{CategoryDefinition, CategorySet};
+pub use set::CategorySet;
 
 use crate::error::Result;
 
-/// The label of posts whose confidence lies below the user's threshold.
-pub const OTHER: &str = "other";
 /// Examples that every class needs before a head is trained.
 pub const EXAMPLES_TO_TRAIN: usize = 8;
 

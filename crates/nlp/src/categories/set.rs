@@ -9,19 +9,13 @@
 //! examples = ["two hours late again", "still sitting on the tarmac"]
 //! ```
 
-use super::{EXAMPLES_TO_TRAIN, OTHER};
+use super::EXAMPLES_TO_TRAIN;
 use crate::error::{Error, Result};
 use crate::file;
+use domain::{CategoryDefinition, check_categories};
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
 use std::path::Path;
 
-/// More categories than people can tell apart.
-const CATEGORIES_MAX: usize = 200;
-/// More examples than a head needs; keeps the training in process within seconds.
-const EXAMPLES_MAX: usize = 20_000;
-const NAME_CHARS_MAX: usize = 64;
-const TEXT_BYTES_MAX: usize = 65_536;
 /// Bytes of a file at most: 20,000 examples of 1,600 bytes.
 const FILE_MAX: usize = 32 << 20;
 
@@ -34,19 +28,6 @@ pub struct CategorySet {
     pub other_below: f32,
     #[serde(rename = "category", alias = "categories", default)]
     pub categories: Vec<CategoryDefinition>,
-}
-
-/// One category.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CategoryDefinition {
-    pub name: String,
-    /// What such posts are about, in a sentence.
-    #[serde(default)]
-    pub description: String,
-    /// Posts that belong to it.
-    #[serde(default)]
-    pub examples: Vec<String>,
 }
 
 fn default_other_below() -> f32 {
@@ -81,61 +62,16 @@ impl CategorySet {
         if !(0.0..=1.0).contains(&self.other_below) {
             return Err(wrong(format!("other_below is {}, but a confidence lies between 0 and 1", self.other_below)));
         }
-        if !(2..=CATEGORIES_MAX).contains(&self.categories.len()) {
-            let count = self.categories.len();
-            return Err(wrong(format!(
-                "found {count}, expected 2 to {CATEGORIES_MAX}; each begins with [[category]] and has a name"
-            )));
-        }
-        let mut seen: HashMap<String, usize> = HashMap::new();
-        let mut examples = 0;
-        for (index, category) in self.categories.iter().enumerate() {
-            let number = index + 1;
-            category.check().map_err(|problem| wrong(format!("number {number} ({:?}): {problem}", category.name)))?;
-            if let Some(first) = seen.insert(category.name.trim().to_lowercase(), number) {
-                return Err(wrong(format!("numbers {first} and {number} are both named {:?}", category.name)));
-            }
-            examples += category.examples.len();
-        }
-        if examples > EXAMPLES_MAX {
-            return Err(wrong(format!("{examples} examples; at most {EXAMPLES_MAX} are used in process")));
-        }
+        check_categories(&self.categories).map_err(|fault| wrong(fault.message))?;
         Ok(self)
     }
 }
 
-impl CategoryDefinition {
-    fn check(&self) -> Result<(), String> {
-        let name = self.name.trim();
-        if name.is_empty() {
-            return Err("the name is empty".into());
-        }
-        if name.chars().count() > NAME_CHARS_MAX || name.chars().any(char::is_control) {
-            return Err(format!("a name has at most {NAME_CHARS_MAX} characters, on one line"));
-        }
-        if name.to_lowercase() == OTHER {
-            return Err(format!("{OTHER:?} is what posts below other_below are called; choose another name"));
-        }
-        if self.description.len() > TEXT_BYTES_MAX {
-            return Err("the description is longer than 64 kB".into());
-        }
-        for (index, example) in self.examples.iter().enumerate() {
-            if example.trim().is_empty() {
-                return Err(format!("example {} is empty", index + 1));
-            }
-            if example.len() > TEXT_BYTES_MAX {
-                return Err(format!("example {} is longer than 64 kB", index + 1));
-            }
-        }
-        Ok(())
-    }
-
-    /// What stands for the category where there are no examples.
-    pub(super) fn sentence(&self) -> String {
-        match self.description.trim() {
-            "" => self.name.trim().to_owned(),
-            description => format!("{}: {description}", self.name.trim()),
-        }
+/// What stands for a category where there are no examples.
+pub(super) fn sentence(category: &CategoryDefinition) -> String {
+    match category.description.trim() {
+        "" => category.name.trim().to_owned(),
+        description => format!("{}: {description}", category.name.trim()),
     }
 }
 
@@ -155,21 +91,21 @@ mod tests {
         .unwrap();
         assert_eq!(toml, json);
         assert!(!toml.can_train());
-        assert_eq!(toml.categories[0].sentence(), "late: delayed");
-        assert_eq!(toml.categories[1].sentence(), "lost");
+        assert_eq!(sentence(&toml.categories[0]), "late: delayed");
+        assert_eq!(sentence(&toml.categories[1]), "lost");
     }
 
     #[test]
     fn errors_say_where_and_what() {
         for (text, words) in [
             ("", "expected 2"),
-            ("[[category]]\nname='a'", "found 1"),
-            ("[[category]]\nname='a'\n[[category]]\nname='A '", "numbers 1 and 2"),
-            ("[[category]]\nname='a'\n[[category]]\nname='Other'", "number 2"),
-            ("[[category]]\nname='a'\n[[category]]\nname=' '", "name is empty"),
+            ("[[category]]\nname='a'", "Found 1"),
+            ("[[category]]\nname='a'\n[[category]]\nname='A '", "Categories 1 and 2"),
+            ("[[category]]\nname='a'\n[[category]]\nname='Other'", "Category 2 (\"Other\")"),
+            ("[[category]]\nname='a'\n[[category]]\nname=' '", "1 to 64 characters"),
             ("other_below=3\n[[category]]\nname='a'\n[[category]]\nname='b'", "between 0 and 1"),
             ("[[category]]\nname='a'\nexmples=[]\n[[category]]\nname='b'", "exmples"),
-            ("[[category]]\nname='a'\nexamples=['x','']\n[[category]]\nname='b'", "example 2"),
+            ("[[category]]\nname='a'\nexamples=['x','']\n[[category]]\nname='b'", "Example 2"),
             ("{\"category\": 3}", "line 1"),
             ("[[category]\n", "line 1"),
             ("[[category]]\ndescription='a'", "name"),

@@ -8,7 +8,7 @@ use crate::output::{self, Format, say};
 use alerts::{Delivery, Entry};
 use anyhow::{Context, Result};
 use clap::Subcommand;
-use domain::{RuleFault, StateStore};
+use domain::StateStore;
 use serde_json::json;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -56,8 +56,8 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
             let found = rules.iter().find(|known| known.name == rule);
             let rule =
                 found.with_context(|| format!("there is no rule {rule:?}; `overheard alerts list` shows them"))?;
-            if let Err(RuleFault { field, message }) = rule.check(&alerting::channels(&config)) {
-                say(format_args!("the rule needs mending: {field}: {message}"))?;
+            if let Err(fault) = rule.check(&alerting::channels(&config)) {
+                say(format_args!("the rule needs mending: {fault}"))?;
             }
             let book = alerting::book(&config, state);
             let sent = book.send_test(rule, &alerting::notifiers(&config)?, &house::clock()).await?;

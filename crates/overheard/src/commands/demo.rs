@@ -8,8 +8,9 @@ use crate::output::say;
 use anyhow::{Context, Result};
 use chrono::Duration;
 use domain::{Clock, PostQueue, Result as PortResult, StateStore, Timestamp};
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 use sources::sample::{CATEGORIES_TOML, HISTORY_DAYS, Sample};
+use state::{Cursor, Topics};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -37,27 +38,35 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
     let folder = global.data.clone().unwrap_or_else(|| PathBuf::from("overheard-demo"));
     let mut config = Config::load(global.config.as_deref(), Some(&folder))?;
     let queue = house::open_queue(&config)?;
-    let anchor = anchor(queue.as_ref()).await?;
+    let mut cursor = Cursor::load(queue.clone(), "sample").await?;
+    let anchor = anchor(&mut cursor).await?;
     let sample = Sample::anchored(anchor)?;
     prepare(&mut config, queue.as_ref(), &sample, &folder).await?;
     say("Overheard demo: posts of our own making about three companies that do not exist.")?;
-    let feed = Feed { sample, days: args.days, queue: queue.clone(), clock: house::clock() };
+    let feed = Feed { sample, days: args.days, queue: queue.clone(), cursor, clock: house::clock() };
     up::run_house(config, up::Roles::all(), queue, Some(feed), !args.no_open).await
 }
 
-/// The moment of the first start, the same at every later one.
-async fn anchor(state: &dyn StateStore) -> Result<Timestamp> {
-    if let Some(cursor) = state.get("cursor", "sample").await? {
-        return serde_json::from_value(cursor["anchor"].clone()).context("read the demo's first start");
+/// How far the sample was replayed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Position {
+    /// The moment of the first start, the same at every later one.
+    anchor: Timestamp,
+    until: Option<Timestamp>,
+}
+
+async fn anchor(cursor: &mut Cursor<Position>) -> Result<Timestamp> {
+    if let Some(position) = cursor.value() {
+        return Ok(position.anchor);
     }
-    let now = house::clock().now();
-    state.put("cursor", "sample", json!({"anchor": now, "until": Value::Null})).await?;
-    Ok(now)
+    let anchor = house::clock().now();
+    cursor.save(Position { anchor, until: None }).await?;
+    Ok(anchor)
 }
 
 async fn prepare(config: &mut Config, state: &dyn StateStore, sample: &Sample, folder: &Path) -> Result<()> {
     for topic in sample.topics() {
-        state.put_new("topic", &topic.name, serde_json::to_value(&topic)?).await?;
+        Topics::new(state).save_new(topic).await?;
     }
     if config.understand.categories.is_empty() {
         let file = folder.join("categories.toml");
@@ -74,13 +83,14 @@ pub(crate) struct Feed {
     sample: Sample,
     days: i64,
     queue: Arc<queue::Embedded>,
+    cursor: Cursor<Position>,
     clock: Arc<dyn Clock>,
 }
 
 impl Feed {
-    pub(crate) async fn run(self, shutdown: CancellationToken) -> PortResult<()> {
-        let mut from =
-            self.until().await?.unwrap_or_else(|| self.sample.begins() + Duration::days(HISTORY_DAYS - self.days));
+    pub(crate) async fn run(mut self, shutdown: CancellationToken) -> PortResult<()> {
+        let until = self.cursor.value().and_then(|position| position.until);
+        let mut from = until.unwrap_or_else(|| self.sample.begins() + Duration::days(HISTORY_DAYS - self.days));
         while !shutdown.is_cancelled() {
             // Half a day at a time while catching up, so that a stop never waits for two weeks.
             let to = self.clock.now().min(from + Duration::hours(12));
@@ -90,7 +100,7 @@ impl Feed {
             }
             from = to;
             let anchor = self.sample.anchor();
-            self.queue.put("cursor", "sample", json!({"anchor": anchor, "until": from})).await?;
+            self.cursor.save(Position { anchor, until: Some(from) }).await?;
             if self.clock.now() - from < Duration::seconds(1) {
                 tokio::select! {
                     () = tokio::time::sleep(std::time::Duration::from_secs(1)) => {}
@@ -99,10 +109,5 @@ impl Feed {
             }
         }
         Ok(())
-    }
-
-    async fn until(&self) -> PortResult<Option<Timestamp>> {
-        let cursor = self.queue.get("cursor", "sample").await?;
-        Ok(cursor.and_then(|cursor| serde_json::from_value(cursor["until"].clone()).ok()))
     }
 }

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use domain::{Analytics, Clock, PostTable, QueryLimits, SystemClock};
 use lake::{Lake, Repaired};
 use queue::Embedded;
+use state::Labels;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -100,7 +101,7 @@ async fn understand_where(config: &Config, queue: &Arc<Embedded>, lake: &Lake, w
         return Ok(0);
     }
     let understand = house::understand(config, queue.as_ref()).await?;
-    let labels = server::labels::standing(queue.as_ref()).await?;
+    let labels = Labels::new(queue.as_ref()).current().await?;
     let bar = bar("posts")?;
     bar.set_length(total);
     let (mut after, mut done) = (String::new(), 0);

@@ -8,6 +8,7 @@ use crate::output::say;
 use anyhow::{Context, Result};
 use domain::{Analytics, Clock, PostTable, QueryLimits, SystemClock};
 use indicatif::{ProgressBar, ProgressStyle};
+use state::Labels;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -39,7 +40,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
     let queue = house::open_queue(&config)?;
     let lake = house::open_lake(&config, &queue).await?;
     let understand = house::understand(&config, queue.as_ref()).await?;
-    let labels = server::labels::standing(queue.as_ref()).await?;
+    let labels = Labels::new(queue.as_ref()).current().await?;
     let range = format!(
         "event_date BETWEEN DATE '{}' AND DATE '{}' AND occurred_at >= TIMESTAMP '{}' AND occurred_at < TIMESTAMP '{}'",
         since.date_naive(),

@@ -7,8 +7,9 @@ use crate::output::{self, Format, say};
 use anyhow::{Result, bail};
 use clap::Subcommand;
 use domain::topic::{Topic, TopicMatcher};
-use domain::{Analytics, Author, Clock, Post, PostId, QueryLimits, StateStore, SystemClock};
+use domain::{Analytics, Author, Clock, Post, PostId, QueryLimits, SystemClock};
 use serde_json::{Value, json};
+use state::Topics;
 use std::process::ExitCode;
 
 /// Named boolean queries; a post that matches one is a mention of it.
@@ -56,10 +57,9 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
 }
 
 async fn add(config: &Config, name: String, query: String) -> Result<ExitCode> {
-    let topic = Topic { name: name.clone(), query, created_at: SystemClock.now() };
-    topic.check()?;
-    let state = house::open_queue(config)?;
-    state.put("topic", &name, serde_json::to_value(&topic)?).await?;
+    let topic = Topic { name, query, created_at: SystemClock.now() }.trimmed();
+    let name = topic.name.clone();
+    Topics::new(house::open_queue(config)?.as_ref()).save(topic).await?;
     say(format_args!(
         "topic {name:?} is saved; a running `overheard up` takes it over within seconds, \
          `overheard reprocess` finds it in posts that are here already"
@@ -80,7 +80,7 @@ async fn list(config: &Config, format: Format) -> Result<ExitCode> {
 }
 
 async fn remove(config: &Config, name: &str) -> Result<ExitCode> {
-    if !house::open_queue(config)?.delete("topic", name).await? {
+    if !Topics::new(house::open_queue(config)?.as_ref()).delete(name).await? {
         bail!("there is no topic {name:?}; `overheard topics list` shows them");
     }
     say(format_args!("topic {name:?} is removed"))?;

@@ -19,6 +19,7 @@ use pipeline::{Carry, CarryConfig, Watch, WatchConfig};
 use queue::Embedded;
 use sources::Connector;
 use sources::kit::status::SharedStatus;
+use state::Topics;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -343,7 +344,7 @@ async fn greet(config: &Config, roles: &Roles, state: &dyn StateStore) -> Result
         Some(folder) => say(format_args!("  model     {}", folder.display()))?,
         None => say("  model     off: posts are kept and counted without being understood")?,
     }
-    if state.list("topic").await?.is_empty() {
+    if Topics::new(state).list().await?.is_empty() {
         say("  next      say what to listen for:   overheard topics add NAME 'QUERY'")?;
         say("            bring posts in:           overheard import FILE, POST /v1/posts, or sources.x")?;
     }

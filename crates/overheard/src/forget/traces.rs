@@ -10,6 +10,7 @@ use pipeline::watch::counts::literal;
 use queue::Embedded;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use state::Labels;
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -194,16 +195,7 @@ impl Traces<'_> {
     }
 
     async fn labels(&self) -> Result<usize> {
-        let mut count = 0;
-        for id in &self.posts {
-            count += usize::from(self.queue.delete("label", id).await?);
-        }
-        for (key, post) in self.queue.list("label_waiting").await? {
-            if post.as_str().is_some_and(|id| self.posts.contains(id)) {
-                self.queue.delete("label_waiting", &key).await?;
-            }
-        }
-        Ok(count)
+        Labels::new(self.queue).forget(&self.posts).await
     }
 }
 

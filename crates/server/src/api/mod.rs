@@ -8,7 +8,7 @@ mod categories;
 mod export;
 mod extract;
 mod forget;
-pub mod labels;
+mod labels;
 mod live;
 mod map;
 mod overview;
@@ -22,7 +22,6 @@ mod system;
 mod topics;
 mod users;
 
-pub use categories::saved as saved_categories;
 pub(crate) use extract::{Admin, Analyst, Anyone, Body, Filtered, LARGE, Params, QUERY, Viewer, client_address};
 pub(crate) use live::LiveEvent;
 

@@ -9,12 +9,10 @@ use axum::http::StatusCode;
 use chrono::{DateTime, Duration, Utc};
 use domain::{AlertRule, Condition, Severity};
 use serde::{Deserialize, Serialize};
+use state::Rules;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use utoipa::ToSchema;
-
-const RULE: &str = "rule";
-const RULES_MAX: usize = 500;
 
 /// How much attention an anomaly deserves.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
@@ -133,8 +131,9 @@ impl From<Condition> for ConditionView {
 }
 
 impl RuleBody {
-    fn named(self, name: String) -> AlertRule {
-        AlertRule {
+    /// The rule under that name, if it is one that can be judged.
+    fn checked(self, name: String, channels: Option<Vec<String>>) -> Result<AlertRule, Error> {
+        let rule = AlertRule {
             name,
             topic: self.topic,
             condition: self.condition.into(),
@@ -142,20 +141,13 @@ impl RuleBody {
             cooldown_s: self.cooldown_s,
             quiet_hours: self.quiet_hours,
             enabled: self.enabled,
-        }
-    }
-
-    /// The rule under that name, if it is one that can be judged.
-    fn checked(self, name: String, channels: Option<Vec<String>>) -> Result<AlertRule, Error> {
-        let rule = self.named(name);
-        let checked = match channels {
-            Some(channels) => rule.check(&channels),
-            None => rule.check_itself(),
         };
-        match checked {
-            Ok(()) => Ok(rule),
-            Err(fault) => Err(Error::bad_field(fault.field, fault.message)),
+        let rule = rule.trimmed();
+        match channels {
+            Some(channels) => rule.check(&channels)?,
+            None => rule.check_itself()?,
         }
+        Ok(rule)
     }
 }
 
@@ -170,19 +162,15 @@ impl RuleView {
 /// All rules.
 #[utoipa::path(get, path = "/api/rules", tag = "alerts", responses((status = 200, body = Vec<RuleView>)))]
 pub(crate) async fn list(State(app): State<Arc<App>>, _: Viewer) -> Result<Json<Vec<RuleView>>, Error> {
-    let (kept, judged) = (app.state.list(RULE).await, app.operations.rules().await);
-    let (kept, judged) = (kept.map_err(Error::of_port)?, judged.map_err(Error::of_port)?);
+    let saved = Rules::new(app.state.as_ref()).list_readable().await.map_err(Error::of_port)?;
+    let judged = app.operations.rules().await.map_err(Error::of_port)?;
     let mut views = BTreeMap::new();
     for rule in judged {
         views.insert(rule.name.clone(), RuleView::of(rule, false));
     }
-    for (name, value) in kept {
-        let Ok(rule) = serde_json::from_value::<AlertRule>(value) else {
-            tracing::warn!(rule = name, "a saved rule can't be read and is left out");
-            continue;
-        };
+    for rule in saved {
         let fault = rule.check_itself().err().map(|fault| format!("is not judged: {}", fault.message));
-        views.insert(name, RuleView { problem: fault, ..RuleView::of(rule, true) });
+        views.insert(rule.name.clone(), RuleView { problem: fault, ..RuleView::of(rule, true) });
     }
     for (name, problem) in app.operations.rule_problems().await.map_err(Error::of_port)? {
         if let Some(view) = views.get_mut(&name) {
@@ -201,14 +189,9 @@ pub(crate) async fn put(
     Path(name): Path<String>,
     Body(body): Body<RuleBody, QUERY>,
 ) -> Result<StatusCode, Error> {
-    let name = super::topics::checked_name("name", &name)?;
-    let rule = body.checked(name.clone(), app.operations.channels())?;
-    let known = app.state.list(RULE).await.map_err(Error::of_port)?;
-    if known.len() >= RULES_MAX && known.iter().all(|(key, _)| *key != name) {
-        return Err(Error::conflict("name", format!("There are {RULES_MAX} rules already; remove one first.")));
-    }
-    let value = serde_json::to_value(&rule).map_err(Error::internal)?;
-    app.state.put(RULE, &name, value).await.map_err(Error::of_port)?;
+    let rule = body.checked(name, app.operations.channels())?;
+    let name = rule.name.clone();
+    Rules::new(app.state.as_ref()).save(rule).await?;
     tracing::info!(rule = name, by = who.name, "rule saved");
     Ok(StatusCode::NO_CONTENT)
 }
@@ -221,7 +204,7 @@ pub(crate) async fn remove(
     Analyst(who): Analyst,
     Path(name): Path<String>,
 ) -> Result<StatusCode, Error> {
-    if !app.state.delete(RULE, &name).await.map_err(Error::of_port)? {
+    if !Rules::new(app.state.as_ref()).delete(&name).await.map_err(Error::of_port)? {
         return Err(Error::not_found("There is no rule of this name."));
     }
     tracing::info!(rule = name, by = who.name, "rule removed");

@@ -8,16 +8,13 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use chrono::{DateTime, Utc};
 use domain::analytics::TableColumns;
 use domain::{ErrorKind, QueryLimits};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use state::{SavedQueries, SavedQuery};
 use std::sync::Arc;
 use utoipa::ToSchema;
-
-const SAVED: &str = "query";
-const STATEMENT_LENGTH_MAX: usize = 20_000;
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -67,7 +64,7 @@ pub(crate) async fn run(
     _: Analyst,
     Body(statement): Body<Statement, QUERY>,
 ) -> Result<Response, Error> {
-    check(&statement.sql)?;
+    SavedQuery::check_sql(&statement.sql)?;
     let rows_max = statement.rows_max.unwrap_or(app.config.sql_rows_max);
     if !(1..=app.config.sql_rows_max).contains(&rows_max) {
         return Err(Error::bad_field("rows_max", format!("rows_max lies between 1 and {}.", app.config.sql_rows_max)));
@@ -84,16 +81,6 @@ pub(crate) async fn run(
     let rows = RawValue::from_string(rows).map_err(Error::internal)?;
     let written = Written { columns: columns(&answer.columns), rows, truncated: answer.truncated, elapsed_ms };
     Ok(Json(written).into_response())
-}
-
-fn check(sql: &str) -> Result<(), Error> {
-    if sql.trim().is_empty() {
-        return Err(Error::bad_field("sql", "Write a statement first, for example SELECT count(*) FROM posts."));
-    }
-    match sql.len() > STATEMENT_LENGTH_MAX {
-        true => Err(Error::bad_field("sql", format!("A statement has at most {STATEMENT_LENGTH_MAX} bytes."))),
-        false => Ok(()),
-    }
 }
 
 #[derive(Serialize, ToSchema)]
@@ -119,15 +106,6 @@ pub(crate) async fn tables(State(app): State<Arc<App>>, _: Viewer) -> Result<Jso
     Ok(Json(Tables { tables, rows_max, timeout_s }))
 }
 
-/// A saved question.
-#[derive(Serialize, Deserialize, ToSchema)]
-pub(crate) struct SavedQuery {
-    name: String,
-    sql: String,
-    saved_by: String,
-    saved_at: DateTime<Utc>,
-}
-
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewQuery {
@@ -137,9 +115,7 @@ pub(crate) struct NewQuery {
 /// All saved questions.
 #[utoipa::path(get, path = "/api/queries", tag = "sql", responses((status = 200, body = Vec<SavedQuery>)))]
 pub(crate) async fn saved(State(app): State<Arc<App>>, _: Viewer) -> Result<Json<Vec<SavedQuery>>, Error> {
-    let kept = app.state.list(SAVED).await.map_err(Error::of_port)?;
-    let queries = kept.into_iter().map(|(_, value)| serde_json::from_value(value).map_err(Error::internal));
-    queries.collect::<Result<Vec<_>, Error>>().map(Json)
+    SavedQueries::new(app.state.as_ref()).list().await.map(Json).map_err(Error::of_port)
 }
 
 /// Saves a question under a name.
@@ -151,11 +127,8 @@ pub(crate) async fn save(
     Path(name): Path<String>,
     Body(body): Body<NewQuery, QUERY>,
 ) -> Result<StatusCode, Error> {
-    check(&body.sql)?;
-    let name = super::topics::checked_name("name", &name)?;
-    let query = SavedQuery { name: name.clone(), sql: body.sql, saved_by: who.name, saved_at: app.clock.now() };
-    let value = serde_json::to_value(&query).map_err(Error::internal)?;
-    app.state.put(SAVED, &name, value).await.map_err(Error::of_port)?;
+    let query = SavedQuery { name, sql: body.sql, saved_by: who.name, saved_at: app.clock.now() };
+    SavedQueries::new(app.state.as_ref()).save(query).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -167,7 +140,7 @@ pub(crate) async fn forget(
     _: Analyst,
     Path(name): Path<String>,
 ) -> Result<StatusCode, Error> {
-    match app.state.delete(SAVED, &name).await.map_err(Error::of_port)? {
+    match SavedQueries::new(app.state.as_ref()).delete(&name).await.map_err(Error::of_port)? {
         true => Ok(StatusCode::NO_CONTENT),
         false => Err(Error::not_found("There is no saved query of this name.")),
     }

@@ -9,37 +9,16 @@ use axum::http::StatusCode;
 use chrono::{DateTime, Duration, Utc};
 use domain::analytics::{PostText, RecentTextsQuery, TopicVolume, TopicVolumesQuery};
 use domain::topic::Query;
-use domain::{Author, Post, TimeRange, Topic};
+use domain::{Author, Fault, Post, TimeRange, Topic};
 use serde::{Deserialize, Serialize};
+use state::Topics;
 use std::collections::HashMap;
 use std::sync::Arc;
 use utoipa::ToSchema;
 
-const TOPIC: &str = "topic";
-const TOPICS_MAX: usize = 500;
-const QUERY_LENGTH_MAX: usize = 4096;
-
-/// A name of a topic, rule, category or saved query: 1 to 64 characters, none of them control characters.
-pub(super) fn checked_name(field: &str, name: &str) -> Result<String, Error> {
-    let name = name.trim();
-    match (1..=64).contains(&name.chars().count()) && !name.chars().any(char::is_control) {
-        true => Ok(name.to_owned()),
-        false => Err(Error::bad_field(field, "A name has 1 to 64 characters.")),
-    }
-}
-
 /// Refuses a query that can't be read, pointing at the place.
 fn checked_query(query: &str) -> Result<Query, Error> {
-    if query.len() > QUERY_LENGTH_MAX {
-        return Err(Error::bad_field("query", format!("A query has at most {QUERY_LENGTH_MAX} bytes.")));
-    }
-    if query.trim().is_empty() {
-        return Err(Error::bad_field("query", "Write what to listen for, for example: airline (delay OR cancelled)"));
-    }
-    Query::parse(query).map_err(|error| {
-        let begin = u32::try_from(error.at).unwrap_or(0);
-        Error::bad_text("query", error.message, begin, begin + 1)
-    })
+    Query::parse(query).map_err(|error| Fault::of_query("query", error).into())
 }
 
 /// A topic with its volume.
@@ -59,26 +38,25 @@ pub(crate) struct TopicView {
 /// All topics.
 #[utoipa::path(get, path = "/api/topics", tag = "topics", responses((status = 200, body = Vec<TopicView>)))]
 pub(crate) async fn list(State(app): State<Arc<App>>, _: Viewer) -> Result<Json<Vec<TopicView>>, Error> {
-    let kept = app.state.list(TOPIC).await.map_err(Error::of_port)?;
+    let saved = Topics::new(app.state.as_ref()).list().await.map_err(Error::of_port)?;
     let now = app.clock.now();
     // Whole minutes, so that the same question is asked again within one.
     let minute = now - Duration::seconds(now.timestamp() % 60);
     let query = TopicVolumesQuery { to: minute + Duration::minutes(1) };
     let volumes = app.answers.ask(&query, now).await?;
     let volumes: HashMap<&str, &TopicVolume> = volumes.iter().map(|volume| (volume.topic.as_str(), volume)).collect();
-    let views = kept.into_iter().map(|(_, value)| {
-        let Topic { name, query, created_at } = serde_json::from_value(value).map_err(Error::internal)?;
+    let views = saved.into_iter().map(|Topic { name, query, created_at }| {
         let volume = volumes.get(name.as_str());
-        Ok(TopicView {
+        TopicView {
             mentions_day: volume.map_or(0, |volume| volume.day),
             mentions_week: volume.map_or(0, |volume| volume.week),
             newest_at: volume.map(|volume| volume.newest_at),
             name,
             query,
             created_at,
-        })
+        }
     });
-    views.collect::<Result<Vec<_>, Error>>().map(Json)
+    Ok(Json(views.collect()))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -97,19 +75,9 @@ pub(crate) async fn put(
     Path(name): Path<String>,
     Body(body): Body<TopicBody, QUERY>,
 ) -> Result<StatusCode, Error> {
-    let name = checked_name("name", &name)?;
-    checked_query(&body.query)?;
-    let known = app.state.list(TOPIC).await.map_err(Error::of_port)?;
-    let before = known.iter().find(|(key, _)| *key == name);
-    if known.len() >= TOPICS_MAX && before.is_none() {
-        return Err(Error::conflict("name", format!("There are {TOPICS_MAX} topics already; remove one first.")));
-    }
-    let created_at = before
-        .and_then(|(_, value)| serde_json::from_value::<Topic>(value.clone()).ok())
-        .map_or_else(|| app.clock.now(), |topic| topic.created_at);
-    let topic = Topic { name: name.clone(), query: body.query.trim().to_owned(), created_at };
-    let value = serde_json::to_value(&topic).map_err(Error::internal)?;
-    app.state.put(TOPIC, &name, value).await.map_err(Error::of_port)?;
+    let topic = Topic { name, query: body.query, created_at: app.clock.now() }.trimmed();
+    let name = topic.name.clone();
+    Topics::new(app.state.as_ref()).save(topic).await?;
     tracing::info!(topic = name, by = who.name, "topic saved");
     Ok(StatusCode::NO_CONTENT)
 }
@@ -122,7 +90,7 @@ pub(crate) async fn remove(
     Analyst(who): Analyst,
     Path(name): Path<String>,
 ) -> Result<StatusCode, Error> {
-    if !app.state.delete(TOPIC, &name).await.map_err(Error::of_port)? {
+    if !Topics::new(app.state.as_ref()).delete(&name).await.map_err(Error::of_port)? {
         return Err(Error::not_found("There is no topic of this name."));
     }
     tracing::info!(topic = name, by = who.name, "topic removed");

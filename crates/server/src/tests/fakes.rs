@@ -1,48 +1,14 @@
-//! In-memory ports: documents that let others go first, a queue with dead letters alone, and operations that note what was
+//! In-memory ports: a queue with dead letters alone, and operations that note what was
 //! called.
 
 use crate::operations::{AlertNow, Operations, PushError, PushOutcome, PushStatus, Replayed, SqlAnswer};
 use async_trait::async_trait;
 use axum::body::Bytes;
 use domain::{
-    Alert, Appended, DeadLetter, Error, Lease, MemoryState, PostQueue, QueryLimits, QueueDepth, Record, Result,
-    StateStore, Swap, Timestamp,
+    Alert, Appended, DeadLetter, Error, Lease, PostQueue, QueryLimits, QueueDepth, Record, Result, Timestamp,
 };
-use serde_json::Value;
 use std::sync::Mutex;
 use std::time::Duration;
-
-/// Documents in memory that let others go first at every step, as a database does: so races show.
-#[derive(Default)]
-pub(super) struct Hesitant(MemoryState);
-
-#[async_trait]
-impl StateStore for Hesitant {
-    async fn get(&self, kind: &str, key: &str) -> Result<Option<Value>> {
-        tokio::task::yield_now().await;
-        self.0.get(kind, key).await
-    }
-
-    async fn put(&self, kind: &str, key: &str, value: Value) -> Result<()> {
-        tokio::task::yield_now().await;
-        self.0.put(kind, key, value).await
-    }
-
-    async fn swap(&self, changes: Vec<Swap>) -> Result<bool> {
-        tokio::task::yield_now().await;
-        self.0.swap(changes).await
-    }
-
-    async fn delete(&self, kind: &str, key: &str) -> Result<bool> {
-        tokio::task::yield_now().await;
-        self.0.delete(kind, key).await
-    }
-
-    async fn list(&self, kind: &str) -> Result<Vec<(String, Value)>> {
-        tokio::task::yield_now().await;
-        self.0.list(kind).await
-    }
-}
 
 #[derive(Default)]
 pub(super) struct Letters(pub(super) Mutex<Vec<DeadLetter>>);

@@ -167,7 +167,7 @@ impl Cursor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::MemoryState;
+    use state::MemoryState;
 
     const HOUR: Duration = Duration::from_secs(3600);
 

@@ -1,0 +1,41 @@
+//! The small documents of an installation, each kind with its type: topics, alert rules, saved queries, categories,
+//! corrections, cursors. A repository is made where it is needed, over any `domain::StateStore`:
+//!
+//! ```
+//! # async fn shown(store: &dyn domain::StateStore) -> domain::Result<()> {
+//! for topic in state::Topics::new(store).list().await? {
+//!     println!("{}: {}", topic.name, topic.query);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Kinds, keys and the JSON of documents are stored formats: they don't change (`tests/formats.rs`). Kinds are named in
+//! this crate alone. Whatever is read, changed and written again goes through a compare and swap, so that processes that
+//! share a folder never overwrite each other.
+//!
+//! A new kind of document is a type with `Serialize` and `Deserialize` and a repository over [`Documents`]; one that
+//! people save under a name implements [`Named`] instead.
+
+mod categories;
+mod cursors;
+mod documents;
+mod labels;
+mod memory;
+mod named;
+mod queries;
+
+pub use categories::Categories;
+pub use cursors::Cursor;
+pub use documents::{Documents, Stored};
+pub use labels::{Correction, Labels};
+pub use memory::MemoryState;
+pub use named::{Named, NamedDocuments, SaveError};
+pub use queries::SavedQuery;
+
+/// The topics.
+pub type Topics<'a> = NamedDocuments<'a, domain::Topic>;
+/// The alert rules that were saved; others stand in the configuration.
+pub type Rules<'a> = NamedDocuments<'a, domain::AlertRule>;
+/// The queries that people saved.
+pub type SavedQueries<'a> = NamedDocuments<'a, SavedQuery>;
