@@ -17,7 +17,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         if path.extension().is_none_or(|extension| extension != "csv") {
             continue;
         }
-        let rows = read_csv(&std::fs::read_to_string(&path)?)?;
+        let rows = match read_csv(&std::fs::read_to_string(&path)?) {
+            Ok(rows) => rows,
+            Err(error) => {
+                eprintln!("{}: skipped: {error}", path.display());
+                continue;
+            }
+        };
         let config = Config { series, ..Config::every(interval_of(&rows).ok_or("too few rows")?) };
         let result = backtest(config, rows);
         std::fs::write(out.join(path.file_name().ok_or("no file name")?), write_csv(&result))?;

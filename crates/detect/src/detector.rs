@@ -1,32 +1,29 @@
-//! One series, one value at a time: `push` says what was expected, how surprising the value is, and whether an incident
-//! begins, goes on or ends. State is of constant size (about 2 kB) and every judgement is made before the value is learned,
-//! so that nothing looks ahead.
+//! One series, one value at a time: `push` returns what was expected, how surprising the value is, and whether an incident
+//! begins, continues or ends. The state has a constant size (about 2 kB). Each value is judged before it is learned.
 //!
-//! The mean is level times season (`season`); the spread is negative binomial with variance `mean + phi * mean^2`, `phi`
-//! learned apart for quiet and busy hours. Judged are the interval alone and a fading sum over six
-//! hours, each upwards and downwards, and the sum of two intervals in a row upwards; `tail` turns their surprise into
-//! probabilities that the series' own history bears out. Five one-sided tests share one false-alarm budget.
+//! The mean is level times season (`season`); the variance is learned (`spread`). Five one-sided tests share one
+//! false-alarm budget: the interval and a fading sum over six hours, each upwards and downwards, and the sum of two
+//! consecutive intervals upwards. `tail` turns their surprise into probabilities that fit the history of the series.
 
 use crate::config::Config;
-use crate::count;
 use crate::incident::{Change, Incident, Kind, severity};
+use crate::prediction::Prediction;
 use crate::season::{Factor, Priors, Season};
+use crate::spread::{Residual, Spread};
 use crate::tail::{Learning, Tail};
 use domain::Timestamp;
 
 /// Time constant of the level, days and at least so many intervals.
 const LEVEL_DAYS: f64 = 7.0;
 const LEVEL_POINTS: f64 = 30.0;
-/// Over-dispersion before data, worth so many points, remembered over so many.
-const PHI_PRIOR: f64 = 0.1;
-const PHI_PRIOR_POINTS: f64 = 50.0;
-const PHI_POINTS: f64 = 5000.0;
 /// Share of the doubt about level and season that is real: hours close together and shrunk to their parents err less
 /// than apart.
 const DOUBT: f64 = 0.8;
 /// Share of that doubt which is not counted as spread. All of it would be exact were the doubt exact; a little less makes
 /// the first weeks, when it is not, careful: a third of the false alarms of the first month remain.
-const DOUBT_APART: f64 = 0.6;
+const DOUBT_APART: f64 = 0.5;
+/// Points over which the window's autocorrelation is remembered.
+const INFLATION_POINTS: f64 = 5000.0;
 /// Values are learned clipped to so many standard deviations: a storm teaches little.
 const CLIP: f64 = 3.0;
 /// The spread itself needs the tail that the level can do without.
@@ -36,7 +33,7 @@ const SUSTAINED_S: f64 = 6.0 * 3600.0;
 const SUSTAINED_POINTS: f64 = 3.0;
 /// The evidence's tails lean on the model for the first months. The rank's follows the series within a day and begins as
 /// heavy as the tails of real series are, so that the bursts of the first days are not taken for the largest ever.
-const LEARNING: Learning = Learning { prior_points: 1500.0, prior_scale: 1.0, keep: 1.0 - 1.0 / 20_000.0, cap: 4.0 };
+const LEARNING: Learning = Learning { prior_points: 500.0, prior_scale: 1.0, keep: 1.0 - 1.0 / 20_000.0, cap: 4.0 };
 const RANK_LEARNING: Learning = Learning { prior_points: 50.0, prior_scale: 3.0, keep: 1.0 - 1.0 / 10_000.0, cap: 5.0 };
 const PRIORS: Priors = Priors { day: 4.0, week: 40.0, keep_day: 0.97, keep_week: 0.9 };
 /// Shares of the budget: interval up, interval down, sustained up, sustained down, two intervals in a row up. They add up
@@ -45,15 +42,15 @@ const PRIORS: Priors = Priors { day: 4.0, week: 40.0, keep_day: 0.97, keep_week:
 const SHARES: [f64; TESTS] = [0.57, 0.17, 0.17, 0.17, 0.57];
 const TESTS: usize = 5;
 /// A spike within a raised stretch counts for more than a lone one, by this much of the stretch's own evidence.
-const CORROBORATION: f64 = 0.3;
+const CORROBORATION: f64 = 0.5;
+/// Scales the rank so that 0.5 is about as rare as for the evidence, despite that bonus.
+const RANK_SCALE: f64 = 0.8;
 /// After an incident a new one must be so much more surprising than what is left of the last one's memory,
 const RISE: f64 = 1.3;
 /// and rank so much higher.
 const RANK_RISE: f64 = 1.2;
 /// Time constant of that memory, seconds.
 const MEMORY_S: f64 = 86_400.0;
-/// Normal score of the interval shown to people: 99.7 % of ordinary intervals lie within.
-const SHOWN: f64 = 3.0;
 /// Smallest level that is told from nothing, mentions an interval.
 const LEVEL_MIN: f64 = 0.01;
 
@@ -87,46 +84,6 @@ struct Window {
     variance: f64,
 }
 
-/// Over-dispersion learned over part of the season: weighted moments, and where in the season they lie.
-#[derive(Debug, Clone, Copy)]
-struct Spread {
-    excess: f64,
-    weight: f64,
-    /// Weight under a variance that grows with the level instead of the mean.
-    ranked: f64,
-    centre: f64,
-    points: f64,
-}
-
-impl Spread {
-    fn new() -> Self {
-        Self {
-            excess: PHI_PRIOR * PHI_PRIOR_POINTS,
-            weight: PHI_PRIOR_POINTS,
-            ranked: PHI_PRIOR_POINTS,
-            centre: 0.0,
-            points: 1.0,
-        }
-    }
-
-    fn phi(&self) -> f64 {
-        (self.excess / self.weight).clamp(1e-3, 2.0)
-    }
-
-    /// Mean logarithm of the season's factor.
-    fn centre(&self) -> f64 {
-        self.centre / self.points
-    }
-
-    fn learn(&mut self, excess: f64, weight: f64, factor: f64, memory: f64) {
-        self.excess = (self.excess * memory + excess).max(0.0);
-        self.weight = self.weight * memory + weight;
-        self.ranked = self.ranked * memory + weight / factor.max(0.02);
-        self.centre = self.centre * memory + factor.max(0.02).ln();
-        self.points = self.points * memory + 1.0;
-    }
-}
-
 /// Watches one series.
 #[derive(Debug, Clone)]
 pub struct Detector {
@@ -139,8 +96,7 @@ pub struct Detector {
     /// Level as a ratio of information: observed over seasonal exposure.
     level_observed: f64,
     level_exposure: f64,
-    /// Over-dispersion of the season's quiet and of its busy half.
-    spread: [Spread; 2],
+    spread: Spread,
     window: Window,
     /// How much more the window varies than its parts would (autocorrelation), as a ratio.
     inflation: f64,
@@ -155,18 +111,6 @@ pub struct Detector {
     before: Window,
     incident: Option<Incident>,
     incident_calm: u32,
-}
-
-/// The prediction for one interval.
-#[derive(Debug, Clone, Copy)]
-struct Prediction {
-    level: f64,
-    mean: f64,
-    /// Over-dispersion of the interval.
-    phi: f64,
-    /// Relative variance of the mean itself.
-    doubt: f64,
-    season: f64,
 }
 
 /// How far a score is from certainty, mapped to 0..1 without ever running full.
@@ -189,7 +133,7 @@ impl Detector {
             seen: 0,
             level_observed: 0.0,
             level_exposure: 0.0,
-            spread: [Spread::new(); 2],
+            spread: Spread::new(),
             window: Window::default(),
             inflation: 10.0,
             inflation_weight: 10.0,
@@ -241,7 +185,8 @@ impl Detector {
             return self.point(&prediction, 0.0, 0.0, None, true);
         }
         self.bridge(steps - 1);
-        let clipped = clip(value, &prediction, CLIP);
+        self.spread.see(value);
+        let clipped = prediction.clip(value, CLIP);
         let surprises = self.surprises(value, clipped, &prediction);
         let evidence = self.evidence(&surprises);
         let rank = self.rank(value, &prediction, &evidence);
@@ -277,19 +222,10 @@ impl Detector {
             0.5
         };
         let mean = level * season.value;
-        let phi = self.phi(season.value);
+        let phi = self.spread.phi(season.value);
+        let unit = self.spread.unit(mean);
         let doubt = DOUBT * (1.0 / (self.level_exposure * level).max(0.5) + season.variance);
-        Prediction { level, mean, phi, doubt, season: season.value }
-    }
-
-    /// Over-dispersion at a factor of the season. Quiet hours of real series are relatively wilder (few authors, robots);
-    /// how much so is learned as the slope between the two halves.
-    fn phi(&self, factor: f64) -> f64 {
-        let [quiet, busy] = self.spread;
-        let distance = (busy.centre() - quiet.centre()).max(0.2);
-        let slope = ((busy.phi() / quiet.phi()).ln() / distance).clamp(-2.0, 0.5);
-        let anchor = if quiet.weight > busy.weight { quiet } else { busy };
-        (anchor.phi().ln() + slope * (factor.max(0.02).ln() - anchor.centre())).exp().clamp(1e-4, 3.0)
+        Prediction { level, mean, unit, phi, doubt, season: season.value }
     }
 
     /// Forgets what intervals without data let fade.
@@ -322,16 +258,16 @@ impl Detector {
 
     /// Surprise in nats, as the model sees it: interval up, down, window up, down.
     fn surprises(&mut self, value: f64, clipped: f64, prediction: &Prediction) -> [f64; TESTS] {
-        let (up, down) = count::surprises(value, prediction.mean, prediction.phi + prediction.doubt);
+        let (up, down) = prediction.surprises(value, prediction.mean, prediction.phi + prediction.doubt);
         let keep = self.keep_window();
         let mean = prediction.mean;
         self.window.observed = self.window.observed * keep + clipped;
         self.window.expected = self.window.expected * keep + mean;
-        self.window.variance = self.window.variance * keep * keep + mean + prediction.phi * mean * mean;
+        self.window.variance = self.window.variance * keep * keep + prediction.variance(prediction.phi);
         let spread = self.window_variance(prediction) * (self.inflation / self.inflation_weight).max(1.0);
         let expected = self.window.expected;
-        let phi = (spread - expected).max(0.0) / (expected * expected).max(1e-9);
-        let (window_up, window_down) = count::surprises(self.window.observed, expected, phi);
+        let (window_up, window_down) =
+            prediction.surprises(self.window.observed, expected, prediction.phi_of(spread, expected));
         [up, down, window_up, window_down, self.pair_surprise(value, prediction)]
     }
 
@@ -341,12 +277,12 @@ impl Detector {
         let now = Window {
             observed: value,
             expected: mean,
-            variance: mean + (prediction.phi + prediction.doubt) * mean * mean,
+            variance: prediction.variance(prediction.phi + prediction.doubt),
         };
         let before = std::mem::replace(&mut self.before, now);
         let expected = mean + before.expected;
-        let phi = (now.variance + before.variance - expected).max(0.0) / (expected * expected).max(1e-9);
-        count::surprises(value + before.observed, expected, phi).0
+        let phi = prediction.phi_of(now.variance + before.variance, expected);
+        prediction.surprises(value + before.observed, expected, phi).0
     }
 
     fn window_variance(&self, prediction: &Prediction) -> f64 {
@@ -374,8 +310,8 @@ impl Detector {
     fn rank(&mut self, value: f64, prediction: &Prediction, evidence: &Evidence) -> f64 {
         let mut surprise = 0.0;
         if value > prediction.mean {
-            let phi = self.plain_phi() * prediction.level / prediction.mean.max(LEVEL_MIN);
-            surprise = count::surprises(value, prediction.mean, phi + prediction.doubt).0;
+            let phi = self.spread.plain_phi() * prediction.level / prediction.mean.max(LEVEL_MIN);
+            surprise = prediction.surprises(value, prediction.mean, phi + prediction.doubt).0;
         }
         let calibrated = self.rank_tail.calibrated(surprise);
         if self.seen >= self.config.warm_up_intervals {
@@ -387,12 +323,6 @@ impl Detector {
         let down = (evidence.calibrated[1] + SHARES[1].ln()).max(evidence.calibrated[3] + SHARES[3].ln());
         let strongest = (calibrated + SHARES[0].ln()).max(window).max(down).max(0.0);
         strongest + CORROBORATION * calibrated.min(evidence.calibrated[2])
-    }
-
-    /// Over-dispersion over the whole season.
-    fn plain_phi(&self) -> f64 {
-        let [quiet, busy] = self.spread;
-        ((quiet.excess + busy.excess) / (quiet.ranked + busy.ranked)).clamp(1e-4, 1.0)
     }
 
     /// Opens, carries on and ends the incident of the series.
@@ -440,7 +370,7 @@ impl Detector {
         evidence: &Evidence,
         mark: f64,
     ) -> Incident {
-        let (lower, upper) = bounds(prediction);
+        let (lower, upper) = prediction.bounds();
         let kind = match evidence.upwards {
             true => Kind::Surge,
             false if value <= 0.0 => Kind::Silence,
@@ -485,22 +415,14 @@ impl Detector {
         // In the first hours nothing is known of the spread: the level follows the plain values.
         let learned = if self.seen < 12 { value.min(10.0 * clipped.max(1.0)) } else { clipped };
         let mean = prediction.mean;
-        let weight = 1.0 / (1.0 + prediction.phi * mean);
-        let memory = keep(PHI_POINTS);
-        let far = clip(value, prediction, SPREAD_CLIP);
-        let excess = (far - mean).powi(2) - mean - mean * mean * prediction.doubt * DOUBT_APART;
-        let half = usize::from(prediction.season >= 1.0);
-        // Before the first day has passed, what looks like spread is the season not yet known; and what was learned in
-        // the first days fades faster.
-        let spread_memory = keep((f64::from(self.seen) / 2.0).clamp(24.0, PHI_POINTS));
+        let weight = 1.0 / (prediction.unit + prediction.phi * mean);
+        let memory = keep(INFLATION_POINTS);
+        let far = prediction.clip(value, SPREAD_CLIP);
+        // Before the first day has passed, the season not yet known would look like spread.
         let first_day = (86_400 / self.config.interval_s.max(1)).clamp(7, 288);
         if self.seen >= first_day {
-            self.spread[half].learn(
-                excess * weight * weight,
-                mean * mean * weight * weight,
-                prediction.season,
-                spread_memory,
-            );
+            let squared = (far - mean).powi(2) - mean * mean * prediction.doubt * DOUBT_APART;
+            self.spread.learn(&Residual { mean, factor: prediction.season, squared, weight }, self.seen);
         }
         if self.seen > 20 {
             let ratio = self.inflation / self.inflation_weight;
@@ -516,13 +438,13 @@ impl Detector {
     }
 
     fn point(&self, prediction: &Prediction, nats: f64, onset: f64, change: Option<Change>, ignored: bool) -> Point {
-        let (lower, upper) = bounds(prediction);
+        let (lower, upper) = prediction.bounds();
         Point {
             expected: prediction.mean,
             lower,
             upper,
             score: score_of_nats(nats),
-            onset_score: score_of_nats(onset),
+            onset_score: score_of_nats(onset * RANK_SCALE),
             change,
             in_incident: self.incident.is_some(),
             warming_up: self.seen <= self.config.warm_up_intervals,
@@ -537,17 +459,4 @@ struct Evidence {
     nats: f64,
     upwards: bool,
     calibrated: [f64; TESTS],
-}
-
-fn clip(value: f64, prediction: &Prediction, deviations: f64) -> f64 {
-    let phi = prediction.phi + prediction.doubt;
-    value.clamp(
-        count::quantile(-deviations, prediction.mean, phi).floor(),
-        count::quantile(deviations, prediction.mean, phi).ceil(),
-    )
-}
-
-fn bounds(prediction: &Prediction) -> (f64, f64) {
-    let phi = prediction.phi + prediction.doubt;
-    (count::quantile(-SHOWN, prediction.mean, phi), count::quantile(SHOWN, prediction.mean, phi))
 }

@@ -13,8 +13,10 @@ mod examples;
 mod explain;
 mod grid;
 mod incident;
+mod prediction;
 mod season;
 mod sentence;
+mod spread;
 mod tail;
 mod wording;
 

@@ -40,11 +40,26 @@ fn false_alarms_a_year(dispersion: f64) -> usize {
 
 #[test]
 fn false_alarms_are_as_many_as_the_budget_allows() {
-    // One a week over 100 series is 52 a year; 30 % less and more are 36 and 68.
-    for dispersion in [0.05, 0.1, 0.3] {
+    // One a week over 100 series is 52 a year. The mean of several years is within 30% of it (bench/detect/README.md);
+    // one year varies by 7 more.
+    for dispersion in [0.0, 0.05, 0.1, 0.3, 0.5] {
         let alarms = false_alarms_a_year(dispersion);
-        assert!((36..=68).contains(&alarms), "{alarms} false alarms at over-dispersion {dispersion}");
+        assert!((30..=75).contains(&alarms), "{alarms} false alarms at over-dispersion {dispersion}");
     }
+}
+
+#[test]
+fn measurements_are_judged_by_their_own_variance() {
+    // A price of 0.10 that varies by a hundredth: 0.15 is far out, though a count with that mean would vary by 0.3.
+    let mut random = Random::new(3);
+    let price =
+        |h: i64, noise: f64| if h == 1000 { 0.15 } else { 0.10 + 0.001 * (noise - 20.0).clamp(-12.0, 12.0) / 4.0 };
+    let rows = (0..1200).map(|h| (hour(h), price(h, random.count(20.0, 0.0)))).collect();
+    let result = hourly(rows);
+    let highest = result.rows.iter().max_by(|a, b| a.anomaly_score.total_cmp(&b.anomaly_score)).map(|row| row.at);
+    assert_eq!(highest, Some(hour(1000)));
+    let row = result.rows[1000];
+    assert!(row.anomaly_score > 0.4 && row.upper < 0.15 && row.lower > 0.06, "{row:?}");
 }
 
 #[test]
