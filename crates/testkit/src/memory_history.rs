@@ -3,20 +3,12 @@
 use crate::MemoryLake;
 use async_trait::async_trait;
 use chrono::TimeDelta;
+use domain::analytics::COUNTED_KINDS;
 use domain::{
-    Anomaly, Dimension, EnrichedPost, EntityKind, Evidence, EvidencePost, IncidentScope, PostInWindow, Result,
-    RuleHistory, SentimentLabel, SeriesCounts, SeriesKey, TimeRange, Timestamp, WatchHistory, WindowCount, Windows,
+    Anomaly, Dimension, EnrichedPost, Evidence, EvidencePost, IncidentScope, PostInWindow, Result, RuleHistory,
+    SentimentLabel, SeriesCounts, SeriesKey, TimeRange, Timestamp, WatchHistory, WindowCount, Windows,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-
-const NAMED: [EntityKind; 6] = [
-    EntityKind::Person,
-    EntityKind::Organisation,
-    EntityKind::Location,
-    EntityKind::Product,
-    EntityKind::Work,
-    EntityKind::Event,
-];
 
 #[async_trait]
 impl WatchHistory for MemoryLake {
@@ -179,29 +171,14 @@ fn is_negative(post: &EnrichedPost) -> bool {
 
 /// The values of a dimension that an incident is explained by.
 fn values(enriched: &EnrichedPost, dimension: Dimension) -> Vec<String> {
-    let EnrichedPost { post, enrichment, place, .. } = enriched;
-    let place = place.as_ref().map(|(place, _)| place);
-    let one = |value: Option<&str>| value.map(str::to_owned).into_iter().collect();
+    let lower = |names: Vec<String>| names.iter().map(|name| name.to_lowercase()).collect();
     match dimension {
-        Dimension::Topic => enriched.topics.clone(),
-        Dimension::Sentiment => one(enrichment.sentiment.map(|sentiment| sentiment.label.as_str())),
-        Dimension::Category => one(enrichment.category.as_ref().map(|category| category.label.as_str())),
-        Dimension::Language => one(Some(&enrichment.language.code)),
-        Dimension::Platform => one(Some(&post.platform)),
-        Dimension::Country => one(place.map(|place| place.country.as_str())),
-        Dimension::Place => one(place.map(|place| place.name.as_str())),
-        Dimension::Source => one(Some(&post.source.0)),
-        Dimension::Author => one(post.author.as_ref().and_then(|author| author.username.as_deref())),
-        Dimension::Hashtag => {
-            let tags = enrichment.entities.iter().filter(|entity| entity.kind == EntityKind::Hashtag);
-            let tags: BTreeSet<String> = tags.map(|tag| tag.text.trim_start_matches('#').to_lowercase()).collect();
-            tags.into_iter().collect()
-        }
         Dimension::Entity => {
-            let named = enrichment.entities.iter().filter(|entity| NAMED.contains(&entity.kind));
-            named.map(|entity| entity.text.to_lowercase()).collect()
+            let counted = enriched.enrichment.entities.iter().filter(|entity| COUNTED_KINDS.contains(&entity.kind));
+            lower(counted.map(|entity| entity.text.clone()).collect())
         }
-        Dimension::Phrase => enrichment.key_phrases.iter().map(|phrase| phrase.text.to_lowercase()).collect(),
+        Dimension::Phrase => lower(dimension.values(enriched)),
+        _ => dimension.values(enriched),
     }
 }
 

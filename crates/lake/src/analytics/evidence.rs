@@ -6,11 +6,13 @@
 
 use super::Budget;
 use super::cells::Cells;
-use super::sql::{in_range, of_series, time};
+use super::sql::{in_range, literals, of_series, time};
 use super::watch::TIMEOUT;
 use crate::lake::Lake;
+use domain::analytics::COUNTED_KINDS;
 use domain::{
-    Dimension, Evidence, EvidencePost, IncidentScope, PostInWindow, Result, TimeRange, Timestamp, WatchHistory,
+    Dimension, EntityKind, Evidence, EvidencePost, IncidentScope, PostInWindow, Result, TimeRange, Timestamp,
+    WatchHistory,
 };
 use std::collections::HashMap;
 use tracing::warn;
@@ -27,16 +29,9 @@ const COLUMNS: [Dimension; 7] = [
     Dimension::Platform,
     Dimension::Author,
 ];
-/// Dimensions with a table of their own: name of the table, column, condition.
-const TABLES: [(Dimension, &str, &str, &str); 2] = [
-    (
-        Dimension::Entity,
-        "entities",
-        "entity",
-        "kind IN ('person', 'organisation', 'location', 'product', 'work', 'event')",
-    ),
-    (Dimension::Phrase, "key_phrases", "phrase", "TRUE"),
-];
+/// Dimensions with a table of their own: name of the table, and column.
+const TABLES: [(Dimension, &str, &str); 2] =
+    [(Dimension::Entity, "entities", "entity"), (Dimension::Phrase, "key_phrases", "phrase")];
 
 /// Which posts are read.
 struct Scope {
@@ -54,8 +49,8 @@ impl Lake {
     pub(super) async fn evidence_of(&self, incident: &IncidentScope) -> Result<Evidence> {
         let scope = self.scope(incident).await?;
         let (mut evidence, ids) = self.evidence_posts(&scope).await?;
-        for (dimension, table, column, condition) in TABLES {
-            match self.terms(&scope, &ids, (table, column, condition)).await {
+        for (dimension, table, column) in TABLES {
+            match self.terms(&scope, &ids, (table, column)).await {
                 Ok(terms) => drop(evidence.values.insert(dimension, terms)),
                 Err(error) => {
                     warn!(dimension = dimension.name(), %error, "an anomaly is explained without a dimension")
@@ -110,8 +105,12 @@ impl Lake {
         &self,
         scope: &Scope,
         ids: &HashMap<String, u32>,
-        (table, column, condition): (&str, &str, &str),
+        (table, column): (&str, &str),
     ) -> Result<Vec<(u32, String)>> {
+        let condition = match table {
+            "entities" => format!("kind IN ({})", literals(COUNTED_KINDS.map(EntityKind::as_str))),
+            _ => "TRUE".to_owned(),
+        };
         let sql = format!(
             "SELECT said.post_id, said.value \
                FROM (SELECT post_id, lower({column}) AS value FROM {table} WHERE {condition} AND {all} AND {sampled}) AS said \
