@@ -4,7 +4,7 @@
 
 use crate::count;
 use crate::examples::{Families, Spread};
-use crate::wording::{Wordings, is_part, words_of};
+use crate::wording::{Wordings, as_written, is_part, is_phrase, words_of};
 use domain::{Driver, ExamplePost, PostInWindow};
 use std::collections::{HashMap, HashSet};
 
@@ -64,6 +64,15 @@ pub struct Explanation {
     pub spread: Spread,
     /// The message that is passed on most, where its copies make up part of the excess.
     pub repeated: Option<Repeated>,
+    /// The spelling that the posts use for a driver or new term, if it differs from its value.
+    pub spellings: HashMap<String, String>,
+}
+
+impl Explanation {
+    /// A driver's value as people write it.
+    pub fn spelling<'a>(&'a self, value: &'a str) -> &'a str {
+        self.spellings.get(value).map_or(value, String::as_str)
+    }
 }
 
 /// One message that many posts repeat.
@@ -115,6 +124,7 @@ pub fn explain(question: &Question) -> Explanation {
     let families = Families::of(&question.posts);
     let (drivers, new_terms) = reasons(question, scale);
     Explanation {
+        spellings: spellings(drivers.iter().chain(&new_terms), &question.posts),
         drivers,
         new_terms,
         examples: families.representative(),
@@ -125,6 +135,16 @@ pub fn explain(question: &Question) -> Explanation {
         spread: families.spread(),
         repeated: repeated(&families, question.posts.len(), observed, observed - expected),
     }
+}
+
+/// The spellings of the terms among the drivers.
+fn spellings<'a>(drivers: impl Iterator<Item = &'a Driver>, posts: &[PostInWindow]) -> HashMap<String, String> {
+    let texts = || posts.iter().map(|post| post.text.as_str());
+    drivers
+        .filter(|driver| is_term(&driver.dimension))
+        .filter_map(|driver| Some((driver.value.clone(), as_written(&driver.value, texts())?)))
+        .filter(|(value, spelling)| value != spelling)
+        .collect()
 }
 
 /// The message passed on most, where it is part of a surge.
@@ -175,7 +195,10 @@ fn reasons(question: &Question, scale: f64) -> (Vec<Driver>, Vec<Driver>) {
     }
     let least =
         VOICES_MIN.max(NEW_SHARE_MIN * excess).max(NEW_ABSENCE_MIN * voices / question.baseline.voices.max(1.0));
-    let is_new = |one: &Candidate| one.is_term() && one.driver.new && one.own >= OWN_MIN && one.voices >= least;
+    let is_new = |one: &Candidate| {
+        let says = one.driver.dimension != "key_phrase" || is_phrase(&one.driver.value);
+        one.is_term() && says && one.driver.new && one.own >= OWN_MIN && one.voices >= least
+    };
     let new: Vec<usize> = (0..candidates.len()).filter(|at| excess > 0.0 && is_new(&candidates[*at])).collect();
     let mut told: Vec<&Candidate> = candidates.iter().filter(|candidate| candidate.weight > 0.0).collect();
     told.sort_by(|a, b| b.weight.total_cmp(&a.weight).then_with(|| a.driver.value.cmp(&b.driver.value)));

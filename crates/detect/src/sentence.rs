@@ -1,5 +1,6 @@
-//! The one sentence people read: "Mentions of *late flight* are 6.2× what is normal for a Sunday evening (412 against 66,
-//! 17:00–18:00 EST): *snow*, *DFW*, *rebook* explain most of it; 81 % negative." Relies on the explanation for its numbers.
+//! The text people read about an incident, in two short sentences: what happened and how much, then why and how people
+//! feel. "Mentions of *late flight* are 6.2× the usual: 412 instead of 66 on Sunday evening (17:00–18:00 EST). Most of the
+//! increase is about *snow*, *DFW* and *rebook*; 81% are negative (usually 45%)."
 
 use crate::explain::Explanation;
 use crate::incident::Kind;
@@ -7,12 +8,21 @@ use chrono::{Datelike, Timelike};
 use chrono_tz::Tz;
 use domain::{Driver, Timestamp};
 
-/// Nobody is named who does not write so much of the excess alone.
+/// An author is named only from this share of the excess.
 const AUTHOR_MIN: f64 = 0.25;
+/// Names in the list of reasons, and new terms.
+const NAMES_MAX: usize = 3;
+const NEW_MAX: usize = 2;
+/// Reasons that cover this share of the excess are most of it.
+const MOST: f64 = 0.5;
+/// A change of the negative share below this is not told.
+const MOOD_CHANGE_MIN: f64 = 0.15;
+/// An incident this long has no part of the day, hours.
+const MOST_OF_A_DAY: i64 = 20;
 /// Longest quotation of a post, characters.
 const QUOTE_MAX: usize = 60;
 
-/// Writes the sentence about `subject` (topic, or topic and category) from `begin` to `end` by the clock of `zone`.
+/// Writes the text about `subject` (topic, or topic and category) from `begin` to `end` by the clock of `zone`.
 pub fn sentence(
     subject: &str,
     kind: Kind,
@@ -23,35 +33,39 @@ pub fn sentence(
 ) -> String {
     let subject = subject.replace('*', "");
     let (observed, expected) = (explanation.observed, explanation.expected);
-    let counts = format!("{} against {}, {}", number(observed), number(expected), span(begin, end, zone));
-    let part = part_of_day(begin, zone);
-    let mut text = match kind {
-        Kind::Silence => {
-            return format!(
-                "No mentions of *{subject}* where {} are normal for {part} ({}): its source may be silent.",
-                number(expected),
-                span(begin, end, zone)
-            );
-        }
-        Kind::Surge if expected < 0.5 => {
-            format!("Mentions of *{subject}* appear where none are normal for {part} ({counts})")
-        }
-        Kind::Surge => {
-            format!("Mentions of *{subject}* are {}× what is normal for {part} ({counts})", ratio(observed / expected))
-        }
+    let counts = format!(
+        "{} instead of {} on {} ({})",
+        number(observed),
+        if expected < 0.5 { "almost none".into() } else { number(expected) },
+        part_of_day(begin, end, zone),
+        span(begin, end, zone)
+    );
+    let first = match kind {
+        Kind::Silence => return format!("No mentions of *{subject}*: {counts}. Its source may have stopped."),
+        Kind::Surge if expected < 0.5 => format!("Mentions of *{subject}* appear where none are usual: {counts}."),
+        Kind::Surge => format!("Mentions of *{subject}* are {}× the usual: {counts}.", ratio(observed / expected)),
         Kind::Drop => {
             let percent = (100.0 * (1.0 - observed / expected.max(0.5))).clamp(0.0, 100.0);
-            format!("Mentions of *{subject}* are {percent:.0} % below what is normal for {part} ({counts})")
+            format!("Mentions of *{subject}* are {percent:.0}% below the usual: {counts}.")
         }
     };
-    text.push_str(&reasons(&subject, explanation));
-    text.push('.');
-    text
+    let second: Vec<String> = [
+        reasons(&subject, kind, explanation),
+        copies(explanation),
+        new_terms(&subject, explanation),
+        mood(explanation),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    match second.is_empty() {
+        true => first,
+        false => format!("{first} {}.", capitalised(&second.join("; "))),
+    }
 }
 
-fn reasons(subject: &str, explanation: &Explanation) -> String {
-    let mut names: Vec<&str> = Vec::new();
-    // What people talk about says more than who they are and where; the strongest first in each.
+/// What the excess is about; who wrote and where only if no subject matter explains it.
+fn reasons(subject: &str, kind: Kind, explanation: &Explanation) -> Option<String> {
     let subject_matter = |d: &&Driver| matches!(d.dimension.as_str(), "category" | "key_phrase" | "entity" | "hashtag");
     let named = |d: &&Driver| match d.dimension.as_str() {
         "sentiment" => false,
@@ -60,44 +74,61 @@ fn reasons(subject: &str, explanation: &Explanation) -> String {
     };
     let (matter, rest): (Vec<&Driver>, Vec<&Driver>) =
         explanation.drivers.iter().filter(named).partition(subject_matter);
+    let relation = if matter.is_empty() { "comes from" } else { "is about" };
+    let mut told: Vec<&Driver> = Vec::new();
     for driver in if matter.is_empty() { rest } else { matter } {
-        let same = |name: &&str| {
-            name.to_lowercase().contains(&driver.value.to_lowercase())
-                || driver.value.to_lowercase().contains(&name.to_lowercase())
-        };
-        if names.len() < 3 && !names.iter().any(same) && !driver.value.eq_ignore_ascii_case(subject) {
-            names.push(&driver.value);
+        let same = |other: &&Driver| overlap(&other.value, &driver.value);
+        if told.len() < NAMES_MAX && !told.iter().any(same) && !driver.value.eq_ignore_ascii_case(subject) {
+            told.push(driver);
         }
     }
-    let named: Vec<String> = names.iter().map(|name| format!("*{}*", name.replace('*', ""))).collect();
-    let verb = if named.len() == 1 { "explains" } else { "explain" };
-    let covered =
-        explanation.drivers.iter().filter(|d| names.contains(&d.value.as_str())).map(|d| d.contribution).sum::<f64>();
-    let extent = if covered >= 0.5 { "most of it" } else { "part of it" };
-    let mut text = if named.is_empty() { String::new() } else { format!(": {} {verb} {extent}", named.join(", ")) };
-    let fresh: Vec<String> =
-        explanation.new_terms.iter().take(2).map(|term| format!("*{}*", term.value.replace('*', ""))).collect();
-    if !fresh.is_empty() {
-        text.push_str(&format!("; new: {}", fresh.join(", ")));
-    }
-    if let Some(share) = explanation.negative_share {
-        text.push_str(&format!("; {:.0} % negative", share * 100.0));
-        if let Some(before) = explanation.negative_share_before.filter(|before| (share - before).abs() >= 0.15) {
-            text.push_str(&format!(" (usually {:.0} %)", before * 100.0));
-        }
-    }
-    text.push_str(&copies(explanation));
-    text
+    let covered: f64 = told.iter().map(|driver| driver.contribution).sum();
+    let extent = if covered >= MOST { "most" } else { "part" };
+    let change = if kind == Kind::Surge { "increase" } else { "decrease" };
+    let names = list(told.iter().map(|driver| explanation.spelling(&driver.value)))?;
+    Some(format!("{extent} of the {change} {relation} {names}"))
 }
 
-/// One message passed on is told apart from many who complain: of all mentions, or of a part of them.
-fn copies(explanation: &Explanation) -> String {
-    let Some(repeated) = &explanation.repeated else { return String::new() };
+fn new_terms(subject: &str, explanation: &Explanation) -> Option<String> {
+    let terms = explanation.new_terms.iter().map(|term| term.value.as_str());
+    let names =
+        list(terms.filter(|term| !overlap(term, subject)).take(NEW_MAX).map(|term| explanation.spelling(term)))?;
+    Some(format!("mentioned for the first time: {names}"))
+}
+
+fn mood(explanation: &Explanation) -> Option<String> {
+    let share = explanation.negative_share?;
+    let before = explanation.negative_share_before.filter(|before| (share - before).abs() >= MOOD_CHANGE_MIN);
+    let usually = before.map_or_else(String::new, |before| format!(" (usually {:.0}%)", before * 100.0));
+    Some(format!("{:.0}% are negative{usually}", share * 100.0))
+}
+
+/// One message passed on is told apart from many complaints.
+fn copies(explanation: &Explanation) -> Option<String> {
+    let repeated = explanation.repeated.as_ref()?;
     let (copies, quote) = (number(repeated.mentions), quoted(&repeated.text));
-    match explanation.spread.is_viral() {
-        true => format!("; most of them repeat one post, {quote} ({copies} copies)"),
-        false => format!("; {copies} repeat one post, {quote}"),
-    }
+    Some(match explanation.spread.is_viral() {
+        true => format!("most mentions repeat one post, {quote} ({copies} copies)"),
+        false => format!("{copies} repeat one post, {quote}"),
+    })
+}
+
+/// One of the names holds the other.
+fn overlap(one: &str, other: &str) -> bool {
+    let (one, other) = (one.to_lowercase(), other.to_lowercase());
+    one.contains(&other) || other.contains(&one)
+}
+
+/// `*a*, *b* and *c*`; none of no names.
+fn list<'a>(names: impl Iterator<Item = &'a str>) -> Option<String> {
+    let names: Vec<String> = names.map(|name| format!("*{}*", name.replace('*', ""))).collect();
+    let (last, before) = names.split_last()?;
+    Some(if before.is_empty() { last.clone() } else { format!("{} and {last}", before.join(", ")) })
+}
+
+fn capitalised(text: &str) -> String {
+    let mut characters = text.chars();
+    characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
 }
 
 /// The beginning of a stranger's words, on one line, in quotation marks.
@@ -108,32 +139,45 @@ fn quoted(text: &str) -> String {
     format!("“{}{cut}”", short.trim_end_matches(['.', ' ']))
 }
 
-/// `a Sunday evening`.
-fn part_of_day(at: Timestamp, zone: Tz) -> String {
-    let local = at.with_timezone(&zone);
+/// `Sunday evening`; the day alone if it is most of a day.
+fn part_of_day(begin: Timestamp, end: Timestamp, zone: Tz) -> String {
+    let local = begin.with_timezone(&zone);
     let day = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
         [local.weekday().num_days_from_monday() as usize];
     let part = match local.hour() {
+        _ if (end - begin).num_hours() >= MOST_OF_A_DAY => return day.into(),
         5..=11 => "morning",
         12..=16 => "afternoon",
         17..=21 => "evening",
         _ => "night",
     };
-    format!("a {day} {part}")
+    format!("{day} {part}")
 }
 
-/// `17:00–18:00 EST`; with the dates when it goes over midnight.
+/// `17:00–18:00 EST`; with the dates if it passes midnight. Midnight as the end is 24:00.
 fn span(begin: Timestamp, end: Timestamp, zone: Tz) -> String {
     let (begin, end) = (begin.with_timezone(&zone), end.with_timezone(&zone));
-    let over_midnight = (end - chrono::TimeDelta::seconds(1)).date_naive() != begin.date_naive();
-    let format = if over_midnight { "%-d %b %H:%M" } else { "%H:%M" };
-    format!("{}–{} {}", begin.format(format), end.format(format), end.format("%Z"))
+    let last = end - chrono::TimeDelta::seconds(1);
+    let date = if last.date_naive() == begin.date_naive() { "" } else { "%-d %b " };
+    let until = if end.hour() == 0 && end.minute() == 0 { "24:00".into() } else { end.format("%H:%M").to_string() };
+    let (begin, day) = (begin.format(&format!("{date}%H:%M")).to_string(), last.format(date));
+    format!("{begin}–{day}{until} {}", end.format("%Z"))
 }
 
+/// `3,120`, `66`, `7.4`.
 fn number(value: f64) -> String {
-    if value >= 10.0 || value.fract() == 0.0 { format!("{value:.0}") } else { format!("{value:.1}") }
+    if value < 10.0 {
+        return one_decimal(value);
+    }
+    let digits = format!("{value:.0}");
+    let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().filter_map(|group| str::from_utf8(group).ok()).collect();
+    groups.join(",")
 }
 
 fn ratio(value: f64) -> String {
-    if value >= 20.0 { format!("{value:.0}") } else { format!("{value:.1}") }
+    if value >= 20.0 { number(value) } else { one_decimal(value) }
+}
+
+fn one_decimal(value: f64) -> String {
+    format!("{value:.1}").trim_end_matches(".0").to_owned()
 }

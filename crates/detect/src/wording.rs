@@ -80,6 +80,34 @@ pub(crate) fn is_part(part: &[String], whole: &[String]) -> bool {
     part.len() < whole.len() && part.iter().all(|word| whole.contains(word))
 }
 
+/// The spelling of a term that most of the texts use, such as `Bremen` for `bremen`. Beginnings of sentences count only if
+/// there is nothing else. None if no text has the words in this order.
+pub(crate) fn as_written<'a>(term: &str, texts: impl Iterator<Item = &'a str>) -> Option<String> {
+    let wanted: Vec<String> = term.split_whitespace().map(str::to_lowercase).collect();
+    let bare = |token: &'a str| token.trim_matches(|c: char| !c.is_alphanumeric() && c != '#');
+    let (mut within, mut initial) = (HashMap::<String, u32>::new(), HashMap::<String, u32>::new());
+    for text in texts {
+        let tokens: Vec<&str> = text.split_whitespace().collect();
+        for (at, run) in tokens.windows(wanted.len().max(1)).enumerate() {
+            let run: Vec<&str> = run.iter().map(|token| bare(token)).collect();
+            if !run.iter().map(|word| word.to_lowercase()).eq(wanted.iter().cloned()) {
+                continue;
+            }
+            let begins = at == 0 || tokens[at - 1].ends_with(['.', '!', '?', ':', '…']);
+            let tally = if begins { &mut initial } else { &mut within };
+            *tally.entry(run.join(" ")).or_default() += 1;
+        }
+    }
+    let spellings = if within.is_empty() { initial } else { within };
+    spellings.into_iter().max_by(|a, b| a.1.cmp(&b.1).then_with(|| a.0.cmp(&b.0))).map(|(spelling, _)| spelling)
+}
+
+/// A term that says something alone: several words, or one of a script without capitals, where words are not separated.
+pub(crate) fn is_phrase(term: &str) -> bool {
+    let cased = |c: char| c.is_lowercase() || c.is_uppercase();
+    term.split_whitespace().nth(1).is_some() || !term.chars().any(cased)
+}
+
 /// Groups of posts, as indices, that repeat one wording each: the most frequent first.
 pub(crate) fn repeated(texts: &[Vec<String>]) -> Vec<Vec<usize>> {
     let mut left: BTreeSet<usize> = (0..texts.len()).collect();
@@ -182,6 +210,22 @@ mod tests {
         }
         let different = ["plane", "planet", "bag", "baggage", "gas", "737s", "737", "ring", "red", "bus", "is", "late"];
         assert_eq!(different.iter().map(|word| stem(word)).collect::<HashSet<_>>().len(), different.len());
+    }
+
+    #[test]
+    fn terms_are_spelled_as_most_people_spell_them() {
+        let posts = [
+            "Power outage in Bremen!",
+            "no light, power outage in BREMEN",
+            "Bremen: power outage",
+            "@bremen #Blackout",
+        ];
+        let written = |term: &str| as_written(term, posts.iter().copied());
+        assert_eq!(written("bremen").as_deref(), Some("Bremen"));
+        assert_eq!(written("power outage").as_deref(), Some("power outage"));
+        assert_eq!(written("#blackout").as_deref(), Some("#Blackout"));
+        assert_eq!((written("outage power"), written("")), (None, None));
+        assert!(is_phrase("power outage") && is_phrase("停電") && !is_phrase("half"));
     }
 
     #[test]
