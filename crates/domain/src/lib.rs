@@ -13,6 +13,8 @@ pub mod health;
 pub mod history;
 pub mod ids;
 pub mod markup;
+pub mod network;
+pub mod operations;
 pub mod place;
 pub mod platform;
 pub mod ports;
@@ -36,6 +38,11 @@ pub use history::{
     Evidence, EvidencePost, IncidentScope, PostInWindow, RuleHistory, WatchHistory, WindowCount, Windows,
 };
 pub use ids::{PostId, SourceId};
+pub use network::Network;
+pub use operations::{
+    AlertNow, Forgotten, Operations, PushError, PushOutcome, PushStatus, Replayed, SourceStatus, SqlAnswer,
+    SystemReport, TableReport, ToForget, Undelivered,
+};
 pub use place::{Coordinates, Place, PlaceFrom, PlaceKind};
 pub use ports::*;
 pub use post::{Author, Deletion, Post, Provenance, Record};

@@ -1,28 +1,15 @@
-//! The `overheard` program: reads the command line and hands it to one file per command under `commands`. It relies on
-//! `config` for settings and `house` for the wiring of the rooms; it stores nothing of its own.
+//! The `overheard` program: reads the command line and runs one file per command under `commands`. What the commands do
+//! is in the crate `runtime`.
 //!
-//! Exit codes: 0 done; 1 failed; 2 wrong usage; 3 done, but something was found that wants a person (rejected posts,
-//! a failed check).
+//! Exit codes: 0 done; 1 failed; 2 wrong usage; 3 done, but something was found that needs attention
+//! (rejected posts, a failed check).
 
-mod agreement;
-mod alerting;
-mod backups;
 mod commands;
-mod config;
-mod follow;
-mod forget;
-mod house;
-mod hub;
-mod limits;
-mod operations;
 mod output;
-mod rehearsal;
-mod rule_facts;
-mod secrets;
-mod supervisor;
-mod trouble;
+mod progress;
 
 use clap::{Parser, Subcommand};
+use runtime::Config;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
@@ -51,6 +38,13 @@ pub(crate) struct Global {
     /// What is logged to standard error: error, warn, info, debug, or a filter such as `lake=debug`.
     #[arg(long, global = true, env = "OVERHEARD_LOG", value_name = "FILTER")]
     log: Option<String>,
+}
+
+impl Global {
+    /// The configuration of all layers.
+    pub(crate) fn load(&self) -> anyhow::Result<Config> {
+        Config::load(self.config.as_deref(), self.data.as_deref())
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -122,10 +116,12 @@ fn main() -> ExitCode {
     }
 }
 
-/// Long-running commands tell their milestones; the others speak only of trouble.
+/// Long-running commands log their milestones; the others log only problems.
 fn start_log(cli: &Cli) {
     let default = match cli.command {
-        Command::Up(_) | Command::Demo(_) => "warn,overheard=info,sources=info,alerts=info,server=info,queue=info",
+        Command::Up(_) | Command::Demo(_) => {
+            "warn,overheard=info,runtime=info,sources=info,alerts=info,server=info,queue=info"
+        }
         _ => "warn",
     };
     let filter = cli.global.log.clone().unwrap_or_else(|| default.to_owned());
@@ -142,8 +138,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         lake::run_sql_worker()?;
         return Ok(ExitCode::SUCCESS);
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
+    let executor = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    executor.block_on(async {
         match cli.command {
             Command::Up(args) => commands::up::run(global, args).await,
             Command::Demo(args) => commands::demo::run(global, args).await,

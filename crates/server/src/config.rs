@@ -1,6 +1,7 @@
 //! Settings of the server, checked by the binary before they come here.
 
-use crate::auth::{ForwardedHeader, Network};
+use crate::auth::ForwardedHeader;
+use domain::Network;
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! The server: HTTP API with its OpenAPI document, live stream (SSE), sign-in, and the embedded dashboard. It relies on
-//! the ports of `domain` (`Analytics`, `StateStore`, `PostQueue`, `Clock`) and on [`Operations`], through which the
-//! binary lends it the rest of the running house. Invariant: it answers no read and no write without knowing who asks
-//! (only the sign-in, the health pages, the metrics and the dashboard's own files are open).
+//! the ports of `domain` (`Analytics`, `StateStore`, `PostQueue`, `Operations`, `Clock`). Invariant: it answers no read
+//! and no write without knowing who asks (only the sign-in, the health pages, the metrics and the dashboard's own files
+//! are open).
 
 mod answers;
 mod api;
@@ -18,17 +18,12 @@ mod filter;
 mod guard;
 mod health;
 mod listen;
-mod operations;
 mod service;
 
 pub use api::document;
 pub use app::LivePosts;
 pub use config::Config;
 pub use error::Error;
-pub use operations::{
-    AlertNow, Forgotten, Operations, PushError, PushOutcome, PushStatus, Replayed, SourceStatus, SqlAnswer,
-    SystemReport, TableReport, ToForget, Undelivered,
-};
 pub use service::Server;
 
 #[cfg(test)]

@@ -230,7 +230,7 @@ async fn a_write_from_elsewhere_is_refused() {
     }
     let headers = [("cookie", admin.as_str()), json_type];
     client.send("PUT", "/api/topics/a", &headers, body).await.refused(403, None);
-    assert!(client.house.called.lock().unwrap().is_empty());
+    assert!(client.state.list("topic").await.unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -294,8 +294,8 @@ async fn an_alert_is_shown_as_it_stands_though_the_lake_is_behind() {
     };
     client.lake.put_alerts(vec![stored.clone()]).await.unwrap();
     let alert = domain::Alert { state: domain::AlertState::Acknowledged, ..stored };
-    let lost = crate::Undelivered { channel: "pager".into(), at: now, reason: "receiver answered 410 Gone".into() };
-    client.house.alerts_now.lock().unwrap().push(crate::AlertNow { alert, undelivered: vec![lost] });
+    let lost = domain::Undelivered { channel: "pager".into(), at: now, reason: "receiver answered 410 Gone".into() };
+    client.house.alerts_now.lock().unwrap().push(domain::AlertNow { alert, undelivered: vec![lost] });
     let admin = client.admin().await;
     let shown = client.get(&admin, "/api/alerts").await.json();
     assert_eq!((&shown[0]["state"], &shown[0]["undelivered"][0]["channel"]), (&json!("acknowledged"), &json!("pager")));

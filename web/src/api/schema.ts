@@ -1467,7 +1467,7 @@ export interface components {
             /** @description Open live streams. */
             streams: number;
         };
-        /** @description How the house does, beside what the queue says of itself. */
+        /** @description State of the installation, beside the queue's own figures. */
         SystemReport: {
             /** @description Names of the channels that rules can tell. */
             channels: string[];

@@ -1,14 +1,12 @@
 //! `overheard alerts`: rules, and whether their channels work.
 
 use crate::Global;
-use crate::alerting;
-use crate::config::Config;
-use crate::house;
 use crate::output::{self, Format, say};
 use alerts::{Delivery, Entry};
 use anyhow::{Context, Result};
 use clap::Subcommand;
 use domain::StateStore;
+use runtime::{alerting, clock, wiring};
 use serde_json::json;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -32,8 +30,8 @@ enum Action {
 }
 
 pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
-    let config = Config::load(global.config.as_deref(), global.data.as_deref())?;
-    let queue = house::open_queue(&config)?;
+    let config = global.load()?;
+    let queue = wiring::open_queue(&config)?;
     let state: Arc<dyn StateStore> = queue.clone();
     let rules = alerting::rules(&config, state.as_ref()).await?;
     match args.action {
@@ -60,7 +58,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
                 say(format_args!("the rule needs mending: {fault}"))?;
             }
             let book = alerting::book(&config, state);
-            let sent = book.send_test(rule, &alerting::notifiers(&config)?, &house::clock()).await?;
+            let sent = book.send_test(rule, &alerting::notifiers(&config)?, &clock()).await?;
             return report(&sent);
         }
     }

@@ -1,10 +1,9 @@
 //! `overheard audit`: who did what, from where, the newest first.
 
 use crate::Global;
-use crate::config::Config;
-use crate::house;
 use crate::output::{self, Format};
 use anyhow::Result;
+use runtime::{clock, wiring};
 use serde_json::json;
 use server::audit::{AuditEntry, AuditLog};
 use std::process::ExitCode;
@@ -19,9 +18,9 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
-    let config = Config::load(global.config.as_deref(), global.data.as_deref())?;
-    let log = AuditLog::new(house::open_queue(&config)?);
-    let page = log.page(None, args.limit, config.server.audit_days, house::clock().now()).await?;
+    let config = global.load()?;
+    let log = AuditLog::new(wiring::open_queue(&config)?);
+    let page = log.page(None, args.limit, config.server.audit_days, clock().now()).await?;
     let row = |entry: AuditEntry| {
         let AuditEntry { at, who, address, action, subject, outcome } = entry;
         vec![json!(at), json!(who), json!(address), json!(action), json!(subject), json!(outcome)]

@@ -2,14 +2,13 @@
 
 use crate::Global;
 use crate::commands::moment;
-use crate::config::Config;
-use crate::house;
 use crate::output::say;
 use anyhow::{Context, Result, bail};
 use chrono::Offset;
 use detect::{Backtest, FalseAlarms};
 use domain::{ALL_POSTS, Clock, Dimension, SeriesKey, SystemClock, TimeRange, Timestamp, WatchHistory};
 use pipeline::watch::counts;
+use runtime::{Config, wiring};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -55,7 +54,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
-    let config = Config::load(global.config.as_deref(), global.data.as_deref())?;
+    let config = global.load()?;
     let asked = args.interval.as_deref().map(seconds).transpose()?;
     let (name, rows, interval_s, watched) = match &args.series {
         Some(file) => {
@@ -126,7 +125,7 @@ async fn from_lake(
     key: &SeriesKey,
     interval_s: u32,
 ) -> Result<(Vec<(Timestamp, f64)>, u32)> {
-    let lake = house::open_lake_read_only(config).await?;
+    let lake = wiring::open_lake_read_only(config).await?;
     let since = moment(args.since.as_deref().unwrap_or_default())?;
     let (first, last) = lake.span().await?.context("the lake is empty")?;
     let step = i64::from(interval_s);

@@ -1,12 +1,11 @@
 //! `overheard categories`: the user's own categories, tried before they are used.
 
 use crate::Global;
-use crate::config::Config;
-use crate::house;
 use crate::output::{self, Format, say};
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
 use nlp::categories::{CategoryHead, evaluate};
+use runtime::wiring;
 use serde_json::json;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -41,11 +40,11 @@ enum Action {
 }
 
 pub(crate) fn run(global: &Global, args: Args) -> Result<ExitCode> {
-    let mut config = Config::load(global.config.as_deref(), global.data.as_deref())?;
+    let mut config = global.load()?;
     let (Action::Train { file } | Action::Eval { file, .. }) = &args.action;
     config.understand.categories = file.to_string_lossy().into_owned();
-    let set = house::categories(&config)?.context("read the categories")?;
-    let language = house::language(&config, None)?;
+    let set = wiring::categories(&config)?.context("read the categories")?;
+    let language = wiring::language(&config, None)?;
     match args.action {
         Action::Train { .. } => {
             let head = CategoryHead::build(&set, &language)?;

@@ -1,10 +1,9 @@
 //! `overheard check`: reads every file of the installation and names every damage.
 
 use crate::Global;
-use crate::config::Config;
 use crate::output::{self, Format, say};
+use crate::progress;
 use anyhow::{Context, Result};
-use indicatif::{ProgressBar, ProgressStyle};
 use lake::{Checked, Damage, Mend};
 use serde_json::json;
 use std::process::ExitCode;
@@ -24,7 +23,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
-    let config = Config::load(global.config.as_deref(), global.data.as_deref())?;
+    let config = global.load()?;
     let file = config.data.join("overheard.db");
     let root = config.data.join("lake");
     if !root.is_dir() && !file.is_file() {
@@ -33,7 +32,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
     let queue = file.is_file().then(|| queue::check(&file)).transpose().with_context(|| file.display().to_string())?;
     let mut checked = Checked::default();
     if root.is_dir() {
-        let bar = bar("files")?;
+        let bar = progress::count("files")?;
         let identity = queue.as_ref().and_then(|queue| queue.identity.clone());
         let partition = identity.unwrap_or_else(|| lake::Config::default().partition);
         checked = lake::check(&root, &partition, |done, all| {
@@ -48,12 +47,6 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
     tell(&damages, &checked, args.format)?;
     let damaged = damages.iter().any(|damage| damage.mend != Mend::Start);
     Ok(if damaged { ExitCode::from(3) } else { ExitCode::SUCCESS })
-}
-
-/// A progress bar on standard error, where that is a terminal.
-pub(crate) fn bar(what: &str) -> Result<ProgressBar> {
-    let template = format!("{{bar:30}} {{pos}}/{{len}} {what}, {{eta}} left");
-    Ok(ProgressBar::new(0).with_style(ProgressStyle::with_template(&template).context("progress style")?))
 }
 
 /// What is wrong with the queue, and with the queue against the lake.

@@ -1,10 +1,10 @@
 //! `overheard config`: check, print and describe the settings.
 
 use crate::Global;
-use crate::config::{Config, DEFAULT_TOML};
 use crate::output::say;
 use anyhow::Result;
 use clap::Subcommand;
+use runtime::config::{Config, DEFAULT_TOML};
 use std::process::ExitCode;
 
 #[derive(Debug, clap::Args)]
@@ -30,12 +30,12 @@ enum Action {
 pub(crate) fn run(global: &Global, args: Args) -> Result<ExitCode> {
     match args.action {
         Action::Check => {
-            let config = Config::load(global.config.as_deref(), global.data.as_deref())?;
+            let config = global.load()?;
             say(format_args!("the configuration is good; data folder: {}", config.data.display()))?;
         }
         Action::Print { default: true } => say(DEFAULT_TOML.trim_end())?,
         Action::Print { default: false } => {
-            let config = Config::load(global.config.as_deref(), global.data.as_deref())?;
+            let config = global.load()?;
             say(toml::to_string_pretty(&config)?.trim_end())?;
         }
         Action::Schema => say(serde_json::to_string_pretty(&Config::schema())?)?,

@@ -1,12 +1,11 @@
 //! `overheard dead-letters`: what could not be kept or understood, with the reason.
 
 use crate::Global;
-use crate::config::Config;
-use crate::house;
 use crate::output::{self, Format, say};
 use anyhow::{Result, bail};
 use clap::Subcommand;
 use domain::PostQueue;
+use runtime::{reprocess, wiring};
 use serde_json::json;
 use std::process::ExitCode;
 
@@ -35,8 +34,8 @@ enum Action {
 const PAGE: usize = 100;
 
 pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
-    let config = Config::load(global.config.as_deref(), global.data.as_deref())?;
-    let queue = house::open_queue(&config)?;
+    let config = global.load()?;
+    let queue = wiring::open_queue(&config)?;
     match args.action {
         Action::List { format, limit } => {
             let mut rows = Vec::new();
@@ -62,7 +61,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
             say(serde_json::to_string_pretty(&letter)?)?;
         }
         Action::Replay { ids } => {
-            let (kept, failed) = house::replay_dead_letters(&config, &queue, &ids).await?;
+            let (kept, failed) = reprocess::replay_dead_letters(&config, &queue, &ids).await?;
             say(format_args!("{kept} kept, {failed} failed again"))?;
             if failed > 0 {
                 return Ok(ExitCode::from(3));

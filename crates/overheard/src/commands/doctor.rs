@@ -1,13 +1,11 @@
 //! `overheard doctor`: looks at everything that can be wrong before it goes wrong, and says how to mend it.
 
-use super::models;
 use crate::Global;
-use crate::config::Config;
-use crate::house;
 use crate::output::{self, Format, say};
-use crate::secrets;
 use anyhow::Result;
 use domain::{Analytics, Clock, Enricher, Error, PlaceHints, PostQueue, QueryLimits, SystemClock, Untranslated};
+use runtime::Config;
+use runtime::{models, secrets, wiring};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -24,7 +22,7 @@ type Finding = std::result::Result<String, String>;
 
 pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
     let mut findings: Vec<(&str, Finding)> = Vec::new();
-    let config = Config::load(global.config.as_deref(), global.data.as_deref());
+    let config = global.load();
     findings.push((
         "configuration",
         match &config {
@@ -98,7 +96,7 @@ fn model(config: &Config) -> Finding {
     if !config.understand.enabled {
         return Ok("off (understand.enabled = false): posts are kept without being understood".into());
     }
-    match house::language(config, None) {
+    match wiring::language(config, None) {
         Ok(language) => Ok(language.model().to_owned()),
         Err(error) => Err(format!("{error:#}")),
     }
@@ -130,7 +128,7 @@ fn categories(config: &Config) -> Finding {
 /// An engine on the network is asked once.
 fn places(config: &Config) -> Finding {
     ::places::Gazetteer::embedded().map_err(|error| error.to_string())?;
-    let Some(engine) = house::geocoder(config).map_err(|error| format!("{error:#}"))? else {
+    let Some(engine) = wiring::geocoder(config).map_err(|error| format!("{error:#}"))? else {
         return Ok("gazetteer is readable".into());
     };
     let found = engine.locate("Berlin", &PlaceHints::default()).map_err(|error| error.to_string())?;
@@ -141,7 +139,7 @@ fn places(config: &Config) -> Finding {
 }
 
 fn translation(config: &Config) -> Finding {
-    let Some(engine) = house::translator(config).map_err(|error| format!("{error:#}"))? else {
+    let Some(engine) = wiring::translator(config).map_err(|error| format!("{error:#}"))? else {
         return Ok("none (translation.engine): only English posts have their English".into());
     };
     let answer = engine.translate(&[Untranslated { text: "Guten Morgen", language: "de" }]).pop();
@@ -153,7 +151,7 @@ async fn queue(config: &Config) -> Finding {
     if !config.data.join("overheard.db").exists() {
         return Ok("not there yet; `overheard up` makes it".into());
     }
-    let queue = house::open_queue(config).map_err(|error| format!("{error:#}"))?;
+    let queue = wiring::open_queue(config).map_err(|error| format!("{error:#}"))?;
     let depth = queue.depth().await.map_err(|error| error.to_string())?;
     let words = format!("{} waiting, {} dead letters", depth.waiting, depth.dead_letters);
     if depth.waiting > config.queue.waiting_max / 10 * 9 {
@@ -166,7 +164,7 @@ async fn lake(config: &Config) -> Finding {
     if !config.data.join("lake").exists() {
         return Ok("not there yet; `overheard up` makes it".into());
     }
-    let lake = house::open_lake_read_only(config).await.map_err(|error| format!("{error:#}"))?;
+    let lake = wiring::open_lake_read_only(config).await.map_err(|error| format!("{error:#}"))?;
     lake.check_sizes().map_err(|error| error.to_string())?;
     let rows = lake.query("SELECT count(*) FROM sentiment", QueryLimits::default()).await.map_err(|e| e.to_string())?;
     let count = rows.rows.first().and_then(|row| row.first()).cloned().unwrap_or_default();
@@ -187,5 +185,5 @@ async fn source_x(config: &Config) -> Finding {
     if !config.sources.x.enabled {
         return Ok("off (sources.x.enabled = false)".into());
     }
-    house::check_x(config).await.map_err(|error| format!("{error:#}"))
+    wiring::check_x(config).await.map_err(|error| format!("{error:#}"))
 }

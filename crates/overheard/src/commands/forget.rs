@@ -1,13 +1,12 @@
 //! `overheard forget`: delete posts and everything that was kept of them.
 
 use crate::Global;
-use crate::config::Config;
-use crate::forget::blocked;
-use crate::forget::request::{Found, Request};
-use crate::house;
 use crate::output::say;
-use anyhow::{Context, Result};
-use indicatif::{ProgressBar, ProgressStyle};
+use crate::progress;
+use anyhow::Result;
+use runtime::forget::blocked;
+use runtime::forget::request::{Found, Request};
+use runtime::wiring;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
@@ -55,8 +54,8 @@ pub(crate) struct Args {
 const SHOWN: usize = 10;
 
 pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
-    let config = Config::load(global.config.as_deref(), global.data.as_deref())?;
-    let queue = house::open_queue(&config)?;
+    let config = global.load()?;
+    let queue = wiring::open_queue(&config)?;
     if args.blocked {
         for author in blocked::all(queue.as_ref()).await? {
             say(author)?;
@@ -68,7 +67,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
         say(if was_blocked { "unblocked" } else { "nobody of this name is blocked; --blocked lists them" })?;
         return Ok(if was_blocked { ExitCode::SUCCESS } else { ExitCode::from(3) });
     }
-    let lake = house::open_lake(&config, &queue).await?;
+    let lake = wiring::open_lake(&config, &queue).await?;
     let Args { post: posts, author, platform, query, and_block, .. } = args;
     let request = Request { posts, author, platform, query, and_block };
     let found = request.find(&lake).await?;
@@ -77,8 +76,8 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
         say("nothing was deleted")?;
         return Ok(if args.dry_run { ExitCode::SUCCESS } else { ExitCode::from(3) });
     }
-    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} posts, {eta} left").context("progress style")?;
-    let bar = ProgressBar::new(found.posts.len() as u64).with_style(style);
+    let bar = progress::count("posts")?;
+    bar.set_length(found.posts.len() as u64);
     let cleared = request.carry_out(&found, &queue, &lake, true, |count| bar.inc(count as u64)).await?;
     bar.finish_and_clear();
     let cleared = cleared.unwrap_or_default();

@@ -1,16 +1,16 @@
 //! `overheard import`: posts from files into the queue, and on into the lake when no other process carries them.
 
 use crate::Global;
-use crate::agreement;
-use crate::config::Config;
-use crate::forget::NotedTable;
-use crate::house;
 use crate::output::say;
+use crate::progress;
 use anyhow::{Context, Result, bail};
 use domain::PostQueue;
-use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+use indicatif::HumanCount;
 use pipeline::{Carry, CarryConfig};
 use queue::Embedded;
+use runtime::Config;
+use runtime::forget::NotedTable;
+use runtime::{agreement, clock, wiring};
 use sources::file::{FileConfig, FileSource, Format, Pace, Progress, Report};
 use sources::record::{ColumnMapping, Tally};
 use std::collections::BTreeMap;
@@ -62,9 +62,9 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
-    let config = Config::load(global.config.as_deref(), global.data.as_deref())?;
+    let config = global.load()?;
     let files: Vec<FileConfig> = args.files.iter().map(|file| file_config(&args, file)).collect::<Result<_>>()?;
-    let queue = house::open_queue(&config)?;
+    let queue = wiring::open_queue(&config)?;
     if args.strict && !is_clear(&files, &queue).await? {
         return Ok(ExitCode::from(3));
     }
@@ -117,10 +117,10 @@ fn file_config(args: &Args, path: &PathBuf) -> Result<FileConfig> {
 
 /// The carrying stage, for an import that runs by itself.
 async fn carry(config: &Config, queue: Arc<Embedded>) -> Result<Carry> {
-    let understand = house::understand(config, queue.as_ref()).await?;
+    let understand = wiring::understand(config, queue.as_ref()).await?;
     let (committed, _) = broadcast::channel(1);
     let lake = Arc::new(NotedTable { lake: agreement::open_lake(config, &queue).await?, state: queue.clone() });
-    let (config, clock, health) = (CarryConfig::default(), house::clock(), Arc::default());
+    let (config, clock, health) = (CarryConfig::default(), clock(), Arc::default());
     Ok(Carry { config, queue, understand, lake, clock, committed, health })
 }
 
@@ -129,7 +129,7 @@ async fn is_clear(files: &[FileConfig], queue: &Arc<Embedded>) -> Result<bool> {
     let mut total = Report::default();
     for file in files {
         let name = file.path.display().to_string();
-        let source = FileSource::new(file.clone(), queue.clone(), house::clock());
+        let source = FileSource::new(file.clone(), queue.clone(), clock());
         total.add(source.check().await.with_context(|| format!("check {name}"))?);
     }
     if total.summary.rejected == 0 && total.notes.guesses.is_empty() {
@@ -142,20 +142,16 @@ async fn is_clear(files: &[FileConfig], queue: &Arc<Embedded>) -> Result<bool> {
 
 async fn read(file: FileConfig, queue: Arc<Embedded>) -> Result<Report> {
     let name = file.path.display().to_string();
-    let bar = bar("{prefix} {bar:30} {bytes}/{total_bytes} {msg}")?.with_prefix(name.clone());
+    let bar = progress::bar("{prefix} {bar:30} {bytes}/{total_bytes} {msg}")?.with_prefix(name.clone());
     let show = |progress: &Progress| {
         bar.set_length(progress.bytes_total.unwrap_or(progress.bytes));
         bar.set_position(progress.bytes);
         bar.set_message(format!("{} posts, {} rejected", HumanCount(progress.summary.read), progress.summary.rejected));
     };
-    let source = FileSource::new(file, queue, house::clock());
+    let source = FileSource::new(file, queue, clock());
     let read = source.run(show, CancellationToken::new()).await.with_context(|| format!("import {name}"))?;
     bar.finish_and_clear();
     Ok(read)
-}
-
-fn bar(template: &str) -> Result<ProgressBar> {
-    Ok(ProgressBar::new(0).with_style(ProgressStyle::with_template(template).context("progress style")?))
 }
 
 /// The carrying of what was read, by this process or by another.
@@ -179,7 +175,7 @@ impl Carrying<'_> {
 
 /// What was read is safe in the queue; this waits until it can be asked for.
 async fn wait_until_carried(carrying: &mut Carrying<'_>) -> Result<()> {
-    let bar = bar("understanding {bar:30} {pos}/{len} posts, {per_sec}, {eta} left")?;
+    let bar = progress::bar("understanding {bar:30} {pos}/{len} posts, {per_sec}, {eta} left")?;
     loop {
         carrying.take_over().await?;
         let depth = carrying.queue.depth().await?;

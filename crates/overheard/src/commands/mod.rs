@@ -19,6 +19,7 @@ pub(crate) mod reconcile;
 pub(crate) mod repair;
 pub(crate) mod reprocess;
 pub(crate) mod restore;
+pub(crate) mod serve;
 pub(crate) mod sql;
 pub(crate) mod topics;
 pub(crate) mod up;

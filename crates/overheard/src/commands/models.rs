@@ -1,19 +1,18 @@
 //! `overheard models`: what is loaded, and classifiers of others in its place.
 
 use crate::Global;
-use crate::config::{self, Config};
-use crate::hub::Hub;
 use crate::output::{self, Format, say};
-use crate::secrets;
-use anyhow::{Context, Result, bail};
+use crate::progress;
+use anyhow::Result;
 use clap::Subcommand;
-use nlp::Task;
-use nlp::classifier::Classifier;
-use nlp::encoder::{CONTAINERS, Options};
+use nlp::encoder::CONTAINERS;
+use runtime::config::{self, Config};
+use runtime::models;
 use serde_json::json;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// Language models. The shipped one needs nothing; any Hugging Face classifier of the families BERT, DistilBERT,
 /// RoBERTa, XLM-R, CamemBERT, DeBERTa-v2 and ModernBERT can take the place of its sentiment or its entities, or give the
@@ -32,8 +31,8 @@ enum Action {
         #[arg(long, value_enum, default_value = "table")]
         format: Format,
     },
-    /// Bring in a classifier: a hub id (team/name) or a local folder. It is tried before it is said to be usable. A
-    /// download that broke off is gone on with by the same command. For private and gated models set HF_TOKEN.
+    /// Bring in a classifier: a hub id (team/name) or a local folder. It is tried before it is said to be usable. Run
+    /// the same command again to resume a download. For private and gated models set HF_TOKEN.
     Add {
         model: String,
         /// Branch, tag or commit on the hub.
@@ -48,23 +47,12 @@ enum Action {
 }
 
 pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
-    let config = Config::load(global.config.as_deref(), global.data.as_deref())?;
+    let config = global.load()?;
     match args.action {
         Action::List { format } => list(&config, format),
         Action::Add { model, revision, endpoint } => add(&config, &model, &revision, &endpoint).await,
         Action::Remove { model } => remove(&config, &model),
     }
-}
-
-/// Names and folders of the classifiers that were added, in order.
-pub(crate) fn added(config: &Config) -> Vec<(String, PathBuf)> {
-    let entries = fs::read_dir(config.added_models()).into_iter().flatten().flatten();
-    let folders = entries.filter(|entry| !entry.file_name().to_string_lossy().starts_with('.'));
-    let folders = folders.map(|entry| entry.path()).filter(|path| path.is_dir());
-    let name = |path: &PathBuf| path.file_name().map(|name| name.to_string_lossy().replace("--", "/"));
-    let mut found: Vec<_> = folders.filter_map(|path| Some((name(&path)?, path))).collect();
-    found.sort();
-    found
 }
 
 fn list(config: &Config, format: Format) -> Result<ExitCode> {
@@ -73,18 +61,11 @@ fn list(config: &Config, format: Format) -> Result<ExitCode> {
         let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
         rows.push(row(&name, &folder, "shipped"));
     }
-    for (name, folder) in added(config) {
-        rows.push(row(&name, &folder, &uses(config, &folder).join(", ")));
+    for (name, folder) in models::added(config) {
+        rows.push(row(&name, &folder, &models::uses(config, &folder).join(", ")));
     }
     output::print(&output::rows(&["model", "used_as", "weights", "megabytes", "folder"], rows), format)?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// The settings that name a classifier's folder.
-fn uses(config: &Config, folder: &Path) -> Vec<&'static str> {
-    let tasks = [Task::Sentiment, Task::Entities, Task::Category].into_iter();
-    let used = tasks.filter(|task| config.classifier(*task).is_ok_and(|of| of.as_deref() == Some(folder)));
-    used.map(config::classifier_setting).collect()
 }
 
 fn row(name: &str, folder: &Path, used: &str) -> Vec<serde_json::Value> {
@@ -105,31 +86,17 @@ fn size(folder: &Path) -> u64 {
     entries.map(of).sum()
 }
 
-/// Whether that is how hubs name models: `name` or `team/name`.
-fn is_hub_id(model: &str) -> bool {
-    let good = |part: &str| {
-        !part.is_empty()
-            && !part.starts_with('.')
-            && part.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
-    };
-    model.split('/').all(good) && model.split('/').count() <= 2 && !model.contains("--")
-}
-
 async fn add(config: &Config, model: &str, revision: &str, endpoint: &str) -> Result<ExitCode> {
-    let (name, tried) = match Path::new(model) {
-        local if local.is_dir() => {
-            // The setting is read wherever the program is started.
-            let folder = std::path::absolute(local).with_context(|| format!("find {model}"))?;
-            let name = folder.display().to_string();
-            let tried = try_out(&folder).with_context(|| format!("{name} can't be used"))?;
-            (name, tried)
-        }
-        _ if is_hub_id(model) => {
-            let hub = Hub::at(endpoint, secrets::read("HF_TOKEN", "").ok())?;
-            (model.to_owned(), hub.bring(model, revision, &config.added_model(model), try_out).await?)
-        }
-        _ => bail!("{model:?} is neither a folder nor a hub id like cardiffnlp/twitter-xlm-roberta-base-sentiment"),
+    let bar = progress::bar("{prefix:34} {bar:30} {bytes}/{total_bytes} {eta}")?;
+    let moved = bar.clone();
+    let show = move |file: &str, done, total| {
+        moved.set_prefix(file.to_owned());
+        moved.set_length(total);
+        moved.set_position(done);
     };
+    let added = models::add(config, model, revision, endpoint, Arc::new(show)).await;
+    bar.finish_and_clear();
+    let (name, tried) = added?;
     say(&tried.said)?;
     for task in tried.tasks {
         let setting = config::classifier_setting(task);
@@ -139,47 +106,7 @@ async fn add(config: &Config, model: &str, revision: &str, endpoint: &str) -> Re
 }
 
 fn remove(config: &Config, model: &str) -> Result<ExitCode> {
-    let Some((name, folder)) = added(config).into_iter().find(|(name, _)| name == model) else {
-        bail!("{model:?} was not added; `overheard models list` shows what was");
-    };
-    if let Some(setting) = uses(config, &folder).first() {
-        bail!("{name} is in use: set {setting} to something else first");
-    }
-    fs::remove_dir_all(&folder).with_context(|| format!("delete {}", folder.display()))?;
-    say(format_args!("{name} is deleted"))?;
+    models::remove(config, model)?;
+    say(format_args!("{model} is deleted"))?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// What a classifier says of one text, and what it can be used for.
-pub(crate) struct Tried {
-    pub(crate) said: String,
-    pub(crate) tasks: Vec<Task>,
-}
-
-/// Loads a classifier and lets it read one text.
-pub(crate) fn try_out(folder: &Path) -> Result<Tried> {
-    let classifier = Classifier::load(folder, Options::default())?;
-    let tasks = Task::of(&classifier);
-    let labels = classifier.head().map(|head| head.labels.join(", ")).unwrap_or_default();
-    match tasks.first() {
-        None => bail!("it labels words, but none of its labels ({labels}) is a kind of entity that is known here"),
-        Some(Task::Entities) => Ok(Tried { said: entities(folder)?, tasks }),
-        Some(_) => {
-            let text = "I love this!";
-            let answer = classifier.classify(&[text]).into_iter().next().context("it gave no answer")??;
-            let shown: Vec<String> =
-                answer.iter().take(5).map(|scored| format!("{} {:.2}", scored.label, scored.probability)).collect();
-            Ok(Tried { said: format!("{text:?} -> {}", shown.join(", ")), tasks })
-        }
-    }
-}
-
-/// The same for one that labels words.
-fn entities(folder: &Path) -> Result<String> {
-    let text = "Angela Merkel met Tim Cook of Apple in Berlin.";
-    let settings = nlp::Config { entity_model: Some(folder.to_owned()), ..nlp::Config::default() };
-    let answer = nlp::Understanding::load(&settings)?.read(&[(text, None)]).into_iter().next();
-    let found = answer.context("it gave no answer")??.entities;
-    let shown: Vec<String> = found.iter().map(|e| format!("{} ({})", e.text, e.kind.as_str())).collect();
-    Ok(format!("{text:?} -> {}", if shown.is_empty() { "nothing".to_owned() } else { shown.join(", ") }))
 }

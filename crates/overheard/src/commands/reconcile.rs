@@ -1,12 +1,11 @@
 //! `overheard reconcile`: makes queue and lake agree after one of them was lost or restored.
 
 use crate::Global;
-use crate::agreement::{self, Agreement};
-use crate::config::Config;
-use crate::house;
 use crate::output::say;
 use anyhow::{Result, bail};
 use indicatif::HumanCount;
+use runtime::agreement::{self, Agreement};
+use runtime::wiring;
 use std::process::ExitCode;
 
 /// Accept the lake as it is, after it was lost or restored from an older copy.
@@ -18,12 +17,12 @@ use std::process::ExitCode;
 pub(crate) struct Args {}
 
 pub(crate) async fn run(global: &Global, _: Args) -> Result<ExitCode> {
-    let config = Config::load(global.config.as_deref(), global.data.as_deref())?;
-    let queue = house::open_queue(&config)?;
+    let config = global.load()?;
+    let queue = wiring::open_queue(&config)?;
     if !queue.is_lender().await? {
         bail!("another process carries posts into this lake; stop it first");
     }
-    let lake = house::open_lake(&config, &queue).await?;
+    let lake = wiring::open_lake(&config, &queue).await?;
     let why = match agreement::compare(&queue.standing().await?, &lake).await? {
         Agreement::Agree => {
             say("queue and lake agree; there is nothing to do")?;

@@ -1,14 +1,13 @@
 //! `overheard repair`: mends what `overheard check` finds, as far as it can be mended, and keeps what it takes out.
 
 use crate::Global;
-use crate::commands::check::bar;
-use crate::config::Config;
-use crate::house;
 use crate::output::say;
+use crate::progress;
 use anyhow::{Context, Result, bail};
 use domain::{Analytics, Clock, PostTable, QueryLimits, SystemClock};
 use lake::{Lake, Repaired};
 use queue::Embedded;
+use runtime::{Config, reprocess, wiring};
 use state::Labels;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -37,12 +36,12 @@ pub(crate) struct Args {
 const CHUNK: usize = 5_000;
 
 pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
-    let config = Config::load(global.config.as_deref(), global.data.as_deref())?;
+    let config = global.load()?;
     let root = config.data.join("lake");
     if !root.is_dir() {
         bail!("there is no lake in {}; name the folder with --data", config.data.display());
     }
-    let queue = house::open_queue(&config)?;
+    let queue = wiring::open_queue(&config)?;
     if !queue.is_lender().await? {
         bail!("another process works on {}: stop `overheard up` (or the import) first", config.data.display());
     }
@@ -63,7 +62,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
     if repaired.lost && lake_is_lost(&config).await {
         return Ok(ExitCode::from(3));
     }
-    let lake = house::open_lake(&config, &queue).await?;
+    let lake = wiring::open_lake(&config, &queue).await?;
     let again = understand_again(&config, &queue, &lake, &repaired).await?;
     if args.expire {
         lake.confirm_expiry(now)?;
@@ -76,7 +75,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
 
 /// Whether the lake can't be opened in spite of the repair.
 async fn lake_is_lost(config: &Config) -> bool {
-    house::open_lake_read_only(config).await.is_err()
+    wiring::open_lake_read_only(config).await.is_err()
 }
 
 /// Writes anew what the derived tables lack: the days that lost rows, and posts that are in `raw` only.
@@ -100,21 +99,21 @@ async fn understand_where(config: &Config, queue: &Arc<Embedded>, lake: &Lake, w
     if total == 0 {
         return Ok(0);
     }
-    let understand = house::understand(config, queue.as_ref()).await?;
+    let understand = wiring::understand(config, queue.as_ref()).await?;
     let labels = Labels::new(queue.as_ref()).current().await?;
-    let bar = bar("posts")?;
+    let bar = progress::count("posts")?;
     bar.set_length(total);
     let (mut after, mut done) = (String::new(), 0);
     loop {
         let sql = format!(
             "SELECT {} FROM raw WHERE {wanted} AND post_id > '{}' ORDER BY post_id LIMIT {CHUNK}",
-            house::RAW_COLUMNS,
+            reprocess::RAW_COLUMNS,
             after.replace('\'', "''"),
         );
         let rows = lake.query(&sql, limits).await?.rows;
         let Some(last) = rows.last() else { break };
         after = last[0].as_str().unwrap_or_default().to_owned();
-        let again = house::understand_again(&understand, &labels, &rows).await?;
+        let again = reprocess::understand_again(&understand, &labels, &rows).await?;
         done += again.posts.len();
         lake.rewrite(again.posts).await.context(
             "a batch was under way: start `overheard up`, which finishes it, stop it and run `overheard repair` again",

@@ -2,12 +2,11 @@
 
 use crate::Global;
 use crate::commands::moment;
-use crate::config::Config;
-use crate::house;
 use crate::output::say;
-use anyhow::{Context, Result};
+use crate::progress;
+use anyhow::Result;
 use domain::{Analytics, Clock, PostTable, QueryLimits, SystemClock};
-use indicatif::{ProgressBar, ProgressStyle};
+use runtime::{reprocess, wiring};
 use state::Labels;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -31,15 +30,15 @@ pub(crate) struct Args {
 const CHUNK: usize = 5_000;
 
 pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
-    let config = Config::load(global.config.as_deref(), global.data.as_deref())?;
+    let config = global.load()?;
     let since = moment(&args.since)?;
     let until = match &args.until {
         Some(day) => moment(day)? + chrono::Duration::days(1),
         None => SystemClock.now() + chrono::Duration::days(1),
     };
-    let queue = house::open_queue(&config)?;
-    let lake = house::open_lake(&config, &queue).await?;
-    let understand = house::understand(&config, queue.as_ref()).await?;
+    let queue = wiring::open_queue(&config)?;
+    let lake = wiring::open_lake(&config, &queue).await?;
+    let understand = wiring::understand(&config, queue.as_ref()).await?;
     let labels = Labels::new(queue.as_ref()).current().await?;
     let range = format!(
         "event_date BETWEEN DATE '{}' AND DATE '{}' AND occurred_at >= TIMESTAMP '{}' AND occurred_at < TIMESTAMP '{}'",
@@ -51,21 +50,20 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
     let limits = QueryLimits { rows_max: CHUNK, timeout: Duration::from_secs(600) };
     let counted = lake.query(&format!("SELECT count(*) FROM raw WHERE {range}"), limits).await?;
     let total = counted.rows.first().and_then(|row| row.first()?.as_u64()).unwrap_or(0);
-    let bar = ProgressBar::new(total).with_style(
-        ProgressStyle::with_template("{bar:30} {pos}/{len} posts, {per_sec}, {eta} left").context("progress style")?,
-    );
+    let bar = progress::bar("{bar:30} {pos}/{len} posts, {per_sec}, {eta} left")?;
+    bar.set_length(total);
     let (mut after, mut failed) = (String::new(), 0);
     loop {
         let sql = format!(
             "SELECT {} FROM raw WHERE {range} AND post_id > '{}' ORDER BY post_id LIMIT {CHUNK}",
-            house::RAW_COLUMNS,
+            reprocess::RAW_COLUMNS,
             after.replace('\'', "''"),
         );
         let rows = lake.query(&sql, limits).await?.rows;
         let Some(last) = rows.last() else { break };
         after = last[0].as_str().unwrap_or_default().to_owned();
         let count = rows.len();
-        let again = house::understand_again(&understand, &labels, &rows).await?;
+        let again = reprocess::understand_again(&understand, &labels, &rows).await?;
         failed += again.failed;
         lake.rewrite(again.posts).await?;
         bar.inc(count as u64);

@@ -1,11 +1,10 @@
 //! `overheard sql`: read-only questions to the lake.
 
 use crate::Global;
-use crate::config::Config;
-use crate::house;
 use crate::output::{self, Format};
 use anyhow::Result;
 use domain::{Analytics, QueryLimits};
+use runtime::wiring;
 use std::io::Read;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -30,7 +29,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
-    let config = Config::load(global.config.as_deref(), global.data.as_deref())?;
+    let config = global.load()?;
     let query = match args.query.as_str() {
         "-" => {
             let mut text = String::new();
@@ -39,7 +38,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
         }
         _ => args.query,
     };
-    let lake = house::open_lake_read_only(&config).await?;
+    let lake = wiring::open_lake_read_only(&config).await?;
     let limits = QueryLimits { rows_max: args.limit, timeout: Duration::from_secs(args.timeout) };
     output::print(&lake.query(&query, limits).await?, args.format)?;
     Ok(ExitCode::SUCCESS)

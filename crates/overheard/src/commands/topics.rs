@@ -1,13 +1,12 @@
 //! `overheard topics`: what we listen for.
 
 use crate::Global;
-use crate::config::Config;
-use crate::house;
 use crate::output::{self, Format, say};
 use anyhow::{Result, bail};
 use clap::Subcommand;
 use domain::topic::{Topic, TopicMatcher};
 use domain::{Analytics, Author, Clock, Post, PostId, QueryLimits, SystemClock};
+use runtime::{Config, wiring};
 use serde_json::{Value, json};
 use state::Topics;
 use std::process::ExitCode;
@@ -47,7 +46,7 @@ enum Action {
 }
 
 pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
-    let config = Config::load(global.config.as_deref(), global.data.as_deref())?;
+    let config = global.load()?;
     match args.action {
         Action::Add { name, query } => add(&config, name, query).await,
         Action::List { format } => list(&config, format).await,
@@ -59,7 +58,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
 async fn add(config: &Config, name: String, query: String) -> Result<ExitCode> {
     let topic = Topic { name, query, created_at: SystemClock.now() }.trimmed();
     let name = topic.name.clone();
-    Topics::new(house::open_queue(config)?.as_ref()).save(topic).await?;
+    Topics::new(wiring::open_queue(config)?.as_ref()).save(topic).await?;
     say(format_args!(
         "topic {name:?} is saved; a running `overheard up` takes it over within seconds, \
          `overheard reprocess` finds it in posts that are here already"
@@ -68,7 +67,7 @@ async fn add(config: &Config, name: String, query: String) -> Result<ExitCode> {
 }
 
 async fn list(config: &Config, format: Format) -> Result<ExitCode> {
-    let topics = house::topics(house::open_queue(config)?.as_ref()).await?;
+    let topics = wiring::topics(wiring::open_queue(config)?.as_ref()).await?;
     if topics.is_empty() && format == Format::Table {
         say("no topics yet; add one: overheard topics add NAME 'QUERY'")?;
         return Ok(ExitCode::SUCCESS);
@@ -80,7 +79,7 @@ async fn list(config: &Config, format: Format) -> Result<ExitCode> {
 }
 
 async fn remove(config: &Config, name: &str) -> Result<ExitCode> {
-    if !Topics::new(house::open_queue(config)?.as_ref()).delete(name).await? {
+    if !Topics::new(wiring::open_queue(config)?.as_ref()).delete(name).await? {
         bail!("there is no topic {name:?}; `overheard topics list` shows them");
     }
     say(format_args!("topic {name:?} is removed"))?;
@@ -94,7 +93,7 @@ async fn test(config: &Config, query: &str, texts: Vec<String>, format: Format, 
         let sql =
             format!("SELECT post_id, author, language, text FROM sentiment ORDER BY occurred_at DESC LIMIT {newest}");
         let limits = QueryLimits { rows_max: newest, ..QueryLimits::default() };
-        house::open_lake_read_only(config).await?.query(&sql, limits).await?.rows
+        wiring::open_lake_read_only(config).await?.query(&sql, limits).await?.rows
     } else {
         texts.into_iter().map(|text| vec![Value::Null, Value::Null, Value::Null, json!(text)]).collect()
     };

@@ -2,12 +2,11 @@
 //! the way back when nobody can sign in as admin any more.
 
 use crate::Global;
-use crate::config::Config;
-use crate::house;
 use crate::output::{self, Format, say};
 use anyhow::{Result, bail};
 use clap::{Subcommand, ValueEnum};
 use domain::StateStore;
+use runtime::{clock, wiring};
 use serde_json::json;
 use server::auth;
 use std::process::ExitCode;
@@ -65,9 +64,9 @@ enum Action {
 }
 
 pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
-    let config = Config::load(global.config.as_deref(), global.data.as_deref())?;
-    let state: Arc<dyn StateStore> = house::open_queue(&config)?;
-    let now = house::clock().now();
+    let config = global.load()?;
+    let state: Arc<dyn StateStore> = wiring::open_queue(&config)?;
+    let now = clock().now();
     let (action, name) = match args.action {
         Action::List { format } => {
             list(&state, format).await?;

@@ -3,9 +3,9 @@
 use super::{Admin, Body};
 use crate::app::App;
 use crate::error::Error;
-use crate::operations::{Forgotten, ToForget};
 use axum::Json;
 use axum::extract::State;
+use domain::{Forgotten, ToForget};
 use std::sync::Arc;
 
 /// Deletes posts and every copy of their words, or, unless `dry_run` is false, says which posts that would be. They are

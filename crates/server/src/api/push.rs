@@ -4,10 +4,10 @@ use crate::app::App;
 use crate::auth::{TokenScope, bearer, digest};
 use crate::body;
 use crate::error::Error;
-use crate::operations::{PushError, PushOutcome, PushStatus};
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, header};
+use domain::{PushError, PushOutcome, PushStatus};
 use serde::Serialize;
 use std::sync::Arc;
 use utoipa::ToSchema;
@@ -39,7 +39,7 @@ pub(crate) async fn push(State(app): State<Arc<App>>, request: Request) -> Resul
     let taken = body::take(&app, &headers, body, app.config.push_max_bytes).await?;
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let (bytes, _held) = taken.into_parts();
-    let items = app.operations.push(&source, content_type, bytes.into()).await.map_err(refused)?;
+    let items = app.operations.push(&source, content_type, &bytes).await.map_err(refused)?;
     let count = |status| items.iter().filter(|item| item.status == status).count();
     Ok(Json(Pushed {
         accepted: count(PushStatus::Accepted),

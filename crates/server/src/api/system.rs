@@ -3,12 +3,11 @@
 use super::{Admin, Body, Params, Viewer};
 use crate::app::App;
 use crate::error::Error;
-use crate::operations::{Replayed, SourceStatus, SystemReport};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
-use domain::DeadLetter;
+use domain::{DeadLetter, Replayed, SourceStatus, SystemReport};
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, PoisonError};
 use utoipa::{IntoParams, ToSchema};

@@ -2,42 +2,8 @@
 
 use axum::extract::ConnectInfo;
 use axum::http::{Extensions, HeaderMap};
+use domain::Network;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::str::FromStr;
-
-/// Addresses that begin with the same bits: `10.0.0.0/8`, `fd00::/8`, or one address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Network {
-    address: IpAddr,
-    bits: u32,
-}
-
-impl FromStr for Network {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let bad = || format!("{text:?} is neither an address nor a network like 10.0.0.0/8");
-        let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
-        let address: IpAddr = address.trim().parse().map_err(|_| bad())?;
-        let most = if address.is_ipv4() { 32 } else { 128 };
-        let bits = bits.map_or(Ok(most), str::parse).map_err(|_| bad())?;
-        if bits > most { Err(bad()) } else { Ok(Self { address, bits }) }
-    }
-}
-
-impl Network {
-    fn holds(&self, address: IpAddr) -> bool {
-        match (self.address, address) {
-            (IpAddr::V4(ours), IpAddr::V4(other)) => {
-                (u32::from(ours) ^ u32::from(other)).checked_shr(32 - self.bits).unwrap_or(0) == 0
-            }
-            (IpAddr::V6(ours), IpAddr::V6(other)) => {
-                (u128::from(ours) ^ u128::from(other)).checked_shr(128 - self.bits).unwrap_or(0) == 0
-            }
-            _ => false,
-        }
-    }
-}
 
 /// The header in which trusted proxies say who asks. Only one is believed: the other would be the client's own words.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -67,7 +33,7 @@ impl ClientAddress {
 
 /// The last address that no trusted proxy has: each proxy adds the one that it was asked by at the end.
 fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[Network], header: ForwardedHeader) -> IpAddr {
-    let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.holds(address));
+    let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(address));
     let mut client = peer.to_canonical();
     if !is_trusted(client) {
         return client;
@@ -136,16 +102,5 @@ mod tests {
         assert_eq!(seen("10.0.0.1", xff, &[]), "10.0.0.1");
         assert_eq!(seen("::1", "forwarded", &["for=6.6.6.6, for=\"[2001:db8::7]:4711\";proto=https"]), "2001:db8::7");
         assert_eq!(seen("10.0.0.1", "x-real-ip", &["6.6.6.6"]), "10.0.0.1");
-    }
-
-    #[test]
-    fn a_network_is_read_and_holds_its_addresses() {
-        for bad in ["", "10.0.0.0/33", "::/129", "10.0.0/8", "a/8", "10.0.0.0/x"] {
-            assert!(bad.parse::<Network>().is_err(), "{bad}");
-        }
-        let holds = |network: &str, address: &str| network.parse::<Network>().unwrap().holds(address.parse().unwrap());
-        assert!(holds("10.0.0.0/8", "10.255.0.1") && !holds("10.0.0.0/8", "11.0.0.1"));
-        assert!(holds("0.0.0.0/0", "9.9.9.9") && !holds("0.0.0.0/0", "::1"));
-        assert!(holds("fd00::/8", "fdff::1") && !holds("::1", "::2"));
     }
 }

@@ -15,7 +15,7 @@ mod who;
 pub(crate) use accounts::Accounts;
 pub(crate) use attempts::{Attempts, Trier};
 pub(crate) use client::ClientAddress;
-pub use client::{ForwardedHeader, Network};
+pub use client::ForwardedHeader;
 pub(crate) use documents::{Account, Token, TokenScope};
 pub use operator::{UserSummary, add_user, change_role, create_first_admin, remove_user, reset_password, users};
 pub(crate) use secret::digest;

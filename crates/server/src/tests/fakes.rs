@@ -1,11 +1,10 @@
 //! In-memory ports: a queue with dead letters alone, and operations that note what was
 //! called.
 
-use crate::operations::{AlertNow, Operations, PushError, PushOutcome, PushStatus, Replayed, SqlAnswer};
 use async_trait::async_trait;
-use axum::body::Bytes;
 use domain::{
-    Alert, Appended, DeadLetter, Error, Lease, PostQueue, QueryLimits, QueueDepth, Record, Result, Timestamp,
+    Alert, AlertNow, Appended, DeadLetter, Error, Lease, Operations, PostQueue, PushError, PushOutcome, PushStatus,
+    QueryLimits, QueueDepth, Record, Replayed, Result, SqlAnswer, Timestamp,
 };
 use std::sync::Mutex;
 use std::time::Duration;
@@ -117,7 +116,7 @@ impl Operations for House {
         &self,
         source: &str,
         _content_type: Option<&str>,
-        body: Bytes,
+        body: &[u8],
     ) -> std::result::Result<Vec<PushOutcome>, PushError> {
         if body.starts_with(b"full") {
             return Err(PushError::Full { retry_after_s: 7 });

@@ -2,6 +2,10 @@
 //! with three planted incidents. Deterministic: the same anchor and hour give the same posts with the same ids, so a
 //! restart repeats nothing. Every post says `"sample": true` in its payload and comes with provenance `sample`.
 
+mod feed;
+
+pub use feed::Feed;
+
 use chrono::{DateTime, Datelike, Duration, DurationRound, TimeZone, Timelike, Utc};
 use domain::{Author, Coordinates, Error, Post, PostId, Provenance, Record, Result, SourceId, Timestamp, Topic};
 use serde::Deserialize;

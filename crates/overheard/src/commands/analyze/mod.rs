@@ -3,13 +3,12 @@
 mod answers;
 
 use crate::Global;
-use crate::config::Config;
-use crate::house;
 use crate::output::{self, Format};
 use answers::Answers;
 use anyhow::{Context, Result};
 use domain::{Author, Clock, Post, PostId, SystemClock, Timestamp};
 use pipeline::Understand;
+use runtime::wiring;
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
@@ -43,7 +42,7 @@ pub(crate) struct Args {
 const CHUNK: usize = 512;
 
 pub(crate) fn run(global: &Global, args: Args) -> Result<ExitCode> {
-    let mut config = Config::load(global.config.as_deref(), global.data.as_deref())?;
+    let mut config = global.load()?;
     if let Some(file) = &args.categories {
         config.understand.categories = file.to_string_lossy().into_owned();
     }
@@ -51,8 +50,8 @@ pub(crate) fn run(global: &Global, args: Args) -> Result<ExitCode> {
         Some("-") => Box::new(io::stdin().lock()),
         _ => Box::new(BufReader::new(File::open(&args.file).with_context(|| format!("open {}", args.file.display()))?)),
     };
-    let language = house::language(&config, house::categories(&config)?)?;
-    let understand = house::stage(&config, Arc::new(language), Vec::new())?;
+    let language = wiring::language(&config, wiring::categories(&config)?)?;
+    let understand = wiring::stage(&config, Arc::new(language), Vec::new())?;
     let mut answers = Answers::new(BufWriter::new(io::stdout().lock()), args.format);
     match answer_all(input, &understand, &mut answers) {
         Err(error) if output::is_broken_pipe(&error) => return Ok(ExitCode::SUCCESS),

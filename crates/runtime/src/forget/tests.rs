@@ -216,7 +216,7 @@ async fn a_post_that_its_platform_deletes_leaves_no_words_in_any_file() {
     // A copy that was being written meanwhile.
     here.lake.put_anomalies(vec![anomaly()]).await.unwrap();
     assert_eq!(here.queue.list(KIND).await.unwrap().len(), 1, "looked at once more later");
-    carry_on(&here.queue, &here.lake, house::clock().now() + TimeDelta::minutes(11)).await.unwrap();
+    carry_on(&here.queue, &here.lake, clock().now() + TimeDelta::minutes(11)).await.unwrap();
     assert!(here.queue.list(KIND).await.unwrap().is_empty());
     here.assert_cleared(1).await;
 }

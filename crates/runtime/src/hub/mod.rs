@@ -21,19 +21,24 @@ use reqwest::{Client, Method, Response, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Tries for a file, redirects of one request.
 const TRIES: u32 = 5;
 const REDIRECTS_MAX: usize = 10;
 
-/// A hub, and who asks.
+/// Told of a file's bytes so far, and of all its bytes (0: not known).
+pub type Progress = Arc<dyn Fn(&str, u64, u64) + Send + Sync>;
+
+/// A hub, with the token that is sent to it.
 pub(crate) struct Hub {
     endpoint: Url,
     client: Client,
     token: Option<SecretString>,
     /// Before the second try; doubled for each further one.
     pause: Duration,
+    pub(crate) progress: Progress,
 }
 
 /// What the hub says of a file before it is downloaded.
@@ -72,7 +77,7 @@ impl Hub {
         if token.is_some() && endpoint.scheme() == "http" && !is_loopback(&endpoint) {
             bail!("HF_TOKEN would go to {endpoint} for anyone on the way to read: use https://, or unset HF_TOKEN");
         }
-        Ok(Self { endpoint, client, token, pause: Duration::from_secs(1) })
+        Ok(Self { endpoint, client, token, pause: Duration::from_secs(1), progress: Arc::new(|_, _, _| {}) })
     }
 
     /// Downloads the model `id` into `folder`.

@@ -1,7 +1,7 @@
 //! Authors whose posts are refused from now on: one document each (kind `blocked_author`), its key the name in small
 //! letters, with the platform where the block is for one.
 
-use crate::house;
+use crate::clock::clock;
 use domain::{Result, StateStore};
 use pipeline::Understand;
 use serde_json::json;
@@ -15,29 +15,29 @@ const KIND: &str = "blocked_author";
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// A name as it is compared: without `@`, in small letters.
-pub(crate) fn plain(name: &str) -> String {
+pub fn plain(name: &str) -> String {
     name.trim().trim_start_matches('@').to_lowercase()
 }
 
 /// Refuses posts of the author from now on.
-pub(crate) async fn add(state: &dyn StateStore, author: &str, platform: Option<&str>) -> Result<()> {
-    let (author, now) = (plain(author), house::clock().now());
+pub async fn add(state: &dyn StateStore, author: &str, platform: Option<&str>) -> Result<()> {
+    let (author, now) = (plain(author), clock().now());
     let key = Understand::author_key(platform, &author);
     state.put(KIND, &key, json!({"author": author, "platform": platform, "since": now})).await
 }
 
 /// Takes the author's posts again, by the key of [`all`]; says whether he was blocked.
-pub(crate) async fn remove(state: &dyn StateStore, key: &str) -> Result<bool> {
+pub async fn remove(state: &dyn StateStore, key: &str) -> Result<bool> {
     state.delete(KIND, &plain(key)).await
 }
 
 /// The blocked authors: their keys.
-pub(crate) async fn all(state: &dyn StateStore) -> Result<HashSet<String>> {
+pub async fn all(state: &dyn StateStore) -> Result<HashSet<String>> {
     Ok(state.list(KIND).await?.into_iter().map(|(key, _)| key).collect())
 }
 
 /// From now on posts of those authors are left out who are blocked.
-pub(crate) async fn follow(
+pub async fn follow(
     state: Arc<dyn StateStore>,
     understand: Arc<Understand>,
     shutdown: CancellationToken,

@@ -1,7 +1,7 @@
 //! A deletion that somebody asks for: which posts it is about, and carrying it out.
 
 use super::{Cleared, Traces, blocked, note};
-use crate::house;
+use crate::clock::clock;
 use domain::topic::{Topic, TopicMatcher};
 use domain::{
     Analytics, Author, Deletion, Error, Post, PostId, PostQueue, QueryLimits, Record, Result, SourceId, Timestamp,
@@ -21,26 +21,26 @@ const LIMITS: QueryLimits = QueryLimits { rows_max: PAGE, timeout: Duration::fro
 
 /// Which posts are to be forgotten.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Request {
-    pub(crate) posts: Vec<String>,
+pub struct Request {
+    pub posts: Vec<String>,
     /// User name or id; in any letters, with or without `@`.
-    pub(crate) author: Option<String>,
+    pub author: Option<String>,
     /// Limits the author to one platform.
-    pub(crate) platform: Option<String>,
+    pub platform: Option<String>,
     /// A query as topics have it.
-    pub(crate) query: Option<String>,
+    pub query: Option<String>,
     /// Refuse the author's posts from now on.
-    pub(crate) and_block: bool,
+    pub and_block: bool,
 }
 
 /// What a request is about.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Found {
-    pub(crate) posts: BTreeSet<String>,
+pub struct Found {
+    pub posts: BTreeSet<String>,
     /// How many of them are reposts by others, which hold the same words.
-    pub(crate) reposts: usize,
+    pub reposts: usize,
     /// The author's name and ids as his posts have them.
-    pub(crate) authors: BTreeSet<String>,
+    pub authors: BTreeSet<String>,
 }
 
 impl Request {
@@ -59,7 +59,7 @@ impl Request {
     }
 
     /// Looks for the posts in the lake. Posts named by their id are taken whether they are there or not.
-    pub(crate) async fn find(&self, lake: &Lake) -> Result<Found> {
+    pub async fn find(&self, lake: &Lake) -> Result<Found> {
         self.check()?;
         let mut found = Found::default();
         for post in &self.posts {
@@ -99,7 +99,7 @@ impl Request {
 
     /// Deletes what was found, tells `progress` how many posts are done, and clears their traces. In a process that can't
     /// write the lake, the one that carries posts does so within minutes; then nothing is given back.
-    pub(crate) async fn carry_out(
+    pub async fn carry_out(
         &self,
         found: &Found,
         queue: &Embedded,
@@ -107,7 +107,7 @@ impl Request {
         writes: bool,
         progress: impl Fn(usize),
     ) -> Result<Option<Cleared>> {
-        let now = house::clock().now();
+        let now = clock().now();
         if self.and_block
             && let Some(author) = &self.author
         {
@@ -149,7 +149,7 @@ fn deletion(id: &str, now: Timestamp) -> Result<Record> {
 
 /// Adds the posts that a query matches.
 async fn matching(lake: &Lake, query: &str, found: &mut Found) -> Result<()> {
-    let topic = Topic { name: "forget".into(), query: query.to_owned(), created_at: house::clock().now() };
+    let topic = Topic { name: "forget".into(), query: query.to_owned(), created_at: clock().now() };
     let matcher = TopicMatcher::new(vec![topic])?;
     each(lake, "post_id, author, language, text", "TRUE", |row| {
         let field = |index: usize| row.get(index).and_then(Value::as_str).map(str::to_owned);

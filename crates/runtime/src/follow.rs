@@ -2,7 +2,8 @@
 //! and corrections. Each looks at the small documents every other second; nothing is lost by a restart.
 
 use crate::config::Config;
-use crate::house;
+use crate::reprocess;
+use crate::wiring;
 use anyhow::Result;
 use domain::topic::TopicMatcher;
 use domain::{Analytics, PostTable, QueryLimits, StateStore, Topic};
@@ -37,7 +38,7 @@ pub(crate) async fn topics(
     shutdown: CancellationToken,
 ) -> domain::Result<()> {
     while wait(LOOK_EVERY, &shutdown).await {
-        match house::topics(state.as_ref()).await {
+        match wiring::topics(state.as_ref()).await {
             Ok(topics) => {
                 changed.send_if_modified(|known| {
                     let differs = *known != topics;
@@ -105,7 +106,7 @@ pub(crate) async fn categories(
 }
 
 async fn apply_categories(config: &Config, language: &Arc<nlp::Understanding>, state: &dyn StateStore) -> Result<()> {
-    let set = house::category_set(config, state).await?;
+    let set = wiring::category_set(config, state).await?;
     let language = Arc::clone(language);
     // Examples are read by the model and a head is trained: seconds.
     Ok(tokio::task::spawn_blocking(move || language.set_categories(set.as_ref())).await??)
@@ -134,10 +135,10 @@ async fn correct(state: &dyn StateStore, lake: &Lake, understand: &Arc<Understan
     }
     waiting.truncate(CORRECTIONS_MAX);
     let ids = waiting.iter().map(|(_, post_id)| literal(post_id.as_str())).collect::<Vec<_>>().join(", ");
-    let sql = format!("SELECT {} FROM raw WHERE post_id IN ({ids})", house::RAW_COLUMNS);
+    let sql = format!("SELECT {} FROM raw WHERE post_id IN ({ids})", reprocess::RAW_COLUMNS);
     let limits = QueryLimits { rows_max: CORRECTIONS_MAX, timeout: Duration::from_secs(120) };
     let rows = lake.query(&sql, limits).await?.rows;
-    let again = house::understand_again(understand, &labels.current().await?, &rows).await?;
+    let again = reprocess::understand_again(understand, &labels.current().await?, &rows).await?;
     if again.failed > 0 {
         warn!(posts = again.failed, "corrected posts can't be read any more; their rows stay as they are");
     }

@@ -1,16 +1,18 @@
-//! What the server asks of the running house beyond the ports of `domain`. The binary implements it where it wires the
-//! rooms together; every method has a default, so that a process that only serves (`--role serve`) needs few of them.
+//! The port through which the server reaches the running installation: sources, system report, push, alerts, SQL,
+//! deletion. `runtime` implements it. Every method has a default, for processes and tests that lack a part.
 
+use crate::alert::{Alert, AlertRule};
+use crate::categories::CategoryDefinition;
+use crate::error::{Error, Result};
+use crate::ports::{Column, DeadLetter, QueryLimits};
 use async_trait::async_trait;
-use axum::body::Bytes;
 use chrono::{DateTime, Utc};
-use domain::{Alert, AlertRule, CategoryDefinition, Column, DeadLetter, Error, QueryLimits, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
-use utoipa::ToSchema;
 
 /// One configured source and how it does.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct SourceStatus {
     /// Name of the source, as in the configuration.
     pub id: String,
@@ -33,7 +35,8 @@ pub struct SourceStatus {
 }
 
 /// One table of the lake.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct TableReport {
     pub name: String,
     pub rows: u64,
@@ -43,8 +46,9 @@ pub struct TableReport {
     pub version: u64,
 }
 
-/// How the house does, beside what the queue says of itself.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+/// State of the installation, beside the queue's own figures.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct SystemReport {
     /// Version of the program.
     pub version: String,
@@ -75,7 +79,8 @@ pub struct SystemReport {
 }
 
 /// What became of one pushed post.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum PushStatus {
     /// On disk.
@@ -87,7 +92,8 @@ pub enum PushStatus {
 }
 
 /// The answer for one item of a push, in the order of the items.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct PushOutcome {
     pub status: PushStatus,
     /// Id under which the post is kept.
@@ -114,7 +120,8 @@ pub enum PushError {
 }
 
 /// A notification that did not reach its channel: refused for good, or given up.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Undelivered {
     pub channel: String,
     pub at: DateTime<Utc>,
@@ -133,7 +140,8 @@ fn yes() -> bool {
 }
 
 /// Which posts are to be deleted for good: those named, those of an author, those that match a query.
-#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ToForget {
     /// Ids of posts, `platform:native_id`.
@@ -157,7 +165,8 @@ pub struct ToForget {
 }
 
 /// What was deleted, or would be.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Forgotten {
     pub posts: usize,
     /// How many of the posts are reposts by others, which hold the same words.
@@ -176,7 +185,8 @@ pub struct Forgotten {
 }
 
 /// What became of a replayed dead letter.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Replayed {
     /// Posts that are in the queue now.
     pub accepted: u64,
@@ -199,7 +209,7 @@ fn not_here(what: &str) -> Error {
     Error::reject(format!("{what} is not available in this process"))
 }
 
-/// What the server asks of the running house.
+/// What the server asks of the running installation.
 #[async_trait]
 pub trait Operations: Send + Sync {
     /// Every configured source.
@@ -282,7 +292,7 @@ pub trait Operations: Send + Sync {
         &self,
         _source: &str,
         _content_type: Option<&str>,
-        _body: Bytes,
+        _body: &[u8],
     ) -> Result<Vec<PushOutcome>, PushError> {
         Err(PushError::Failed("push is not available in this process".into()))
     }

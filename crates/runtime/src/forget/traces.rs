@@ -24,25 +24,25 @@ const TOKEN_MIN: usize = 5;
 
 /// What was found and cleared.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Cleared {
-    pub(crate) anomalies: usize,
+pub struct Cleared {
+    pub anomalies: usize,
     /// Alerts and notifications.
-    pub(crate) documents: usize,
-    pub(crate) dead_letters: usize,
-    pub(crate) labels: usize,
+    pub documents: usize,
+    pub dead_letters: usize,
+    pub labels: usize,
 }
 
 /// What is to be cleared.
-pub(crate) struct Traces<'a> {
-    pub(crate) queue: &'a Embedded,
-    pub(crate) lake: &'a Lake,
-    pub(crate) posts: HashSet<String>,
-    pub(crate) authors: HashSet<String>,
+pub struct Traces<'a> {
+    pub queue: &'a Embedded,
+    pub lake: &'a Lake,
+    pub posts: HashSet<String>,
+    pub authors: HashSet<String>,
 }
 
 impl Traces<'_> {
     /// Clears all that can be found.
-    pub(crate) async fn clear(&self) -> Result<Cleared> {
+    pub async fn clear(&self) -> Result<Cleared> {
         Ok(Cleared {
             anomalies: self.anomalies().await?,
             documents: self.documents().await?,

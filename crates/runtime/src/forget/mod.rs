@@ -2,13 +2,13 @@
 //! tables of posts at once (`lake`), and within minutes every copy that other parts made of it (`traces`). What has to be
 //! cleared is written down first (kind `deletion`), so that a crash or another process finishes it.
 
-pub(crate) mod blocked;
-pub(crate) mod request;
+pub mod blocked;
+pub mod request;
 #[cfg(test)]
 mod tests;
 mod traces;
 
-use crate::house;
+use crate::clock::clock;
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use domain::{
@@ -21,7 +21,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
-pub(crate) use traces::{Cleared, Traces};
+pub use traces::{Cleared, Traces};
 use tracing::{info, warn};
 
 const KIND: &str = "deletion";
@@ -58,9 +58,9 @@ async fn note(
 }
 
 /// The lake's tables, with a note of every deletion before it is committed.
-pub(crate) struct NotedTable {
-    pub(crate) lake: Arc<Lake>,
-    pub(crate) state: Arc<dyn StateStore>,
+pub struct NotedTable {
+    pub lake: Arc<Lake>,
+    pub state: Arc<dyn StateStore>,
 }
 
 #[async_trait]
@@ -70,7 +70,7 @@ impl PostTable for NotedTable {
             // The same key for the same batch: a replay notes nothing twice.
             let key = format!("{}-{}", batch.partition, batch.last_offset);
             let posts = batch.deletions.iter().map(PostId::to_string).collect();
-            note(self.state.as_ref(), &key, posts, BTreeSet::new(), house::clock().now()).await?;
+            note(self.state.as_ref(), &key, posts, BTreeSet::new(), clock().now()).await?;
         }
         self.lake.commit(batch).await
     }
@@ -89,14 +89,14 @@ impl PostTable for NotedTable {
 }
 
 /// Clears the traces of deleted posts until told to stop.
-pub(crate) async fn run(
+pub async fn run(
     queue: Arc<Embedded>,
     lake: Arc<Lake>,
     health: Arc<Health>,
     shutdown: CancellationToken,
 ) -> Result<()> {
     loop {
-        let now = house::clock().now();
+        let now = clock().now();
         match carry_on(&queue, &lake, now).await {
             Ok(()) => health.recovered("deletion"),
             Err(error) => {
@@ -112,7 +112,7 @@ pub(crate) async fn run(
 }
 
 /// Clears the traces of the deletions that are due.
-pub(crate) async fn carry_on(queue: &Embedded, lake: &Lake, now: Timestamp) -> Result<()> {
+pub async fn carry_on(queue: &Embedded, lake: &Lake, now: Timestamp) -> Result<()> {
     let (mut due, mut posts, mut authors) = (Vec::new(), HashSet::new(), HashSet::new());
     for (key, document) in queue.list(KIND).await? {
         let Ok(deletion) = Deletion::deserialize(&document) else {

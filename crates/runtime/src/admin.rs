@@ -1,34 +1,32 @@
-//! What the server asks of the running house: sources, system report, push, replays, alerts taken in hand.
+//! The port that the server asks (`domain::Operations`): sources, system report, push, replay, alerts, SQL, deletion.
 
+use crate::clock::clock;
 use crate::config::Config;
 use crate::forget::request::Request;
-use crate::{alerting, house, limits, rehearsal, rule_facts};
+use crate::roles::{Role, Roles};
+use crate::traffic::{Speed, Traffic};
+use crate::usage::{self, Meter};
+use crate::{alerting, rehearsal, reprocess, rule_facts, wiring};
 use async_trait::async_trait;
-use axum::body::Bytes;
-use chrono::TimeDelta;
 use domain::{
-    Alert, AlertRule, Analytics, CategoryDefinition, DeadLetter, EnrichedPost, Error, Health, PostQueue, QueryLimits,
-    Result, SourceId, Timestamp,
+    Alert, AlertNow, AlertRule, Analytics, CategoryDefinition, DeadLetter, Error, Forgotten, Health, Operations,
+    PostQueue, PushError, PushOutcome, PushStatus, QueryLimits, Replayed, Result, SourceId, SourceStatus, SqlAnswer,
+    SystemReport, Timestamp, ToForget, Undelivered,
 };
 use lake::{Lake, SqlWorkers};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use pipeline::Committed;
 use queue::Embedded;
-use server::{
-    AlertNow, Forgotten, Operations, PushError, PushOutcome, PushStatus, Replayed, SourceStatus, SqlAnswer,
-    SystemReport, TableReport, ToForget, Undelivered,
-};
 use sources::kit::status::SharedStatus;
 use sources::push::{self, PushSource};
-use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// The running house as the server sees it.
-pub(crate) struct House {
-    roles: Vec<String>,
+/// The running installation as the server sees it.
+pub struct Admin {
+    roles: Roles,
     started_at: Timestamp,
     config: Config,
     queue: Arc<Embedded>,
@@ -40,64 +38,39 @@ pub(crate) struct House {
     push: HashMap<String, PushSource>,
     x: OnceLock<SharedStatus>,
     metrics: PrometheusHandle,
-    recent: Mutex<VecDeque<Batch>>,
-    seen: Mutex<BTreeMap<String, Seen>>,
-    measured: tokio::sync::Mutex<Option<(Instant, Measured)>>,
+    traffic: Traffic,
+    meter: Meter,
 }
 
-/// What takes a walk over the disk to know.
-#[derive(Clone)]
-struct Measured {
-    tables: Vec<TableReport>,
-    disk_used_bytes: u64,
-}
-
-/// A measurement is good for so long: many open pages ask every few seconds.
-const MEASURED_FOR: Duration = Duration::from_secs(10);
 /// Histograms are merged this often, or they grow until somebody reads the metrics.
 const UPKEEP: Duration = Duration::from_secs(5);
 
-/// What a source brought since the process started.
-#[derive(Default)]
-struct Seen {
-    posts: u64,
-    last_post_at: Option<Timestamp>,
-    /// Commits of the last minute with the posts of the source in each.
-    recent: VecDeque<(Timestamp, usize)>,
-}
-
-/// What a commit tells of the speed: how many posts, how long each was under way.
-struct Batch {
-    at: Timestamp,
-    lags_ms: Vec<u64>,
-}
-
 /// Posts that one call may delete: it answers when they are gone.
 const FORGET_MAX: usize = 20_000;
-/// Speeds are means over this time.
-const RECENT: TimeDelta = TimeDelta::minutes(1);
 
-impl House {
-    pub(crate) fn new(
+impl Admin {
+    pub fn new(
         config: &Config,
-        roles: Vec<String>,
+        roles: Roles,
         queue: Arc<Embedded>,
         lake: Arc<Lake>,
         model: Option<String>,
         book: Arc<alerts::AlertBook>,
         health: Arc<Health>,
     ) -> anyhow::Result<Arc<Self>> {
+        let now = clock().now();
         let source = |name: &String| {
             let rights = config.sources.push_rights(name)?;
-            Some((name.clone(), PushSource::new(queue.clone(), house::clock(), rights)))
+            Some((name.clone(), PushSource::new(queue.clone(), clock(), rights)))
         };
         let push = config.sources.push.iter().filter_map(|configured| source(&configured.name)).collect();
         Ok(Arc::new(Self {
             roles,
-            started_at: house::clock().now(),
+            started_at: now,
+            meter: Meter::new(config.data.clone(), lake.clone()),
             config: config.clone(),
             queue,
-            sql: SqlWorkers::new(limits::sql_workers(config)?),
+            sql: SqlWorkers::new(wiring::sql_workers(config)?),
             lake,
             model,
             book,
@@ -105,14 +78,12 @@ impl House {
             push,
             x: OnceLock::new(),
             metrics: PrometheusBuilder::new().install_recorder()?,
-            recent: Mutex::default(),
-            seen: Mutex::default(),
-            measured: tokio::sync::Mutex::default(),
+            traffic: Traffic::new(now),
         }))
     }
 
-    /// Keeps the metrics small until `shutdown`.
-    pub(crate) async fn keep_metrics(self: Arc<Self>, shutdown: CancellationToken) -> Result<()> {
+    /// Keeps histograms small until `shutdown`.
+    pub async fn keep_metrics(self: Arc<Self>, shutdown: CancellationToken) -> Result<()> {
         while !shutdown.is_cancelled() {
             tokio::select! {
                 () = tokio::time::sleep(UPKEEP) => self.metrics.run_upkeep(),
@@ -123,128 +94,29 @@ impl House {
     }
 
     /// The X connector's state, once it runs.
-    pub(crate) fn show_x(&self, status: SharedStatus) {
+    pub fn show_x(&self, status: SharedStatus) {
         // A second connector of the kind is never started.
         drop(self.x.set(status));
     }
 
-    /// Takes the speed of a commit.
-    pub(crate) fn observe(&self, committed: &Committed) {
-        self.observe_sources(committed);
-        let lag = |post: &EnrichedPost| (committed.at - post.post.received_at).num_milliseconds().max(0) as u64;
-        let batch = Batch { at: committed.at, lags_ms: committed.posts.iter().map(lag).collect() };
-        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        recent.push_back(batch);
-        while recent.front().is_some_and(|oldest| committed.at - oldest.at > RECENT) {
-            recent.pop_front();
-        }
-    }
-
-    /// Counts what each source brought in a commit.
-    fn observe_sources(&self, committed: &Committed) {
-        let mut brought: BTreeMap<&str, (usize, Timestamp)> = BTreeMap::new();
-        for post in committed.posts.iter() {
-            let entry = brought.entry(&post.post.source.0).or_insert((0, post.post.received_at));
-            *entry = (entry.0 + 1, entry.1.max(post.post.received_at));
-        }
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        for (source, (posts, last)) in brought {
-            let one = seen.entry(source.to_owned()).or_default();
-            one.posts += posts as u64;
-            one.last_post_at = one.last_post_at.max(Some(last));
-            one.recent.push_back((committed.at, posts));
-            while one.recent.front().is_some_and(|(at, _)| committed.at - *at > RECENT) {
-                one.recent.pop_front();
-            }
-        }
-    }
-
-    /// Adds what was counted of a source; those that are no connector of ours (`sample`, imports) are told too.
-    fn with_seen(&self, mut sources: Vec<SourceStatus>, now: Timestamp) -> Vec<SourceStatus> {
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        for (id, one) in seen.iter() {
-            let minute =
-                one.recent.iter().filter(|(at, _)| now - *at <= RECENT).map(|(_, posts)| *posts).sum::<usize>();
-            let known = sources.iter_mut().find(|source| source.id == *id);
-            if known.as_ref().is_some_and(|source| source.connector == "x") {
-                continue;
-            }
-            let status = SourceStatus {
-                id: id.clone(),
-                connector: id.split(':').next().unwrap_or_default().to_owned(),
-                state: "connected".into(),
-                since: Some(self.started_at),
-                ..SourceStatus::default()
-            };
-            let status = SourceStatus {
-                posts: one.posts,
-                posts_per_minute: minute as f64,
-                last_post_at: one.last_post_at,
-                ..known.as_deref().cloned().unwrap_or(status)
-            };
-            match known {
-                Some(source) => *source = status,
-                None => sources.push(status),
-            }
-        }
-        sources
+    /// Counts a commit.
+    pub fn observe(&self, committed: &Committed) {
+        self.traffic.observe(committed);
     }
 
     fn writes_lake(&self) -> bool {
-        self.roles.iter().any(|role| role == "understand" || role == "detect")
+        self.roles.write_lake()
     }
 
     /// SQL reads alerts from the lake. Where this process can't write it, the one that judges the rules does.
     async fn show(&self, alert: Result<Option<Alert>>) -> Result<Option<Alert>> {
         let alert = alert?;
         if self.writes_lake()
-            && let Err(error) = self.book.write(self.lake.as_ref(), house::clock().now()).await
+            && let Err(error) = self.book.write(self.lake.as_ref(), clock().now()).await
         {
             tracing::warn!(%error, "an alert is not in the lake yet; trying again");
         }
         Ok(alert)
-    }
-
-    /// Posts a second, median and 99th percentile of the lag, over the last minute.
-    fn speed(&self, now: Timestamp) -> (f64, Option<u64>, Option<u64>) {
-        let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        let within = recent.iter().filter(|batch| now - batch.at <= RECENT);
-        let mut lags: Vec<u64> = within.flat_map(|batch| batch.lags_ms.iter().copied()).collect();
-        lags.sort_unstable();
-        let quantile =
-            |share: f64| lags.get(((lags.len() as f64 * share) as usize).min(lags.len().saturating_sub(1))).copied();
-        (lags.len() as f64 / RECENT.num_seconds() as f64, quantile(0.5), quantile(0.99))
-    }
-
-    /// Rows, files and bytes, measured anew when the last time is too long ago.
-    async fn measured(&self) -> Measured {
-        let mut measured = self.measured.lock().await;
-        if let Some((at, measured)) = &*measured
-            && at.elapsed() < MEASURED_FOR
-        {
-            return measured.clone();
-        }
-        let mut tables = Vec::new();
-        for name in ["raw", "sentiment", "entities", "key_phrases", "anomalies", "alerts"] {
-            let counted = self.lake.query(&format!("SELECT count(*) FROM {name}"), QueryLimits::default()).await;
-            let rows = counted.ok().and_then(|rows| rows.rows.first()?.first()?.as_u64()).unwrap_or(0);
-            tables.push(TableReport {
-                name: name.into(),
-                rows,
-                version: self.lake.version(),
-                ..TableReport::default()
-            });
-        }
-        let data = self.config.data.clone();
-        let walked = tokio::task::spawn_blocking(move || {
-            for table in &mut tables {
-                (table.files, table.size_bytes) = parquet_files(&data.join("lake").join(&table.name));
-            }
-            Measured { tables, disk_used_bytes: disk_used(&data) }
-        });
-        let now = walked.await.unwrap_or(Measured { tables: Vec::new(), disk_used_bytes: 0 });
-        *measured = Some((Instant::now(), now.clone()));
-        now
     }
 
     async fn notices(&self) -> Vec<String> {
@@ -259,7 +131,7 @@ impl House {
         }
         let rules = rule_facts::problems(self.queue.as_ref()).await.unwrap_or_default();
         notices.extend(rules.iter().map(|(name, problem)| format!("alert rule {name:?} {problem}")));
-        if self.model.is_none() && self.roles.iter().any(|role| role == "understand") {
+        if self.model.is_none() && self.roles.has(Role::Understand) {
             notices.push("posts are kept without being understood: understand.enabled is false".into());
         }
         if fs4::available_space(&self.config.data).is_ok_and(|free| free < 2_000_000_000) {
@@ -267,43 +139,6 @@ impl House {
         }
         notices
     }
-}
-
-/// Parquet files below a folder, with their size in bytes.
-fn parquet_files(folder: &Path) -> (u64, u64) {
-    let (mut files, mut size) = (0, 0);
-    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            let (more, bytes) = parquet_files(&path);
-            files += more;
-            size += bytes;
-        } else if path.extension().is_some_and(|extension| extension == "parquet") {
-            files += 1;
-            size += entry.metadata().map_or(0, |metadata| metadata.len());
-        }
-    }
-    (files, size)
-}
-
-fn disk_used(folder: &Path) -> u64 {
-    std::fs::read_dir(folder)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(
-            |entry| {
-                if entry.path().is_dir() { disk_used(&entry.path()) } else { entry.metadata().map_or(0, |m| m.len()) }
-            },
-        )
-        .sum()
-}
-
-/// Resident memory of this process, bytes, where the system tells.
-fn memory_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
 }
 
 fn outcome(outcome: push::Outcome) -> PushOutcome {
@@ -328,9 +163,9 @@ fn refusal(error: push::Error) -> PushError {
 }
 
 #[async_trait]
-impl Operations for House {
+impl Operations for Admin {
     async fn sources(&self) -> Vec<SourceStatus> {
-        let now = house::clock().now();
+        let now = clock().now();
         let mut sources: Vec<SourceStatus> = self.x.get().map(|status| x_source(status, now)).into_iter().collect();
         sources.extend(self.push.keys().map(|name| SourceStatus {
             id: format!("push:{name}"),
@@ -339,26 +174,26 @@ impl Operations for House {
             since: Some(self.started_at),
             ..SourceStatus::default()
         }));
-        self.with_seen(sources, now)
+        self.traffic.add_to(sources, now)
     }
 
     async fn system(&self) -> SystemReport {
-        let now = house::clock().now();
-        let (posts_per_second, lag_p50_ms, lag_p99_ms) = self.speed(now);
-        let measured = self.measured().await;
+        let now = clock().now();
+        let Speed { posts_per_second, lag_p50_ms, lag_p99_ms } = self.traffic.speed(now);
+        let usage = self.meter.usage().await;
         SystemReport {
             version: env!("CARGO_PKG_VERSION").into(),
             started_at: Some(self.started_at),
-            roles: self.roles.clone(),
+            roles: self.roles.names(),
             model: self.model.clone(),
             posts_per_second,
             lag_p50_ms,
             lag_p99_ms,
-            memory_bytes: memory_bytes(),
-            disk_used_bytes: Some(measured.disk_used_bytes),
+            memory_bytes: usage::memory_bytes(),
+            disk_used_bytes: Some(usage.disk_used_bytes),
             disk_free_bytes: fs4::available_space(&self.config.data).ok(),
             retention_days: (self.config.lake.retention_days > 0).then_some(self.config.lake.retention_days),
-            tables: measured.tables,
+            tables: usage.tables,
             channels: alerting::channels(&self.config),
             notices: self.notices().await,
         }
@@ -388,15 +223,15 @@ impl Operations for House {
     }
 
     async fn acknowledge(&self, alert_id: &str, who: &str) -> Result<Option<Alert>> {
-        self.show(self.book.acknowledge(alert_id, who, house::clock().now()).await).await
+        self.show(self.book.acknowledge(alert_id, who, clock().now()).await).await
     }
 
     async fn silence(&self, alert_id: &str, until: Timestamp, _who: &str) -> Result<Option<Alert>> {
-        self.show(self.book.silence(alert_id, until, house::clock().now()).await).await
+        self.show(self.book.silence(alert_id, until, clock().now()).await).await
     }
 
     async fn preset_categories(&self) -> Result<Vec<CategoryDefinition>> {
-        let set = house::categories(&self.config).map_err(|error| Error::reject(format!("{error:#}")))?;
+        let set = wiring::categories(&self.config).map_err(|error| Error::reject(format!("{error:#}")))?;
         Ok(set.map_or(Vec::new(), |set| set.categories))
     }
 
@@ -451,31 +286,31 @@ impl Operations for House {
         rehearsal::back_test(self.lake.as_ref(), rule, from, to).await
     }
 
-    async fn push(&self, source: &str, content_type: Option<&str>, body: Bytes) -> Result<Vec<PushOutcome>, PushError> {
+    async fn push(&self, source: &str, content_type: Option<&str>, body: &[u8]) -> Result<Vec<PushOutcome>, PushError> {
         // Tokens name the source with or without its kind; a platform's name has no colon.
         let source = source.strip_prefix("push:").unwrap_or(source);
         let made;
         let connector = match self.push.get(source) {
             Some(connector) => connector,
             None => {
-                let rights = house::push_rights(&self.config, source).map_err(PushError::NotAllowed)?;
-                made = PushSource::new(self.queue.clone(), house::clock(), rights);
+                let rights = self.config.sources.rights_of(source).map_err(PushError::NotAllowed)?;
+                made = PushSource::new(self.queue.clone(), clock(), rights);
                 &made
             }
         };
         let id = SourceId(format!("push:{source}"));
-        let outcomes = connector.accept(&body, content_type, &id).await.map_err(refusal)?;
+        let outcomes = connector.accept(body, content_type, &id).await.map_err(refusal)?;
         Ok(outcomes.into_iter().map(outcome).collect())
     }
 
     fn push_source(&self, source: &str) -> std::result::Result<bool, String> {
         let source = source.strip_prefix("push:").unwrap_or(source);
-        house::push_rights(&self.config, source)?;
+        self.config.sources.rights_of(source)?;
         Ok(self.push.contains_key(source))
     }
 
     async fn replay(&self, letter: &DeadLetter) -> Result<Replayed> {
-        house::replay(&self.config, self.queue.as_ref(), letter).await
+        reprocess::replay(&self.config, self.queue.as_ref(), letter).await
     }
 }
 

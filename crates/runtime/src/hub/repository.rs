@@ -2,7 +2,6 @@
 
 use super::{Failure, Hub, TRIES, Told};
 use anyhow::{Context, Result, bail};
-use indicatif::{ProgressBar, ProgressStyle};
 use nlp::encoder::{self, CONTAINERS};
 use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
@@ -149,10 +148,6 @@ impl Repository<'_> {
             false => File::create(part),
         }
         .with_context(|| format!("write {}", part.display()))?;
-        let bar = ProgressBar::new(told.size.unwrap_or(0))
-            .with_prefix(file.to_owned())
-            .with_position(length)
-            .with_style(ProgressStyle::with_template("{prefix:34} {bar:30} {bytes}/{total_bytes} {eta}")?);
         loop {
             match answer.chunk().await {
                 Ok(None) => break,
@@ -162,24 +157,21 @@ impl Repository<'_> {
                     }
                     length += bytes.len() as u64;
                     if length > most {
-                        bar.abandon();
                         fs::remove_file(part)?;
                         return Err(Failure::Final(anyhow::anyhow!(
                             "{file} goes on behind {most} bytes; it is refused"
                         )));
                     }
                     out.write_all(&bytes).with_context(|| format!("write {}", part.display()))?;
-                    bar.inc(bytes.len() as u64);
+                    (self.hub.progress)(file, length, told.size.unwrap_or(0));
                 }
                 Err(error) => {
-                    bar.abandon();
                     return Err(Failure::Broken(
                         anyhow::Error::new(error.without_url()).context(format!("download {file}")),
                     ));
                 }
             }
         }
-        bar.finish_and_clear();
         Ok(out.sync_all()?)
     }
 

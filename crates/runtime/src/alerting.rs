@@ -1,8 +1,8 @@
 //! Joins what the watch notices with the rules of alerting: hands facts (`rule_facts`) and anomalies to the alert book, and
 //! works the outbox with the configured channels.
 
-use crate::config::{ChannelConfig, ChannelKind, Config, RuleConfig};
-use crate::house;
+use crate::clock::clock;
+use crate::config::{ChannelConfig, ChannelKind, Config};
 use crate::rule_facts::RuleFacts;
 use crate::secrets;
 use crate::trouble::Troubles;
@@ -30,25 +30,20 @@ const JUDGE_EVERY: Duration = Duration::from_secs(30);
 const LOG: &str = "log";
 
 /// The alerts that are open and were, with the notifications that wait.
-pub(crate) fn book(config: &Config, state: Arc<dyn StateStore>) -> Arc<AlertBook> {
+pub fn book(config: &Config, state: Arc<dyn StateStore>) -> Arc<AlertBook> {
     let (hours, keep_days) = (config.alerts.deliver_within_hours, config.alerts.keep_days);
     let policy = Policy { deliver_within_s: u64::from(hours) * 3600, keep_days, ..Policy::default() };
     Arc::new(AlertBook::new(state, policy))
 }
 
 /// The outbox with every configured channel.
-pub(crate) fn outbox(
-    config: &Config,
-    book: &AlertBook,
-    table: Arc<dyn PostTable>,
-    health: Arc<Health>,
-) -> Result<Service> {
+pub fn outbox(config: &Config, book: &AlertBook, table: Arc<dyn PostTable>, health: Arc<Health>) -> Result<Service> {
     let settings = alerts::Config { digest: digest(config)?, ..alerts::Config::default() };
-    Ok(Service::new(settings, book.clone(), notifiers(config)?, house::clock(), Some(table), health))
+    Ok(Service::new(settings, book.clone(), notifiers(config)?, clock(), Some(table), health))
 }
 
 /// Every configured channel.
-pub(crate) fn notifiers(config: &Config) -> Result<Vec<Arc<dyn Notifier>>> {
+pub fn notifiers(config: &Config) -> Result<Vec<Arc<dyn Notifier>>> {
     let mut notifiers: Vec<Arc<dyn Notifier>> = vec![Arc::new(Log::new(LOG))];
     for channel in &config.alerts.channels {
         notifiers.push(notifier(config, channel).with_context(|| format!("set up the channel {:?}", channel.name))?);
@@ -83,7 +78,7 @@ fn notifier(config: &Config, channel: &ChannelConfig) -> Result<Arc<dyn Notifier
         ChannelKind::Teams => Arc::new(Teams::new(name, url()?, letterhead, policy)?),
         ChannelKind::Webhook => {
             let secret = secrets::read(&channel.secret_env, "").context("a webhook is signed: name secret_env")?;
-            Arc::new(Webhook::new(name, url()?.expose_secret(), secret, letterhead, policy, house::clock())?)
+            Arc::new(Webhook::new(name, url()?.expose_secret(), secret, letterhead, policy, clock())?)
         }
         ChannelKind::Email => {
             let password = secrets::read(&channel.secret_env, "").ok();
@@ -107,20 +102,20 @@ fn notifier(config: &Config, channel: &ChannelConfig) -> Result<Arc<dyn Notifier
                 named => named,
             };
             let keys = secrets::aws_credentials(&channel.access_key_env, secret_env)?;
-            Arc::new(Sns::new(name, &channel.topic_arn, endpoint, keys, letterhead, policy, house::clock())?)
+            Arc::new(Sns::new(name, &channel.topic_arn, endpoint, keys, letterhead, policy, clock())?)
         }
     })
 }
 
 /// Names of all channels.
-pub(crate) fn channels(config: &Config) -> Vec<String> {
+pub fn channels(config: &Config) -> Vec<String> {
     config.alerts.channel_names()
 }
 
 /// Rules of the configuration and of the page; without any, medium anomalies go to every channel.
-pub(crate) async fn rules(config: &Config, state: &dyn StateStore) -> domain::Result<Vec<AlertRule>> {
+pub async fn rules(config: &Config, state: &dyn StateStore) -> domain::Result<Vec<AlertRule>> {
     let mut rules: BTreeMap<String, AlertRule> =
-        config.alerts.rules.iter().map(|rule| (rule.name.clone(), configured(rule))).collect();
+        config.alerts.rules.iter().map(|rule| (rule.name.clone(), AlertRule::from(rule))).collect();
     for rule in Rules::new(state).list_readable().await? {
         match rule.check_itself() {
             Ok(()) => drop(rules.insert(rule.name.clone(), rule)),
@@ -142,24 +137,8 @@ pub(crate) async fn rules(config: &Config, state: &dyn StateStore) -> domain::Re
     Ok(rules.into_values().collect())
 }
 
-pub(crate) fn configured(rule: &RuleConfig) -> AlertRule {
-    let rule = AlertRule {
-        name: rule.name.clone(),
-        topic: rule.topic.clone(),
-        condition: rule
-            .condition
-            .clone()
-            .unwrap_or(Condition::Anomaly { severity_min: rule.severity_min.unwrap_or(Severity::Medium) }),
-        channels: rule.channels.clone(),
-        cooldown_s: rule.cooldown_s,
-        quiet_hours: rule.quiet_hours.clone(),
-        enabled: true,
-    };
-    rule.trimmed()
-}
-
 /// Hands facts to the book, one caller at a time.
-pub(crate) struct Judge {
+pub struct Judge {
     config: Config,
     book: Arc<AlertBook>,
     state: Arc<dyn StateStore>,
@@ -171,7 +150,7 @@ pub(crate) struct Judge {
 }
 
 impl Judge {
-    pub(crate) fn new(
+    pub fn new(
         config: &Config,
         book: Arc<AlertBook>,
         state: Arc<dyn StateStore>,
@@ -184,13 +163,13 @@ impl Judge {
     }
 
     /// Judges the rules that need no anomaly, again and again.
-    pub(crate) async fn run(self: Arc<Self>, shutdown: CancellationToken) -> domain::Result<()> {
+    pub async fn run(self: Arc<Self>, shutdown: CancellationToken) -> domain::Result<()> {
         loop {
             tokio::select! {
                 () = tokio::time::sleep(JUDGE_EVERY) => {}
                 () = shutdown.cancelled() => return Ok(()),
             }
-            let now = house::clock().now();
+            let now = clock().now();
             if let Err(error) = self.look_at_itself(now).await {
                 warn!(%error, "the alert about Overheard itself could not be told; trying again");
             }

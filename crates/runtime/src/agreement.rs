@@ -7,7 +7,7 @@
 //!   that; `overheard reconcile` is the answer of a person who knows.
 
 use crate::config::Config;
-use crate::house;
+use crate::wiring;
 use anyhow::{Result, bail};
 use domain::{Analytics, QueryLimits};
 use lake::Lake;
@@ -18,7 +18,7 @@ use tracing::warn;
 
 /// How queue and lake stand to each other.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Agreement {
+pub enum Agreement {
     Agree,
     /// The lake holds posts that the queue doesn't know of; in words, why.
     QueueIsBehind(String),
@@ -27,23 +27,23 @@ pub(crate) enum Agreement {
 }
 
 /// What [`rebuild`] did.
-pub(crate) struct Rebuilt {
+pub struct Rebuilt {
     /// Posts in the lake, all known to the queue now.
-    pub(crate) posts: u64,
+    pub posts: u64,
     /// Waiting records that were in the lake already.
-    pub(crate) dropped: u64,
+    pub dropped: u64,
 }
 
 /// The lake, for whoever carries posts into it. While another process does, that one has compared the two.
-pub(crate) async fn open_lake(config: &Config, queue: &Embedded) -> Result<Arc<Lake>> {
+pub async fn open_lake(config: &Config, queue: &Embedded) -> Result<Arc<Lake>> {
     if !queue.is_lender().await? {
-        return house::open_lake(config, queue).await;
+        return wiring::open_lake(config, queue).await;
     }
     let standing = queue.standing().await?;
     if standing.acked_offset > 0 && !config.data.join("lake/raw/_delta_log").is_dir() {
         bail!(refusal(config, "there is no lake"));
     }
-    let lake = house::open_lake(config, queue).await?;
+    let lake = wiring::open_lake(config, queue).await?;
     match compare(&standing, &lake).await? {
         Agreement::Agree => {
             if lake.owner()?.is_none() {
@@ -60,7 +60,7 @@ pub(crate) async fn open_lake(config: &Config, queue: &Embedded) -> Result<Arc<L
             );
             let Rebuilt { posts, dropped } = rebuild(queue, &lake).await?;
             warn!(posts, dropped, "queue and lake agree again; nothing in the lake was changed");
-            house::open_lake(config, queue).await
+            wiring::open_lake(config, queue).await
         }
     }
 }
@@ -75,7 +75,7 @@ fn refusal(config: &Config, which: &str) -> String {
 }
 
 /// Compares what both say.
-pub(crate) async fn compare(standing: &Standing, lake: &Lake) -> Result<Agreement> {
+pub async fn compare(standing: &Standing, lake: &Lake) -> Result<Agreement> {
     let Standing { identity, last_offset, acked_offset } = standing;
     let found = lake.transactions(identity).await?;
     let (least, most) = found.unwrap_or((0, 0));
@@ -103,7 +103,7 @@ pub(crate) async fn compare(standing: &Standing, lake: &Lake) -> Result<Agreemen
 }
 
 /// Gives the queue a new identity and the ids that the lake holds. Cut short, it is done again at the next start.
-pub(crate) async fn rebuild(queue: &Embedded, lake: &Lake) -> Result<Rebuilt> {
+pub async fn rebuild(queue: &Embedded, lake: &Lake) -> Result<Rebuilt> {
     let own = lake.transactions(&queue.identity()).await?;
     if let Some((least, most)) = own.filter(|(least, most)| least != most) {
         // A batch that is in some tables only and waits still: taken out, so that it is stored whole.

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail};
 use secrecy::{ExposeSecret, SecretString};
 
 /// Reads a secret from an environment variable or a file.
-pub(crate) fn read(variable: &str, file: &str) -> Result<SecretString> {
+pub fn read(variable: &str, file: &str) -> Result<SecretString> {
     if !variable.is_empty()
         && let Ok(value) = std::env::var(variable)
         && !value.trim().is_empty()
@@ -19,7 +19,7 @@ pub(crate) fn read(variable: &str, file: &str) -> Result<SecretString> {
 }
 
 /// The access key of the two variables, with the session token of `AWS_SESSION_TOKEN` where one is set.
-pub(crate) fn aws_credentials(access_key_env: &str, secret_env: &str) -> Result<aws_signature::Credentials> {
+pub fn aws_credentials(access_key_env: &str, secret_env: &str) -> Result<aws_signature::Credentials> {
     Ok(aws_signature::Credentials {
         access_key_id: read(access_key_env, "")?.expose_secret().to_owned(),
         secret_access_key: read(secret_env, "")?,

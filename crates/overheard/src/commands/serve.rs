@@ -1,0 +1,136 @@
+//! The role `serve` of `overheard up`: the HTTP server, its settings, the first admin, push tokens, and what the server
+//! needs beside it.
+
+use crate::output::say;
+use anyhow::Result;
+use domain::StateStore;
+use pipeline::Committed;
+use runtime::config::ForwardedHeader;
+use runtime::{Admin, Config, Installation, Stage, Supervisor, clock};
+use server::LivePosts;
+use server::audit::AuditLog;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::broadcast::{self, error::RecvError};
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+const MB: usize = 1 << 20;
+/// Commits that a slow live stream may lag behind before it misses some.
+const LIVE_BATCHES: usize = 64;
+/// The retention of the audit log is applied at the start and this often.
+const AUDIT_EVERY: Duration = Duration::from_secs(24 * 3600);
+
+/// Adds the server's services.
+pub(crate) async fn start(installation: &Installation, must_change: bool, supervisor: &mut Supervisor) -> Result<()> {
+    let (config, state) = (&installation.config, installation.state());
+    first_admin(config, &state, must_change).await?;
+    server::auth::set_push_tokens(&state, &config.sources.push_tokens()?, clock().now()).await?;
+    installation.lake.warm_up();
+    let (live, _) = broadcast::channel(LIVE_BATCHES);
+    let server = server::Server {
+        config: settings(config)?,
+        analytics: installation.lake.clone(),
+        state: state.clone(),
+        queue: installation.queue.clone(),
+        operations: installation.admin.clone(),
+        live: live.clone(),
+        clock: clock(),
+    };
+    let (committed, admin) = (installation.committed(), installation.admin.clone());
+    supervisor.start(Stage::Serve, "live", |shutdown| show_commits(committed, admin, live, shutdown));
+    supervisor.start(Stage::Serve, "server", |shutdown| server.run(shutdown));
+    let (audit, days) = (AuditLog::new(state), config.server.audit_days);
+    supervisor.start(Stage::Serve, "audit log", move |shutdown| expire_audit_log(audit, days, shutdown));
+    Ok(())
+}
+
+/// On a first start: makes the admin and shows the password, unless the settings name it.
+async fn first_admin(config: &Config, state: &Arc<dyn StateStore>, must_change: bool) -> Result<()> {
+    if !server::auth::users(state).await?.is_empty() {
+        return Ok(());
+    }
+    let given = config.server.first_admin_password()?;
+    let now = clock().now();
+    if let Some(password) = server::auth::create_first_admin(state, given, must_change, now).await? {
+        let changed = if must_change { ", and changed at the first sign-in" } else { "" };
+        say("")?;
+        say("  First start. Sign in with:")?;
+        say(format_args!("    user      admin\n    password  {password}"))?;
+        say(format_args!("  It is shown only this once{changed}."))?;
+    }
+    Ok(())
+}
+
+/// Shows every commit to the live streams, and counts it for the system report.
+async fn show_commits(
+    mut committed: broadcast::Receiver<Committed>,
+    admin: Arc<Admin>,
+    live: broadcast::Sender<LivePosts>,
+    shutdown: CancellationToken,
+) -> domain::Result<()> {
+    loop {
+        tokio::select! {
+            batch = committed.recv() => match batch {
+                Ok(batch) => {
+                    admin.observe(&batch);
+                    // Fails when no one looks at the page.
+                    drop(live.send(batch.posts));
+                }
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => { shutdown.cancelled().await; return Ok(()) }
+            },
+            () = shutdown.cancelled() => return Ok(()),
+        }
+    }
+}
+
+/// Applies the audit log's retention.
+async fn expire_audit_log(audit: AuditLog, days: u32, shutdown: CancellationToken) -> domain::Result<()> {
+    loop {
+        if let Err(error) = audit.expire(days, clock().now()).await {
+            warn!(%error, "old entries of the audit log could not be removed; trying again in a day");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(AUDIT_EVERY) => {}
+            () = shutdown.cancelled() => return Ok(()),
+        }
+    }
+}
+
+/// The server's settings.
+fn settings(config: &Config) -> Result<server::Config> {
+    let (settings, limits) = (&config.server, &config.server.limits);
+    let seconds = Duration::from_secs;
+    Ok(server::Config {
+        bind: settings.bind()?,
+        public_origin: settings.public_origin()?,
+        origins: settings.other_origins()?,
+        allowed_hosts: settings.allowed_hosts.clone(),
+        trusted_proxies: settings.proxies()?,
+        forwarded_header: match settings.forwarded_header {
+            ForwardedHeader::XForwardedFor => server::auth::ForwardedHeader::XForwardedFor,
+            ForwardedHeader::Forwarded => server::auth::ForwardedHeader::Forwarded,
+        },
+        audit_days: settings.audit_days,
+        metrics_token: settings.metrics_token()?,
+        connections_max: limits.connections,
+        header_timeout: seconds(limits.idle_timeout_s),
+        body_timeout: seconds(limits.body_timeout_s),
+        write_timeout: seconds(limits.write_timeout_s),
+        bodies_max_bytes: limits.bodies_mb * MB,
+        body_max_bytes: limits.body_kb * 1024,
+        push_max_bytes: limits.push_body_mb * MB,
+        sql_rows_max: limits.sql_rows,
+        sql_timeout: seconds(limits.sql_timeout_s),
+        export_timeout: seconds(limits.export_timeout_s),
+        exports_at_once: limits.exports_at_once,
+        export_ids_only: settings.export_ids_only.clone(),
+        questions_at_once: limits.questions_at_once,
+        streams_max: limits.streams,
+        streams_per_user_max: limits.streams_per_user,
+        answer_age_max: Duration::from_millis(limits.answer_age_ms),
+        answers_max_bytes: limits.answers_mb * MB,
+        ..server::Config::default()
+    })
+}

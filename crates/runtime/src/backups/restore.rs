@@ -1,0 +1,67 @@
+//! Restores a backup into an empty data folder, and checks it.
+
+use super::files::{copy, sync_folder};
+use super::{Manifest, Progress};
+use crate::config::Config;
+use crate::{agreement, wiring};
+use anyhow::{Context, Result, bail};
+use domain::{Analytics, PostQueue, QueryLimits};
+use std::fs::File;
+use std::path::Path;
+
+/// What was restored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Restored {
+    pub manifest: Manifest,
+    /// Posts in the lake.
+    pub posts: u64,
+    /// Posts that wait in the queue.
+    pub waiting: u64,
+}
+
+/// Copies a backup into the empty data folder and opens it. Cut short, it is done again by the same call.
+pub async fn restore(config: &Config, folder: &Path, progress: Progress) -> Result<Restored> {
+    let Some(manifest) = Manifest::read(folder)? else {
+        bail!("there is no backup in {} (no manifest.json)", folder.display());
+    };
+    let marker = config.data.join(wiring::RESTORE_MARKER);
+    if !marker.exists() && std::fs::read_dir(&config.data).is_ok_and(|mut entries| entries.next().is_some()) {
+        bail!("{} is not empty; name an empty folder with --data", config.data.display());
+    }
+    std::fs::create_dir_all(&config.data).with_context(|| format!("make the folder {}", config.data.display()))?;
+    File::create(&marker).and_then(|file| file.sync_all()).context("mark the folder")?;
+    sync_folder(&config.data)?;
+    let (from, to, files) = (folder.to_path_buf(), config.data.clone(), manifest.clone());
+    tokio::task::spawn_blocking(move || copy_back(&files, &from, &to, &progress)).await??;
+    std::fs::remove_file(&marker)?;
+    sync_folder(&config.data)?;
+    check(config, manifest).await
+}
+
+fn copy_back(manifest: &Manifest, backup: &Path, data: &Path, progress: &Progress) -> Result<()> {
+    let total = manifest.files.iter().map(|entry| entry.size_bytes).sum();
+    let mut done = 0;
+    for entry in &manifest.files {
+        let (from, to) = (backup.join(&entry.path), data.join(&entry.home));
+        let copied = copy(&from, &to);
+        let (size_bytes, sha256) = copied.with_context(|| format!("copy {} to {}", from.display(), to.display()))?;
+        if (size_bytes, &sha256) != (entry.size_bytes, &entry.sha256) {
+            bail!("{} is damaged: it is not what was backed up", from.display());
+        }
+        done += size_bytes;
+        progress(done, total);
+    }
+    Ok(())
+}
+
+/// Opens what was restored and counts it.
+async fn check(config: &Config, manifest: Manifest) -> Result<Restored> {
+    let queue = wiring::open_queue(config)?;
+    let lake = agreement::open_lake(config, &queue).await.context("open what was restored")?;
+    let counted = lake.query("SELECT count(*) FROM raw", QueryLimits::default()).await?;
+    let posts = counted.rows.first().and_then(|row| row.first()?.as_u64()).unwrap_or(0);
+    if manifest.posts.is_some_and(|expected| expected != posts) {
+        bail!("the restored lake has {posts} posts, the backup had {}", manifest.posts.unwrap_or(0));
+    }
+    Ok(Restored { manifest, posts, waiting: queue.depth().await?.waiting })
+}

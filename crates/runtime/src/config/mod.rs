@@ -1,0 +1,221 @@
+//! Settings: `config/default.toml` < file < environment < flags, read once and checked into typed values. Unknown keys
+//! are errors that name the key.
+
+mod alerts;
+mod limits;
+mod server;
+mod sources;
+mod understand;
+mod watch;
+
+pub use alerts::{AlertsConfig, ChannelConfig, ChannelKind, DigestConfig, RuleConfig};
+pub use limits::LimitsConfig;
+pub use server::{ForwardedHeader, ServerConfig};
+pub use sources::{PushConfig, SourcesConfig, XConfig};
+pub use understand::{
+    PlacesConfig, PlacesEngine, TranslationConfig, TranslationEngine, UnderstandConfig, classifier_setting,
+    model_folder, models_folder,
+};
+pub use watch::WatchConfig;
+
+use anyhow::{Context, Result, bail};
+use nlp::Task;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// The defaults, commented: what `overheard config print --default` shows.
+pub const DEFAULT_TOML: &str = include_str!("../../../../config/default.toml");
+
+/// All settings.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The one folder of the installation.
+    pub data: PathBuf,
+    /// IANA name, for words to people.
+    pub time_zone: String,
+    pub server: ServerConfig,
+    pub queue: QueueConfig,
+    pub understand: UnderstandConfig,
+    pub places: PlacesConfig,
+    pub translation: TranslationConfig,
+    pub lake: LakeConfig,
+    pub watch: WatchConfig,
+    pub alerts: AlertsConfig,
+    pub sources: SourcesConfig,
+}
+
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct QueueConfig {
+    /// Posts that may wait on disk.
+    pub waiting_max: u64,
+    /// Dead letters that are kept.
+    pub dead_letters_max: u64,
+    /// Bytes of dead letters that are kept.
+    pub dead_letters_bytes_max: u64,
+}
+
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LakeConfig {
+    pub retention_days: u32,
+}
+
+impl Config {
+    /// Reads all layers. `data` is the flag of the same name.
+    pub fn load(file: Option<&Path>, data: Option<&Path>) -> Result<Self> {
+        let mut layers =
+            config::Config::builder().add_source(config::File::from_str(DEFAULT_TOML, config::FileFormat::Toml));
+        if let Some(file) = file {
+            if !file.is_file() {
+                bail!(
+                    "there is no configuration file {}; `overheard config print --default` shows one",
+                    file.display()
+                );
+            }
+            layers = layers.add_source(config::File::from(file).format(config::FileFormat::Toml));
+        }
+        layers = layers.add_source(
+            config::Environment::with_prefix("OVERHEARD").prefix_separator("__").separator("__").try_parsing(true),
+        );
+        if let Some(data) = data {
+            layers = layers.set_override("data", data.to_string_lossy().as_ref())?;
+        }
+        let config: Self =
+            layers.build().context("read configuration")?.try_deserialize().context("check configuration")?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Checks what types can't express.
+    fn check(&self) -> Result<()> {
+        self.server.check()?;
+        self.time_zone()?;
+        self.watch.check()?;
+        self.understand.check()?;
+        self.translation.check()?;
+        self.alerts.check()
+    }
+
+    /// The time zone of texts for people.
+    pub fn time_zone(&self) -> Result<chrono_tz::Tz> {
+        self.time_zone.parse().map_err(|_| {
+            anyhow::anyhow!("time_zone = {:?} is not an IANA time zone, like Europe/Berlin", self.time_zone)
+        })
+    }
+
+    /// Where `overheard models add` puts classifiers.
+    pub fn added_models(&self) -> PathBuf {
+        self.data.join("models")
+    }
+
+    /// The folder of a classifier that was added under that name.
+    pub fn added_model(&self, name: &str) -> PathBuf {
+        self.added_models().join(name.replace('/', "--"))
+    }
+
+    /// The folder of the classifier that does a task in place of the shipped model, if one does.
+    pub fn classifier(&self, task: Task) -> Result<Option<PathBuf>> {
+        let u = &self.understand;
+        let name = match task {
+            Task::Sentiment => &u.sentiment_model,
+            Task::Entities => &u.entity_model,
+            Task::Category => &u.category_model,
+        };
+        if name.is_empty() {
+            return Ok(None);
+        }
+        let found = [PathBuf::from(name), self.added_model(name)].into_iter().find(|folder| folder.is_dir());
+        found.map(Some).with_context(|| {
+            format!(
+                "{} = {name:?} is neither a folder nor a model that was added: `overheard models add {name}` brings it, \
+                 `overheard models list` shows what is there",
+                classifier_setting(task)
+            )
+        })
+    }
+
+    /// The configuration's JSON Schema.
+    pub fn schema() -> serde_json::Value {
+        schemars::schema_for!(Self).to_value()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str) -> Result<Config> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("test.toml");
+        std::fs::write(&file, text).unwrap();
+        Config::load(Some(&file), None)
+    }
+
+    #[test]
+    fn the_defaults_are_valid() {
+        assert_eq!(Config::load(None, None).unwrap().server.bind, "127.0.0.1:8480");
+    }
+
+    #[test]
+    fn an_unknown_key_is_an_error_that_names_it() {
+        let error = format!("{:#}", load("[server]\nbnid = \"127.0.0.1:1\"\n").unwrap_err());
+        assert!(error.contains("bnid"), "{error}");
+    }
+
+    #[test]
+    fn values_are_checked_in_words() {
+        for (text, word) in [
+            ("[server]\nbind = \"localhost\"", "server.bind"),
+            ("[server]\npublic_url = \"overheard.example.org\"", "server.public_url"),
+            ("[server.limits]\nsql_timeout_s = 0", "server.limits.sql_timeout_s = 0 must be 1 to 3600"),
+            ("[server.limits]\nbodies_mb = 8", "server.limits.bodies_mb"),
+            ("[server]\norigins = [\"overheard.example.org\"]", "server.origins"),
+            ("[server]\ntrusted_proxies = [\"10.0.0.0/99\"]", "server.trusted_proxies"),
+            ("[server]\naudit_days = 0", "server.audit_days"),
+            ("[translation]\nengine = \"libretranslate\"", "translation.endpoint"),
+            ("time_zone = \"Mars\"", "time_zone"),
+            ("[watch]\nintervals_s = [7]", "intervals_s"),
+            ("[watch]\ndimensions = [\"mood\"]", "\"mood\" is none of sentiment"),
+            ("[watch]\ndimensions = [\"category\"]", "always watched"),
+            ("[[alerts.rules]]\nname=\"r\"\nseverity_min=\"high\"\nchannels=[\"nowhere\"]", "nowhere"),
+            (
+                "[[alerts.rules]]\nname=\"r\"\nchannels=[]\n\
+                 condition={when=\"threshold\",mentions_min=1,window_s=9000000000000000000}",
+                "condition.window_s",
+            ),
+            ("[alerts]\nkeep_days = 1", "keep_days"),
+        ] {
+            let error = format!("{:#}", load(text).unwrap_err());
+            assert!(error.contains(word), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_push_source_keeps_what_others_bring_too() {
+        let config = load(
+            "[sources.x]\nenabled = true\n\
+             [[sources.push]]\nname = \"a\"\nplatform = \"reviews\"\ntoken_env = \"A\"\nplatforms = [\"x\"]\n\
+             [[sources.push]]\nname = \"b\"\nplatform = \"news\"\ntoken_env = \"B\"\nplatforms = [\"reviews\"]\n\
+             [[sources.push]]\nname = \"c\"\nplatform = \"news\"\ntoken_env = \"C\"\ndeletes = true\n\
+             [[sources.push]]\nname = \"d\"\nplatform = \"d\"\ntoken_env = \"D\"\ndeletes = false\n",
+        );
+        let sources = config.unwrap().sources;
+        let keep = |name| sources.push_rights(name).unwrap().keep;
+        assert_eq!(keep("a"), ["reviews", "x"]);
+        assert_eq!(keep("b"), ["news", "reviews"]);
+        assert_eq!((keep("c"), keep("d")), (vec![], vec!["d".to_owned()]));
+        assert!(sources.push_rights("e").is_none());
+    }
+
+    #[test]
+    fn the_schema_knows_every_section() {
+        let schema = Config::schema();
+        for section in ["server", "queue", "understand", "places", "translation", "lake", "watch", "alerts", "sources"]
+        {
+            assert!(schema["properties"].get(section).is_some(), "{section}");
+        }
+    }
+}

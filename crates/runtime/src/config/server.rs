@@ -1,0 +1,122 @@
+//! Settings of the HTTP server. The binary turns them into the server's own type.
+
+use super::limits::LimitsConfig;
+use crate::secrets;
+use anyhow::{Context, Result, bail};
+use domain::Network;
+use schemars::JsonSchema;
+use secrecy::ExposeSecret as _;
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ServerConfig {
+    /// Address and port to listen on.
+    pub bind: String,
+    /// Address by which people reach the dashboard; empty: http:// and `bind`.
+    pub public_url: String,
+    /// Environment variable with the token that reads `/metrics`; empty: anybody does.
+    pub metrics_token_env: String,
+    /// Platforms of whose posts an export holds the id and what was understood only.
+    pub export_ids_only: Vec<String>,
+    pub limits: LimitsConfig,
+    /// Other origins whose pages may write with a session.
+    pub origins: Vec<String>,
+    /// Other names that the server answers to.
+    pub allowed_hosts: Vec<String>,
+    /// Addresses and networks of proxies that are believed about who asks.
+    pub trusted_proxies: Vec<String>,
+    /// The header in which they say it.
+    pub forwarded_header: ForwardedHeader,
+    /// Environment variable with the first admin's password.
+    pub admin_password_env: String,
+    /// File with the first admin's password.
+    pub admin_password_file: String,
+    /// Days that the audit log is kept.
+    pub audit_days: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ForwardedHeader {
+    XForwardedFor,
+    Forwarded,
+}
+
+impl ServerConfig {
+    /// The dashboard's address, without a slash at its end.
+    pub fn address(&self) -> String {
+        match self.public_url.trim_end_matches('/') {
+            "" => format!("http://{}", self.bind),
+            public => public.to_owned(),
+        }
+    }
+
+    /// Where to listen.
+    pub fn bind(&self) -> Result<SocketAddr> {
+        self.bind.parse().with_context(|| {
+            format!("server.bind = {:?} is not an address with a port, like 127.0.0.1:8480", self.bind)
+        })
+    }
+
+    /// The origin by which people reach the dashboard; none: by `bind`.
+    pub fn public_origin(&self) -> Result<Option<String>> {
+        let given = (!self.public_url.is_empty()).then_some(self.public_url.as_str());
+        given.map(|url| origin("server.public_url", url)).transpose()
+    }
+
+    /// Other origins whose pages may write with a session.
+    pub fn other_origins(&self) -> Result<Vec<String>> {
+        self.origins.iter().map(|url| origin("server.origins", url)).collect()
+    }
+
+    /// Networks of proxies that are believed about the client's address.
+    pub fn proxies(&self) -> Result<Vec<Network>> {
+        let network = |text: &String| text.parse::<Network>().map_err(anyhow::Error::msg);
+        self.trusted_proxies.iter().map(network).collect::<Result<_>>().context("read server.trusted_proxies")
+    }
+
+    /// The token that reads `/metrics`; none: anyone may read them.
+    pub fn metrics_token(&self) -> Result<Option<String>> {
+        let name = &self.metrics_token_env;
+        if name.is_empty() {
+            return Ok(None);
+        }
+        let token = secrets::read(name, "").with_context(|| format!("server.metrics_token_env: set {name}"))?;
+        Ok(Some(token.expose_secret().to_owned()))
+    }
+
+    /// The first admin's password, where a variable or a file is named for it.
+    pub fn first_admin_password(&self) -> Result<Option<String>> {
+        let (variable, file) = (&self.admin_password_env, &self.admin_password_file);
+        if variable.is_empty() && file.is_empty() {
+            return Ok(None);
+        }
+        let password = secrets::read(variable, file);
+        let password = password.context("server.admin_password_env and server.admin_password_file: set one of them")?;
+        Ok(Some(password.expose_secret().to_owned()))
+    }
+
+    /// Checks what types can't express.
+    pub(super) fn check(&self) -> Result<()> {
+        self.bind()?;
+        self.public_origin()?;
+        self.other_origins()?;
+        self.proxies()?;
+        self.limits.check()?;
+        if self.audit_days == 0 {
+            bail!("server.audit_days must be at least 1");
+        }
+        Ok(())
+    }
+}
+
+/// Scheme, host and port of a web address, as browsers write an origin.
+fn origin(setting: &str, url: &str) -> Result<String> {
+    let found = reqwest::Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    let found = found.map(|url| url.origin()).filter(|origin| origin.is_tuple());
+    let found = found
+        .with_context(|| format!("{setting}: {url:?} is not a web address, like https://overheard.example.org"))?;
+    Ok(found.ascii_serialization())
+}

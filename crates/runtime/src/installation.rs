@@ -1,0 +1,199 @@
+//! A running installation: opens what its services share, and starts the services of each role.
+//!
+//! Nothing here serves HTTP: a program that plays the role `serve` adds the server as a service of its own.
+
+use crate::admin::Admin;
+use crate::clock::clock;
+use crate::config::Config;
+use crate::roles::{Role, Roles};
+use crate::supervisor::{Stage, Supervisor};
+use crate::{agreement, alerting, follow, forget, upkeep, wiring};
+use alerts::AlertBook;
+use anyhow::Result;
+use domain::{Health, SourceId, StateStore, Topic};
+use lake::Lake;
+use pipeline::{Carry, CarryConfig, Committed, Understand, Watch, WatchConfig};
+use queue::Embedded;
+use sources::Connector as _;
+use sources::kit::status::SharedStatus;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{broadcast, watch};
+
+/// Committed batches that a slow listener may lag behind before it misses some.
+const LIVE_BATCHES: usize = 64;
+
+/// An open installation.
+pub struct Installation {
+    pub config: Config,
+    pub roles: Roles,
+    pub queue: Arc<Embedded>,
+    pub lake: Arc<Lake>,
+    pub admin: Arc<Admin>,
+    health: Arc<Health>,
+    book: Arc<AlertBook>,
+    topics: watch::Sender<Vec<Topic>>,
+    committed: broadcast::Sender<Committed>,
+    /// Where the role `understand` is played.
+    enrichment: Option<Enrichment>,
+}
+
+struct Enrichment {
+    language: Arc<nlp::Understanding>,
+    stage: Arc<Understand>,
+}
+
+impl Installation {
+    /// Opens queue and lake and loads the models that the roles need.
+    pub async fn open(config: Config, roles: Roles, queue: Arc<Embedded>) -> Result<Self> {
+        let state: Arc<dyn StateStore> = queue.clone();
+        let lake = match roles.has(Role::Understand) {
+            true => agreement::open_lake(&config, &queue).await?,
+            false if roles.write_lake() => wiring::open_lake(&config, &queue).await?,
+            false => wiring::open_lake_read_only(&config).await?,
+        };
+        let topics = wiring::topics(state.as_ref()).await?;
+        let enrichment = match roles.has(Role::Understand) {
+            true => {
+                let categories = wiring::category_set(&config, state.as_ref()).await?;
+                let language = Arc::new(wiring::language(&config, categories)?);
+                let stage = wiring::stage(&config, language.clone(), topics.clone())?;
+                Some(Enrichment { language, stage })
+            }
+            false => None,
+        };
+        let model = enrichment.as_ref().filter(|_| config.understand.enabled);
+        let model = model.map(|enrichment| enrichment.stage.model().to_owned());
+        let book = alerting::book(&config, state);
+        let health = Arc::new(Health::default());
+        lake.report_to(health.clone());
+        let admin =
+            Admin::new(&config, roles.clone(), queue.clone(), lake.clone(), model, book.clone(), health.clone())?;
+        let (topics, _) = watch::channel(topics);
+        let (committed, _) = broadcast::channel(LIVE_BATCHES);
+        Ok(Self { config, roles, queue, lake, admin, health, book, topics, committed, enrichment })
+    }
+
+    /// Users, topics, rules and the other small documents.
+    pub fn state(&self) -> Arc<dyn StateStore> {
+        self.queue.clone()
+    }
+
+    /// The batches that this process commits from now on.
+    pub fn committed(&self) -> broadcast::Receiver<Committed> {
+        self.committed.subscribe()
+    }
+
+    /// Starts the services of the roles, except the server's.
+    pub fn start(&self, supervisor: &mut Supervisor) -> Result<()> {
+        if self.roles.has(Role::Listen) {
+            self.start_connectors(supervisor)?;
+        }
+        if let Some(enrichment) = &self.enrichment {
+            self.start_enrichment(enrichment, supervisor);
+            self.start_upkeep(supervisor);
+        }
+        if self.roles.has(Role::Detect) {
+            self.start_detection(supervisor)?;
+        }
+        let (state, topics) = (self.state(), self.topics.clone());
+        supervisor.start(Stage::State, "topics", |shutdown| follow::topics(state, topics, shutdown));
+        let (queue, health) = (self.queue.clone(), self.health.clone());
+        supervisor.start(Stage::State, "queue", |shutdown| upkeep::end_on_queue_failure(queue, health, shutdown));
+        let admin = self.admin.clone();
+        supervisor.start(Stage::State, "metrics upkeep", |shutdown| admin.keep_metrics(shutdown));
+        Ok(())
+    }
+
+    /// The connectors that are switched on.
+    fn start_connectors(&self, supervisor: &mut Supervisor) -> Result<()> {
+        if self.config.sources.x.enabled {
+            let connector = Box::new(wiring::x_source(&self.config)?);
+            let context = sources::Context {
+                source: SourceId("x".into()),
+                queue: self.queue.clone(),
+                state: self.state(),
+                clock: clock(),
+                topics: self.topics.subscribe(),
+                status: SharedStatus::default(),
+            };
+            self.admin.show_x(context.status.clone());
+            supervisor.start(Stage::Ingest, "source x", |shutdown| connector.run(context, shutdown));
+        }
+        Ok(())
+    }
+
+    /// From the queue into the lake, and what changes how posts are enriched.
+    fn start_enrichment(&self, enrichment: &Enrichment, supervisor: &mut Supervisor) {
+        let Enrichment { language, stage } = enrichment;
+        let carry = Carry {
+            config: CarryConfig::default(),
+            queue: self.queue.clone(),
+            understand: stage.clone(),
+            lake: Arc::new(forget::NotedTable { lake: self.lake.clone(), state: self.state() }),
+            clock: clock(),
+            committed: self.committed.clone(),
+            health: self.health.clone(),
+        };
+        supervisor.start(Stage::Enrich, "understand", |shutdown| carry.run(shutdown));
+        let (state, applied) = (self.state(), stage.clone());
+        supervisor
+            .start(Stage::Enrich, "blocked authors", |shutdown| forget::blocked::follow(state, applied, shutdown));
+        let (applied, topics) = (stage.clone(), self.topics.subscribe());
+        supervisor.start(Stage::Enrich, "topic matching", |shutdown| follow::apply_topics(applied, topics, shutdown));
+        let (state, lake, stage) = (self.state(), self.lake.clone(), stage.clone());
+        supervisor.start(Stage::Enrich, "corrections", |shutdown| follow::corrections(state, lake, stage, shutdown));
+        if self.config.understand.enabled {
+            let (config, language, state) = (self.config.clone(), language.clone(), self.state());
+            supervisor
+                .start(Stage::Enrich, "categories", |shutdown| follow::categories(config, language, state, shutdown));
+        }
+    }
+
+    /// Deletion, and the maintenance of lake and queue.
+    fn start_upkeep(&self, supervisor: &mut Supervisor) {
+        let (queue, lake, health) = (self.queue.clone(), self.lake.clone(), self.health.clone());
+        supervisor.start(Stage::Enrich, "deletion", |shutdown| forget::run(queue, lake, health, shutdown));
+        let (lake, health) = (self.lake.clone(), self.health.clone());
+        supervisor.start(Stage::Enrich, "lake upkeep", |shutdown| upkeep::lake(lake, health, shutdown));
+        let queue = self.queue.clone();
+        supervisor.start(Stage::Enrich, "queue upkeep", |shutdown| upkeep::queue(queue, shutdown));
+    }
+
+    /// Anomaly detection, alert rules and notifications.
+    fn start_detection(&self, supervisor: &mut Supervisor) -> Result<()> {
+        let judge =
+            alerting::Judge::new(&self.config, self.book.clone(), self.state(), self.lake.clone(), self.health.clone());
+        if self.config.watch.enabled {
+            let watch = Watch {
+                config: watch_config(&self.config)?,
+                history: self.lake.clone(),
+                lake: self.lake.clone(),
+                clock: clock(),
+                listener: judge.clone(),
+                queue: self.queue.clone(),
+                health: self.health.clone(),
+            };
+            supervisor.start(Stage::Detect, "watch", |shutdown| watch.run(shutdown));
+        }
+        supervisor.start(Stage::Detect, "alert rules", |shutdown| judge.run(shutdown));
+        let service = alerting::outbox(&self.config, &self.book, self.lake.clone(), self.health.clone())?;
+        supervisor.start(Stage::Detect, "alerts", |shutdown| service.run(shutdown));
+        Ok(())
+    }
+}
+
+fn watch_config(config: &Config) -> Result<WatchConfig> {
+    Ok(WatchConfig {
+        intervals_s: config.watch.intervals_s.clone(),
+        lateness: Duration::from_secs(config.watch.lateness_s),
+        false_alarms_per_week: config.watch.false_alarms_per_week,
+        dimensions: config.watch.dimensions()?,
+        parts_max: config.watch.parts_max,
+        explain_within: Duration::from_secs(config.watch.explain_within_s),
+        late: chrono::TimeDelta::seconds(config.watch.late_s.into()),
+        backlog_wait: Duration::from_secs(config.watch.backlog_wait_s),
+        time_zone: config.time_zone()?,
+        ..WatchConfig::default()
+    })
+}

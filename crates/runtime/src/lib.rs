@@ -1,0 +1,35 @@
+//! The running installation without an HTTP server: typed configuration, opening of queue, lake, models and connectors,
+//! the services of each role and their order, reload of what people edit, deletion, backups, model downloads, and the
+//! port that the server asks.
+//!
+//! Never serves HTTP, so that a process that only listens or enriches links no server.
+
+mod admin;
+pub mod agreement;
+pub mod alerting;
+pub mod backups;
+mod clock;
+pub mod config;
+mod follow;
+pub mod forget;
+mod hub;
+mod installation;
+pub mod models;
+mod rehearsal;
+pub mod reprocess;
+mod roles;
+mod rule_facts;
+pub mod secrets;
+mod supervisor;
+mod traffic;
+mod trouble;
+mod upkeep;
+mod usage;
+pub mod wiring;
+
+pub use admin::Admin;
+pub use clock::clock;
+pub use config::Config;
+pub use installation::Installation;
+pub use roles::{Role, Roles};
+pub use supervisor::{Stage, Supervisor};

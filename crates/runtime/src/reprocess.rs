@@ -1,0 +1,148 @@
+//! Reads stored input again: posts of `raw` are enriched once more, dead letters are sent through their parser once more.
+
+use crate::clock::clock;
+use crate::config::Config;
+use anyhow::{Context, Result};
+use domain::{
+    Appended, Category, DeadLetter, EnrichedPost, Enrichment, Post, PostId, PostQueue, Provenance, Record, Replayed,
+    Sentiment, SentimentLabel, SourceId,
+};
+use pipeline::Understand;
+use queue::Embedded;
+use serde_json::{Value, json};
+use sources::record::{Origin, Parsed};
+use state::Correction;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Posts of `raw` that were understood once more, and how many could not be.
+pub struct Again {
+    pub posts: Vec<EnrichedPost>,
+    pub failed: usize,
+}
+
+/// Understands rows ([`RAW_COLUMNS`]) of `raw` once more. What people corrected stays as they said.
+pub async fn understand_again(
+    understand: &Arc<Understand>,
+    labels: &HashMap<PostId, Correction>,
+    rows: &[Vec<Value>],
+) -> Result<Again> {
+    let posts: Vec<Post> = rows.iter().filter_map(|row| post_from_raw(row).ok()).collect();
+    let (worker, now) = (Arc::clone(understand), clock().now());
+    let answers = tokio::task::spawn_blocking(move || worker.posts(posts, now)).await?;
+    let mut posts: Vec<EnrichedPost> = answers.into_iter().flatten().collect();
+    for post in &mut posts {
+        if let Some(label) = labels.get(&post.post.id) {
+            relabel(&mut post.enrichment, label);
+        }
+    }
+    Ok(Again { failed: rows.len() - posts.len(), posts })
+}
+
+/// What a person said stands before what the model said; its probabilities stay beside it.
+fn relabel(enrichment: &mut Enrichment, correction: &Correction) {
+    if let Some(label) = correction.sentiment {
+        let sure = |of: SentimentLabel| if of == label { 1.0 } else { 0.0 };
+        let (positive, negative) = (sure(SentimentLabel::Positive), sure(SentimentLabel::Negative));
+        let (neutral, mixed) = (sure(SentimentLabel::Neutral), sure(SentimentLabel::Mixed));
+        let unread = Sentiment { label, positive, negative, neutral, mixed };
+        enrichment.sentiment = Some(Sentiment { label, ..enrichment.sentiment.unwrap_or(unread) });
+    }
+    if let Some(label) = &correction.category {
+        enrichment.category = Some(Category { label: label.clone(), confidence: 1.0 });
+    }
+}
+
+/// Sends a dead letter through the parser once more; the letter itself is left where it is.
+///
+/// What a push source may not bring now, it may not bring in this way either.
+pub async fn replay(config: &Config, queue: &Embedded, letter: &DeadLetter) -> domain::Result<Replayed> {
+    let origin = Origin {
+        source: SourceId(letter.source.clone()),
+        platform: letter.platform.clone(),
+        // Letters of earlier versions do not say it.
+        provenance: letter.provenance.unwrap_or(Provenance::File),
+        received_at: clock().now(),
+    };
+    let mut parsed = Parsed::default();
+    sources::formats::parse(letter.payload_format.as_deref(), letter.payload.as_bytes(), &origin, &mut parsed);
+    if let Some(rejection) = parsed.rejections.into_iter().next() {
+        return Ok(Replayed { accepted: 0, reason: Some(rejection.reason) });
+    }
+    if let Some(source) = letter.source.strip_prefix("push:") {
+        let refused = config
+            .sources
+            .rights_of(source)
+            .map_or_else(Some, |rights| parsed.records.iter().find_map(|record| rights.refusal(record)));
+        if refused.is_some() {
+            return Ok(Replayed { accepted: 0, reason: refused });
+        }
+    }
+    let answers = queue.append(parsed.records).await?;
+    let accepted = answers.iter().filter(|answer| matches!(answer, Appended::Stored(_))).count() as u64;
+    // The queue has seen the id before: whether its post was kept is not known, so the letter is not given up.
+    let reason = match answers.iter().find(|answer| !matches!(answer, Appended::Stored(_))) {
+        None => None,
+        Some(Appended::Deleted) => Some("the post was deleted by its platform".to_owned()),
+        Some(_) => {
+            Some("a post with this id came in before; remove the letter if that one is the right one".to_owned())
+        }
+    };
+    Ok(Replayed { accepted, reason })
+}
+
+/// Letters replayed at once: bounds memory, with the queue's own limit in bytes.
+const LETTERS_PAGE: usize = 100;
+
+/// Replays the letters with these ids (none: all); those that pass are taken out. Returns how many passed and failed.
+pub async fn replay_dead_letters(config: &Config, queue: &Embedded, ids: &[u64]) -> Result<(u64, u64)> {
+    let (mut passed, mut failed) = (0, 0);
+    let mut count = |is_kept| if is_kept { passed += 1 } else { failed += 1 };
+    for id in ids {
+        let letter = queue.find_dead_letter(*id).await?;
+        let letter = letter.with_context(|| format!("there is no dead letter {id}"))?;
+        count(replay_one(config, queue, &letter).await?);
+    }
+    let mut before = if ids.is_empty() { u64::MAX } else { 0 };
+    loop {
+        let page = queue.dead_letters_before(before, LETTERS_PAGE).await?;
+        let Some(last) = page.last() else { return Ok((passed, failed)) };
+        before = last.id;
+        for letter in &page {
+            count(replay_one(config, queue, letter).await?);
+        }
+    }
+}
+
+/// Replays a letter and takes it out when it passes.
+async fn replay_one(config: &Config, queue: &Embedded, letter: &DeadLetter) -> Result<bool> {
+    if replay(config, queue, letter).await?.reason.is_some() {
+        return Ok(false);
+    }
+    queue.remove_dead_letter(letter.id).await?;
+    Ok(true)
+}
+
+/// What [`understand_again`] reads.
+pub const RAW_COLUMNS: &str = "post_id, source, platform, provenance, received_at, payload, payload_format";
+
+/// The post of a row ([`RAW_COLUMNS`]) of `raw`.
+fn post_from_raw(row: &[Value]) -> Result<Post> {
+    let field = |index: usize| row.get(index).and_then(Value::as_str).context("read a row of raw");
+    let origin = Origin {
+        source: SourceId(field(1)?.to_owned()),
+        platform: field(2)?.to_owned(),
+        provenance: serde_json::from_value(json!(field(3)?)).context("read the provenance")?,
+        received_at: pipeline::moment(field(4)?)?,
+    };
+    let mut parsed = Parsed::default();
+    let format = row.get(6).and_then(Value::as_str);
+    sources::formats::parse(format, field(5)?.as_bytes(), &origin, &mut parsed);
+    let wanted = field(0)?;
+    let posts = parsed.records.into_iter().filter_map(|record| match record {
+        Record::Post(post) => Some(*post),
+        Record::Deletion(_) => None,
+    });
+    let found = posts.into_iter().find(|post| post.id.as_str() == wanted);
+    found.with_context(|| format!("the payload of {wanted} can't be read any more"))
+}

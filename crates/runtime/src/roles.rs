@@ -1,0 +1,73 @@
+//! The roles of a process: which parts of the installation it runs.
+
+use std::str::FromStr;
+
+/// A part of the installation that a process can run by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    Listen,
+    Understand,
+    Detect,
+    Serve,
+}
+
+impl Role {
+    pub const ALL: [Self; 4] = [Self::Listen, Self::Understand, Self::Detect, Self::Serve];
+
+    /// The name on the command line and in the system report.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Listen => "listen",
+            Self::Understand => "understand",
+            Self::Detect => "detect",
+            Self::Serve => "serve",
+        }
+    }
+
+    /// What the role does, for help.
+    pub fn help(self) -> &'static str {
+        match self {
+            Self::Listen => "Hold the connections to the sources and fill the queue",
+            Self::Understand => "Carry posts from the queue through the language model into the lake",
+            Self::Detect => "Watch the volume of mentions and alert",
+            Self::Serve => "HTTP API, dashboard, push",
+        }
+    }
+}
+
+impl FromStr for Role {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|role| role.name() == text);
+        found.ok_or_else(|| format!("unknown role {text:?} (use listen, understand, detect or serve)"))
+    }
+}
+
+/// The roles of this process.
+#[derive(Debug, Clone)]
+pub struct Roles(Vec<Role>);
+
+impl Roles {
+    pub fn all() -> Self {
+        Self(Role::ALL.to_vec())
+    }
+
+    /// These roles; none named: all.
+    pub fn of(named: Vec<Role>) -> Self {
+        if named.is_empty() { Self::all() } else { Self(named) }
+    }
+
+    pub fn has(&self, role: Role) -> bool {
+        self.0.contains(&role)
+    }
+
+    /// Whether a process with these roles writes to the lake.
+    pub fn write_lake(&self) -> bool {
+        self.has(Role::Understand) || self.has(Role::Detect)
+    }
+
+    pub fn names(&self) -> Vec<String> {
+        self.0.iter().map(|role| role.name().to_owned()).collect()
+    }
+}

@@ -1,0 +1,239 @@
+//! Opens the parts of an installation as configured: queue, lake, language model, places, translation, connectors, SQL
+//! workers. Services and commands take what they need.
+
+use crate::clock::clock;
+use crate::config::{self, Config, PlacesEngine, TranslationConfig, TranslationEngine};
+use crate::secrets;
+use anyhow::{Context, Result, bail};
+use domain::topic::TopicMatcher;
+use domain::{Geocoder, StateStore, Topic, Translator};
+use engines::{AmazonLocation, AmazonLocationConfig, Translation};
+use lake::{Lake, WorkerConfig};
+use nlp::Task;
+use nlp::categories::CategorySet;
+use pipeline::Understand;
+use places::Gazetteer;
+use queue::Embedded;
+use serde_json::json;
+use sources::Connector as _;
+use sources::x::{X, XConfig};
+use state::{Categories, Topics};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Makes a folder that other users of this machine can't read. One that is there already keeps its rights.
+fn make_folder(folder: &Path) -> Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder).with_context(|| format!("make the folder {}", folder.display()))
+}
+
+/// Lies in the data folder while a restore into it is under way.
+pub const RESTORE_MARKER: &str = "restore-unfinished";
+/// Days for which ids are known beyond the lake's retention.
+const SEEN_SPARE_DAYS: u32 = 7;
+
+/// The queue and the small documents: one file, one opening.
+pub fn open_queue(config: &Config) -> Result<Arc<Embedded>> {
+    if config.data.join(RESTORE_MARKER).exists() {
+        bail!(
+            "a restore into {} was not finished: run `overheard restore` again, or empty the folder",
+            config.data.display()
+        );
+    }
+    make_folder(&config.data)?;
+    let settings = queue::Config {
+        waiting_max: config.queue.waiting_max,
+        dead_letters_max: config.queue.dead_letters_max,
+        dead_letters_bytes_max: config.queue.dead_letters_bytes_max,
+        // An id that is forgotten while its post is in the lake would let the post in twice.
+        seen_days: (config.lake.retention_days > 0)
+            .then_some(config.lake.retention_days.saturating_add(SEEN_SPARE_DAYS)),
+        ..queue::Config::default()
+    };
+    let file = config.data.join("overheard.db");
+    let queue = Embedded::open(&file, settings, clock()).with_context(|| format!("open {}", file.display()))?;
+    Ok(Arc::new(queue))
+}
+
+pub fn lake_settings(config: &Config) -> lake::Config {
+    let days = config.lake.retention_days;
+    lake::Config { retention_days: (days > 0).then_some(days), ..lake::Config::default() }
+}
+
+/// The lake, to write and to read. Whoever carries posts into it uses [`crate::agreement::open_lake`].
+pub async fn open_lake(config: &Config, queue: &Embedded) -> Result<Arc<Lake>> {
+    let folder = config.data.join("lake");
+    make_folder(&folder)?;
+    let settings = lake::Config { partition: queue.identity(), ..lake_settings(config) };
+    let opened = Lake::open(&folder.to_string_lossy(), settings, clock()).await;
+    Ok(Arc::new(opened.with_context(|| format!("open the lake {}", folder.display()))?))
+}
+
+/// The lake as another process writes it.
+pub async fn open_lake_read_only(config: &Config) -> Result<Arc<Lake>> {
+    let folder = config.data.join("lake");
+    if !folder.exists() {
+        bail!(
+            "there is no lake in {}; bring posts in first: overheard demo, overheard import FILE or overheard up",
+            config.data.display()
+        );
+    }
+    let opened = Lake::open_read_only(&folder.to_string_lossy(), lake_settings(config), clock()).await;
+    Ok(Arc::new(opened.with_context(|| format!("open the lake {}", folder.display()))?))
+}
+
+/// The saved topics, by name.
+pub async fn topics(state: &dyn StateStore) -> Result<Vec<Topic>> {
+    Ok(Topics::new(state).list().await?)
+}
+
+/// The language engine as configured, with these categories.
+pub fn language(config: &Config, categories: Option<CategorySet>) -> Result<nlp::Understanding> {
+    let u = &config.understand;
+    let mut settings = nlp::Config::default();
+    if u.threads > 0 {
+        settings.threads = u.threads;
+    }
+    settings.language_model = config::models_folder().map(|models| models.join("lid.176.ftz"));
+    if u.enabled {
+        settings.model_dir = Some(config::model_folder(&u.model).context(
+            "the shipped language model was not found beside the program: name its folder in understand.model, \
+             or keep posts without understanding them with understand.enabled = false",
+        )?);
+        settings.categories = categories;
+        settings.category_confidence_min = u.category_confidence_min;
+        settings.sentiment_model = config.classifier(Task::Sentiment)?;
+        settings.entity_model = config.classifier(Task::Entities)?;
+        settings.category_model = config.classifier(Task::Category)?;
+    }
+    nlp::Understanding::load(&settings).context("load the language model")
+}
+
+/// The user's own categories, if he named a file.
+pub fn categories(config: &Config) -> Result<Option<CategorySet>> {
+    let file = &config.understand.categories;
+    if file.is_empty() {
+        return Ok(None);
+    }
+    CategorySet::read(Path::new(file)).map(Some).with_context(|| format!("read the categories {file}"))
+}
+
+/// The categories in use: those saved on the page; while none are, those of the file. What is too unsure is `other`
+/// below the file's threshold in either case.
+pub async fn category_set(config: &Config, state: &dyn StateStore) -> Result<Option<CategorySet>> {
+    let of_file = categories(config)?;
+    let saved = Categories::new(state).saved().await?;
+    if saved.is_empty() {
+        return Ok(of_file);
+    }
+    let mut set: CategorySet = serde_json::from_value(json!({"category": saved})).context("read the categories")?;
+    if let Some(file) = of_file {
+        set.other_below = file.other_below;
+    }
+    set.checked().map(Some).context("read the categories")
+}
+
+/// The understanding stage with its engines.
+pub fn stage(config: &Config, language: Arc<nlp::Understanding>, topics: Vec<Topic>) -> Result<Arc<Understand>> {
+    let (matcher, problems) = TopicMatcher::of_readable(topics)?;
+    problems.iter().for_each(|problem| tracing::warn!("{problem}"));
+    let gazetteer = Gazetteer::embedded().context("read the gazetteer")?;
+    let stage = Understand::new(language, gazetteer, matcher);
+    let stage = match geocoder(config)? {
+        Some(geocoder) => stage.with_geocoder(geocoder),
+        None => stage,
+    };
+    Ok(Arc::new(match translator(config)? {
+        Some(translator) => stage.with_translator(translator),
+        None => stage,
+    }))
+}
+
+/// The engine for translation, where one is named.
+pub fn translator(config: &Config) -> Result<Option<Arc<dyn Translator>>> {
+    let TranslationConfig { engine, endpoint, key_env, key_file, region, access_key_env, secret_env } =
+        &config.translation;
+    let limits = Translation::limits();
+    Ok(match engine {
+        TranslationEngine::None => None,
+        TranslationEngine::LibreTranslate => {
+            let wanted = !(key_env.is_empty() && key_file.is_empty());
+            let key = wanted.then(|| secrets::read(key_env, key_file)).transpose();
+            let key = key.context("translation.engine = \"libretranslate\"")?;
+            Some(Arc::new(Translation::libretranslate(endpoint, key, &limits)?))
+        }
+        TranslationEngine::AmazonTranslate => {
+            let credentials = secrets::aws_credentials(access_key_env, secret_env)
+                .context("translation.engine = \"amazon-translate\"")?;
+            let endpoint = (!endpoint.is_empty()).then_some(endpoint.as_str());
+            Some(Arc::new(Translation::amazon(region, endpoint, credentials, clock(), &limits)?))
+        }
+    })
+}
+
+/// The engine for places, where it is not the embedded one.
+pub fn geocoder(config: &Config) -> Result<Option<Arc<dyn Geocoder>>> {
+    let places = &config.places;
+    if places.engine == PlacesEngine::Embedded {
+        return Ok(None);
+    }
+    let key = secrets::read(&places.key_env, &places.key_file).context("places.engine = \"amazon-location\"")?;
+    let mut settings = AmazonLocationConfig::new(&places.region, key);
+    if !places.endpoint.is_empty() {
+        settings.endpoint.clone_from(&places.endpoint);
+    }
+    Ok(Some(Arc::new(AmazonLocation::new(&settings)?)))
+}
+
+/// The understanding stage with the topics and categories that are saved.
+pub async fn understand(config: &Config, state: &dyn StateStore) -> Result<Arc<Understand>> {
+    let language = language(config, category_set(config, state).await?)?;
+    let stage = stage(config, Arc::new(language), topics(state).await?)?;
+    stage.set_blocked(crate::forget::blocked::all(state).await?);
+    Ok(stage)
+}
+
+fn x_config(config: &Config) -> Result<XConfig> {
+    let x = &config.sources.x;
+    Ok(XConfig {
+        base_url: x.base_url.trim_end_matches('/').to_owned(),
+        cost_per_post_usd: x.cost_per_post,
+        ..XConfig::new(x.token()?)
+    })
+}
+
+/// The connector of X.
+pub fn x_source(config: &Config) -> Result<X> {
+    X::new(x_config(config)?).context("set up the source x")
+}
+
+/// Whether X would let us in, in words.
+pub async fn check_x(config: &Config) -> Result<String> {
+    let check = x_source(config)?.check(clock().as_ref()).await;
+    match check.ok {
+        true => Ok(check.summary),
+        false => bail!("{} ({})", check.summary, check.advice.unwrap_or_default()),
+    }
+}
+
+/// The processes that answer people's SQL: this program, started as `overheard sql-worker`.
+pub fn sql_workers(config: &Config) -> Result<WorkerConfig> {
+    let limits = &config.server.limits;
+    // The running program itself, also when its file was replaced since.
+    let running = PathBuf::from("/proc/self/exe");
+    let program = if running.exists() { running } else { std::env::current_exe().context("find this program")? };
+    Ok(WorkerConfig {
+        program,
+        arguments: vec!["sql-worker".into()],
+        lake: config.data.join("lake"),
+        at_once: limits.sql_at_once,
+        memory_bytes: limits.sql_memory_mb << 20,
+        spill_bytes: limits.sql_spill_mb << 20,
+        answer_bytes_max: limits.sql_answer_mb << 20,
+        idle: Duration::from_secs(limits.sql_idle_s),
+    })
+}
