@@ -12,7 +12,7 @@ use alerts::AlertBook;
 use anyhow::Result;
 use domain::{Health, SourceId, StateStore, Topic};
 use lake::Lake;
-use pipeline::{Carry, CarryConfig, Committed, Understand, Watch, WatchConfig};
+use pipeline::{Carry, Committed, Understand, Watch, WatchConfig};
 use queue::Embedded;
 use sources::Connector as _;
 use sources::kit::status::SharedStatus;
@@ -127,7 +127,7 @@ impl Installation {
     fn start_enrichment(&self, enrichment: &Enrichment, supervisor: &mut Supervisor) {
         let Enrichment { language, stage } = enrichment;
         let carry = Carry {
-            config: CarryConfig::default(),
+            config: self.config.understand.carry(),
             queue: self.queue.clone(),
             understand: stage.clone(),
             lake: Arc::new(forget::NotedTable { lake: self.lake.clone(), state: self.state() }),

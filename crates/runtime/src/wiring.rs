@@ -33,8 +33,6 @@ fn make_folder(folder: &Path) -> Result<()> {
 
 /// Lies in the data folder while a restore into it is under way.
 pub const RESTORE_MARKER: &str = "restore-unfinished";
-/// Days for which ids are known beyond the lake's retention.
-const SEEN_SPARE_DAYS: u32 = 7;
 
 /// The queue and the small documents: one file, one opening.
 pub fn open_queue(config: &Config) -> Result<Arc<Embedded>> {
@@ -45,30 +43,17 @@ pub fn open_queue(config: &Config) -> Result<Arc<Embedded>> {
         );
     }
     make_folder(&config.data)?;
-    let settings = queue::Config {
-        waiting_max: config.queue.waiting_max,
-        dead_letters_max: config.queue.dead_letters_max,
-        dead_letters_bytes_max: config.queue.dead_letters_bytes_max,
-        // An id that is forgotten while its post is in the lake would let the post in twice.
-        seen_days: (config.lake.retention_days > 0)
-            .then_some(config.lake.retention_days.saturating_add(SEEN_SPARE_DAYS)),
-        ..queue::Config::default()
-    };
+    let settings = config.queue.settings(config.lake.retention_days);
     let file = config.data.join("overheard.db");
     let queue = Embedded::open(&file, settings, clock()).with_context(|| format!("open {}", file.display()))?;
     Ok(Arc::new(queue))
-}
-
-pub fn lake_settings(config: &Config) -> lake::Config {
-    let days = config.lake.retention_days;
-    lake::Config { retention_days: (days > 0).then_some(days), ..lake::Config::default() }
 }
 
 /// The lake, to write and to read. Whoever carries posts into it uses [`crate::agreement::open_lake`].
 pub async fn open_lake(config: &Config, queue: &Embedded) -> Result<Arc<Lake>> {
     let folder = config.data.join("lake");
     make_folder(&folder)?;
-    let settings = lake::Config { partition: queue.identity(), ..lake_settings(config) };
+    let settings = lake::Config { partition: queue.identity(), ..config.lake.settings() };
     let opened = Lake::open(&folder.to_string_lossy(), settings, clock()).await;
     Ok(Arc::new(opened.with_context(|| format!("open the lake {}", folder.display()))?))
 }
@@ -82,7 +67,7 @@ pub async fn open_lake_read_only(config: &Config) -> Result<Arc<Lake>> {
             config.data.display()
         );
     }
-    let opened = Lake::open_read_only(&folder.to_string_lossy(), lake_settings(config), clock()).await;
+    let opened = Lake::open_read_only(&folder.to_string_lossy(), config.lake.settings(), clock()).await;
     Ok(Arc::new(opened.with_context(|| format!("open the lake {}", folder.display()))?))
 }
 
@@ -155,9 +140,9 @@ pub fn stage(config: &Config, language: Arc<nlp::Understanding>, topics: Vec<Top
 
 /// The engine for translation, where one is named.
 pub fn translator(config: &Config) -> Result<Option<Arc<dyn Translator>>> {
-    let TranslationConfig { engine, endpoint, key_env, key_file, region, access_key_env, secret_env } =
+    let TranslationConfig { engine, endpoint, key_env, key_file, region, access_key_env, secret_env, .. } =
         &config.translation;
-    let limits = Translation::limits();
+    let limits = config.translation.limits();
     Ok(match engine {
         TranslationEngine::None => None,
         TranslationEngine::LibreTranslate => {
@@ -183,6 +168,7 @@ pub fn geocoder(config: &Config) -> Result<Option<Arc<dyn Geocoder>>> {
     }
     let key = secrets::read(&places.key_env, &places.key_file).context("places.engine = \"amazon-location\"")?;
     let mut settings = AmazonLocationConfig::new(&places.region, key);
+    settings.limits = places.limits();
     if !places.endpoint.is_empty() {
         settings.endpoint.clone_from(&places.endpoint);
     }

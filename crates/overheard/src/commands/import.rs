@@ -6,7 +6,7 @@ use crate::progress;
 use anyhow::{Context, Result, bail};
 use domain::PostQueue;
 use indicatif::HumanCount;
-use pipeline::{Carry, CarryConfig};
+use pipeline::Carry;
 use queue::Embedded;
 use runtime::Config;
 use runtime::forget::NotedTable;
@@ -120,7 +120,7 @@ async fn carry(config: &Config, queue: Arc<Embedded>) -> Result<Carry> {
     let understand = wiring::understand(config, queue.as_ref()).await?;
     let (committed, _) = broadcast::channel(1);
     let lake = Arc::new(NotedTable { lake: agreement::open_lake(config, &queue).await?, state: queue.clone() });
-    let (config, clock, health) = (CarryConfig::default(), clock(), Arc::default());
+    let (config, clock, health) = (config.understand.carry(), clock(), Arc::default());
     Ok(Carry { config, queue, understand, lake, clock, committed, health })
 }
 

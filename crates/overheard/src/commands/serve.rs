@@ -113,6 +113,7 @@ fn settings(config: &Config) -> Result<server::Config> {
             ForwardedHeader::Forwarded => server::auth::ForwardedHeader::Forwarded,
         },
         audit_days: settings.audit_days,
+        session_age_max: seconds(settings.session_days * 86_400),
         metrics_token: settings.metrics_token()?,
         connections_max: limits.connections,
         header_timeout: seconds(limits.idle_timeout_s),
@@ -131,6 +132,5 @@ fn settings(config: &Config) -> Result<server::Config> {
         streams_per_user_max: limits.streams_per_user,
         answer_age_max: Duration::from_millis(limits.answer_age_ms),
         answers_max_bytes: limits.answers_mb * MB,
-        ..server::Config::default()
     })
 }

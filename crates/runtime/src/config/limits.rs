@@ -1,5 +1,6 @@
 //! Limits of the HTTP server and its SQL workers. `docs/limits.md` says what happens at each.
 
+use super::bounds::within;
 use anyhow::{Result, bail};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -35,7 +36,7 @@ impl LimitsConfig {
     /// Checks that each limit is within sensible bounds.
     pub(super) fn check(&self) -> Result<()> {
         let million = 1_000_000;
-        let bounds: [(&str, u64, u64, u64); 21] = [
+        let bounds = [
             ("connections", self.connections as u64, 1, million),
             ("idle_timeout_s", self.idle_timeout_s, 1, 3_600),
             ("body_timeout_s", self.body_timeout_s, 1, 3_600),
@@ -60,11 +61,7 @@ impl LimitsConfig {
             // Files that were replaced are deleted an hour later, also from under an export.
             ("export_timeout_s", self.export_timeout_s, 1, 3_600),
         ];
-        for (name, value, least, most) in bounds {
-            if !(least..=most).contains(&value) {
-                bail!("server.limits.{name} = {value} must be {least} to {most}");
-            }
-        }
+        within("server.limits", &bounds)?;
         if self.push_body_mb > self.bodies_mb {
             bail!("server.limits.bodies_mb must be at least push_body_mb, or no push gets through");
         }

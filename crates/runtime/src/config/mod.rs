@@ -2,9 +2,11 @@
 //! are errors that name the key.
 
 mod alerts;
+mod bounds;
 mod limits;
 mod server;
 mod sources;
+mod storage;
 mod understand;
 mod watch;
 
@@ -12,6 +14,7 @@ pub use alerts::{AlertsConfig, ChannelConfig, ChannelKind, DigestConfig, RuleCon
 pub use limits::LimitsConfig;
 pub use server::{ForwardedHeader, ServerConfig};
 pub use sources::{PushConfig, SourcesConfig, XConfig};
+pub use storage::{LakeConfig, QueueConfig};
 pub use understand::{
     PlacesConfig, PlacesEngine, TranslationConfig, TranslationEngine, UnderstandConfig, classifier_setting,
     model_folder, models_folder,
@@ -22,6 +25,7 @@ use anyhow::{Context, Result, bail};
 use nlp::Task;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 /// The defaults, commented: what `overheard config print --default` shows.
@@ -46,26 +50,15 @@ pub struct Config {
     pub sources: SourcesConfig,
 }
 
-#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct QueueConfig {
-    /// Posts that may wait on disk.
-    pub waiting_max: u64,
-    /// Dead letters that are kept.
-    pub dead_letters_max: u64,
-    /// Bytes of dead letters that are kept.
-    pub dead_letters_bytes_max: u64,
-}
-
-#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct LakeConfig {
-    pub retention_days: u32,
-}
-
 impl Config {
     /// Reads all layers. `data` is the flag of the same name.
     pub fn load(file: Option<&Path>, data: Option<&Path>) -> Result<Self> {
+        let variables = std::env::vars().filter(|(name, _)| name.starts_with("OVERHEARD__"));
+        Self::load_with(file, data, variables.collect())
+    }
+
+    /// The same with the variables of this environment. A list is written with commas between its items.
+    fn load_with(file: Option<&Path>, data: Option<&Path>, environment: HashMap<String, String>) -> Result<Self> {
         let mut layers =
             config::Config::builder().add_source(config::File::from_str(DEFAULT_TOML, config::FileFormat::Toml));
         if let Some(file) = file {
@@ -77,9 +70,20 @@ impl Config {
             }
             layers = layers.add_source(config::File::from(file).format(config::FileFormat::Toml));
         }
+        let (environment, lists): (HashMap<_, _>, HashMap<_, _>) =
+            environment.into_iter().partition(|(name, _)| !list_settings().contains(&setting_of(name)));
         layers = layers.add_source(
-            config::Environment::with_prefix("OVERHEARD").prefix_separator("__").separator("__").try_parsing(true),
+            config::Environment::with_prefix("OVERHEARD")
+                .prefix_separator("__")
+                .separator("__")
+                .try_parsing(true)
+                .source(Some(environment)),
         );
+        for (name, text) in lists {
+            let items: Vec<String> =
+                text.split(',').map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect();
+            layers = layers.set_override(setting_of(&name), items)?;
+        }
         if let Some(data) = data {
             layers = layers.set_override("data", data.to_string_lossy().as_ref())?;
         }
@@ -92,9 +96,17 @@ impl Config {
     /// Checks what types can't express.
     fn check(&self) -> Result<()> {
         self.server.check()?;
+        self.queue.check()?;
+        self.lake.check()?;
+        if self.server.limits.export_timeout_s > self.lake.replaced_kept_s {
+            bail!(
+                "server.limits.export_timeout_s must be at most lake.replaced_kept_s: an export reads replaced files"
+            );
+        }
         self.time_zone()?;
         self.watch.check()?;
         self.understand.check()?;
+        self.places.check()?;
         self.translation.check()?;
         self.alerts.check()
     }
@@ -143,6 +155,31 @@ impl Config {
     }
 }
 
+/// The setting that an environment variable names: `OVERHEARD__SERVER__BIND` is `server.bind`.
+fn setting_of(variable: &str) -> String {
+    variable.trim_start_matches("OVERHEARD__").to_lowercase().replace("__", ".")
+}
+
+/// The settings of [`DEFAULT_TOML`] that are lists of values.
+fn list_settings() -> Vec<String> {
+    settings().into_iter().filter(|(_, value)| value.is_array()).map(|(name, _)| name).collect()
+}
+
+/// Every setting of [`DEFAULT_TOML`] with its default.
+fn settings() -> Vec<(String, toml::Value)> {
+    let defaults: toml::Table = DEFAULT_TOML.parse().unwrap_or_default();
+    let (mut settings, mut sections) = (Vec::new(), vec![(String::new(), defaults)]);
+    while let Some((prefix, section)) = sections.pop() {
+        for (key, value) in section {
+            match value {
+                toml::Value::Table(section) => sections.push((format!("{prefix}{key}."), section)),
+                value => settings.push((format!("{prefix}{key}"), value)),
+            }
+        }
+    }
+    settings
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -172,6 +209,9 @@ mod tests {
             ("[server]\npublic_url = \"overheard.example.org\"", "server.public_url"),
             ("[server.limits]\nsql_timeout_s = 0", "server.limits.sql_timeout_s = 0 must be 1 to 3600"),
             ("[server.limits]\nbodies_mb = 8", "server.limits.bodies_mb"),
+            ("[lake]\nreplaced_kept_s = 900", "lake.replaced_kept_s"),
+            ("[understand]\nbatch_max = 0", "understand.batch_max = 0 must be 1 to"),
+            ("[places]\ncalls_at_once = 0", "places.calls_at_once"),
             ("[server]\norigins = [\"overheard.example.org\"]", "server.origins"),
             ("[server]\ntrusted_proxies = [\"10.0.0.0/99\"]", "server.trusted_proxies"),
             ("[server]\naudit_days = 0", "server.audit_days"),
@@ -208,6 +248,36 @@ mod tests {
         assert_eq!(keep("b"), ["news", "reviews"]);
         assert_eq!((keep("c"), keep("d")), (vec![], vec!["d".to_owned()]));
         assert!(sources.push_rights("e").is_none());
+    }
+
+    #[test]
+    fn every_setting_can_come_from_the_environment() {
+        let in_words = |value: &toml::Value| match value {
+            toml::Value::String(text) => text.clone(),
+            toml::Value::Array(items) => {
+                items.iter().map(|item| item.to_string().replace('"', "")).collect::<Vec<_>>().join(",")
+            }
+            other => other.to_string(),
+        };
+        let variable = |name: &str| format!("OVERHEARD__{}", name.to_uppercase().replace('.', "__"));
+        let all: HashMap<String, String> =
+            settings().iter().map(|(name, value)| (variable(name), in_words(value))).collect();
+        assert!(all.len() > 80, "only {} settings", all.len());
+        let config = Config::load_with(None, None, all).unwrap();
+        let defaults = Config::load(None, None).unwrap();
+        assert_eq!(serde_json::to_value(&config).unwrap(), serde_json::to_value(&defaults).unwrap());
+    }
+
+    #[test]
+    fn a_list_of_the_environment_has_commas() {
+        let of = |name: &str, value: &str| HashMap::from([(name.to_owned(), value.to_owned())]);
+        let load = |environment| Config::load_with(None, None, environment);
+        assert_eq!(load(of("OVERHEARD__WATCH__INTERVALS_S", "300")).unwrap().watch.intervals_s, [300]);
+        let origins = load(of("OVERHEARD__SERVER__ORIGINS", "https://a.example, https://b.example")).unwrap();
+        assert_eq!(origins.server.origins, ["https://a.example", "https://b.example"]);
+        let error = load(of("OVERHEARD__LAKE__FILE_MB", "0")).unwrap_err();
+        assert_eq!(error.to_string(), "lake.file_mb = 0 must be 1 to 1024");
+        assert!(load(of("OVERHEARD__LAKE__FILE_MBS", "1")).is_err(), "an unknown setting");
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! Settings of the HTTP server. The binary turns them into the server's own type.
 
+use super::bounds::within;
 use super::limits::LimitsConfig;
 use crate::secrets;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use domain::Network;
 use schemars::JsonSchema;
 use secrecy::ExposeSecret as _;
@@ -35,6 +36,8 @@ pub struct ServerConfig {
     pub admin_password_file: String,
     /// Days that the audit log is kept.
     pub audit_days: u32,
+    /// Days after which a session ends.
+    pub session_days: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -105,10 +108,10 @@ impl ServerConfig {
         self.other_origins()?;
         self.proxies()?;
         self.limits.check()?;
-        if self.audit_days == 0 {
-            bail!("server.audit_days must be at least 1");
-        }
-        Ok(())
+        within(
+            "server",
+            &[("audit_days", self.audit_days.into(), 1, 36_500), ("session_days", self.session_days, 1, 365)],
+        )
     }
 }
 

@@ -1,10 +1,14 @@
 //! Settings of enrichment: language model, places, translation.
 
+use super::bounds::within;
 use anyhow::{Result, bail};
+use engines::Limits;
 use nlp::Task;
+use pipeline::CarryConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
+use std::time::Duration;
 
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -19,6 +23,16 @@ pub struct UnderstandConfig {
     pub category_model: String,
     /// A category of `category_model` below this is `other`, 0 to 1.
     pub category_confidence_min: f32,
+    /// Most posts in a batch.
+    pub batch_max: usize,
+    /// How long a batch may take.
+    pub batch_target_ms: u64,
+    /// Time between the starts of two batches that are not full.
+    pub batch_every_ms: u64,
+    /// A batch that is neither finished nor extended for so long is given to another process.
+    pub lease_s: u64,
+    /// Longest wait between two tries of a commit.
+    pub retry_max_s: u64,
 }
 
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
@@ -32,6 +46,11 @@ pub struct PlacesConfig {
     pub key_file: String,
     /// Replaces AWS's own address.
     pub endpoint: String,
+    /// Limits of calls to a service: seconds for one, rest after a failure, answers remembered, calls at one time.
+    pub timeout_s: u64,
+    pub rest_s: u64,
+    pub remembered: usize,
+    pub calls_at_once: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -55,6 +74,11 @@ pub struct TranslationConfig {
     /// Amazon Translate: environment variables that hold the access key.
     pub access_key_env: String,
     pub secret_env: String,
+    /// Limits of calls to a service: seconds for one, rest after a failure, answers remembered, calls at one time.
+    pub timeout_s: u64,
+    pub rest_s: u64,
+    pub remembered: usize,
+    pub calls_at_once: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -71,7 +95,59 @@ impl UnderstandConfig {
         if !(0.0..=1.0).contains(&self.category_confidence_min) {
             bail!("understand.category_confidence_min must be 0 to 1");
         }
-        Ok(())
+        within(
+            "understand",
+            &[
+                ("batch_max", self.batch_max as u64, 1, 100_000),
+                ("batch_target_ms", self.batch_target_ms, 100, 60_000),
+                ("batch_every_ms", self.batch_every_ms, 0, 60_000),
+                ("lease_s", self.lease_s, 30, 86_400),
+                ("retry_max_s", self.retry_max_s, 1, 3_600),
+            ],
+        )
+    }
+
+    /// The settings of the way from the queue to the lake.
+    pub fn carry(&self) -> CarryConfig {
+        CarryConfig {
+            batch_max: self.batch_max,
+            batch_target: Duration::from_millis(self.batch_target_ms),
+            batch_every: Duration::from_millis(self.batch_every_ms),
+            lease: Duration::from_secs(self.lease_s),
+            retry_max: Duration::from_secs(self.retry_max_s),
+        }
+    }
+}
+
+impl PlacesConfig {
+    pub(super) fn check(&self) -> Result<()> {
+        check_calls("places", self.timeout_s, self.rest_s, self.remembered, self.calls_at_once)
+    }
+
+    /// Limits of the calls to a service.
+    pub fn limits(&self) -> Limits {
+        limits(self.timeout_s, self.rest_s, self.remembered, self.calls_at_once)
+    }
+}
+
+fn check_calls(section: &str, timeout_s: u64, rest_s: u64, remembered: usize, calls_at_once: usize) -> Result<()> {
+    within(
+        section,
+        &[
+            ("timeout_s", timeout_s, 1, 600),
+            ("rest_s", rest_s, 1, 3_600),
+            ("remembered", remembered as u64, 0, 10_000_000),
+            ("calls_at_once", calls_at_once as u64, 1, 256),
+        ],
+    )
+}
+
+fn limits(timeout_s: u64, rest_s: u64, remembered: usize, calls_at_once: usize) -> Limits {
+    Limits {
+        timeout: Duration::from_secs(timeout_s),
+        rest: Duration::from_secs(rest_s),
+        kept_max: remembered,
+        calls_max: calls_at_once,
     }
 }
 
@@ -80,7 +156,12 @@ impl TranslationConfig {
         if self.engine == TranslationEngine::LibreTranslate && self.endpoint.is_empty() {
             bail!("translation.engine = \"libretranslate\" needs translation.endpoint, like http://127.0.0.1:5000");
         }
-        Ok(())
+        check_calls("translation", self.timeout_s, self.rest_s, self.remembered, self.calls_at_once)
+    }
+
+    /// Limits of the calls to a service.
+    pub fn limits(&self) -> Limits {
+        limits(self.timeout_s, self.rest_s, self.remembered, self.calls_at_once)
     }
 }
 

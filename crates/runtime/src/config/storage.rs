@@ -1,0 +1,122 @@
+//! Settings of the queue and the lake.
+
+use super::bounds::within;
+use anyhow::Result;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Days for which ids are known beyond the lake's retention.
+const SEEN_SPARE_DAYS: u32 = 7;
+
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct QueueConfig {
+    /// Posts that may wait on disk.
+    pub waiting_max: u64,
+    /// Bytes of posts that may wait on disk.
+    pub waiting_bytes_max: u64,
+    /// Dead letters that are kept.
+    pub dead_letters_max: u64,
+    /// Bytes of dead letters that are kept.
+    pub dead_letters_bytes_max: u64,
+}
+
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LakeConfig {
+    /// Days that posts are kept; 0: for ever.
+    pub retention_days: u32,
+    /// Memory of the columns that dashboards are counted in.
+    pub counts_memory_mb: usize,
+    /// Memory of all queries together.
+    pub query_memory_mb: usize,
+    /// Disk for what does not fit into it.
+    pub query_spill_mb: u64,
+    /// Folder for that; empty: in the lake.
+    pub spill_folder: String,
+    /// Largest answer of one query.
+    pub answer_mb: usize,
+    /// Largest data file that a compaction makes.
+    pub file_mb: u64,
+    /// Files of about the same size in one day that are made into one.
+    pub compaction_files: usize,
+    /// Seconds after which a day without new rows is compacted to as few files as possible.
+    pub settled_after_s: u64,
+    /// Commits between two checkpoints of a table's log.
+    pub checkpoint_commits: u64,
+    /// Seconds that replaced files are kept for those who still read them.
+    pub replaced_kept_s: u64,
+    /// How old a view of other processes' commits may be.
+    pub refresh_ms: u64,
+}
+
+impl QueueConfig {
+    /// Checks what types can't express.
+    pub(super) fn check(&self) -> Result<()> {
+        let most = 1 << 50;
+        within(
+            "queue",
+            &[
+                ("waiting_max", self.waiting_max, 1_000, most),
+                ("waiting_bytes_max", self.waiting_bytes_max, 1 << 20, most),
+                ("dead_letters_max", self.dead_letters_max, 1, most),
+                ("dead_letters_bytes_max", self.dead_letters_bytes_max, 1 << 20, most),
+            ],
+        )
+    }
+
+    /// The queue's own settings. An id is known for longer than the lake keeps its post, or the post would be stored twice.
+    pub fn settings(&self, retention_days: u32) -> queue::Config {
+        queue::Config {
+            waiting_max: self.waiting_max,
+            waiting_bytes_max: self.waiting_bytes_max,
+            dead_letters_max: self.dead_letters_max,
+            dead_letters_bytes_max: self.dead_letters_bytes_max,
+            seen_days: (retention_days > 0).then_some(retention_days.saturating_add(SEEN_SPARE_DAYS)),
+            ..queue::Config::default()
+        }
+    }
+}
+
+impl LakeConfig {
+    /// Checks what types can't express.
+    pub(super) fn check(&self) -> Result<()> {
+        let million = 1_000_000;
+        within(
+            "lake",
+            &[
+                ("counts_memory_mb", self.counts_memory_mb as u64, 0, million),
+                ("query_memory_mb", self.query_memory_mb as u64, 64, million),
+                ("query_spill_mb", self.query_spill_mb, 1, million),
+                ("answer_mb", self.answer_mb as u64, 1, 4_096),
+                ("file_mb", self.file_mb, 1, 1_024),
+                ("compaction_files", self.compaction_files as u64, 2, 1_000),
+                ("settled_after_s", self.settled_after_s, 60, 86_400),
+                ("checkpoint_commits", self.checkpoint_commits, 5, 1_000),
+                ("replaced_kept_s", self.replaced_kept_s, 60, 604_800),
+                ("refresh_ms", self.refresh_ms, 100, 600_000),
+            ],
+        )
+    }
+
+    /// The lake's own settings.
+    pub fn settings(&self) -> lake::Config {
+        lake::Config {
+            retention_days: (self.retention_days > 0).then_some(self.retention_days),
+            counts_bytes_max: self.counts_memory_mb << 20,
+            query_memory_bytes: self.query_memory_mb << 20,
+            query_spill_bytes: self.query_spill_mb << 20,
+            spill_folder: (!self.spill_folder.is_empty()).then(|| PathBuf::from(&self.spill_folder)),
+            answer_bytes_max: self.answer_mb << 20,
+            file_bytes_max: self.file_mb << 20,
+            compaction_files_min: self.compaction_files,
+            settled_after: Duration::from_secs(self.settled_after_s),
+            checkpoint_commits: self.checkpoint_commits,
+            readers_grace: Duration::from_secs(self.replaced_kept_s),
+            refresh: Duration::from_millis(self.refresh_ms),
+            ..lake::Config::default()
+        }
+    }
+}
