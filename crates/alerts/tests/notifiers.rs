@@ -1,6 +1,6 @@
 //! Every channel keeps the promises of the port, against receivers that take, are busy, refuse, or are gone.
 
-use alerts::notifiers::{Email, Log, Slack, Smtp, Sns, Teams, Webhook};
+use alerts::notifiers::{Email, Encryption, Log, Slack, Smtp, Sns, Teams, Webhook};
 use alerts::{AddressPolicy, Letterhead};
 use domain::{Clock, ManualClock, Notifier};
 use std::sync::Arc;
@@ -67,7 +67,7 @@ async fn email_keeps_the_promises() {
         let smtp = Smtp {
             host: "127.0.0.1".into(),
             port: Some(smtp_receiver(receiver).await),
-            encryption: "none".into(),
+            encryption: Encryption::None,
             username: None,
             password: None,
             from: "Overheard <alerts@example.org>".into(),

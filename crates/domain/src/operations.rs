@@ -109,8 +109,8 @@ pub struct PushOutcome {
 pub enum PushError {
     /// The body is not what the content type says; the sentence is for the sender.
     Malformed(String),
-    /// More items than one call may carry.
-    TooManyItems { items_max: usize },
+    /// More items or bytes than one call may carry; the sentence is for the sender.
+    TooLarge(String),
     /// The token's source may not push; the sentence says why.
     NotAllowed(String),
     /// The queue is full.

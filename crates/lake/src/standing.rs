@@ -137,6 +137,14 @@ impl Lake {
         Err(Error::Contended(TableName::Sentiment.as_str()))
     }
 
+    /// Every table as it is now. A batch that is being committed may be in some of them only.
+    pub async fn tables_now(&self) -> Result<Vec<Contents>> {
+        for name in TableName::ALL {
+            self.table(name).refresh().await?;
+        }
+        TableName::ALL.into_iter().map(|name| self.contents(name)).collect()
+    }
+
     fn contents(&self, name: TableName) -> Result<Contents> {
         let table = self.table(name);
         let (version, files) = (table.version(), table.files()?);

@@ -45,6 +45,11 @@ pub struct Admin {
 /// Histograms are merged this often, or they grow until somebody reads the metrics.
 const UPKEEP: Duration = Duration::from_secs(5);
 
+/// Below this much free disk people are warned, bytes.
+const DISK_FREE_MIN: u64 = 2_000_000_000;
+/// What a process without the role `understand` can't show.
+const ELSEWHERE: &str = "posts are enriched by another process: live posts, posts per second, lag and posts per source are \
+    known there and not shown here";
 /// Posts that one call may delete: it answers when they are gone.
 const FORGET_MAX: usize = 20_000;
 
@@ -119,7 +124,7 @@ impl Admin {
         Ok(alert)
     }
 
-    async fn notices(&self) -> Vec<String> {
+    async fn notices(&self, disk_free_bytes: Option<u64>) -> Vec<String> {
         let mut notices = Vec::new();
         for problem in self.health.problems() {
             let since = problem.since.format("%Y-%m-%d %H:%M UTC");
@@ -134,7 +139,10 @@ impl Admin {
         if self.model.is_none() && self.roles.has(Role::Understand) {
             notices.push("posts are kept without being understood: understand.enabled is false".into());
         }
-        if fs4::available_space(&self.config.data).is_ok_and(|free| free < 2_000_000_000) {
+        if !self.roles.has(Role::Understand) {
+            notices.push(ELSEWHERE.into());
+        }
+        if disk_free_bytes.is_some_and(|free| free < DISK_FREE_MIN) {
             notices.push("less than 2 GB are free on the data disk".into());
         }
         notices
@@ -157,7 +165,7 @@ fn refusal(error: push::Error) -> PushError {
             PushError::Full { retry_after_s: u32::try_from(retry_after.as_secs()).unwrap_or(u32::MAX) }
         }
         push::Error::Queue(cause) => PushError::Failed(cause.to_string()),
-        push::Error::TooLarge(_) => PushError::TooManyItems { items_max: push::POSTS_MAX },
+        push::Error::TooLarge(sentence) => PushError::TooLarge(sentence),
         other => PushError::Malformed(other.to_string()),
     }
 }
@@ -191,11 +199,11 @@ impl Operations for Admin {
             lag_p99_ms,
             memory_bytes: usage::memory_bytes(),
             disk_used_bytes: Some(usage.disk_used_bytes),
-            disk_free_bytes: fs4::available_space(&self.config.data).ok(),
+            disk_free_bytes: usage.disk_free_bytes,
             retention_days: (self.config.lake.retention_days > 0).then_some(self.config.lake.retention_days),
             tables: usage.tables,
             channels: alerting::channels(&self.config),
-            notices: self.notices().await,
+            notices: self.notices(usage.disk_free_bytes).await,
         }
     }
 

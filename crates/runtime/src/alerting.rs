@@ -2,13 +2,13 @@
 //! works the outbox with the configured channels.
 
 use crate::clock::clock;
-use crate::config::{ChannelConfig, ChannelKind, Config};
+use crate::config::{ChannelConfig, ChannelKind, Config, Encryption};
 use crate::rule_facts::RuleFacts;
 use crate::secrets;
 use crate::trouble::Troubles;
-use alerts::notifiers::{Email, Log, Slack, Smtp, Sns, Teams, Webhook};
+use alerts::notifiers::{self, Email, Log, Slack, Smtp, Sns, Teams, Webhook};
 use alerts::{AddressPolicy, AlertBook, Digest, Facts, Letterhead, Policy, Service};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use domain::{AlertRule, Anomaly, Condition, Health, Notifier, PostTable, Severity, StateStore, Timestamp};
@@ -85,14 +85,15 @@ fn notifier(config: &Config, channel: &ChannelConfig) -> Result<Arc<dyn Notifier
             let smtp = Smtp {
                 host: channel.url.clone(),
                 port: channel.port,
-                encryption: channel.encryption.clone(),
+                encryption: match channel.encryption {
+                    Encryption::Tls => notifiers::Encryption::Tls,
+                    Encryption::StartTls => notifiers::Encryption::StartTls,
+                    Encryption::None => notifiers::Encryption::None,
+                },
                 username: (!channel.username.is_empty()).then(|| channel.username.clone()),
                 password,
                 from: channel.from.clone(),
             };
-            if !["tls", "starttls", "none"].contains(&channel.encryption.as_str()) {
-                bail!("encryption is tls, starttls or none, not {:?}", channel.encryption);
-            }
             Arc::new(Email::new(name, &smtp, &channel.to, letterhead)?)
         }
         ChannelKind::Sns => {

@@ -30,7 +30,7 @@ impl Role {
             Self::Listen => "Hold the connections to the sources and fill the queue",
             Self::Understand => "Carry posts from the queue through the language model into the lake",
             Self::Detect => "Watch the volume of mentions and alert",
-            Self::Serve => "HTTP API, dashboard, push",
+            Self::Serve => "HTTP API, dashboard, push; live posts and rates are shown if it also plays understand",
         }
     }
 }

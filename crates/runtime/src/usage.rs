@@ -1,7 +1,7 @@
 //! What the installation takes of the machine: rows and files of the lake, disk, memory.
 
-use domain::{Analytics, QueryLimits, TableReport};
-use lake::Lake;
+use domain::TableReport;
+use lake::{Contents, Lake};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 /// A measurement is used for this long: many open pages ask every few seconds.
 const MEASURED_FOR: Duration = Duration::from_secs(10);
 
-/// What takes a walk over the disk to know.
 #[derive(Clone, Default)]
 pub(crate) struct Usage {
     pub(crate) tables: Vec<TableReport>,
     pub(crate) disk_used_bytes: u64,
+    pub(crate) disk_free_bytes: Option<u64>,
 }
 
-/// Measures the data folder and remembers the result for some seconds.
+/// Measures the installation and remembers the result for some seconds.
 pub(crate) struct Meter {
     data: PathBuf,
     lake: Arc<Lake>,
@@ -28,7 +28,7 @@ impl Meter {
         Self { data, lake, last: tokio::sync::Mutex::default() }
     }
 
-    /// Rows, files and bytes.
+    /// The lake's tables as its logs have them, and the disk.
     pub(crate) async fn usage(&self) -> Usage {
         let mut last = self.last.lock().await;
         if let Some((at, usage)) = &*last
@@ -36,54 +36,43 @@ impl Meter {
         {
             return usage.clone();
         }
-        let mut tables = Vec::new();
-        for name in ["raw", "sentiment", "entities", "key_phrases", "anomalies", "alerts"] {
-            let counted = self.lake.query(&format!("SELECT count(*) FROM {name}"), QueryLimits::default()).await;
-            let rows = counted.ok().and_then(|rows| rows.rows.first()?.first()?.as_u64()).unwrap_or(0);
-            let version = self.lake.version();
-            tables.push(TableReport { name: name.into(), rows, version, ..TableReport::default() });
-        }
-        let data = self.data.clone();
-        let walked = tokio::task::spawn_blocking(move || {
-            for table in &mut tables {
-                (table.files, table.size_bytes) = parquet_files(&data.join("lake").join(&table.name));
+        let tables = match self.lake.tables_now().await {
+            Ok(tables) => tables.iter().map(report).collect(),
+            Err(error) => {
+                tracing::warn!(%error, "the lake's tables can't be read");
+                Vec::new()
             }
-            Usage { tables, disk_used_bytes: disk_used(&data) }
+        };
+        let data = self.data.clone();
+        let measured = tokio::task::spawn_blocking(move || Usage {
+            tables,
+            disk_used_bytes: disk_used(&data),
+            disk_free_bytes: fs4::available_space(&data).ok(),
         });
-        let usage = walked.await.unwrap_or_default();
+        let usage = measured.await.unwrap_or_default();
         *last = Some((Instant::now(), usage.clone()));
         usage
     }
 }
 
-/// Parquet files below a folder, with their size in bytes.
-fn parquet_files(folder: &Path) -> (u64, u64) {
-    let (mut files, mut size) = (0, 0);
-    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            let (more, bytes) = parquet_files(&path);
-            files += more;
-            size += bytes;
-        } else if path.extension().is_some_and(|extension| extension == "parquet") {
-            files += 1;
-            size += entry.metadata().map_or(0, |metadata| metadata.len());
-        }
+fn report(table: &Contents) -> TableReport {
+    TableReport {
+        name: table.table.as_str().into(),
+        rows: table.files.iter().filter_map(|file| file.rows).sum(),
+        files: table.files.len() as u64,
+        size_bytes: table.files.iter().map(|file| file.size_bytes).sum(),
+        version: table.version,
     }
-    (files, size)
 }
 
+/// Bytes of all files below a folder.
 fn disk_used(folder: &Path) -> u64 {
-    std::fs::read_dir(folder)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(
-            |entry| {
-                if entry.path().is_dir() { disk_used(&entry.path()) } else { entry.metadata().map_or(0, |m| m.len()) }
-            },
-        )
-        .sum()
+    let size = |entry: std::fs::DirEntry| match entry.metadata() {
+        Ok(found) if found.is_dir() => disk_used(&entry.path()),
+        Ok(found) => found.len(),
+        Err(_) => 0,
+    };
+    std::fs::read_dir(folder).into_iter().flatten().flatten().map(size).sum()
 }
 
 /// Resident memory of this process, bytes, where the system tells.

@@ -9,14 +9,23 @@ use lettre::transport::smtp::authentication::Credentials;
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 use secrecy::{ExposeSecret, SecretString};
 
+/// Encryption of the connection to the mail server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encryption {
+    /// TLS from the first byte.
+    Tls,
+    StartTls,
+    /// A server on this machine.
+    None,
+}
+
 /// How the mail server is reached.
 #[derive(Debug, Clone)]
 pub struct Smtp {
     pub host: String,
     /// None: the usual port of the encryption.
     pub port: Option<u16>,
-    /// `tls` (from the first byte), `starttls`, or `none` (a server on this machine).
-    pub encryption: String,
+    pub encryption: Encryption,
     pub username: Option<String>,
     pub password: Option<SecretString>,
     /// `Overheard <alerts@example.org>`.
@@ -35,10 +44,10 @@ pub struct Email {
 impl Email {
     pub fn new(channel: impl Into<String>, smtp: &Smtp, to: &[String], letterhead: Letterhead) -> Result<Self, Error> {
         let mailbox = |text: &str| text.parse::<Mailbox>().map_err(|_| Error::Mailbox(text.to_owned()));
-        let mut builder = match smtp.encryption.as_str() {
-            "none" => AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&smtp.host),
-            "starttls" => AsyncSmtpTransport::<Tokio1Executor>::starttls_relay(&smtp.host)?,
-            _ => AsyncSmtpTransport::<Tokio1Executor>::relay(&smtp.host)?,
+        let mut builder = match smtp.encryption {
+            Encryption::None => AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&smtp.host),
+            Encryption::StartTls => AsyncSmtpTransport::<Tokio1Executor>::starttls_relay(&smtp.host)?,
+            Encryption::Tls => AsyncSmtpTransport::<Tokio1Executor>::relay(&smtp.host)?,
         };
         if let Some(port) = smtp.port {
             builder = builder.port(port);

@@ -7,7 +7,7 @@ mod sns;
 pub(crate) mod teams;
 pub(crate) mod webhook;
 
-pub use email::{Email, Smtp};
+pub use email::{Email, Encryption, Smtp};
 pub use log::Log;
 pub use slack::Slack;
 pub use sns::Sns;

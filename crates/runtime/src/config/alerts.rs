@@ -29,6 +29,15 @@ pub enum ChannelKind {
     Sns,
 }
 
+/// Encryption of mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Encryption {
+    Tls,
+    StartTls,
+    None,
+}
+
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChannelConfig {
@@ -52,7 +61,7 @@ pub struct ChannelConfig {
     pub access_key_env: String,
     /// Email: `tls` (from the first byte), `starttls`, or `none` (a server on this machine).
     #[serde(default = "tls")]
-    pub encryption: String,
+    pub encryption: Encryption,
     /// Email; none: the usual port of the encryption.
     #[serde(default)]
     pub port: Option<u16>,
@@ -91,8 +100,8 @@ fn an_hour() -> u64 {
     3600
 }
 
-fn tls() -> String {
-    "tls".into()
+fn tls() -> Encryption {
+    Encryption::Tls
 }
 
 fn aws_access_key_id() -> String {

@@ -10,7 +10,7 @@ mod storage;
 mod understand;
 mod watch;
 
-pub use alerts::{AlertsConfig, ChannelConfig, ChannelKind, DigestConfig, RuleConfig};
+pub use alerts::{AlertsConfig, ChannelConfig, ChannelKind, DigestConfig, Encryption, RuleConfig};
 pub use limits::LimitsConfig;
 pub use server::{ForwardedHeader, ServerConfig};
 pub use sources::{PushConfig, SourcesConfig, XConfig};
@@ -227,6 +227,7 @@ mod tests {
                 "condition.window_s",
             ),
             ("[alerts]\nkeep_days = 1", "keep_days"),
+            ("[[alerts.channels]]\nname=\"m\"\nkind=\"email\"\nencryption=\"ssl\"", "unknown variant `ssl`"),
         ] {
             let error = format!("{:#}", load(text).unwrap_err());
             assert!(error.contains(word), "{error}");

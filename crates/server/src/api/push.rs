@@ -67,9 +67,7 @@ async fn source_of(app: &App, headers: &HeaderMap) -> Result<String, Error> {
 fn refused(error: PushError) -> Error {
     match error {
         PushError::Malformed(message) => Error::bad_field("body", message),
-        PushError::TooManyItems { items_max } => {
-            Error::too_large(format!("One call carries at most {items_max} posts."))
-        }
+        PushError::TooLarge(message) => Error::too_large(message),
         PushError::NotAllowed(message) => Error::forbidden(message),
         PushError::Full { retry_after_s } => Error::too_many("The queue is full; send it again later.", retry_after_s),
         PushError::Failed(cause) => Error::unavailable("The posts could not be kept; send them again.", cause),
