@@ -25,6 +25,7 @@ pub struct AlertRule {
 
 /// What makes a rule fire.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = ConditionView))]
 #[serde(tag = "when", rename_all = "snake_case")]
 pub enum Condition {
     /// An anomaly of at least this severity.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// How much attention an anomaly deserves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = SeverityView))]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     Low,

@@ -7,40 +7,12 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use chrono::{DateTime, Duration, Utc};
-use domain::{AlertRule, Condition, Severity};
+use domain::{AlertRule, Condition};
 use serde::{Deserialize, Serialize};
 use state::Rules;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use utoipa::ToSchema;
-
-/// How much attention an anomaly deserves.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum SeverityView {
-    Low,
-    Medium,
-    High,
-    Critical,
-}
-
-/// What makes a rule fire.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-#[serde(tag = "when", rename_all = "snake_case")]
-pub(crate) enum ConditionView {
-    /// An anomaly of at least this severity.
-    Anomaly { severity_min: SeverityView },
-    /// At least so many mentions within the window.
-    Threshold { mentions_min: u64, window_s: u64 },
-    /// Up or down by so many percent against the window before.
-    Change { percent_min: f64, window_s: u64, mentions_min: u64 },
-    /// Share of negative mentions within the window, 0 to 1.
-    NegativeShare { share_min: f64, window_s: u64, mentions_min: u64 },
-    /// A phrase is mentioned for the first time.
-    FirstMention { phrase: String },
-    /// A source has brought nothing for so long.
-    Silence { source: String, silent_s: u64 },
-}
 
 /// A rule without its name, which is in the address.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -48,7 +20,7 @@ pub(crate) enum ConditionView {
 pub(crate) struct RuleBody {
     /// None: every topic.
     topic: Option<String>,
-    condition: ConditionView,
+    condition: Condition,
     /// Names of configured channels.
     channels: Vec<String>,
     /// No second notification of the rule for one topic within this time.
@@ -68,66 +40,12 @@ pub(crate) struct RuleView {
     // As in `RuleBody`, one by one: a schema that lets no other property in can't be part of a larger one.
     /// None: every topic.
     topic: Option<String>,
-    condition: ConditionView,
+    condition: Condition,
     /// Names of configured channels.
     channels: Vec<String>,
     cooldown_s: u64,
     quiet_hours: Option<String>,
     enabled: bool,
-}
-
-impl From<SeverityView> for Severity {
-    fn from(view: SeverityView) -> Self {
-        match view {
-            SeverityView::Low => Self::Low,
-            SeverityView::Medium => Self::Medium,
-            SeverityView::High => Self::High,
-            SeverityView::Critical => Self::Critical,
-        }
-    }
-}
-
-impl From<Severity> for SeverityView {
-    fn from(severity: Severity) -> Self {
-        match severity {
-            Severity::Low => Self::Low,
-            Severity::Medium => Self::Medium,
-            Severity::High => Self::High,
-            Severity::Critical => Self::Critical,
-        }
-    }
-}
-
-impl From<ConditionView> for Condition {
-    fn from(view: ConditionView) -> Self {
-        use ConditionView as V;
-        match view {
-            V::Anomaly { severity_min } => Self::Anomaly { severity_min: severity_min.into() },
-            V::Threshold { mentions_min, window_s } => Self::Threshold { mentions_min, window_s },
-            V::Change { percent_min, window_s, mentions_min } => Self::Change { percent_min, window_s, mentions_min },
-            V::NegativeShare { share_min, window_s, mentions_min } => {
-                Self::NegativeShare { share_min, window_s, mentions_min }
-            }
-            V::FirstMention { phrase } => Self::FirstMention { phrase },
-            V::Silence { source, silent_s } => Self::Silence { source, silent_s },
-        }
-    }
-}
-
-impl From<Condition> for ConditionView {
-    fn from(condition: Condition) -> Self {
-        use Condition as C;
-        match condition {
-            C::Anomaly { severity_min } => Self::Anomaly { severity_min: severity_min.into() },
-            C::Threshold { mentions_min, window_s } => Self::Threshold { mentions_min, window_s },
-            C::Change { percent_min, window_s, mentions_min } => Self::Change { percent_min, window_s, mentions_min },
-            C::NegativeShare { share_min, window_s, mentions_min } => {
-                Self::NegativeShare { share_min, window_s, mentions_min }
-            }
-            C::FirstMention { phrase } => Self::FirstMention { phrase },
-            C::Silence { source, silent_s } => Self::Silence { source, silent_s },
-        }
-    }
 }
 
 impl RuleBody {
@@ -136,7 +54,7 @@ impl RuleBody {
         let rule = AlertRule {
             name,
             topic: self.topic,
-            condition: self.condition.into(),
+            condition: self.condition,
             channels: self.channels,
             cooldown_s: self.cooldown_s,
             quiet_hours: self.quiet_hours,
@@ -154,7 +72,6 @@ impl RuleBody {
 impl RuleView {
     fn of(rule: AlertRule, saved: bool) -> Self {
         let AlertRule { name, topic, condition, channels, cooldown_s, quiet_hours, enabled } = rule;
-        let condition = condition.into();
         Self { name, saved, problem: None, topic, condition, channels, cooldown_s, quiet_hours, enabled }
     }
 }
