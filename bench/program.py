@@ -40,17 +40,24 @@ class Overheard:
             if "stop " in line:
                 break
         threading.Thread(target=self.process.stdout.read, daemon=True).start()
-        self.cookie = self.sign_in(password)
+        self.sign_in(password)
 
     def sign_in(self, password):
         body = json.dumps({"name": "admin", "password": password}).encode()
         for _ in range(100):
             try:
                 with self.call("/api/session", body) as answer:
-                    return answer.headers["set-cookie"].split(";")[0]
+                    self.cookie = answer.headers["set-cookie"].split(";")[0]
+                    must_change = json.load(answer)["must_change_password"]
+                break
             except (ConnectionError, urllib.error.URLError):
                 time.sleep(0.1)
-        sys.exit("overheard did not start:\n" + self.log.read_text()[-2000:])
+        else:
+            sys.exit("overheard did not start:\n" + self.log.read_text()[-2000:])
+        # The first password is only good for choosing another.
+        if must_change:
+            change = {"current": password, "password": "only for measurements"}
+            self.call("/api/session/password", json.dumps(change).encode()).close()
 
     def call(self, path, body=None, headers=None):
         known = {"content-type": "application/json", "origin": f"http://{self.address}"}
