@@ -62,6 +62,11 @@ impl Lake {
         self.engine.refresh_when_due(&self.tables, self.is_read_only()).await
     }
 
+    /// Posts held in memory for counting, and the bytes that they take.
+    pub fn counts_size(&self) -> (usize, usize) {
+        self.counts.size()
+    }
+
     /// Begins to read what counting needs, so that the first question finds it.
     pub fn warm_up(&self) {
         Arc::clone(&self.counts).begin();

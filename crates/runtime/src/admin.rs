@@ -6,7 +6,7 @@ use crate::forget::request::Request;
 use crate::roles::{Role, Roles};
 use crate::traffic::{Speed, Traffic};
 use crate::usage::{self, Meter};
-use crate::{alerting, rehearsal, reprocess, rule_facts, wiring};
+use crate::{alerting, metrics, rehearsal, reprocess, rule_facts, wiring};
 use async_trait::async_trait;
 use domain::{
     Alert, AlertNow, AlertRule, Analytics, CategoryDefinition, DeadLetter, Error, Forgotten, Health, Operations,
@@ -14,7 +14,7 @@ use domain::{
     SystemReport, Timestamp, ToForget, Undelivered,
 };
 use lake::{Lake, SqlWorkers};
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::PrometheusHandle;
 use pipeline::Committed;
 use queue::Embedded;
 use sources::kit::status::SharedStatus;
@@ -82,16 +82,18 @@ impl Admin {
             health,
             push,
             x: OnceLock::new(),
-            metrics: PrometheusBuilder::new().install_recorder()?,
+            metrics: metrics::install()?,
             traffic: Traffic::new(now),
         }))
     }
 
-    /// Keeps histograms small until `shutdown`.
+    /// Reads the gauges and keeps histograms small until `shutdown`.
     pub async fn keep_metrics(self: Arc<Self>, shutdown: CancellationToken) -> Result<()> {
         while !shutdown.is_cancelled() {
+            metrics::read_gauges(self.queue.as_ref(), &self.lake, &self.health, &self.config.data).await;
+            self.metrics.run_upkeep();
             tokio::select! {
-                () = tokio::time::sleep(UPKEEP) => self.metrics.run_upkeep(),
+                () = tokio::time::sleep(UPKEEP) => {}
                 () = shutdown.cancelled() => {}
             }
         }

@@ -14,6 +14,7 @@ mod follow;
 pub mod forget;
 mod hub;
 mod installation;
+mod metrics;
 pub mod models;
 mod rehearsal;
 pub mod reprocess;

@@ -215,7 +215,7 @@ impl Counts {
     }
 
     /// Posts, and bytes that they take.
-    fn size(&self) -> (usize, usize) {
+    pub(crate) fn size(&self) -> (usize, usize) {
         let held = self.held.read().unwrap_or_else(PoisonError::into_inner);
         let posts = held.days.values().flat_map(|day| &day.chunks).map(Chunk::len).sum();
         (posts, held.vocabulary.bytes() + held.days.values().map(Day::bytes).sum::<usize>())

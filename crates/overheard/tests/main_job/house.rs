@@ -196,7 +196,9 @@ async fn what_is_pushed_arrives_is_watched_and_survives_a_stop() {
     assert!(!spellings.iter().any(|phrase| phrase.contains("TRAIN")), "{by_sql}");
     house.until("memory says what SQL says", async || house.breakdown(&cookie, "").await == by_sql).await;
     let metrics = house.client.get(house.url("/metrics")).send().await.unwrap().text().await.unwrap();
-    assert!(metrics.contains("overheard_committed_posts_total"), "{metrics}");
+    for name in ["committed_posts_total", "build_info", "queue_waiting_records", "ingest_lag_seconds", "watch_series"] {
+        assert!(metrics.contains(&format!("# HELP overheard_{name} ")), "{name} is measured and described:\n{metrics}");
+    }
 
     let log = house.stop();
     assert!(!log.contains("ERROR"), "{log}");
