@@ -9,7 +9,7 @@ VENV ?= $(CURDIR)/target/schemathesis
 SCHEMATHESIS := 4.32.5
 RUFF := 0.17.6
 
-.PHONY: help setup setup-test web build demo dev fmt lint structure test schemathesis e2e gen golden bench chaos eval fuzz power-cuts x-simulator clean-demo
+.PHONY: help setup setup-test web build demo dev fmt lint doc structure test schemathesis e2e gen golden bench chaos eval fuzz power-cuts x-simulator clean-demo
 
 help: ## Say what can be done here
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -49,7 +49,9 @@ lint: setup-test ## Format checks and lints of all languages; warnings are error
 	python3 docs/structure.py --check
 	cargo clippy --workspace -- -D warnings
 	cargo clippy --workspace --tests --examples -- -D warnings -A clippy::unwrap_used -A clippy::print_stdout
-	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items
+
+doc: ## Documentation of the crates; broken links are errors
+	RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" cargo doc --workspace --no-deps --document-private-items
 
 structure: ## Draw which crate uses which, into ARCHITECTURE.md
 	python3 docs/structure.py
