@@ -1,10 +1,10 @@
 //! What every handler can reach.
 
 use crate::answers::Answers;
-use crate::audit::AuditLog;
-use crate::auth::{Accounts, Attempts};
+use crate::auth::Attempts;
 use crate::config::Config;
 use domain::{Clock, EnrichedPost, Operations, PostQueue, StateStore};
+use state::{Accounts, AuditLog};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use tokio::sync::{Semaphore, broadcast};

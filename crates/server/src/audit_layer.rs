@@ -2,12 +2,13 @@
 
 use crate::api::client_address;
 use crate::app::App;
-use crate::audit::{AuditEntry, Trail, shortened};
+use crate::audit::Trail;
 use crate::auth::ClientAddress;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::Response;
+use state::AuditEntry;
 use std::sync::Arc;
 
 /// What is written down: every change, SQL and exports. Pushes are counted elsewhere; checks of a query change nothing.
@@ -23,7 +24,7 @@ fn is_audited(method: &Method, route: &str) -> bool {
 fn parameters(route: &str, path: &str) -> Option<String> {
     let pairs = route.split('/').zip(path.split('/'));
     let values: Vec<String> =
-        pairs.filter(|(name, _)| name.starts_with('{')).map(|(_, value)| shortened(&decoded(value))).collect();
+        pairs.filter(|(name, _)| name.starts_with('{')).map(|(_, value)| decoded(value)).collect();
     (!values.is_empty()).then(|| values.join(" "))
 }
 

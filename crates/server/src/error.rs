@@ -6,7 +6,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use domain::{ErrorKind, Fault};
 use serde::Serialize;
-use state::SaveError;
+use state::{AccountError, SaveError};
 use utoipa::ToSchema;
 
 /// What went wrong, in words that a client may see.
@@ -152,6 +152,18 @@ impl From<SaveError> for Error {
                 Self::conflict("name", format!("There are {count_max} {what} already; remove one first."))
             }
             SaveError::Store(error) => Self::of_port(error),
+        }
+    }
+}
+
+impl From<AccountError> for Error {
+    fn from(error: AccountError) -> Self {
+        match error {
+            AccountError::Invalid(fault) => fault.into(),
+            AccountError::Conflict(fault) => Self::conflict(&fault.field, fault.message),
+            AccountError::Changed(message) => Self::unauthorized(message),
+            AccountError::Busy(message) => Self::unavailable(message, message),
+            AccountError::Store(error) => Self::of_port(error),
         }
     }
 }

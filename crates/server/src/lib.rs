@@ -6,7 +6,7 @@
 mod answers;
 mod api;
 mod app;
-pub mod audit;
+mod audit;
 mod audit_layer;
 pub mod auth;
 mod body;

@@ -2,8 +2,7 @@
 
 use crate::answers::Answers;
 use crate::app::{App, LivePosts};
-use crate::audit::AuditLog;
-use crate::auth::{Accounts, Attempts};
+use crate::auth::Attempts;
 use crate::config::Config;
 use crate::{api, audit_layer, dashboard, error::Error, guard, health, listen};
 use axum::Router;
@@ -13,6 +12,7 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use domain::analytics::Analytics;
 use domain::{Clock, Operations, PostQueue, StateStore};
+use state::{Accounts, AuditLog};
 use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, broadcast};

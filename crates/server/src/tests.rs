@@ -5,7 +5,6 @@ mod fakes;
 mod limits;
 mod matrix;
 
-use crate::auth::{Role, create_first_admin};
 use crate::{Config, Server};
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -15,7 +14,7 @@ use chrono::Duration;
 use domain::{EnrichedPost, ManualClock, PostId, PostTable, Sentiment, SentimentLabel, StateStore, Timestamp};
 use fakes::{House, Letters};
 use serde_json::{Value, json};
-use state::MemoryState;
+use state::{Accounts, MemoryState, Role};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use testkit::MemoryLake;
@@ -65,12 +64,9 @@ async fn client() -> Client {
 async fn client_with(config: Config) -> Client {
     let now: Timestamp = NOW.parse().unwrap();
     let state: Arc<dyn StateStore> = Arc::<MemoryState>::default();
-    let password = create_first_admin(&state, None, false, now).await.unwrap().unwrap();
-    assert_eq!(
-        create_first_admin(&state, None, false, now).await.unwrap(),
-        None,
-        "only the first start makes an admin"
-    );
+    let accounts = Accounts::new(state.clone());
+    let password = accounts.add_first_admin(None, false, now).await.unwrap().unwrap();
+    assert_eq!(accounts.add_first_admin(None, false, now).await.unwrap(), None, "only the first start makes an admin");
     let (lake, letters, house) = (Arc::<MemoryLake>::default(), Arc::<Letters>::default(), Arc::<House>::default());
     let clock = Arc::new(ManualClock::at(now));
     let server = Server {
@@ -110,6 +106,10 @@ fn feeling(label: SentimentLabel) -> Option<Sentiment> {
 }
 
 impl Client {
+    fn accounts(&self) -> Accounts {
+        Accounts::new(self.state.clone())
+    }
+
     /// Puts posts into the lake, where none is yet.
     async fn store(&self, mut posts: Vec<EnrichedPost>) {
         posts.iter_mut().zip(1..).for_each(|(post, offset)| post.offset = offset);

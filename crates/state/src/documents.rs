@@ -81,6 +81,16 @@ impl<'a, T: Serialize + DeserializeOwned> Documents<'a, T> {
         Ok(Swap::new(self.kind, &stored.key, Some(stored.read.clone()), Some(value)))
     }
 
+    /// The change that deletes the document, if it is still as it was read.
+    pub fn removed(&self, stored: &Stored<T>) -> Swap {
+        Swap::new(self.kind, &stored.key, Some(stored.read.clone()), None)
+    }
+
+    /// The condition that the document is still as it was read.
+    pub fn unchanged(&self, stored: &Stored<T>) -> Swap {
+        Swap::new(self.kind, &stored.key, Some(stored.read.clone()), Some(stored.read.clone()))
+    }
+
     pub(crate) fn json(&self, key: &str, value: &T) -> Result<Value> {
         let message = || format!("the {} {key:?} can't be written as JSON", self.kind);
         serde_json::to_value(value).map_err(|error| Error::caused(ErrorKind::Reject, message(), error))

@@ -102,7 +102,7 @@ impl<'a> Labels<'a> {
             };
             let entry = format!("{key}#{}", history.len());
             let waits = match self.waiting.get(&entry).await? {
-                Some(left) => self.waiting.changed(&left, &left.value)?,
+                Some(left) => self.waiting.unchanged(&left),
                 None => self.waiting.added(&entry, &key.to_owned())?,
             };
             if self.store.swap(vec![label, waits]).await? {

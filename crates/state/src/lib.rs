@@ -1,5 +1,5 @@
 //! The small documents of an installation, each kind with its type: topics, alert rules, saved queries, categories,
-//! corrections, cursors. A repository is made where it is needed, over any `domain::StateStore`:
+//! corrections, cursors, users with their sessions and tokens, the audit log. A repository is made where it is needed, over any `domain::StateStore`:
 //!
 //! ```
 //! # async fn shown(store: &dyn domain::StateStore) -> domain::Result<()> {
@@ -17,6 +17,8 @@
 //! A new kind of document is a type with `Serialize` and `Deserialize` and a repository over [`Documents`]; one that
 //! people save under a name implements [`Named`] instead.
 
+mod accounts;
+mod audit;
 mod categories;
 mod cursors;
 mod documents;
@@ -25,6 +27,10 @@ mod memory;
 mod named;
 mod queries;
 
+pub use accounts::{
+    Account, AccountError, Accounts, DEVICE_AGE_MAX, Role, Session, Token, TokenOrder, TokenScope, digest, public_id,
+};
+pub use audit::{AuditEntry, AuditLog, AuditPage};
 pub use categories::Categories;
 pub use cursors::Cursor;
 pub use documents::{Documents, Stored};

@@ -5,7 +5,7 @@ use crate::output::{self, Format};
 use anyhow::Result;
 use runtime::{clock, wiring};
 use serde_json::json;
-use server::audit::{AuditEntry, AuditLog};
+use state::{AuditEntry, AuditLog};
 use std::process::ExitCode;
 
 #[derive(Debug, clap::Args)]

@@ -8,7 +8,7 @@ use pipeline::Committed;
 use runtime::config::ForwardedHeader;
 use runtime::{Admin, Config, Installation, Stage, Supervisor, clock};
 use server::LivePosts;
-use server::audit::AuditLog;
+use state::{Accounts, AuditLog};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::broadcast::{self, error::RecvError};
@@ -25,7 +25,8 @@ const AUDIT_EVERY: Duration = Duration::from_secs(24 * 3600);
 pub(crate) async fn start(installation: &Installation, must_change: bool, supervisor: &mut Supervisor) -> Result<()> {
     let (config, state) = (&installation.config, installation.state());
     first_admin(config, &state, must_change).await?;
-    server::auth::set_push_tokens(&state, &config.sources.push_tokens()?, clock().now()).await?;
+    let accounts = Accounts::new(state.clone());
+    accounts.set_push_tokens(&config.sources.push_tokens()?, clock().now()).await?;
     installation.lake.warm_up();
     let (live, _) = broadcast::channel(LIVE_BATCHES);
     let server = server::Server {
@@ -47,12 +48,13 @@ pub(crate) async fn start(installation: &Installation, must_change: bool, superv
 
 /// On a first start: makes the admin and shows the password, unless the settings name it.
 async fn first_admin(config: &Config, state: &Arc<dyn StateStore>, must_change: bool) -> Result<()> {
-    if !server::auth::users(state).await?.is_empty() {
+    let accounts = Accounts::new(Arc::clone(state));
+    if !accounts.accounts().await?.is_empty() {
         return Ok(());
     }
     let given = config.server.first_admin_password()?;
     let now = clock().now();
-    if let Some(password) = server::auth::create_first_admin(state, given, must_change, now).await? {
+    if let Some(password) = accounts.add_first_admin(given, must_change, now).await? {
         let changed = if must_change { ", and changed at the first sign-in" } else { "" };
         say("")?;
         say("  First start. Sign in with:")?;

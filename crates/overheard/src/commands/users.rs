@@ -5,12 +5,10 @@ use crate::Global;
 use crate::output::{self, Format, say};
 use anyhow::{Result, bail};
 use clap::{Subcommand, ValueEnum};
-use domain::StateStore;
 use runtime::{clock, wiring};
 use serde_json::json;
-use server::auth;
+use state::{Account, Accounts, AuditLog};
 use std::process::ExitCode;
-use std::sync::Arc;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -28,7 +26,7 @@ enum Role {
     Admin,
 }
 
-impl From<Role> for auth::Role {
+impl From<Role> for state::Role {
     fn from(role: Role) -> Self {
         match role {
             Role::Viewer => Self::Viewer,
@@ -65,35 +63,36 @@ enum Action {
 
 pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
     let config = global.load()?;
-    let state: Arc<dyn StateStore> = wiring::open_queue(&config)?;
+    let queue = wiring::open_queue(&config)?;
+    let accounts = Accounts::new(queue.clone());
     let now = clock().now();
     let (action, name) = match args.action {
         Action::List { format } => {
-            list(&state, format).await?;
+            list(&accounts, format).await?;
             return Ok(ExitCode::SUCCESS);
         }
         Action::Add { name, role } => {
-            let Some(password) = auth::add_user(&state, &name, role.into(), now).await? else {
+            let Some(password) = accounts.add_with_new_password(&name, role.into(), now).await? else {
                 bail!("there is a user {name:?} already");
             };
             show(&name, &password)?;
             ("users add", name)
         }
         Action::ResetPassword { name } => {
-            show(&name, &found(auth::reset_password(&state, &name).await?, &name)?)?;
+            show(&name, &found(accounts.reset_password(&name).await?, &name)?)?;
             ("users reset-password", name)
         }
         Action::Role { name, role } => {
-            let changed = auth::change_role(&state, &name, role.into()).await?;
+            let changed = accounts.change_role(&name, role.into()).await?;
             found(changed.then_some(()), &name)?;
             ("users role", name)
         }
         Action::Remove { name } => {
-            found(auth::remove_user(&state, &name).await?.then_some(()), &name)?;
+            found(accounts.remove(&name).await?.then_some(()), &name)?;
             ("users remove", name)
         }
     };
-    server::audit::add_command(&state, action, &name, now).await?;
+    AuditLog::new(queue).add_command(action, &name, now).await?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -109,9 +108,9 @@ fn show(name: &str, password: &str) -> Result<()> {
     say("It is shown only this once, and changed at the next sign-in.")
 }
 
-async fn list(state: &Arc<dyn StateStore>, format: Format) -> Result<()> {
-    let users = auth::users(state).await?;
-    let row = |user: auth::UserSummary| {
+async fn list(accounts: &Accounts, format: Format) -> Result<()> {
+    let users = accounts.accounts().await?;
+    let row = |user: Account| {
         let password = if user.must_change_password { "to be changed" } else { "set" };
         vec![json!(user.name), json!(user.role), json!(user.created_at), json!(password)]
     };

@@ -2,11 +2,11 @@
 
 use super::{Admin, Params};
 use crate::app::App;
-use crate::audit::AuditPage;
 use crate::error::Error;
 use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
+use state::AuditPage;
 use std::sync::Arc;
 use utoipa::IntoParams;
 

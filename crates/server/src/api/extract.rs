@@ -3,7 +3,7 @@
 
 use crate::app::App;
 use crate::audit::Trail;
-use crate::auth::{ClientAddress, Pass, Role, SESSION_COOKIE, Who};
+use crate::auth::{ClientAddress, Pass, SESSION_COOKIE, Who, who_has};
 use crate::body;
 use crate::error::Error;
 use crate::filter::Filter;
@@ -13,6 +13,7 @@ use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap, header};
 use serde::de::DeserializeOwned;
+use state::Role;
 use std::convert::Infallible;
 use std::sync::Arc;
 use utoipa::IntoParams;
@@ -107,7 +108,7 @@ pub(crate) struct Anyone(pub(crate) Who);
 async fn who(parts: &Parts, app: &App) -> Result<Who, Error> {
     let pass = Pass::of(&parts.headers, &app.config.cookie(SESSION_COOKIE))
         .ok_or_else(|| Error::unauthorized("Sign in first."))?;
-    let who = app.accounts.who(&pass, app.clock.now()).await?;
+    let who = who_has(&app.accounts, &pass, app.clock.now()).await?;
     if let Some(trail) = parts.extensions.get::<Trail>() {
         trail.is_of(&who.name);
     }

@@ -3,7 +3,7 @@
 
 use super::{Viewer, post::PostView};
 use crate::app::{App, LivePosts};
-use crate::auth::Pass;
+use crate::auth::{Pass, who_has};
 use crate::error::Error;
 use crate::filter::{Filter, FilterParams};
 use axum::extract::State;
@@ -141,7 +141,7 @@ impl Reader {
 impl Reader {
     async fn may_read(&mut self) -> bool {
         self.look_at = Instant::now() + LOOK_EVERY;
-        self.app.accounts.who(&self.pass, self.app.clock.now()).await.is_ok()
+        who_has(&self.app.accounts, &self.pass, self.app.clock.now()).await.is_ok()
     }
 }
 

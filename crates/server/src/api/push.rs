@@ -1,7 +1,7 @@
 //! Posts pushed to us: `POST /v1/posts` with a token of the source.
 
 use crate::app::App;
-use crate::auth::{TokenScope, bearer, digest};
+use crate::auth::bearer;
 use crate::body;
 use crate::error::Error;
 use axum::Json;
@@ -9,6 +9,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, header};
 use domain::{PushError, PushOutcome, PushStatus};
 use serde::Serialize;
+use state::{TokenScope, digest};
 use std::sync::Arc;
 use utoipa::ToSchema;
 

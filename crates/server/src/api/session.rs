@@ -3,10 +3,7 @@
 use super::{Anyone, Body, Viewer};
 use crate::app::App;
 use crate::audit::Trail;
-use crate::auth::{
-    ClientAddress, DEVICE_AGE_MAX, DEVICE_COOKIE, Role, SESSION_COOKIE, Session, Trier, Via, Who, cookie, digest,
-    public_id,
-};
+use crate::auth::{ClientAddress, DEVICE_COOKIE, SESSION_COOKIE, Trier, Via, Who, cookie};
 use crate::error::Error;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -14,6 +11,7 @@ use axum::response::{AppendHeaders, IntoResponse, Response};
 use axum::{Extension, Json};
 use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
+use state::{DEVICE_AGE_MAX, Role, Session, digest, public_id};
 use std::sync::Arc;
 use utoipa::ToSchema;
 
@@ -69,7 +67,7 @@ pub(crate) async fn sign_in(
         Ok(verified) => verified,
         Err(error) => {
             app.attempts.taken_back(attempt, now);
-            return Err(error);
+            return Err(error.into());
         }
     };
     let Some(account) = verified else {
@@ -80,18 +78,18 @@ pub(crate) async fn sign_in(
         return Err(Error::unauthorized("Name or password is wrong."));
     };
     app.attempts.succeeded(attempt, now);
-    trail.is_of(&account.it.name);
+    trail.is_of(&account.value.name);
     let age_max = Duration::from_std(app.config.session_age_max).map_err(Error::internal)?;
     let browser = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let secret = app.accounts.open(&account, &address.to_string(), browser, now, age_max).await?;
     let mut cookies = vec![(header::SET_COOKIE, set_cookie(&app, SESSION_COOKIE, &secret, age_max.num_seconds())?)];
     if device.is_none() {
-        let device = app.accounts.remember_device(&account.it.name, now).await?;
+        let device = app.accounts.remember_device(&account.value.name, now).await?;
         let cookie = set_cookie(&app, DEVICE_COOKIE, &device, DEVICE_AGE_MAX.num_seconds())?;
         cookies.push((header::SET_COOKIE, cookie));
     }
-    let must_change_password = account.it.must_change_password;
-    let me = Me { name: account.it.name, role: account.it.role, must_change_password };
+    let must_change_password = account.value.must_change_password;
+    let me = Me { name: account.value.name, role: account.value.role, must_change_password };
     Ok((AppendHeaders(cookies), Json(me)).into_response())
 }
 
@@ -145,12 +143,12 @@ pub(crate) async fn change_password(
         Ok(verified) => verified,
         Err(error) => {
             app.attempts.taken_back(attempt, now);
-            return Err(error);
+            return Err(error.into());
         }
     };
     let Some(account) = verified else { return Err(Error::bad_field("current", "This is not your password.")) };
     app.attempts.succeeded(attempt, now);
-    app.accounts.change_own_password(&account.it, body.password, &who.pass.key).await?;
+    app.accounts.change_own_password(&account.value, body.password, &who.pass.key).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -3,13 +3,13 @@
 use super::{Admin, Body};
 use crate::app::App;
 use crate::audit::Trail;
-use crate::auth::{Account, Role, Token, TokenOrder, TokenScope};
 use crate::error::Error;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::{Extension, Json};
 use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
+use state::{Account, Role, Token, TokenOrder, TokenScope};
 use std::sync::Arc;
 use utoipa::ToSchema;
 

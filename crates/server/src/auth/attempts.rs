@@ -3,9 +3,9 @@
 //! name on one network, for a network, and, with a wide limit, for a name; a device that its user signed in from before
 //! has a count of its own, which others can't use up.
 
-use super::secret;
 use chrono::Duration;
 use domain::Timestamp;
+use state::digest;
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -39,10 +39,10 @@ pub(crate) struct Trier<'a> {
 impl Trier<'_> {
     fn keys(&self) -> Vec<Key> {
         if let Some(device) = self.device {
-            return vec![(format!("device {}", secret::digest(device)), FREE_PER_NAME_AND_NETWORK)];
+            return vec![(format!("device {}", digest(device)), FREE_PER_NAME_AND_NETWORK)];
         }
         // A digest, so that a key has one length whatever was typed as a name.
-        let (name, network) = (secret::digest(&self.name.to_lowercase()), network(self.address));
+        let (name, network) = (digest(&self.name.to_lowercase()), network(self.address));
         vec![
             (format!("name {name} {network}"), FREE_PER_NAME_AND_NETWORK),
             (format!("network {network}"), FREE_PER_NETWORK),
@@ -127,7 +127,7 @@ impl Attempts {
 
     /// The same for a password that someone who is signed in has to give once more.
     pub(crate) fn confirm(&self, user: &str, now: Timestamp) -> Result<Attempt, u32> {
-        self.begin(vec![(format!("confirm {}", secret::digest(user)), FREE_PER_NAME_AND_NETWORK)], now)
+        self.begin(vec![(format!("confirm {}", digest(user)), FREE_PER_NAME_AND_NETWORK)], now)
     }
 
     fn begin(&self, keys: Vec<Key>, now: Timestamp) -> Result<Attempt, u32> {

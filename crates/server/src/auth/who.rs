@@ -1,9 +1,9 @@
 //! Who asks: the session or token of a request, and the user behind it.
 
-use super::{Accounts, Role, TokenScope, secret};
 use crate::error::Error;
 use axum::http::{HeaderMap, header};
 use domain::Timestamp;
+use state::{Accounts, Role, TokenScope, digest};
 
 /// Name of the session's cookie, without the prefix that it has on https.
 pub(crate) const SESSION_COOKIE: &str = "overheard_session";
@@ -53,50 +53,48 @@ pub(crate) fn cookie<'h>(headers: &'h HeaderMap, wanted: &str) -> Option<&'h str
 impl Pass {
     /// The proof in a request's headers; `session_cookie` is the name of the session's cookie.
     pub(crate) fn of(headers: &HeaderMap, session_cookie: &str) -> Option<Self> {
-        let pass = |via, secret| Self { via, key: secret::digest(secret) };
+        let pass = |via, secret| Self { via, key: digest(secret) };
         let token = bearer(headers).map(|secret| pass(Via::Token, secret));
         token.or_else(|| cookie(headers, session_cookie).map(|secret| pass(Via::Session, secret)))
     }
 }
 
-impl Accounts {
-    /// Who has this proof now.
-    pub(crate) async fn who(&self, pass: &Pass, now: Timestamp) -> Result<Who, Error> {
-        match pass.via {
-            Via::Token => self.who_of_token(pass, now).await,
-            Via::Session => self.who_of_session(pass, now).await,
-        }
+/// Who has this proof now.
+pub(crate) async fn who_has(accounts: &Accounts, pass: &Pass, now: Timestamp) -> Result<Who, Error> {
+    match pass.via {
+        Via::Token => who_of_token(accounts, pass, now).await,
+        Via::Session => who_of_session(accounts, pass, now).await,
     }
+}
 
-    async fn who_of_token(&self, pass: &Pass, now: Timestamp) -> Result<Who, Error> {
-        let Some((token, owner)) = self.token(&pass.key, now).await? else {
-            return Err(Error::unauthorized("This token is not known."));
-        };
-        let (TokenScope::Api { role }, Some(owner)) = (token.scope, owner) else {
-            return Err(Error::forbidden("This token only pushes posts."));
-        };
-        Ok(Who {
-            name: format!("token {}", token.name),
-            user: owner.name,
-            role: role.min(owner.role),
-            pass: pass.clone(),
-            must_change_password: false,
-        })
-    }
+async fn who_of_token(accounts: &Accounts, pass: &Pass, now: Timestamp) -> Result<Who, Error> {
+    let Some((token, owner)) = accounts.token(&pass.key, now).await? else {
+        return Err(Error::unauthorized("This token is not known."));
+    };
+    let (TokenScope::Api { role }, Some(owner)) = (token.scope, owner) else {
+        return Err(Error::forbidden("This token only pushes posts."));
+    };
+    Ok(Who {
+        name: format!("token {}", token.name),
+        user: owner.name,
+        role: role.min(owner.role),
+        pass: pass.clone(),
+        must_change_password: false,
+    })
+}
 
-    async fn who_of_session(&self, pass: &Pass, now: Timestamp) -> Result<Who, Error> {
-        let Some(session) = self.seen_session(&pass.key, now).await? else {
-            return Err(Error::unauthorized("Your session has ended. Sign in again."));
-        };
-        let Some(account) = self.account(&session.user).await? else {
-            return Err(Error::unauthorized("This user is no longer here."));
-        };
-        Ok(Who {
-            user: account.name.clone(),
-            name: account.name,
-            role: account.role,
-            pass: pass.clone(),
-            must_change_password: account.must_change_password,
-        })
-    }
+async fn who_of_session(accounts: &Accounts, pass: &Pass, now: Timestamp) -> Result<Who, Error> {
+    let Some(session) = accounts.seen_session(&pass.key, now).await? else {
+        return Err(Error::unauthorized("Your session has ended. Sign in again."));
+    };
+    let Some(account) = accounts.account(&session.user).await? else {
+        return Err(Error::unauthorized("This user is no longer here."));
+    };
+    Ok(Who {
+        user: account.name.clone(),
+        name: account.name,
+        role: account.role,
+        pass: pass.clone(),
+        must_change_password: account.must_change_password,
+    })
 }

@@ -2,13 +2,13 @@
 
 use super::{Client, NOW, client, client_with};
 use crate::Config;
-use crate::auth::{self, Role};
 use axum::body::{Body, to_bytes};
 use axum::extract::ConnectInfo;
 use axum::http::{Request, StatusCode, header};
 use futures::StreamExt;
 use futures::future::join_all;
 use serde_json::{Value, json};
+use state::{AuditLog, Role};
 use std::net::SocketAddr;
 use std::time::Duration;
 use tower::ServiceExt;
@@ -120,7 +120,7 @@ async fn two_admins_can_not_remove_or_demote_each_other_at_once() {
                 client.write(&second, "PATCH", "/api/users/admin", lower.clone())
             ),
         };
-        let users = auth::users(&client.state).await.unwrap();
+        let users = client.accounts().accounts().await.unwrap();
         let admins = users.iter().filter(|user| user.role == Role::Admin).count();
         assert_eq!(admins, 1, "{} {}", one.text, two.text);
     }
@@ -141,7 +141,7 @@ async fn a_removed_user_does_not_come_back_by_a_change_that_was_under_way() {
     };
     let (_, _, removed) = tokio::join!(change, by_admin, removal);
     assert_eq!(removed.status, StatusCode::NO_CONTENT);
-    let left: Vec<String> = auth::users(&client.state).await.unwrap().into_iter().map(|user| user.name).collect();
+    let left: Vec<String> = client.accounts().accounts().await.unwrap().into_iter().map(|user| user.name).collect();
     assert_eq!(left, ["admin"]);
     client.get(&grace, "/api/session").await.refused(401, None);
 }
@@ -156,7 +156,7 @@ async fn a_password_change_keeps_a_role_that_was_changed_meanwhile() {
         client.write(&admin, "PATCH", "/api/users/grace", json!({ "role": "viewer" }))
     );
     assert_eq!((changed.status.as_u16(), lowered.status.as_u16()), (204, 204));
-    let users = auth::users(&client.state).await.unwrap();
+    let users = client.accounts().accounts().await.unwrap();
     assert_eq!(users.iter().find(|user| user.name == "grace").unwrap().role, Role::Viewer);
     assert_eq!(client.sign_in("grace", "another long one").await.status, StatusCode::OK);
 }
@@ -189,7 +189,7 @@ async fn behind_https_cookies_are_bound_to_it_and_other_names_are_not_answered()
 #[tokio::test]
 async fn a_first_password_opens_nothing_until_it_is_changed() {
     let client = client().await;
-    let password = auth::reset_password(&client.state, "admin").await.unwrap().unwrap();
+    let password = client.accounts().reset_password("admin").await.unwrap().unwrap();
     client.sign_in("admin", &client.password).await.refused(401, None);
     let answer = client.sign_in("admin", &password).await;
     assert_eq!(answer.json()["must_change_password"], true);
@@ -256,11 +256,11 @@ async fn tokens_of_the_configuration_are_those_that_stand_there_now() {
         let header = format!("Bearer {secret}");
         client.send("POST", "/v1/posts", &[("authorization", header.as_str())], "[]").await.status.as_u16()
     };
-    auth::set_push_tokens(&client.state, &[pair("a", "one"), pair("b", "two")], now).await.unwrap();
+    client.accounts().set_push_tokens(&[pair("a", "one"), pair("b", "two")], now).await.unwrap();
     assert_eq!((pushes("one").await, pushes("two").await), (200, 200));
-    auth::set_push_tokens(&client.state, &[pair("a", "changed")], now).await.unwrap();
+    client.accounts().set_push_tokens(&[pair("a", "changed")], now).await.unwrap();
     assert_eq!((pushes("one").await, pushes("two").await, pushes("changed").await), (401, 401, 200));
-    auth::set_push_tokens(&client.state, &[pair("c", "changed")], now).await.unwrap();
+    client.accounts().set_push_tokens(&[pair("c", "changed")], now).await.unwrap();
     let admin = client.admin().await;
     let listed = client.get(&admin, "/api/tokens").await.json();
     assert_eq!(listed[0]["scope"], json!({ "for": "push", "source": "c" }));
@@ -391,11 +391,11 @@ async fn the_audit_log_says_who_did_what_from_where_and_never_what_was_in_it() {
 #[tokio::test]
 async fn the_audit_log_is_read_page_by_page_and_forgets_after_its_days() {
     let client = client().await;
+    let log = AuditLog::new(client.state.clone());
     for (at, subject) in [("2026-11-20", "a"), ("2026-11-21", "b"), ("2026-11-21", "c"), ("2026-11-23", "d")] {
         let at = format!("{at}T06:00:00Z").parse().unwrap();
-        crate::audit::add_command(&client.state, "users role", subject, at).await.unwrap();
+        log.add_command("users role", subject, at).await.unwrap();
     }
-    let log = crate::audit::AuditLog::new(client.state.clone());
     let now = NOW.parse().unwrap();
     let mut seen = Vec::new();
     let mut before = None;

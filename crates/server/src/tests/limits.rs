@@ -2,11 +2,11 @@
 
 use super::{client, client_with};
 use crate::Config;
-use crate::auth::Role;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode, header};
 use serde_json::{Value, json};
+use state::Role;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

@@ -2,9 +2,9 @@
 //! call it.
 
 use super::{Client, client};
-use crate::auth::Role;
 use axum::body::Body;
 use serde_json::{Value, json};
+use state::Role;
 
 /// The least that one must be.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,9 +1,10 @@
 //! Passwords: hashed slowly on purpose, on a thread where that stops nobody.
 
-use crate::error::Error;
+use super::error::AccountError;
 use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use domain::Fault;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::Semaphore;
 
@@ -20,28 +21,31 @@ const ASKED_MAX: usize = 64;
 const ASKED_BY_STRANGERS_MAX: usize = ASKED_MAX / 2;
 
 /// Refuses passwords that are too short to hold or too long to be meant.
-pub(super) fn check(password: &str) -> Result<(), Error> {
+pub(super) fn check(password: &str) -> Result<(), Fault> {
     let length = password.chars().count();
     if length < PASSWORD_LENGTH_MIN {
-        return Err(Error::bad_field("password", format!("A password has at least {PASSWORD_LENGTH_MIN} characters.")));
+        return Err(Fault::new("password", format!("A password has at least {PASSWORD_LENGTH_MIN} characters.")));
     }
     if length > PASSWORD_LENGTH_MAX {
-        return Err(Error::bad_field("password", format!("A password has at most {PASSWORD_LENGTH_MAX} characters.")));
+        return Err(Fault::new("password", format!("A password has at most {PASSWORD_LENGTH_MAX} characters.")));
     }
     Ok(())
 }
 
 /// Argon2id with a random salt, as a PHC string.
-pub(super) async fn hash(password: String) -> Result<String, Error> {
+pub(super) async fn hash(password: String) -> Result<String, AccountError> {
     slowly(ASKED_MAX, move || {
-        Argon2::default().hash_password(password.as_bytes()).map(|hash| hash.to_string()).map_err(Error::internal)
+        Argon2::default()
+            .hash_password(password.as_bytes())
+            .map(|hash| hash.to_string())
+            .map_err(AccountError::internal)
     })
     .await?
 }
 
 /// Compares with a kept hash. Without one it works as long and says no, so that the time does not tell who exists.
 /// `known`: asked by someone who signed in before.
-pub(super) async fn verify(password: String, kept: Option<String>, known: bool) -> Result<bool, Error> {
+pub(super) async fn verify(password: String, kept: Option<String>, known: bool) -> Result<bool, AccountError> {
     if password.chars().count() > PASSWORD_LENGTH_MAX {
         return Ok(false);
     }
@@ -61,13 +65,11 @@ pub(super) async fn verify(password: String, kept: Option<String>, known: bool) 
 struct Asked;
 
 impl Asked {
-    fn one_of(most: usize) -> Result<Self, Error> {
+    fn one_of(most: usize) -> Result<Self, AccountError> {
         let asked = Self;
         match ASKED.fetch_add(1, Ordering::Relaxed) < most {
             true => Ok(asked),
-            false => {
-                Err(Error::unavailable("Too many people sign in at this moment. Try again.", "hashing queue is full"))
-            }
+            false => Err(AccountError::Busy("Too many people sign in at this moment. Try again.")),
         }
     }
 }
@@ -78,15 +80,15 @@ impl Drop for Asked {
     }
 }
 
-async fn slowly<T: Send + 'static>(most: usize, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
+async fn slowly<T: Send + 'static>(most: usize, work: impl FnOnce() -> T + Send + 'static) -> Result<T, AccountError> {
     let _asked = Asked::one_of(most)?;
-    let permit = AT_ONCE.acquire().await.map_err(Error::internal)?;
+    let permit = AT_ONCE.acquire().await.map_err(AccountError::internal)?;
     let worked = move || {
         // Held by the work itself: a caller who goes away does not make room for more at once.
         let _permit = permit;
         work()
     };
-    tokio::task::spawn_blocking(worked).await.map_err(Error::internal)
+    tokio::task::spawn_blocking(worked).await.map_err(AccountError::internal)
 }
 
 #[cfg(test)]

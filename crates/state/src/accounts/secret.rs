@@ -19,7 +19,7 @@ pub(super) fn new_password() -> String {
 }
 
 /// What is kept of a secret, and the key under which it is found.
-pub(crate) fn digest(secret: &str) -> String {
+pub fn digest(secret: &str) -> String {
     Sha256::digest(secret.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
