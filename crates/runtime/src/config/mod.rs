@@ -70,8 +70,9 @@ impl Config {
             }
             layers = layers.add_source(config::File::from(file).format(config::FileFormat::Toml));
         }
-        let (environment, lists): (HashMap<_, _>, HashMap<_, _>) =
-            environment.into_iter().partition(|(name, _)| !list_settings().contains(&setting_of(name)));
+        let is_list = list_settings();
+        let (lists, environment): (HashMap<_, _>, HashMap<_, _>) =
+            environment.into_iter().partition(|(name, _)| is_list.contains(&setting_of(name)));
         layers = layers.add_source(
             config::Environment::with_prefix("OVERHEARD")
                 .prefix_separator("__")

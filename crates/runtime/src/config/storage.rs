@@ -59,7 +59,7 @@ impl QueueConfig {
         within(
             "queue",
             &[
-                ("waiting_max", self.waiting_max, 1_000, most),
+                ("waiting_max", self.waiting_max, 1, most),
                 ("waiting_bytes_max", self.waiting_bytes_max, 1 << 20, most),
                 ("dead_letters_max", self.dead_letters_max, 1, most),
                 ("dead_letters_bytes_max", self.dead_letters_bytes_max, 1 << 20, most),
