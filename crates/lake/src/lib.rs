@@ -48,6 +48,7 @@ mod table;
 mod values;
 mod worker;
 
+pub use analytics::{RawPost, RawSelection, StoredAuthor};
 pub use check::{Checked, Damage, Mend, check};
 pub use compaction::Maintained;
 pub use config::Config;

@@ -9,7 +9,6 @@
 use crate::config::Config;
 use crate::wiring;
 use anyhow::{Result, bail};
-use domain::{Analytics, QueryLimits};
 use lake::Lake;
 use queue::{Embedded, Standing};
 use std::collections::HashSet;
@@ -126,13 +125,7 @@ pub async fn rebuild(queue: &Embedded, lake: &Lake) -> Result<Rebuilt> {
 
 /// A batch that was cut short and whose records are lost is in `raw` only: it can be understood from there.
 async fn tell_of_half_posts(lake: &Lake) {
-    let sql = "SELECT count(*), CAST(min(event_date) AS VARCHAR) FROM raw
-               WHERE post_id NOT IN (SELECT post_id FROM sentiment)";
-    let Ok(found) = lake.query(sql, QueryLimits::default()).await else { return };
-    let row = found.rows.first();
-    let posts = row.and_then(|row| row.first()?.as_u64()).unwrap_or(0);
-    if posts > 0 {
-        let day = row.and_then(|row| row.get(1)?.as_str()).unwrap_or("1970-01-01");
-        warn!(posts, "posts are stored but were not understood; run `overheard reprocess --since {day}`");
+    if let Ok(Some((posts, day))) = lake.not_enriched().await {
+        warn!(posts, "posts are stored but were not enriched; run `overheard reprocess --since {day}`");
     }
 }

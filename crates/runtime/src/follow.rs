@@ -6,10 +6,9 @@ use crate::reprocess;
 use crate::wiring;
 use anyhow::Result;
 use domain::topic::TopicMatcher;
-use domain::{Analytics, PostTable, QueryLimits, StateStore, Topic};
-use lake::Lake;
+use domain::{PostTable, StateStore, Topic};
+use lake::{Lake, RawSelection};
 use pipeline::Understand;
-use pipeline::watch::counts::literal;
 use state::{Categories, Labels};
 use std::sync::Arc;
 use std::time::Duration;
@@ -134,11 +133,9 @@ async fn correct(state: &dyn StateStore, lake: &Lake, understand: &Arc<Understan
         return Ok(());
     }
     waiting.truncate(CORRECTIONS_MAX);
-    let ids = waiting.iter().map(|(_, post_id)| literal(post_id.as_str())).collect::<Vec<_>>().join(", ");
-    let sql = format!("SELECT {} FROM raw WHERE post_id IN ({ids})", reprocess::RAW_COLUMNS);
-    let limits = QueryLimits { rows_max: CORRECTIONS_MAX, timeout: Duration::from_secs(120) };
-    let rows = lake.query(&sql, limits).await?.rows;
-    let again = reprocess::understand_again(understand, &labels.current().await?, &rows).await?;
+    let ids = waiting.iter().map(|(_, post_id)| post_id.clone()).collect();
+    let stored = lake.raw_posts(&RawSelection::Ids(ids), "", CORRECTIONS_MAX).await?;
+    let again = reprocess::understand_again(understand, &labels.current().await?, &stored).await?;
     if again.failed > 0 {
         warn!(posts = again.failed, "corrected posts can't be read any more; their rows stay as they are");
     }

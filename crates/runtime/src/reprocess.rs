@@ -7,9 +7,10 @@ use domain::{
     Appended, Category, DeadLetter, EnrichedPost, Enrichment, Post, PostId, PostQueue, Provenance, Record, Replayed,
     Sentiment, SentimentLabel, SourceId,
 };
+use lake::RawPost;
 use pipeline::Understand;
 use queue::Embedded;
-use serde_json::{Value, json};
+use serde_json::json;
 use sources::record::{Origin, Parsed};
 use state::Correction;
 use std::collections::HashMap;
@@ -21,13 +22,13 @@ pub struct Again {
     pub failed: usize,
 }
 
-/// Understands rows ([`RAW_COLUMNS`]) of `raw` once more. What people corrected stays as they said.
+/// Enriches stored posts once more. What people corrected stays as they said.
 pub async fn understand_again(
     understand: &Arc<Understand>,
     labels: &HashMap<PostId, Correction>,
-    rows: &[Vec<Value>],
+    stored: &[RawPost],
 ) -> Result<Again> {
-    let posts: Vec<Post> = rows.iter().filter_map(|row| post_from_raw(row).ok()).collect();
+    let posts: Vec<Post> = stored.iter().filter_map(|raw| post_from_raw(raw).ok()).collect();
     let (worker, now) = (Arc::clone(understand), clock().now());
     let answers = tokio::task::spawn_blocking(move || worker.posts(posts, now)).await?;
     let mut posts: Vec<EnrichedPost> = answers.into_iter().flatten().collect();
@@ -36,7 +37,7 @@ pub async fn understand_again(
             relabel(&mut post.enrichment, label);
         }
     }
-    Ok(Again { failed: rows.len() - posts.len(), posts })
+    Ok(Again { failed: stored.len() - posts.len(), posts })
 }
 
 /// What a person said stands before what the model said; its probabilities stay beside it.
@@ -123,26 +124,20 @@ async fn replay_one(config: &Config, queue: &Embedded, letter: &DeadLetter) -> R
     Ok(true)
 }
 
-/// What [`understand_again`] reads.
-pub const RAW_COLUMNS: &str = "post_id, source, platform, provenance, received_at, payload, payload_format";
-
-/// The post of a row ([`RAW_COLUMNS`]) of `raw`.
-fn post_from_raw(row: &[Value]) -> Result<Post> {
-    let field = |index: usize| row.get(index).and_then(Value::as_str).context("read a row of raw");
+/// The post of a payload in `raw`.
+fn post_from_raw(raw: &RawPost) -> Result<Post> {
     let origin = Origin {
-        source: SourceId(field(1)?.to_owned()),
-        platform: field(2)?.to_owned(),
-        provenance: serde_json::from_value(json!(field(3)?)).context("read the provenance")?,
-        received_at: pipeline::moment(field(4)?)?,
+        source: SourceId(raw.source.clone()),
+        platform: raw.platform.clone(),
+        provenance: serde_json::from_value(json!(raw.provenance)).context("read the provenance")?,
+        received_at: raw.received_at,
     };
     let mut parsed = Parsed::default();
-    let format = row.get(6).and_then(Value::as_str);
-    sources::formats::parse(format, field(5)?.as_bytes(), &origin, &mut parsed);
-    let wanted = field(0)?;
+    sources::formats::parse(raw.payload_format.as_deref(), raw.payload.as_bytes(), &origin, &mut parsed);
     let posts = parsed.records.into_iter().filter_map(|record| match record {
         Record::Post(post) => Some(*post),
         Record::Deletion(_) => None,
     });
-    let found = posts.into_iter().find(|post| post.id.as_str() == wanted);
-    found.with_context(|| format!("the payload of {wanted} can't be read any more"))
+    let found = posts.into_iter().find(|post| post.id.as_str() == raw.post_id);
+    found.with_context(|| format!("the payload of {} can't be read any more", raw.post_id))
 }

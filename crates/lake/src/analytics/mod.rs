@@ -9,10 +9,15 @@ mod evidence;
 mod export;
 mod incidents;
 mod posts;
+mod raw;
 mod rules;
 mod sql;
 mod stored;
+mod texts;
 mod watch;
+
+pub use raw::{RawPost, RawSelection};
+pub use texts::StoredAuthor;
 
 use crate::counts::Asked;
 use crate::engine::version_of;

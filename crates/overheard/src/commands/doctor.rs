@@ -3,7 +3,8 @@
 use crate::Global;
 use crate::output::{self, Format, say};
 use anyhow::Result;
-use domain::{Analytics, Clock, Enricher, Error, PlaceHints, PostQueue, QueryLimits, SystemClock, Untranslated};
+use domain::{Clock, Enricher, Error, PlaceHints, PostQueue, SystemClock, Untranslated};
+use lake::TableName;
 use runtime::Config;
 use runtime::{models, secrets, wiring};
 use serde_json::json;
@@ -166,8 +167,7 @@ async fn lake(config: &Config) -> Finding {
     }
     let lake = wiring::open_lake_read_only(config).await.map_err(|error| format!("{error:#}"))?;
     lake.check_sizes().map_err(|error| error.to_string())?;
-    let rows = lake.query("SELECT count(*) FROM sentiment", QueryLimits::default()).await.map_err(|e| e.to_string())?;
-    let count = rows.rows.first().and_then(|row| row.first()).cloned().unwrap_or_default();
+    let count = lake.count_rows(TableName::Sentiment).await.map_err(|error| error.to_string())?;
     Ok(format!("{count} posts; every data file is there (`overheard check` reads them all)"))
 }
 

@@ -4,14 +4,13 @@ use crate::Global;
 use crate::output::say;
 use crate::progress;
 use anyhow::{Context, Result, bail};
-use domain::{Analytics, Clock, PostTable, QueryLimits, SystemClock};
-use lake::{Lake, Repaired};
+use domain::{Clock, PostTable, SystemClock};
+use lake::{Lake, RawSelection, Repaired};
 use queue::Embedded;
 use runtime::{Config, reprocess, wiring};
 use state::Labels;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Mend what `overheard check` finds. Log entries and checkpoints that are torn, and data files that are missing or can't
 /// be read, are taken out of the lake; the tables sentiment, entities and key_phrases get what they lack from `raw`.
@@ -80,22 +79,21 @@ async fn lake_is_lost(config: &Config) -> bool {
 
 /// Writes anew what the derived tables lack: the days that lost rows, and posts that are in `raw` only.
 async fn understand_again(config: &Config, queue: &Arc<Embedded>, lake: &Lake, repaired: &Repaired) -> Result<usize> {
-    let days: Vec<String> = repaired.days.iter().map(|day| format!("DATE '{day}'")).collect();
-    let mut wanted = vec!["post_id NOT IN (SELECT post_id FROM sentiment WHERE post_id IS NOT NULL)".to_owned()];
-    if !days.is_empty() {
-        wanted.insert(0, format!("event_date IN ({})", days.join(", ")));
-    }
+    let days = RawSelection::Days(repaired.days.iter().filter_map(|day| day.parse().ok()).collect());
     let mut done = 0;
-    for wanted in wanted {
-        done += understand_where(config, queue, lake, &wanted).await?;
+    for wanted in [days, RawSelection::NotEnriched] {
+        done += understand_selected(config, queue, lake, &wanted).await?;
     }
     Ok(done)
 }
 
-async fn understand_where(config: &Config, queue: &Arc<Embedded>, lake: &Lake, wanted: &str) -> Result<usize> {
-    let limits = QueryLimits { rows_max: CHUNK, timeout: Duration::from_secs(3_600) };
-    let counted = lake.query(&format!("SELECT count(*) FROM raw WHERE {wanted}"), limits).await?;
-    let total = counted.rows.first().and_then(|row| row.first()?.as_u64()).unwrap_or(0);
+async fn understand_selected(
+    config: &Config,
+    queue: &Arc<Embedded>,
+    lake: &Lake,
+    wanted: &RawSelection,
+) -> Result<usize> {
+    let total = lake.count_raw(wanted).await?;
     if total == 0 {
         return Ok(0);
     }
@@ -105,20 +103,15 @@ async fn understand_where(config: &Config, queue: &Arc<Embedded>, lake: &Lake, w
     bar.set_length(total);
     let (mut after, mut done) = (String::new(), 0);
     loop {
-        let sql = format!(
-            "SELECT {} FROM raw WHERE {wanted} AND post_id > '{}' ORDER BY post_id LIMIT {CHUNK}",
-            reprocess::RAW_COLUMNS,
-            after.replace('\'', "''"),
-        );
-        let rows = lake.query(&sql, limits).await?.rows;
-        let Some(last) = rows.last() else { break };
-        after = last[0].as_str().unwrap_or_default().to_owned();
-        let again = reprocess::understand_again(&understand, &labels, &rows).await?;
+        let stored = lake.raw_posts(wanted, &after, CHUNK).await?;
+        let Some(last) = stored.last() else { break };
+        after.clone_from(&last.post_id);
+        let again = reprocess::understand_again(&understand, &labels, &stored).await?;
         done += again.posts.len();
         lake.rewrite(again.posts).await.context(
             "a batch was under way: start `overheard up`, which finishes it, stop it and run `overheard repair` again",
         )?;
-        bar.inc(rows.len() as u64);
+        bar.inc(stored.len() as u64);
     }
     bar.finish_and_clear();
     Ok(done)

@@ -4,8 +4,9 @@ use crate::Global;
 use crate::output::{self, Format, say};
 use anyhow::{Result, bail};
 use clap::Subcommand;
+use domain::analytics::{PostText, RecentTextsQuery};
 use domain::topic::{Topic, TopicMatcher};
-use domain::{Analytics, Author, Clock, Post, PostId, QueryLimits, SystemClock};
+use domain::{Analytics, Author, Clock, Post, PostId, SystemClock, TimeRange, Timestamp};
 use runtime::{Config, wiring};
 use serde_json::{Value, json};
 use state::Topics;
@@ -89,18 +90,15 @@ async fn remove(config: &Config, name: &str) -> Result<ExitCode> {
 async fn test(config: &Config, query: &str, texts: Vec<String>, format: Format, newest: usize) -> Result<ExitCode> {
     let topic = Topic { name: "test".into(), query: query.into(), created_at: SystemClock.now() };
     let matcher = TopicMatcher::new(vec![topic])?;
-    let candidates: Vec<Vec<Value>> = if texts.is_empty() {
-        let sql =
-            format!("SELECT post_id, author, language, text FROM sentiment ORDER BY occurred_at DESC LIMIT {newest}");
-        let limits = QueryLimits { rows_max: newest, ..QueryLimits::default() };
-        wiring::open_lake_read_only(config).await?.query(&sql, limits).await?.rows
-    } else {
-        texts.into_iter().map(|text| vec![Value::Null, Value::Null, Value::Null, json!(text)]).collect()
+    let candidates = match texts.is_empty() {
+        true => newest_posts(config, newest).await?,
+        false => texts.into_iter().map(|text| Candidate { text, ..Candidate::default() }).collect(),
     };
     let tried = candidates.len();
     let matched: Vec<Vec<Value>> = candidates
         .into_iter()
-        .filter(|row| post(row).is_ok_and(|post| !matcher.matches(&post, row[2].as_str()).is_empty()))
+        .filter(|one| one.post().is_ok_and(|post| !matcher.matches(&post, one.language.as_deref()).is_empty()))
+        .map(|one| vec![json!(one.post_id), json!(one.author), json!(one.language), json!(one.text)])
         .collect();
     let count = matched.len();
     output::print(&output::rows(&["post_id", "author", "language", "text"], matched), format)?;
@@ -110,13 +108,32 @@ async fn test(config: &Config, query: &str, texts: Vec<String>, format: Format, 
     Ok(ExitCode::SUCCESS)
 }
 
-/// As much of a post as queries look at: text and author.
-fn post(row: &[Value]) -> domain::Result<Post> {
-    let field = |index: usize| row.get(index).and_then(Value::as_str).map(str::to_owned);
-    let id = PostId::new("test", "1")?;
-    Ok(Post {
-        author: field(1).map(|username| Author { username: Some(username), ..Author::default() }),
-        language_hint: field(2),
-        ..Post::of_text(id, field(3).unwrap_or_default(), SystemClock.now())
-    })
+/// As much of a post as queries look at.
+#[derive(Default)]
+struct Candidate {
+    post_id: Option<String>,
+    author: Option<String>,
+    language: Option<String>,
+    text: String,
+}
+
+impl Candidate {
+    fn post(&self) -> domain::Result<Post> {
+        let author = self.author.clone().map(|username| Author { username: Some(username), ..Author::default() });
+        let post = Post::of_text(PostId::new("test", "1")?, self.text.clone(), SystemClock.now());
+        Ok(Post { author, language_hint: self.language.clone(), ..post })
+    }
+}
+
+async fn newest_posts(config: &Config, limit: usize) -> Result<Vec<Candidate>> {
+    let lake = wiring::open_lake_read_only(config).await?;
+    let range = TimeRange { from: Timestamp::UNIX_EPOCH, to: SystemClock.now() + chrono::TimeDelta::days(1) };
+    let posts = lake.recent_texts(&RecentTextsQuery { range, limit }).await?.into_iter();
+    let candidate = |post: PostText| Candidate {
+        post_id: Some(post.id.as_str().to_owned()),
+        author: post.author,
+        language: post.language,
+        text: post.text,
+    };
+    Ok(posts.map(candidate).collect())
 }

@@ -5,7 +5,8 @@ use super::{Manifest, Progress};
 use crate::config::Config;
 use crate::{agreement, wiring};
 use anyhow::{Context, Result, bail};
-use domain::{Analytics, PostQueue, QueryLimits};
+use domain::PostQueue;
+use lake::TableName;
 use std::fs::File;
 use std::path::Path;
 
@@ -58,8 +59,7 @@ fn copy_back(manifest: &Manifest, backup: &Path, data: &Path, progress: &Progres
 async fn check(config: &Config, manifest: Manifest) -> Result<Restored> {
     let queue = wiring::open_queue(config)?;
     let lake = agreement::open_lake(config, &queue).await.context("open what was restored")?;
-    let counted = lake.query("SELECT count(*) FROM raw", QueryLimits::default()).await?;
-    let posts = counted.rows.first().and_then(|row| row.first()?.as_u64()).unwrap_or(0);
+    let posts = lake.count_rows(TableName::Raw).await?;
     if manifest.posts.is_some_and(|expected| expected != posts) {
         bail!("the restored lake has {posts} posts, the backup had {}", manifest.posts.unwrap_or(0));
     }

@@ -2,22 +2,15 @@
 
 use super::{Cleared, Traces, blocked, note};
 use crate::clock::clock;
+use domain::analytics::PostText;
 use domain::topic::{Topic, TopicMatcher};
-use domain::{
-    Analytics, Author, Deletion, Error, Post, PostId, PostQueue, QueryLimits, Record, Result, SourceId, Timestamp,
-};
-use lake::Lake;
-use pipeline::watch::counts::literal;
+use domain::{Author, Deletion, Error, Post, PostId, PostQueue, Record, Result, SourceId, Timestamp};
+use lake::{Lake, StoredAuthor};
 use queue::Embedded;
-use serde_json::Value;
 use std::collections::{BTreeSet, HashSet};
-use std::time::Duration;
 
-/// Posts read at once: bounds memory.
-const PAGE: usize = 2_000;
 /// Posts deleted at once.
 const CHUNK: usize = 1_000;
-const LIMITS: QueryLimits = QueryLimits { rows_max: PAGE, timeout: Duration::from_secs(300) };
 
 /// Which posts are to be forgotten.
 #[derive(Debug, Clone, Default)]
@@ -73,28 +66,23 @@ impl Request {
         }
         let own: Vec<String> = found.posts.iter().cloned().collect();
         for chunk in own.chunks(CHUNK) {
-            let ids = chunk.iter().map(|id| literal(id)).collect::<Vec<_>>().join(", ");
-            each(lake, "post_id", &format!("repost_of IN ({ids})"), |row| {
-                found.reposts += usize::from(found.posts.insert(text(row, 0)));
-            })
-            .await?;
+            for repost in lake.reposts_of(chunk).await? {
+                found.reposts += usize::from(found.posts.insert(repost));
+            }
         }
         Ok(found)
     }
 
     async fn of_author(&self, lake: &Lake, author: &str, found: &mut Found) -> Result<()> {
         let name = blocked::plain(author);
-        let platform = self.platform.as_deref();
-        let platform = platform.map(|platform| format!(" AND platform = {}", literal(platform))).unwrap_or_default();
-        let is_his =
-            format!("(lower(ltrim(author, '@')) = {n} OR lower(author_id) = {n}){platform}", n = literal(&name));
+        let posts = lake.posts_of_author(&name, self.platform.as_deref()).await?;
         found.authors.insert(name);
-        each(lake, "post_id, author, author_id", &is_his, |row| {
-            found.posts.insert(text(row, 0));
-            let names = [text(row, 1), text(row, 2)].map(|name| blocked::plain(&name));
-            found.authors.extend(names.into_iter().filter(|name| !name.is_empty()));
-        })
-        .await
+        for StoredAuthor { post_id, name, id } in posts {
+            found.posts.insert(post_id);
+            let names = [name, id].into_iter().flatten().map(|name| blocked::plain(&name));
+            found.authors.extend(names.filter(|name| !name.is_empty()));
+        }
+        Ok(())
     }
 
     /// Deletes what was found, tells `progress` how many posts are done, and clears their traces. In a process that can't
@@ -151,44 +139,12 @@ fn deletion(id: &str, now: Timestamp) -> Result<Record> {
 async fn matching(lake: &Lake, query: &str, found: &mut Found) -> Result<()> {
     let topic = Topic { name: "forget".into(), query: query.to_owned(), created_at: clock().now() };
     let matcher = TopicMatcher::new(vec![topic])?;
-    each(lake, "post_id, author, language, text", "TRUE", |row| {
-        let field = |index: usize| row.get(index).and_then(Value::as_str).map(str::to_owned);
-        let Ok(id) = PostId::parse(text(row, 0)) else { return };
-        let post = Post {
-            author: field(1).map(|username| Author { username: Some(username), ..Author::default() }),
-            ..Post::of_text(id, field(3).unwrap_or_default(), Timestamp::UNIX_EPOCH)
-        };
-        if !matcher.matches(&post, field(2).as_deref()).is_empty() {
+    lake.each_text(|PostText { id, text, author, language, .. }| {
+        let author = author.map(|username| Author { username: Some(username), ..Author::default() });
+        let post = Post { author, ..Post::of_text(id, text, Timestamp::UNIX_EPOCH) };
+        if !matcher.matches(&post, language.as_deref()).is_empty() {
             found.posts.insert(post.id.to_string());
         }
     })
     .await
-}
-
-/// Reads the rows of `sentiment` that fulfil a condition, day after day and page after page. The first column is
-/// `post_id`.
-async fn each(lake: &Lake, columns: &str, condition: &str, mut take: impl FnMut(&[Value])) -> Result<()> {
-    let days = format!("SELECT CAST(event_date AS VARCHAR) FROM sentiment WHERE {condition} GROUP BY 1 ORDER BY 1");
-    let limits = QueryLimits { rows_max: 1_000_000, ..LIMITS };
-    for day in lake.query(&days, limits).await?.rows {
-        let day = text(&day, 0);
-        let mut after = String::new();
-        loop {
-            let sql = format!(
-                "SELECT {columns} FROM sentiment WHERE event_date = DATE {} AND ({condition}) AND post_id > {} \
-                 ORDER BY post_id LIMIT {PAGE}",
-                literal(&day),
-                literal(&after),
-            );
-            let rows = lake.query(&sql, LIMITS).await?.rows;
-            let Some(last) = rows.last() else { break };
-            after = text(last, 0);
-            rows.iter().for_each(|row| take(row));
-        }
-    }
-    Ok(())
-}
-
-fn text(row: &[Value], index: usize) -> String {
-    row.get(index).and_then(Value::as_str).unwrap_or_default().to_owned()
 }

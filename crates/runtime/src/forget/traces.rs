@@ -1,22 +1,15 @@
 //! The copies that other parts made of a post's words: examples of anomalies, alerts and notifications, dead letters, and
 //! what people said of the post.
 
-use domain::{
-    Analytics, Anomaly, DeadLetter, Driver, Error, ExamplePost, PostQueue, PostTable, QueryLimits, Result, Severity,
-    Slice, StateStore, Swap,
-};
+use domain::{Anomaly, DeadLetter, Driver, PostQueue, PostTable, Result, StateStore, Swap};
 use lake::Lake;
-use pipeline::watch::counts::literal;
 use queue::Embedded;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 use state::Labels;
 use std::collections::HashSet;
-use std::time::Duration;
 
 /// Anomalies read at once.
 const PAGE: usize = 1_000;
-const LIMITS: QueryLimits = QueryLimits { rows_max: PAGE, timeout: Duration::from_secs(120) };
 /// How often a document is read again because another writer was faster.
 const TRIES_MAX: usize = 32;
 /// Shorter ids and names occur by chance in a text that is not JSON.
@@ -54,18 +47,11 @@ impl Traces<'_> {
     async fn anomalies(&self) -> Result<usize> {
         let (mut after, mut count) = (String::new(), 0);
         loop {
-            let sql = format!(
-                "SELECT anomaly_id, topic, category, dimension, value, interval_s, onset, ended_at, observed, expected, \
-                        lower, upper, score, severity, sentence, drivers, examples, detected_at \
-                 FROM anomalies WHERE anomaly_id > {} ORDER BY anomaly_id LIMIT {PAGE}",
-                literal(&after)
-            );
-            let rows = self.lake.query(&sql, LIMITS).await?.rows;
-            let Some(last) = rows.last() else { return Ok(count) };
-            after = last.first().and_then(Value::as_str).unwrap_or_default().to_owned();
+            let page = self.lake.anomalies_after(&after, PAGE).await?;
+            let Some(last) = page.last() else { return Ok(count) };
+            after.clone_from(&last.id);
             let mut cleared = Vec::new();
-            for row in &rows {
-                let mut anomaly = anomaly(row)?;
+            for mut anomaly in page {
                 if self.clear_anomaly(&mut anomaly) {
                     cleared.push(anomaly);
                 }
@@ -223,37 +209,3 @@ fn blank(value: &mut Value, name: &str) {
 /// Fields that hold an author in the formats that are taken.
 const NAMES: [&str; 10] =
     ["author", "username", "user", "screen_name", "handle", "author_id", "user_id", "author_username", "acct", "name"];
-
-fn anomaly(row: &[Value]) -> Result<Anomaly> {
-    let text = |index: usize| row.get(index).and_then(Value::as_str);
-    let owned = |index: usize| text(index).unwrap_or_default().to_owned();
-    let number = |index: usize| row.get(index).and_then(Value::as_f64).unwrap_or(0.0);
-    let moment = |index: usize| text(index).map(pipeline::moment).transpose();
-    let unreadable = || Error::stop(format!("the anomaly {} can't be read", owned(0)));
-    let severity: Severity =
-        serde_json::from_value(row.get(13).cloned().unwrap_or_default()).map_err(|_| unreadable())?;
-    let slice = text(3).map(|dimension| Slice { dimension: dimension.to_owned(), value: owned(4) });
-    Ok(Anomaly {
-        id: owned(0),
-        topic: owned(1),
-        category: text(2).map(str::to_owned),
-        slice,
-        interval_s: number(5) as u32,
-        onset: moment(6)?.ok_or_else(unreadable)?,
-        end: moment(7)?,
-        observed: number(8),
-        expected: number(9),
-        lower: number(10),
-        upper: number(11),
-        score: number(12),
-        severity,
-        sentence: owned(14),
-        drivers: json::<Vec<Driver>>(text(15)),
-        examples: json::<Vec<ExamplePost>>(text(16)),
-        detected_at: moment(17)?.ok_or_else(unreadable)?,
-    })
-}
-
-fn json<T: DeserializeOwned + Default>(text: Option<&str>) -> T {
-    text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
-}
