@@ -139,7 +139,14 @@ impl StoredAlert {
         let before = self.alert.clone();
         for anomaly in &finding.anomalies {
             match self.alert.anomalies.iter_mut().find(|known| known.id == anomaly.id) {
-                Some(known) => *known = anomaly.clone(),
+                Some(known) => {
+                    // An explanation that came late.
+                    let is_explained = known.drivers.is_empty() && !anomaly.drivers.is_empty();
+                    if is_explained && self.alert.title == known.sentence {
+                        self.alert.title.clone_from(&anomaly.sentence);
+                    }
+                    *known = anomaly.clone();
+                }
                 None => self.alert.anomalies.push(anomaly.clone()),
             }
         }

@@ -4,7 +4,7 @@ use alerts::{
     AddressPolicy, AlertBook, Delivery, Digest, Facts, Letterhead, Policy, SourceFacts, WindowFacts, notifiers,
 };
 use domain::{
-    AlertRule, AlertState, Anomaly, Clock, Condition, ErrorKind, ManualClock, Notification, Notifier, Severity,
+    AlertRule, AlertState, Anomaly, Clock, Condition, Driver, ErrorKind, ManualClock, Notification, Notifier, Severity,
     StateStore, Timestamp,
 };
 use state::MemoryState;
@@ -105,6 +105,28 @@ async fn one_onset_is_told_once_also_across_restarts() {
     let alerts = house.book().alerts().await.unwrap();
     assert_eq!(alerts.len(), 1);
     assert_eq!(alerts[0].alert.notified.len(), 1);
+}
+
+#[tokio::test]
+async fn an_explanation_that_comes_late_gives_the_alert_its_title() {
+    let house = House::new();
+    let plain = anomaly("n1", "late flight", NOON, Severity::High);
+    house.book().observe(&[on_anomaly()], &facts(vec![plain.clone()]), at(LATER)).await.unwrap();
+    let driver = Driver {
+        dimension: "key_phrase".into(),
+        value: "snow".into(),
+        observed: 300.0,
+        expected: 2.0,
+        contribution: 0.8,
+        new: false,
+    };
+    let sentence = "mentions of late flight are up: snow".to_owned();
+    let explained = Anomaly { sentence: sentence.clone(), drivers: vec![driver], ..plain };
+    let grown = Anomaly { sentence: "mentions of late flight are up more".into(), ..explained.clone() };
+    for (seen, now) in [(explained, "2026-03-02T12:21:00Z"), (grown, "2026-03-02T12:22:00Z")] {
+        house.book().observe(&[on_anomaly()], &facts(vec![seen]), at(now)).await.unwrap();
+        assert_eq!(house.book().alerts().await.unwrap()[0].alert.title, sentence);
+    }
 }
 
 #[tokio::test]
@@ -256,24 +278,6 @@ async fn plain_rules_fire_on_their_facts() {
     assert!(fires(Condition::FirstMention { phrase: "recall".into() }).is_some());
     assert!(fires(Condition::Silence { source: "x".into(), silent_s: 3600 }).is_some());
     assert_eq!(fires(Condition::Silence { source: "x".into(), silent_s: 3601 }), None);
-}
-
-#[tokio::test]
-async fn a_rehearsal_opens_what_the_rule_would_have_opened_and_tells_nobody() {
-    let window = |mentions| WindowFacts { window_s: 3600, mentions, mentions_before: 10, negative: 0 };
-    let moment = |hour: u32, mentions| {
-        let now = at(NOON) + chrono::TimeDelta::hours(i64::from(hour));
-        (now, vec![Facts { windows: vec![window(mentions)], ..Facts::default() }])
-    };
-    let moments: Vec<_> = (0..24).map(|hour| moment(hour, if matches!(hour, 3 | 4 | 20) { 120 } else { 10 })).collect();
-    let on_many = rule(Condition::Threshold { mentions_min: 100, window_s: 3600 });
-    let alerts = alerts::rehearse(&on_many, Policy::default(), moments.clone()).await.unwrap();
-    let opened: Vec<Timestamp> = alerts.iter().map(|alert| alert.opened_at).collect();
-    assert_eq!(opened, [moments[3].0, moments[20].0], "hours 3 and 4 are one alert, hour 20 another");
-    assert_eq!(alerts[0].resolved_at, Some(moments[7].0));
-    assert!(alerts.iter().all(|alert| alert.notified.is_empty()));
-    let on_more = rule(Condition::Threshold { mentions_min: 121, window_s: 3600 });
-    assert!(alerts::rehearse(&on_more, Policy::default(), moments).await.unwrap().is_empty());
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
 //! What was noticed: a change in the volume of mentions, how large against what was expected, and why.
 
 use crate::clock::Timestamp;
+use crate::error::Result;
+use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 /// How much attention an anomaly deserves.
@@ -92,4 +94,10 @@ pub struct ExamplePost {
     /// Posts in the window that say nearly the same, this one included.
     #[serde(default)]
     pub copies: u32,
+}
+
+/// Told of every anomaly that opens, grows, ends or is explained, after it is stored. Called at least once per change.
+#[async_trait]
+pub trait AnomalyListener: Send + Sync {
+    async fn observe(&self, anomalies: Vec<Anomaly>, now: Timestamp) -> Result<()>;
 }

@@ -8,5 +8,4 @@ pub mod watch;
 
 pub use carry::{Carry, CarryConfig, Committed};
 pub use understand::Understand;
-pub use watch::counts::moment;
-pub use watch::{AnomalyListener, Watch, WatchConfig};
+pub use watch::{Watch, WatchConfig};

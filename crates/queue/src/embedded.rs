@@ -88,6 +88,24 @@ impl Consumer {
         }
         Ok(true)
     }
+
+    /// Whether any process lends.
+    fn is_owned(&self) -> Result<bool, Error> {
+        let failed = |source| Error::Open { path: self.path.clone(), source };
+        if self.lock.is_some() {
+            return Ok(true);
+        }
+        let file = match OpenOptions::new().read(true).open(&self.path) {
+            Ok(file) => file,
+            Err(source) if source.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+            Err(source) => return Err(failed(source)),
+        };
+        match file.try_lock_shared() {
+            Ok(()) => Ok(false),
+            Err(std::fs::TryLockError::WouldBlock) => Ok(true),
+            Err(std::fs::TryLockError::Error(source)) => Err(failed(source)),
+        }
+    }
 }
 
 impl Embedded {
@@ -183,6 +201,11 @@ impl Embedded {
     /// Whether this process lends the posts out; takes the right to when no other process has it.
     pub async fn is_lender(&self) -> Result<bool, Error> {
         self.consumer.lock().await.owns_the_queue()
+    }
+
+    /// Whether any process lends the posts out. Takes no right to.
+    pub async fn has_lender(&self) -> Result<bool, Error> {
+        self.consumer.lock().await.is_owned()
     }
 
     /// Whether a lease would find something, as far as one can tell without taking it.

@@ -15,6 +15,18 @@ use tempfile::tempdir;
 const MINUTE: Duration = Duration::from_secs(60);
 
 #[tokio::test]
+async fn another_process_sees_whether_any_lends_and_takes_nothing_by_asking() {
+    let (folder, clock) = (tempdir().unwrap(), clock());
+    let serving = open(folder.path(), Config::default(), &clock);
+    let carrying = open(folder.path(), Config::default(), &clock);
+    assert!(!serving.has_lender().await.unwrap());
+    assert!(carrying.is_lender().await.unwrap(), "the question took nothing");
+    assert!(serving.has_lender().await.unwrap() && carrying.has_lender().await.unwrap());
+    drop(carrying);
+    assert!(!serving.has_lender().await.unwrap());
+}
+
+#[tokio::test]
 async fn a_repeat_is_kept_out_before_and_after_its_ack_and_after_a_restart() {
     let (folder, clock) = (tempdir().unwrap(), clock());
     let queue = open(folder.path(), Config::default(), &clock);

@@ -6,12 +6,12 @@ use crate::forget::request::Request;
 use crate::roles::{Role, Roles};
 use crate::traffic::{Speed, Traffic};
 use crate::usage::{self, Meter};
-use crate::{alerting, metrics, rehearsal, reprocess, rule_facts, wiring};
+use crate::{alerting, metrics, reprocess, wiring};
 use async_trait::async_trait;
 use domain::{
-    Alert, AlertNow, AlertRule, Analytics, CategoryDefinition, DeadLetter, Error, Forgotten, Health, Operations,
-    PostQueue, PushError, PushOutcome, PushStatus, QueryLimits, Replayed, Result, SourceId, SourceStatus, SqlAnswer,
-    SystemReport, Timestamp, ToForget, Undelivered,
+    Alert, AlertNow, AlertRule, CategoryDefinition, DeadLetter, Error, Forgotten, Health, Operations, PostQueue,
+    PushError, PushOutcome, PushStatus, QueryLimits, Replayed, Result, SourceId, SourceStatus, SqlAnswer, SystemReport,
+    TimeRange, Timestamp, ToForget, Undelivered,
 };
 use lake::{Lake, SqlWorkers};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -136,13 +136,16 @@ impl Admin {
             Ok(troubles) => notices.extend(troubles.iter().map(alerts::ChannelTrouble::sentence)),
             Err(error) => notices.push(format!("the state of the alert channels can't be read: {error}")),
         }
-        let rules = rule_facts::problems(self.queue.as_ref()).await.unwrap_or_default();
+        let rules = alerts::rule_problems(self.queue.as_ref()).await.unwrap_or_default();
         notices.extend(rules.iter().map(|(name, problem)| format!("alert rule {name:?} {problem}")));
         if self.model.is_none() && self.roles.has(Role::Understand) {
             notices.push("posts are kept without being understood: understand.enabled is false".into());
         }
         if !self.roles.has(Role::Understand) {
             notices.push(ELSEWHERE.into());
+        }
+        if !self.roles.has(Role::Understand) && self.queue.has_lender().await.is_ok_and(|has| !has) {
+            notices.push("no process enriches posts: start one with `overheard up --role understand`".into());
         }
         if disk_free_bytes.is_some_and(|free| free < DISK_FREE_MIN) {
             notices.push("less than 2 GB are free on the data disk".into());
@@ -211,7 +214,7 @@ impl Operations for Admin {
 
     async fn not_ready(&self) -> Vec<String> {
         let mut failing: Vec<String> = self.health.problems().into_iter().map(|problem| problem.component).collect();
-        if let Err(error) = self.lake.query("SELECT 1", QueryLimits::default()).await {
+        if let Err(error) = self.lake.alive().await {
             tracing::warn!(%error, "the lake can't be asked");
             failing.push("lake".into());
         }
@@ -246,7 +249,7 @@ impl Operations for Admin {
     }
 
     async fn rules(&self) -> Result<Vec<AlertRule>> {
-        alerting::rules(&self.config, self.queue.as_ref()).await
+        alerting::rules(&self.config, self.queue.clone()).all().await
     }
 
     async fn forget(&self, what: ToForget) -> Result<Forgotten> {
@@ -281,7 +284,7 @@ impl Operations for Admin {
     }
 
     async fn rule_problems(&self) -> Result<HashMap<String, String>> {
-        rule_facts::problems(self.queue.as_ref()).await
+        alerts::rule_problems(self.queue.as_ref()).await
     }
 
     async fn alerts_now(&self, ids: &[String]) -> Result<Vec<AlertNow>> {
@@ -293,7 +296,7 @@ impl Operations for Admin {
     }
 
     async fn back_test(&self, rule: &AlertRule, from: Timestamp, to: Timestamp) -> Result<Vec<Alert>> {
-        rehearsal::back_test(self.lake.as_ref(), rule, from, to).await
+        alerts::back_test(self.lake.as_ref(), rule, TimeRange { from, to }).await
     }
 
     async fn push(&self, source: &str, content_type: Option<&str>, body: &[u8]) -> Result<Vec<PushOutcome>, PushError> {

@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::roles::{Role, Roles};
 use crate::supervisor::{Stage, Supervisor};
 use crate::{agreement, alerting, follow, forget, upkeep, wiring};
-use alerts::AlertBook;
+use alerts::{AlertBook, RuleEvaluator};
 use anyhow::Result;
 use domain::{Health, SourceId, StateStore, Topic};
 use lake::Lake;
@@ -100,6 +100,9 @@ impl Installation {
         supervisor.start(Stage::State, "topics", |shutdown| follow::topics(state, topics, shutdown));
         let (queue, health) = (self.queue.clone(), self.health.clone());
         supervisor.start(Stage::State, "queue", |shutdown| upkeep::end_on_queue_failure(queue, health, shutdown));
+        let (data, free_min) = (self.config.data.clone(), self.config.free_space_min_mb * 1_000_000);
+        let health = self.health.clone();
+        supervisor.start(Stage::State, "disk space", |shutdown| upkeep::disk(data, free_min, health, shutdown));
         let admin = self.admin.clone();
         supervisor.start(Stage::State, "metrics upkeep", |shutdown| admin.keep_metrics(shutdown));
         Ok(())
@@ -162,21 +165,27 @@ impl Installation {
 
     /// Anomaly detection, alert rules and notifications.
     fn start_detection(&self, supervisor: &mut Supervisor) -> Result<()> {
-        let judge =
-            alerting::Judge::new(&self.config, self.book.clone(), self.state(), self.lake.clone(), self.health.clone());
+        let evaluator = Arc::new(RuleEvaluator::new(
+            alerting::rules(&self.config, self.state()),
+            self.book.clone(),
+            self.lake.clone(),
+            self.lake.clone(),
+            clock(),
+            self.health.clone(),
+        ));
         if self.config.watch.enabled {
             let watch = Watch {
                 config: watch_config(&self.config)?,
                 history: self.lake.clone(),
                 lake: self.lake.clone(),
                 clock: clock(),
-                listener: judge.clone(),
+                listener: evaluator.clone(),
                 queue: self.queue.clone(),
                 health: self.health.clone(),
             };
             supervisor.start(Stage::Detect, "watch", |shutdown| watch.run(shutdown));
         }
-        supervisor.start(Stage::Detect, "alert rules", |shutdown| judge.run(shutdown));
+        supervisor.start(Stage::Detect, "alert rules", |shutdown| evaluator.run(shutdown));
         let service = alerting::outbox(&self.config, &self.book, self.lake.clone(), self.health.clone())?;
         supervisor.start(Stage::Detect, "alerts", |shutdown| service.run(shutdown));
         Ok(())

@@ -33,7 +33,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
     let config = global.load()?;
     let queue = wiring::open_queue(&config)?;
     let state: Arc<dyn StateStore> = queue.clone();
-    let rules = alerting::rules(&config, state.as_ref()).await?;
+    let rules = alerting::rules(&config, state.clone()).all().await?;
     match args.action {
         Action::List { format } => {
             let rows = rules

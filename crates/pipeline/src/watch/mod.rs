@@ -10,11 +10,10 @@ pub mod counts;
 mod judge;
 mod tell;
 
-use async_trait::async_trait;
 use chrono::{Duration, TimeDelta};
 use chrono_tz::Tz;
 use detect::{FalseAlarms, GridConfig};
-use domain::{Anomaly, Clock, Dimension, Health, PostQueue, PostTable, Result, Timestamp, WatchHistory};
+use domain::{AnomalyListener, Clock, Dimension, Health, PostQueue, PostTable, Result, Timestamp, WatchHistory};
 use judge::Judge;
 use std::sync::Arc;
 use tell::Telling;
@@ -84,12 +83,6 @@ impl WatchConfig {
             parts_max: self.parts_max,
         }
     }
-}
-
-/// Told of every anomaly that opens, grows or ends, after it is in the lake. Called at least once per change.
-#[async_trait]
-pub trait AnomalyListener: Send + Sync {
-    async fn observe(&self, anomalies: Vec<Anomaly>, now: Timestamp) -> Result<()>;
 }
 
 /// The service.

@@ -6,12 +6,12 @@
 use async_trait::async_trait;
 use chrono::{Duration, TimeDelta};
 use domain::{
-    Anomaly, Author, Category, Dimension, EnrichedBatch, EnrichedPost, Enrichment, Error, Evidence, Health,
-    IncidentScope, KeyPhrase, Language, ManualClock, Post, PostId, PostTable, Provenance, Result, Sentiment,
+    Anomaly, AnomalyListener, Author, Category, Dimension, EnrichedBatch, EnrichedPost, Enrichment, Error, Evidence,
+    Health, IncidentScope, KeyPhrase, Language, ManualClock, Post, PostId, PostTable, Provenance, Result, Sentiment,
     SentimentLabel, SeriesCounts, SeriesKey, SourceId, TimeRange, Timestamp, WatchHistory,
 };
 use lake::Lake;
-use pipeline::{AnomalyListener, Watch, WatchConfig};
+use pipeline::{Watch, WatchConfig};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};

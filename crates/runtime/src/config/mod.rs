@@ -37,6 +37,8 @@ pub const DEFAULT_TOML: &str = include_str!("../../../../config/default.toml");
 pub struct Config {
     /// The one folder of the installation.
     pub data: PathBuf,
+    /// With less free space on its disk, in MB, Overheard reports itself unhealthy.
+    pub free_space_min_mb: u64,
     /// IANA name, for words to people.
     pub time_zone: String,
     pub server: ServerConfig,

@@ -1,30 +1,25 @@
-//! The facts that alert rules are judged by, asked from the lake for each rule by itself: a rule that can't be asked
-//! stops no other. What is known of a rule is kept in a document (kind `rule_state`): its last error, which the page
-//! shows, and what need not be asked again.
+//! Gathers the facts that alert rules are judged by, for each rule by itself: a rule that can't be answered stops no other.
+//! What is known of a rule is kept in a document (kind `rule_state`): its last error, which the page shows, and what need
+//! not be asked again.
 
-use alerts::{Facts, SourceFacts, WindowFacts};
+use crate::facts::{Facts, WindowFacts};
+use crate::past::SlidingWindows;
 use chrono::TimeDelta;
-use domain::{ALL_POSTS, SeriesKey};
-use domain::{AlertRule, Analytics, Condition, Error, Health, QueryLimits, Result, StateStore, Timestamp, seconds};
-use pipeline::watch::counts::{Stretch, literal, of_series};
+use domain::{AlertRule, Condition, Error, Health, Result, RuleHistory, StateStore, TimeRange, Timestamp, seconds};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
 use tracing::warn;
 
 const KIND: &str = "rule_state";
-/// What was first said longer ago is history brought in, and nobody is told.
+/// First mentions older than this are imported history: no one is notified.
 const HISTORY: TimeDelta = TimeDelta::hours(24);
-/// A post becomes visible some time after it was understood: so far before the last look is looked again.
+/// A post becomes visible some time after it was enriched: each look reaches this far behind the last one.
 const OVERLAP: TimeDelta = TimeDelta::hours(6);
-/// The last look is noted only so often: each note is a write.
+/// The last look is noted only this often: each note is a write.
 const NOTE_EVERY: TimeDelta = TimeDelta::hours(1);
-/// A source's posts are received within this after they were written.
+/// A source's posts are received within this after they were published.
 const DELAY: TimeDelta = TimeDelta::days(7);
-/// The first look for a phrase reads all texts; the others a few hours of them.
-const FIRST_LOOK: QueryLimits = QueryLimits { rows_max: 1, timeout: Duration::from_secs(120) };
-const LIMITS: QueryLimits = QueryLimits { rows_max: 1, timeout: Duration::from_secs(10) };
 /// A rule that failed is tried again after a minute, doubled each time up to an hour.
 const BACKOFF_FIRST_S: u64 = 60;
 const BACKOFF_LONGEST_S: u64 = 3600;
@@ -36,9 +31,9 @@ struct RuleState {
     asked: String,
     /// The first mention of the phrase.
     first: Option<Timestamp>,
-    /// Texts understood before this were looked through for the phrase.
+    /// Texts enriched before this were searched for the phrase.
     looked_until: Option<Timestamp>,
-    /// The last sign of life of the source, kept once it is silent.
+    /// When the source last brought a post, kept once it is silent.
     last_received_at: Option<Timestamp>,
     problem: Option<Problem>,
 }
@@ -62,7 +57,7 @@ struct Problem {
 }
 
 /// The rules that can't be judged at the moment, by name, with a sentence each.
-pub(crate) async fn problems(state: &dyn StateStore) -> Result<HashMap<String, String>> {
+pub async fn rule_problems(state: &dyn StateStore) -> Result<HashMap<String, String>> {
     let documents = state.list(KIND).await?.into_iter();
     let read = documents.filter_map(|(name, document)| Some((name, RuleState::deserialize(document).ok()?.problem?)));
     let sentence = |problem: Problem| {
@@ -72,25 +67,26 @@ pub(crate) async fn problems(state: &dyn StateStore) -> Result<HashMap<String, S
 }
 
 /// Gathers facts.
-pub(crate) struct RuleFacts {
-    lake: Arc<dyn Analytics>,
+pub(crate) struct Gatherer {
+    history: Arc<dyn RuleHistory>,
     state: Arc<dyn StateStore>,
     health: Arc<Health>,
 }
 
-/// Windows that were asked in this round: several rules often share one.
-type Windows = HashMap<(Option<String>, u64), std::result::Result<WindowFacts, String>>;
+/// Windows that were counted in this round: several rules often share one.
+type WindowsAsked = HashMap<(Option<String>, u64), std::result::Result<WindowFacts, String>>;
 
-impl RuleFacts {
-    pub(crate) fn new(lake: Arc<dyn Analytics>, state: Arc<dyn StateStore>, health: Arc<Health>) -> Self {
-        Self { lake, state, health }
+impl Gatherer {
+    pub(crate) fn new(history: Arc<dyn RuleHistory>, state: Arc<dyn StateStore>, health: Arc<Health>) -> Self {
+        Self { history, state, health }
     }
 
     /// The facts of all rules that can be asked now, by topic.
     pub(crate) async fn gather(&self, rules: &[AlertRule], now: Timestamp) -> Result<Vec<Facts>> {
         let mut known: HashMap<String, serde_json::Value> = self.state.list(KIND).await?.into_iter().collect();
         let mut facts: BTreeMap<Option<String>, Facts> = BTreeMap::new();
-        let (mut windows, mut asked, mut failure) = (Windows::new(), 0, None);
+        let mut windows = WindowsAsked::new();
+        let (mut asked, mut failure) = (0, None);
         let asking = |rule: &&AlertRule| rule.enabled && !matches!(rule.condition, Condition::Anomaly { .. });
         for rule in rules.iter().filter(asking) {
             let before = RuleState::of(rule, known.remove(&rule.name));
@@ -100,7 +96,7 @@ impl RuleFacts {
                 continue;
             }
             let topic = rule.topic.clone();
-            let entry = facts.entry(topic.clone()).or_insert_with(|| Facts { topic, ..Facts::default() });
+            let entry = facts.entry(topic).or_insert_with(|| Facts::of_rule(rule));
             asked += 1;
             match self.ask(rule, &mut state, &mut windows, entry, now).await {
                 Ok(()) => state.problem = None,
@@ -120,7 +116,7 @@ impl RuleFacts {
             self.state.delete(KIND, name).await?;
         }
         match failure {
-            // One rule that asks too much is its author's trouble; when none can be judged, something is wrong.
+            // One rule that asks too much concerns its author; if none can be judged, something is wrong.
             Some(failure) if asked == 0 => self.health.failed("alert rules", failure, now),
             _ => self.health.recovered("alert rules"),
         }
@@ -138,7 +134,7 @@ impl RuleFacts {
         &self,
         rule: &AlertRule,
         state: &mut RuleState,
-        windows: &mut Windows,
+        windows: &mut WindowsAsked,
         facts: &mut Facts,
         now: Timestamp,
     ) -> Result<()> {
@@ -160,74 +156,30 @@ impl RuleFacts {
             }
             Condition::FirstMention { phrase } => {
                 if state.first.is_none() {
-                    state.first = first_mention(self.lake.as_ref(), topic, phrase, state.looked_until).await?;
+                    let enriched_since = state.looked_until.map(|at| at - OVERLAP);
+                    state.first = self.history.first_mention(topic, phrase, enriched_since).await?;
                     let is_old = |at: &Timestamp| now - *at >= NOTE_EVERY;
                     state.looked_until = state.looked_until.filter(|at| !is_old(at)).or(Some(now));
                 }
                 let first = state.first.filter(|at| now - *at < HISTORY);
-                facts.first_mentions.extend(first.map(|at| (phrase.clone(), at)));
+                first.into_iter().for_each(|at| facts.add_first_mention(phrase, at));
             }
             Condition::Silence { source, silent_s } => {
                 let silent = seconds(*silent_s);
-                let seen = self.sign_of_life(source, now - silent - DELAY).await?.max(state.last_received_at);
+                let seen = self.history.last_received(source, now - silent - DELAY).await?.max(state.last_received_at);
                 state.last_received_at = seen.filter(|at| now - *at >= silent);
-                let fact = |last_received_at| SourceFacts { source: source.clone(), last_received_at };
-                facts.sources.extend(seen.map(fact));
+                seen.into_iter().for_each(|at| facts.add_source(source, at));
             }
         }
         Ok(())
     }
 
+    /// The window that ends now.
     async fn window(&self, topic: Option<&str>, window_s: u64, now: Timestamp) -> Result<WindowFacts> {
-        let length = seconds(window_s);
-        let (begin, before) = (now - length, now - length - length);
-        let inside = format!("occurred_at >= {}", time(begin));
-        let sql = format!(
-            "SELECT count(*) FILTER (WHERE {inside}), count(*) FILTER (WHERE NOT {inside}), \
-                    count(*) FILTER (WHERE {inside} AND sentiment = 'negative') \
-             FROM sentiment WHERE {} AND {}",
-            Stretch { from: before, to: now }.condition(),
-            of_series(&series(topic)),
-        );
-        let row = self.lake.query(&sql, LIMITS).await?.rows.into_iter().next().unwrap_or_default();
-        let number = |index: usize| row.get(index).and_then(serde_json::Value::as_u64).unwrap_or(0);
-        Ok(WindowFacts { window_s, mentions: number(0), mentions_before: number(1), negative: number(2) })
+        let within = TimeRange { from: now, to: now };
+        let windows = SlidingWindows::read(self.history.as_ref(), topic, window_s, 1, within).await?;
+        Ok(windows.facts().last().map(|(_, facts)| facts).unwrap_or_default())
     }
-
-    async fn sign_of_life(&self, source: &str, since: Timestamp) -> Result<Option<Timestamp>> {
-        let sql = format!(
-            "SELECT max(received_at) FROM raw WHERE source = {} AND received_at >= {since} AND occurred_at >= {since}",
-            literal(source),
-            since = time(since),
-        );
-        first_moment(self.lake.as_ref(), &sql, LIMITS).await
-    }
-}
-
-/// The first mention of a phrase, ever or among the texts that were understood after `looked_until`.
-pub(crate) async fn first_mention(
-    lake: &dyn Analytics,
-    topic: Option<&str>,
-    phrase: &str,
-    looked_until: Option<Timestamp>,
-) -> Result<Option<Timestamp>> {
-    let words = phrase.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-    let since = |at: Timestamp| {
-        let (enriched, occurred) = (time(at - OVERLAP), time(at - OVERLAP - HISTORY));
-        format!(" AND enriched_at >= {enriched} AND occurred_at >= {occurred}")
-    };
-    let sql = format!(
-        "SELECT min(occurred_at) FROM sentiment WHERE text ILIKE {} AND {}{}",
-        literal(&format!("%{words}%")),
-        of_series(&series(topic)),
-        looked_until.map(since).unwrap_or_default(),
-    );
-    first_moment(lake, &sql, if looked_until.is_some() { LIMITS } else { FIRST_LOOK }).await
-}
-
-async fn first_moment(lake: &dyn Analytics, sql: &str, limits: QueryLimits) -> Result<Option<Timestamp>> {
-    let rows = lake.query(sql, limits).await?.rows;
-    rows.first().and_then(|row| row.first()?.as_str()).map(pipeline::moment).transpose()
 }
 
 fn next_problem(before: Option<Problem>, error: &Error, now: Timestamp) -> Problem {
@@ -236,44 +188,55 @@ fn next_problem(before: Option<Problem>, error: &Error, now: Timestamp) -> Probl
     Problem { since, reason: error.to_string(), tries, retry_at: now + seconds(wait) }
 }
 
-fn time(at: Timestamp) -> String {
-    format!("TIMESTAMP '{}'", at.to_rfc3339_opts(chrono::SecondsFormat::Micros, true))
-}
-
-fn series(topic: Option<&str>) -> SeriesKey {
-    SeriesKey::whole(topic.unwrap_or(ALL_POSTS))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use async_trait::async_trait;
-    use domain::Rows;
-    use serde_json::{Value, json};
+    use domain::{Anomaly, WindowCount, Windows};
     use state::MemoryState;
     use std::sync::Mutex;
 
-    /// A lake that fails on questions about one phrase and remembers all of them.
+    /// A store of posts that fails on questions about one phrase and remembers all of them.
     #[derive(Default)]
     struct Asked {
         questions: Mutex<Vec<String>>,
-        first_mention: Mutex<Value>,
+        first_mention: Mutex<Option<Timestamp>>,
+    }
+
+    impl Asked {
+        fn note(&self, question: String) {
+            self.questions.lock().unwrap().push(question);
+        }
     }
 
     #[async_trait]
-    impl Analytics for Asked {
-        async fn query(&self, sql: &str, _: QueryLimits) -> Result<Rows> {
-            self.questions.lock().unwrap().push(sql.to_owned());
-            let row = match sql {
-                sql if sql.contains("too much") => return Err(Error::reject("more than 120 s: narrow the time range")),
-                sql if sql.contains("ILIKE") => vec![self.first_mention.lock().unwrap().clone()],
-                sql if sql.contains("received_at") => vec![json!("2026-03-02T10:00:00Z")],
-                _ => vec![json!(120), json!(40), json!(90)],
-            };
-            Ok(Rows { rows: vec![row], ..Rows::default() })
+    impl RuleHistory for Asked {
+        async fn window_counts(&self, _: Option<&str>, windows: Windows) -> Result<Vec<WindowCount>> {
+            self.note(format!("{windows:?}"));
+            let window = |mentions, negative| WindowCount { mentions, negative };
+            Ok(vec![window(40, 0), window(120, 90)])
         }
-        fn version(&self) -> u64 {
-            0
+        async fn first_mention(
+            &self,
+            _: Option<&str>,
+            phrase: &str,
+            enriched_since: Option<Timestamp>,
+        ) -> Result<Option<Timestamp>> {
+            self.note(format!("first mention since {enriched_since:?}"));
+            match phrase {
+                "too much" => Err(Error::reject("more than 120 s: narrow the time range")),
+                _ => Ok(*self.first_mention.lock().unwrap()),
+            }
+        }
+        async fn last_received(&self, _: &str, since: Timestamp) -> Result<Option<Timestamp>> {
+            self.note(format!("last received since {since}"));
+            Ok(Some(noon() - TimeDelta::hours(2)))
+        }
+        async fn received(&self, _: &str, _: TimeRange) -> Result<Vec<Timestamp>> {
+            Ok(Vec::new())
+        }
+        async fn anomalies(&self, _: Option<&str>, _: TimeRange) -> Result<Vec<Anomaly>> {
+            Ok(Vec::new())
         }
     }
 
@@ -299,7 +262,7 @@ mod tests {
 
     struct Setting {
         asked: Arc<Asked>,
-        facts: RuleFacts,
+        facts: Gatherer,
         state: Arc<dyn StateStore>,
         health: Arc<Health>,
     }
@@ -307,7 +270,7 @@ mod tests {
     fn setting() -> Setting {
         let (asked, state, health) =
             (Arc::<Asked>::default(), Arc::new(MemoryState::default()), Arc::<Health>::default());
-        let facts = RuleFacts::new(asked.clone(), state.clone(), health.clone());
+        let facts = Gatherer::new(asked.clone(), state.clone(), health.clone());
         Setting { asked, facts, state, health }
     }
 
@@ -316,10 +279,11 @@ mod tests {
         let Setting { asked, facts, state, health } = setting();
         let rules = [first("too much"), rule("many", Condition::Threshold { mentions_min: 100, window_s: 3600 })];
         let gathered = facts.gather(&rules, noon()).await.unwrap();
-        assert_eq!(gathered[0].windows[0].mentions, 120);
-        let problems = problems(state.as_ref()).await.unwrap();
+        let window = WindowFacts { window_s: 3600, mentions: 120, mentions_before: 40, negative: 90 };
+        assert_eq!(gathered[0].windows, [window]);
+        let problems = rule_problems(state.as_ref()).await.unwrap();
         assert!(problems["too much"].contains("since 2026-03-02 12:00 UTC: more than 120 s"), "{problems:?}");
-        assert!(health.problems().is_empty(), "one rule is its author's trouble");
+        assert!(health.problems().is_empty(), "one rule concerns its author");
         let questions = asked.questions.lock().unwrap().len();
         facts.gather(&rules, noon() + TimeDelta::seconds(30)).await.unwrap();
         assert_eq!(asked.questions.lock().unwrap().len(), questions + 1, "the one that fails waits");
@@ -334,13 +298,13 @@ mod tests {
         for _ in 0..2 {
             assert!(facts.gather(&rules, noon()).await.unwrap()[0].first_mentions.is_empty());
         }
-        *asked.first_mention.lock().unwrap() = json!("2026-03-02T11:59:00Z");
+        *asked.first_mention.lock().unwrap() = Some(noon() - TimeDelta::minutes(1));
         for _ in 0..3 {
             assert_eq!(facts.gather(&rules, noon()).await.unwrap()[0].first_mentions.len(), 1);
         }
-        let bounded = |sql: &String| sql.contains("enriched_at >= ") && sql.contains("occurred_at >= ");
-        let questions: Vec<bool> = asked.questions.lock().unwrap().iter().map(bounded).collect();
-        assert_eq!(questions, [false, true, true], "all texts once, then the new ones until it is found");
+        let since = format!("first mention since {:?}", Some(noon() - OVERLAP));
+        let questions = asked.questions.lock().unwrap();
+        assert_eq!(*questions, ["first mention since None", &since, &since], "all texts once, then the new ones");
     }
 
     #[tokio::test]
@@ -349,6 +313,6 @@ mod tests {
         let rules = [rule("x", Condition::Silence { source: "x".into(), silent_s: 3600 })];
         let gathered = facts.gather(&rules, noon()).await.unwrap();
         assert_eq!(gathered[0].sources[0].last_received_at, noon() - TimeDelta::hours(2));
-        assert!(asked.questions.lock().unwrap()[0].contains("received_at >= TIMESTAMP '2026-02-23T11:00:00.000000Z'"));
+        assert_eq!(*asked.questions.lock().unwrap(), ["last received since 2026-02-23 11:00:00 UTC"]);
     }
 }

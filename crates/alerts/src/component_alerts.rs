@@ -1,22 +1,22 @@
-//! The alert about Overheard itself: a component that fails for some minutes is told to every channel, and so is its
-//! recovery. It goes through the alert book as an anomaly of a topic of its own, by a rule that nobody has to make.
+//! Alerts about Overheard itself: every channel is notified of a component that has been failing for some minutes, and of
+//! its recovery. A failure goes through the alert book as an anomaly of a topic of its own, by a built-in rule.
 
-use alerts::Facts;
+use crate::facts::Facts;
 use chrono::TimeDelta;
 use domain::{AlertRule, Anomaly, Condition, Problem, Severity, Timestamp};
 use std::collections::BTreeMap;
 
-/// A component fails for so long before people are told: shorter troubles mend themselves.
+/// Shorter failures recover by themselves: no one is notified.
 const LASTING: TimeDelta = TimeDelta::minutes(3);
 /// The rule's name.
 const RULE: &str = "Overheard itself";
 
-/// The troubles that people were told of and that go on.
+/// The failures that were reported and go on.
 #[derive(Default)]
-pub(crate) struct Troubles(BTreeMap<String, Anomaly>);
+pub(crate) struct ComponentAlerts(BTreeMap<String, Anomaly>);
 
-impl Troubles {
-    /// The troubles that last, and those that are over since the last look, as rules and facts for the alert book.
+impl ComponentAlerts {
+    /// Failures that last, and those that are over since the last look, as rules and facts for the alert book.
     pub(crate) fn look(
         &mut self,
         problems: &[Problem],
@@ -25,13 +25,13 @@ impl Troubles {
     ) -> (Vec<AlertRule>, Vec<Facts>) {
         let (goes_on, mut over): (BTreeMap<_, _>, BTreeMap<_, _>) =
             std::mem::take(&mut self.0).into_iter().partition(|(id, _)| problems.iter().any(|one| id_of(one) == *id));
-        over.values_mut().for_each(|trouble| trouble.end = Some(now));
+        over.values_mut().for_each(|failure| failure.end = Some(now));
         self.0 = goes_on;
         for problem in problems.iter().filter(|problem| now - problem.since >= LASTING) {
             self.0.entry(id_of(problem)).or_insert_with(|| anomaly(problem, now));
         }
-        let told = self.0.values().chain(over.values());
-        told.map(|trouble| (rule(trouble, channels), facts(trouble))).unzip()
+        let reported = self.0.values().chain(over.values());
+        reported.map(|failure| (rule(failure, channels), facts(failure))).unzip()
     }
 }
 
@@ -44,7 +44,7 @@ fn anomaly(problem: &Problem, now: Timestamp) -> Anomaly {
     let minutes = (now - *since).num_minutes();
     Anomaly {
         id: id_of(problem),
-        // With its beginning, so that a trouble that comes back is told again.
+        // With its beginning, so that a failure that comes back is reported again.
         topic: format!("{RULE}: {component} since {}", since.format("%Y-%m-%d %H:%M:%S UTC")),
         category: None,
         slice: None,
@@ -64,10 +64,10 @@ fn anomaly(problem: &Problem, now: Timestamp) -> Anomaly {
     }
 }
 
-fn rule(trouble: &Anomaly, channels: &[String]) -> AlertRule {
+fn rule(failure: &Anomaly, channels: &[String]) -> AlertRule {
     AlertRule {
         name: RULE.into(),
-        topic: Some(trouble.topic.clone()),
+        topic: Some(failure.topic.clone()),
         condition: Condition::Anomaly { severity_min: Severity::Critical },
         channels: channels.to_vec(),
         cooldown_s: 0,
@@ -76,25 +76,23 @@ fn rule(trouble: &Anomaly, channels: &[String]) -> AlertRule {
     }
 }
 
-fn facts(trouble: &Anomaly) -> Facts {
-    Facts { topic: Some(trouble.topic.clone()), anomalies: vec![trouble.clone()], ..Facts::default() }
+fn facts(failure: &Anomaly) -> Facts {
+    Facts { topic: Some(failure.topic.clone()), anomalies: vec![failure.clone()], ..Facts::default() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alerts::{AlertBook, Policy};
-    use domain::{Health, StateStore};
+    use crate::book::AlertBook;
+    use crate::life::Policy;
+    use domain::Health;
+    use state::MemoryState;
     use std::sync::Arc;
 
     #[tokio::test]
-    async fn a_lasting_trouble_is_told_once_and_so_is_its_end() {
-        let folder = tempfile::tempdir().unwrap();
-        let clock = Arc::new(domain::SystemClock);
-        let store = queue::Embedded::open(folder.path().join("test.db"), queue::Config::default(), clock).unwrap();
-        let store: Arc<dyn StateStore> = Arc::new(store);
-        let book = AlertBook::new(store, Policy::default());
-        let (health, mut troubles) = (Health::default(), Troubles::default());
+    async fn a_lasting_failure_is_reported_once_and_so_is_its_end() {
+        let book = AlertBook::new(Arc::new(MemoryState::default()), Policy::default());
+        let (health, mut components) = (Health::default(), ComponentAlerts::default());
         let (began, channels) =
             (Timestamp::UNIX_EPOCH + TimeDelta::days(20_000), ["log".to_owned(), "pager".to_owned()]);
         let mut told = Vec::new();
@@ -105,7 +103,7 @@ mod tests {
                 22 => health.failed("queue", "for a moment", now),
                 _ => ["watch", "queue"].iter().for_each(|component| health.recovered(component)),
             }
-            let (rules, facts) = troubles.look(&health.problems(), &channels, now);
+            let (rules, facts) = components.look(&health.problems(), &channels, now);
             book.observe(&rules, &facts, now).await.unwrap();
             let waiting = book.outbox().entries().await.unwrap().len();
             if told.last().is_none_or(|(_, before)| *before != waiting) {
