@@ -1,6 +1,7 @@
-//! What connectors share: posts into the queue ([`ingest`]), long-lived connections ([`stream`]), repeated requests
-//! ([`poll`]), small documents in the state ([`memory`]), waits between tries ([`backoff`]), failures of a platform ([`failure`]), stretches without a connection ([`gaps`]), answers of bounded
-//! size ([`http`]), lines of a stream ([`lines`]) and the state that people see ([`status`]).
+//! What connectors share: posts into the queue (`ingest`), long-lived connections (`stream`), repeated requests (`poll`),
+//! requests and their answers (`http`), small documents in the state (`memory`), waits between tries (`backoff`), failures
+//! of a platform (`failure`), stretches without a connection (`gaps`), lines of a stream (`lines`), stopping (`stop`) and
+//! the state that people see (`status`).
 
 pub mod backoff;
 pub mod failure;

@@ -50,25 +50,6 @@ pub struct StreamError {
     pub kind: String,
 }
 
-impl Message {
-    /// The same for readers of files: what is no post is rejected, `whole`.
-    pub(crate) fn settle(self, whole: &str, parsed: &mut Parsed) {
-        match self {
-            Message::Records(more) => {
-                parsed.records.extend(more.records);
-                parsed.rejections.extend(more.rejections);
-            }
-            Message::Error(error) => parsed
-                .rejections
-                .push(Rejection::new(format!("an error message of X, not a post: {}", error.title), whole.as_bytes())),
-            Message::Notice(_) => {
-                parsed.rejections.push(Rejection::new("a message of X that holds no post", whole.as_bytes()));
-            }
-            Message::Malformed(rejection) => parsed.rejections.push(rejection),
-        }
-    }
-}
-
 #[derive(Deserialize)]
 struct Envelope<'a> {
     #[serde(borrow)]
@@ -245,11 +226,16 @@ pub(crate) fn hint(key: &str) -> Option<Hint> {
 
 /// Reads one message as a record: what is no post is rejected.
 pub(crate) fn parse(text: &str, origin: &Origin, parsed: &mut Parsed) {
-    let before = parsed.records.len() + parsed.rejections.len();
-    parse_message(text, origin).settle(text, parsed);
-    if parsed.records.len() + parsed.rejections.len() == before {
-        parsed.rejections.push(Rejection::new("a message of X that holds no post", text.as_bytes()));
-    }
+    let reason = match parse_message(text, origin) {
+        Message::Records(more) if more.records.len() + more.rejections.len() > 0 => {
+            parsed.records.extend(more.records);
+            return parsed.rejections.extend(more.rejections);
+        }
+        Message::Malformed(rejection) => return parsed.rejections.push(rejection),
+        Message::Error(error) => format!("an error message of X, not a post: {}", error.title),
+        Message::Records(_) | Message::Notice(_) => "a message of X that holds no post".into(),
+    };
+    parsed.rejections.push(Rejection::new(reason, text.as_bytes()));
 }
 
 /// Reads one message.
@@ -372,6 +358,10 @@ impl<'a> Included<'a> {
         })
     }
 
+    fn author(&self, tweet: &Tweet<'_>) -> Option<&User<'a>> {
+        self.users.get(tweet.author_id.as_deref()?).map(|(user, _)| user)
+    }
+
     fn place(&self, tweet: &Tweet<'_>) -> Option<&(Place<'a>, &'a str)> {
         self.places.get(tweet.geo.as_ref()?.place_id.as_deref()?)
     }
@@ -411,8 +401,7 @@ fn build(
     // X escapes `&`, `<` and `>`.
     let text = domain::markup::decode_entities(&text).into_owned();
     let inside = tweet.author.and_then(|raw| serde_json::from_str::<User>(raw.get()).ok());
-    let user = tweet.author_id.as_deref().and_then(|id| included.users.get(id)).map(|(user, _)| user);
-    let user = user.or(inside.as_ref());
+    let user = included.author(tweet).or(inside.as_ref());
     let author_id = tweet.author_id.as_deref().or(user.map(|user| user.id.as_ref()));
     let username = user.and_then(|user| user.username.as_deref());
     let followers = user.and_then(|user| user.public_metrics.as_ref()?.followers_count);
