@@ -72,6 +72,16 @@ async fn rounded_ids_are_refused_and_not_taken_for_one_post() {
 }
 
 #[tokio::test]
+async fn a_platform_that_nobody_named_is_told() {
+    let row = "id,created_at,text\n1,2026-10-02 09:00,tour\n";
+    let assumed = import("a.csv", row, "").await;
+    assert_eq!((assumed.posts()[0].platform.as_str(), assumed.guessed("without a platform")), ("x", 1));
+    assert_eq!(import("a.csv", row, "reviews").await.guessed("without a platform"), 0);
+    let rejected = import("a.csv", "id,created_at,text\n1,then,tour\n", "").await;
+    assert_eq!(rejected.queue.dead_letters(1).await.unwrap()[0].platform, "x");
+}
+
+#[tokio::test]
 async fn dotted_columns_and_nested_authors_are_known() {
     let table = "id,created_at,text,author.username,author.location,author.public_metrics.followers_count,author.description,referenced_tweets.retweeted.id,geo.coordinates.coordinates\n\
         1901,2026-10-02T08:00:00Z,Tram 4 is on time,lea_k,Graz,21,,,\"[15.44, 47.07]\"\n\

@@ -41,9 +41,9 @@ pub(crate) struct Args {
     /// Form of the files: by name and first byte where not said.
     #[arg(long, value_name = "jsonl|json|csv")]
     input: Option<String>,
-    /// Platform of posts that name none.
-    #[arg(long, default_value = "x")]
-    platform: String,
+    /// Platform of posts that name none [default: x, and the import says that it assumed so].
+    #[arg(long)]
+    platform: Option<String>,
     /// Which column, or key of JSON, is which field: `text=Review,created_at=Posted on`.
     #[arg(long, default_value = "", value_name = "FIELD=COLUMN,...")]
     columns: String,
@@ -108,7 +108,7 @@ fn file_config(args: &Args, path: &PathBuf) -> Result<FileConfig> {
         Some(character) => Some(u8::try_from(character).context("--delimiter must be an ASCII character")?),
         None => None,
     };
-    file.platform = args.platform.clone();
+    file.platform = args.platform.clone().unwrap_or_default();
     file.columns = ColumnMapping::parse(&args.columns)?;
     file.pace = args.speed.unwrap_or(Pace::AsFastAsPossible);
     file.shift_to_now = args.shift_to_now;

@@ -36,7 +36,7 @@ pub struct FileConfig {
     /// None: by the file's name, else by its first byte.
     pub format: Option<Format>,
     pub source: SourceId,
-    /// The platform of posts that name none.
+    /// The platform of posts that name none; empty: X is assumed, and the report says so.
     pub platform: String,
     /// Which column of a table, or key of JSON, is which field.
     pub columns: ColumnMapping,
@@ -49,7 +49,7 @@ pub struct FileConfig {
 }
 
 impl FileConfig {
-    /// A file whose posts are X's unless they say otherwise, as fast as possible.
+    /// A file, read as fast as possible.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         let path = path.into();
         let name = if path.as_os_str() == "-" {
@@ -61,7 +61,7 @@ impl FileConfig {
             path,
             format: None,
             source: SourceId(format!("file:{name}")),
-            platform: "x".into(),
+            platform: String::new(),
             columns: ColumnMapping::default(),
             delimiter: None,
             pace: Pace::AsFastAsPossible,

@@ -2,7 +2,7 @@
 
 use crate::connector::Context;
 use crate::error::Result;
-use crate::record::{Format, Origin, Parsed, Rejection};
+use crate::record::{Format, Origin, PLATFORM_ASSUMED, Parsed, Rejection};
 use domain::{Appended, DeadLetter, ErrorKind, PostQueue, Record, SourceId};
 use std::time::Duration;
 
@@ -123,7 +123,7 @@ fn letters(origin: &Origin, format: Option<Format>, rejections: Vec<Rejection>) 
     let letters = rejections.into_iter().map(|rejection| DeadLetter {
         id: 0,
         source: origin.source.0.clone(),
-        platform: origin.platform.clone(),
+        platform: if origin.platform.is_empty() { PLATFORM_ASSUMED.into() } else { origin.platform.clone() },
         reason: rejection.reason,
         payload: rejection.payload,
         payload_format: format.map(|format| format.name.to_owned()),

@@ -29,11 +29,14 @@ const REASON_MAX_CHARS: usize = 500;
 #[derive(Debug, Clone)]
 pub struct Origin {
     pub source: SourceId,
-    /// The platform of records in the simple form that name none.
+    /// The platform of records in the simple form that name none; empty: not known.
     pub platform: String,
     pub provenance: Provenance,
     pub received_at: Timestamp,
 }
+
+/// The platform that is assumed where none is known: files without one were X's in earlier versions.
+pub(crate) const PLATFORM_ASSUMED: &str = "x";
 
 /// A record that can't be kept, with the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -26,7 +26,7 @@
 
 use super::names::{FIELDS, Field, known};
 use super::value::{Key, Value};
-use super::{Format, Notes, Origin, Parsed, checks, date};
+use super::{Format, Notes, Origin, PLATFORM_ASSUMED, Parsed, checks, date};
 use domain::markup;
 use domain::{Author, Coordinates, Deletion, Post, PostId, Record, Timestamp};
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
@@ -275,7 +275,13 @@ fn shown(written: &str, platform: &str, notes: &mut Notes) -> String {
 
 /// The platform and, when given, the native id.
 fn identity(fields: &mut Fields<'_>, origin: &Origin, notes: &mut Notes) -> Result<(String, Option<String>), String> {
-    let platform = fields.text(Field::Platform).unwrap_or_else(|| origin.platform.clone());
+    let platform = fields.text(Field::Platform).unwrap_or_else(|| match origin.platform.as_str() {
+        "" => {
+            notes.guess("posts without a platform: x was taken (--platform names another)", "");
+            PLATFORM_ASSUMED.to_owned()
+        }
+        known => known.to_owned(),
+    });
     if let Some(whole) = fields.text(Field::PostId) {
         // An export of ours carries the platform in the id.
         if let Some((platform, native)) =
