@@ -1,7 +1,7 @@
 //! The port that the server asks (`domain::Operations`): sources, system report, push, replay, alerts, SQL, deletion.
 
 use crate::clock::clock;
-use crate::config::Config;
+use crate::config::{Config, SourceConfig};
 use crate::forget::request::Request;
 use crate::roles::{Role, Roles};
 use crate::traffic::{Speed, Traffic};
@@ -20,7 +20,7 @@ use queue::Embedded;
 use sources::kit::status::SharedStatus;
 use sources::push::{self, PushSource};
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -36,7 +36,7 @@ pub struct Admin {
     book: Arc<alerts::AlertBook>,
     health: Arc<Health>,
     push: HashMap<String, PushSource>,
-    x: OnceLock<SharedStatus>,
+    connectors: Mutex<Vec<Running>>,
     metrics: PrometheusHandle,
     traffic: Traffic,
     meter: Meter,
@@ -81,7 +81,7 @@ impl Admin {
             book,
             health,
             push,
-            x: OnceLock::new(),
+            connectors: Mutex::default(),
             metrics: metrics::install()?,
             traffic: Traffic::new(now),
         }))
@@ -100,10 +100,10 @@ impl Admin {
         Ok(())
     }
 
-    /// The X connector's state, once it runs.
-    pub fn show_x(&self, status: SharedStatus) {
-        // A second connector of the kind is never started.
-        drop(self.x.set(status));
+    /// Shows a connector that runs.
+    pub fn show_source(&self, source: &SourceConfig, status: SharedStatus) {
+        let running = Running { name: source.name.clone(), kind: source.kind.clone(), status };
+        self.connectors.lock().unwrap_or_else(PoisonError::into_inner).push(running);
     }
 
     /// Counts a commit.
@@ -179,7 +179,9 @@ fn refusal(error: push::Error) -> PushError {
 impl Operations for Admin {
     async fn sources(&self) -> Vec<SourceStatus> {
         let now = clock().now();
-        let mut sources: Vec<SourceStatus> = self.x.get().map(|status| x_source(status, now)).into_iter().collect();
+        let connectors = self.connectors.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sources: Vec<SourceStatus> = connectors.iter().map(|running| running.status(now)).collect();
+        drop(connectors);
         sources.extend(self.push.keys().map(|name| SourceStatus {
             id: format!("push:{name}"),
             connector: "push".into(),
@@ -332,17 +334,26 @@ fn alert_now(stored: alerts::StoredAlert) -> AlertNow {
     AlertNow { alert: stored.alert, undelivered: stored.undelivered.into_iter().map(lost).collect() }
 }
 
-fn x_source(status: &SharedStatus, now: Timestamp) -> SourceStatus {
-    let x = status.get(now);
-    SourceStatus {
-        id: "x".into(),
-        connector: "x".into(),
-        state: x.state.as_str().into(),
-        since: x.connected_since,
-        posts: x.posts_read,
-        posts_per_minute: x.posts_per_minute as f64,
-        last_post_at: x.last_post_at,
-        last_error: x.last_error,
-        cost_usd: x.cost_usd,
+/// A connector that runs.
+struct Running {
+    name: String,
+    kind: String,
+    status: SharedStatus,
+}
+
+impl Running {
+    fn status(&self, now: Timestamp) -> SourceStatus {
+        let status = self.status.get(now);
+        SourceStatus {
+            id: self.name.clone(),
+            connector: self.kind.clone(),
+            state: status.state.as_str().into(),
+            since: status.connected_since,
+            posts: status.posts_read,
+            posts_per_minute: status.posts_per_minute as f64,
+            last_post_at: status.last_post_at,
+            last_error: status.last_error,
+            cost_usd: status.cost_usd,
+        }
     }
 }

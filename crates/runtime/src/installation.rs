@@ -4,7 +4,7 @@
 
 use crate::admin::Admin;
 use crate::clock::clock;
-use crate::config::Config;
+use crate::config::{Config, EARLIER_FORM};
 use crate::roles::{Role, Roles};
 use crate::supervisor::{Stage, Supervisor};
 use crate::{agreement, alerting, follow, forget, upkeep, wiring};
@@ -14,7 +14,6 @@ use domain::{Health, SourceId, StateStore, Topic};
 use lake::Lake;
 use pipeline::{Carry, Committed, Understand, Watch, WatchConfig};
 use queue::Embedded;
-use sources::Connector as _;
 use sources::kit::status::SharedStatus;
 use std::sync::Arc;
 use std::time::Duration;
@@ -108,20 +107,24 @@ impl Installation {
         Ok(())
     }
 
-    /// The connectors that are switched on.
+    /// The connectors of the configured sources.
     fn start_connectors(&self, supervisor: &mut Supervisor) -> Result<()> {
-        if self.config.sources.x.enabled {
-            let connector = Box::new(wiring::x_source(&self.config)?);
+        if self.config.sources.is_earlier_form {
+            tracing::warn!("{EARLIER_FORM}");
+        }
+        for source in self.config.sources.connectors.iter().filter(|source| source.enabled) {
+            let connector = source.connector()?;
             let context = sources::Context {
-                source: SourceId("x".into()),
+                source: SourceId(source.name.clone()),
                 queue: self.queue.clone(),
                 state: self.state(),
                 clock: clock(),
                 topics: self.topics.subscribe(),
                 status: SharedStatus::default(),
             };
-            self.admin.show_x(context.status.clone());
-            supervisor.start(Stage::Ingest, "source x", |shutdown| connector.run(context, shutdown));
+            self.admin.show_source(source, context.status.clone());
+            let name = format!("source {}", source.name);
+            supervisor.start(Stage::Ingest, name, |shutdown| connector.run(context, shutdown));
         }
         Ok(())
     }

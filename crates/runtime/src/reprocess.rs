@@ -141,3 +141,34 @@ fn post_from_raw(raw: &RawPost) -> Result<Post> {
     let found = posts.into_iter().find(|post| post.id.as_str() == raw.post_id);
     found.with_context(|| format!("the payload of {} can't be read any more", raw.post_id))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[tokio::test]
+    async fn a_replayed_letter_keeps_its_format_and_how_it_came() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = Config { data: folder.path().into(), ..Config::load(None, None).unwrap() };
+        let queue = crate::wiring::open_queue(&config).unwrap();
+        let letter = DeadLetter {
+            id: 1,
+            source: "news".into(),
+            platform: "news".into(),
+            reason: "no text".into(),
+            payload: r#"{"id":"1","text":"words","created_at":"2026-03-01T12:00:00Z"}"#.into(),
+            payload_format: Some("simple".into()),
+            provenance: Some(Provenance::Poll),
+            occurred_at: clock().now(),
+        };
+        assert_eq!(replay(&config, &queue, &letter).await.unwrap().accepted, 1);
+        let lease = queue.lease(1, Duration::from_secs(60)).await.unwrap().unwrap();
+        let Record::Post(post) = &lease.records[0].record else { panic!("a post") };
+        assert_eq!((post.provenance, post.payload_format.as_deref()), (Provenance::Poll, Some("simple")));
+        // A format is never guessed when it is known.
+        let newer = DeadLetter { payload_format: Some("simple-9".into()), ..letter };
+        let reason = replay(&config, &queue, &newer).await.unwrap().reason.unwrap();
+        assert!(reason.contains("simple-9"), "{reason}");
+    }
+}

@@ -31,7 +31,7 @@ pub enum Stage {
 
 struct Running {
     stage: Stage,
-    name: &'static str,
+    name: String,
     shutdown: CancellationToken,
     handle: JoinHandle<domain::Result<()>>,
 }
@@ -44,13 +44,13 @@ pub struct Supervisor {
 
 impl Supervisor {
     /// Starts a service.
-    pub fn start<F>(&mut self, stage: Stage, name: &'static str, service: impl FnOnce(CancellationToken) -> F)
+    pub fn start<F>(&mut self, stage: Stage, name: impl Into<String>, service: impl FnOnce(CancellationToken) -> F)
     where
         F: Future<Output = domain::Result<()>> + Send + 'static,
     {
         let shutdown = CancellationToken::new();
         let handle = tokio::spawn(service(shutdown.clone()));
-        self.services.push(Running { stage, name, shutdown, handle });
+        self.services.push(Running { stage, name: name.into(), shutdown, handle });
     }
 
     /// Waits for a signal or for a service to end by itself, then stops all in order.
@@ -63,7 +63,7 @@ impl Supervisor {
             _ = terminate.recv() => None,
             name = ended(&mut self.services) => Some(name),
         };
-        match failed {
+        match &failed {
             None => info!("stopping: finishing work in progress; a second signal stops at once"),
             Some(name) => error!(service = name, "a service ended by itself; stopping the others"),
         }
@@ -80,10 +80,10 @@ impl Supervisor {
 }
 
 /// The name of the first service that ends.
-async fn ended(services: &mut [Running]) -> &'static str {
+async fn ended(services: &mut [Running]) -> String {
     loop {
         if let Some(done) = services.iter().find(|service| service.handle.is_finished()) {
-            return done.name;
+            return done.name.clone();
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }

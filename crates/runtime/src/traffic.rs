@@ -82,7 +82,8 @@ impl Traffic {
             let minute =
                 one.recent.iter().filter(|(at, _)| now - *at <= RECENT).map(|(_, posts)| *posts).sum::<usize>();
             let known = sources.iter_mut().find(|source| source.id == *id);
-            if known.as_ref().is_some_and(|source| source.connector == "x") {
+            // Connectors count by themselves; pushed posts are counted here.
+            if known.as_ref().is_some_and(|source| source.connector != "push") {
                 continue;
             }
             let status = SourceStatus {

@@ -15,8 +15,6 @@ use pipeline::Understand;
 use places::Gazetteer;
 use queue::Embedded;
 use serde_json::json;
-use sources::Connector as _;
-use sources::x::{X, XConfig};
 use state::{Categories, Topics};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -181,29 +179,6 @@ pub async fn understand(config: &Config, state: &dyn StateStore) -> Result<Arc<U
     let stage = stage(config, Arc::new(language), topics(state).await?)?;
     stage.set_blocked(crate::forget::blocked::all(state).await?);
     Ok(stage)
-}
-
-fn x_config(config: &Config) -> Result<XConfig> {
-    let x = &config.sources.x;
-    Ok(XConfig {
-        base_url: x.base_url.trim_end_matches('/').to_owned(),
-        cost_per_post_usd: x.cost_per_post,
-        ..XConfig::new(x.token()?)
-    })
-}
-
-/// The connector of X.
-pub fn x_source(config: &Config) -> Result<X> {
-    X::new(x_config(config)?).context("set up the source x")
-}
-
-/// Whether X would let us in, in words.
-pub async fn check_x(config: &Config) -> Result<String> {
-    let check = x_source(config)?.check(clock().as_ref()).await;
-    match check.ok {
-        true => Ok(check.summary),
-        false => bail!("{} ({})", check.summary, check.advice.unwrap_or_default()),
-    }
 }
 
 /// The processes that answer people's SQL: this program, started as `overheard sql-worker`.

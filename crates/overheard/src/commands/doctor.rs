@@ -6,6 +6,7 @@ use anyhow::Result;
 use domain::{Clock, Enricher, Error, PlaceHints, PostQueue, SystemClock, Untranslated};
 use lake::TableName;
 use runtime::Config;
+use runtime::config::{EARLIER_FORM, SourceConfig};
 use runtime::{models, secrets, wiring};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -42,7 +43,12 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
         findings.push(("queue", queue(config).await));
         findings.push(("lake", lake(config).await));
         findings.push(("server", server(config)));
-        findings.push(("source x", source_x(config).await));
+        if config.sources.is_earlier_form {
+            findings.push(("sources", Ok(EARLIER_FORM.into())));
+        }
+        for configured in &config.sources.connectors {
+            findings.push(("source", source(configured).await));
+        }
         for push in &config.sources.push {
             findings.push((
                 "source push",
@@ -181,9 +187,16 @@ fn server(config: &Config) -> Finding {
     }
 }
 
-async fn source_x(config: &Config) -> Finding {
-    if !config.sources.x.enabled {
-        return Ok("off (sources.x.enabled = false)".into());
+/// Whether a source would be let in by its platform.
+async fn source(source: &SourceConfig) -> Finding {
+    let name = &source.name;
+    if !source.enabled {
+        return Ok(format!("{name}: off (enabled = false)"));
     }
-    wiring::check_x(config).await.map_err(|error| format!("{error:#}"))
+    let connector = source.connector().map_err(|error| format!("{error:#}"))?;
+    let check = connector.check(&SystemClock).await;
+    match check.ok {
+        true => Ok(format!("{name}: {}", check.summary)),
+        false => Err(format!("{name}: {} ({})", check.summary, check.advice.unwrap_or_default())),
+    }
 }

@@ -83,7 +83,7 @@ async fn greet(config: &Config, roles: &Roles, state: &dyn StateStore) -> Result
     }
     if Topics::new(state).list().await?.is_empty() {
         say("  next      say what to listen for:   overheard topics add NAME 'QUERY'")?;
-        say("            bring posts in:           overheard import FILE, POST /v1/posts, or sources.x")?;
+        say("            bring posts in:           overheard import FILE, or a source: docs/sources.md")?;
     }
     say("  stop      Ctrl-C (work in progress is finished)\n")?;
     let bind = config.server.bind()?.ip();

@@ -13,7 +13,7 @@ mod watch;
 pub use alerts::{AlertsConfig, ChannelConfig, ChannelKind, DigestConfig, Encryption, RuleConfig};
 pub use limits::LimitsConfig;
 pub use server::{ForwardedHeader, ServerConfig};
-pub use sources::{PushConfig, SourcesConfig, XConfig};
+pub use sources::{EARLIER_FORM, PushConfig, SourceConfig, SourcesConfig};
 pub use storage::{LakeConfig, QueueConfig};
 pub use understand::{
     PlacesConfig, PlacesEngine, TranslationConfig, TranslationEngine, UnderstandConfig, classifier_setting,
@@ -49,6 +49,7 @@ pub struct Config {
     pub lake: LakeConfig,
     pub watch: WatchConfig,
     pub alerts: AlertsConfig,
+    #[serde(default)]
     pub sources: SourcesConfig,
 }
 
@@ -72,6 +73,9 @@ impl Config {
             }
             layers = layers.add_source(config::File::from(file).format(config::FileFormat::Toml));
         }
+        // Sources are a list, which names of variables can't address: they are set below.
+        let (of_sources, environment): (HashMap<_, _>, HashMap<_, _>) =
+            environment.into_iter().partition(|(name, _)| name.starts_with(sources::ENVIRONMENT));
         let is_list = list_settings();
         let (lists, environment): (HashMap<_, _>, HashMap<_, _>) =
             environment.into_iter().partition(|(name, _)| is_list.contains(&setting_of(name)));
@@ -90,8 +94,9 @@ impl Config {
         if let Some(data) = data {
             layers = layers.set_override("data", data.to_string_lossy().as_ref())?;
         }
-        let config: Self =
+        let mut config: Self =
             layers.build().context("read configuration")?.try_deserialize().context("check configuration")?;
+        config.sources.apply(of_sources.into_iter())?;
         config.check()?;
         Ok(config)
     }
@@ -111,7 +116,8 @@ impl Config {
         self.understand.check()?;
         self.places.check()?;
         self.translation.check()?;
-        self.alerts.check()
+        self.alerts.check()?;
+        self.sources.check()
     }
 
     /// The time zone of texts for people.

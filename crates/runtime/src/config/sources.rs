@@ -1,35 +1,56 @@
-//! Settings of the sources.
+//! Settings of the sources: `[[sources]]`, each with `kind`, `name`, `enabled` and the keys of its kind, which its
+//! connector reads ([`sources::registry`]).
+//!
+//! Versions before `[[sources]]` had the tables `[sources.x]` and `[[sources.push]]`. They are read as sources of the kinds
+//! `x` and `push`.
 
 use crate::secrets;
-use anyhow::{Context, Result, bail};
-use schemars::JsonSchema;
-use secrecy::{ExposeSecret as _, SecretString};
-use serde::{Deserialize, Serialize};
+use anyhow::{Context, Result, anyhow, bail};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use secrecy::ExposeSecret as _;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Map, Value, json};
 use sources::push::Rights;
+use sources::{Connector, registry};
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 
-#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+/// What names of environment variables for sources begin with: `OVERHEARD__SOURCES__<NAME>__<KEY>` sets one key, and
+/// `OVERHEARD__SOURCES` is the whole list as JSON.
+pub const ENVIRONMENT: &str = "OVERHEARD__SOURCES";
+
+/// What is said of a section of earlier versions.
+pub const EARLIER_FORM: &str =
+    "[sources.x] and [[sources.push]] are the form of earlier versions: write [[sources]] with kind and name";
+
+/// All configured sources.
+#[derive(Debug, Clone, Default)]
 pub struct SourcesConfig {
-    pub x: XConfig,
-    #[serde(default)]
+    pub connectors: Vec<SourceConfig>,
     pub push: Vec<PushConfig>,
+    /// The section has the form of earlier versions.
+    pub is_earlier_form: bool,
 }
 
-#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct XConfig {
+/// A source that a connector brings.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SourceConfig {
+    pub kind: String,
+    pub name: String,
     pub enabled: bool,
-    pub token_env: String,
-    pub token_file: String,
-    pub base_url: String,
-    pub cost_per_post: f64,
+    /// The keys of its kind.
+    pub settings: Map<String, Value>,
 }
 
+/// A source of the kind `push`: others send its posts.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PushConfig {
     pub name: String,
+    /// Platform of posts that name none.
     pub platform: String,
+    /// Environment variable with the token.
     pub token_env: String,
     /// Other platforms whose posts this source may bring.
     #[serde(default)]
@@ -40,6 +61,92 @@ pub struct PushConfig {
 }
 
 impl SourcesConfig {
+    fn read(value: Value) -> Result<Self> {
+        let (tables, is_earlier_form) = match value {
+            Value::Null => (Vec::new(), false),
+            Value::Array(list) => (list.into_iter().map(table).collect::<Result<_>>()?, false),
+            Value::Object(sections) => (of_earlier_form(sections)?, true),
+            _ => bail!("sources must be a list: [[sources]]"),
+        };
+        let mut config = Self { is_earlier_form, ..Self::default() };
+        for table in tables {
+            config.add(table)?;
+        }
+        Ok(config)
+    }
+
+    fn add(&mut self, mut table: Map<String, Value>) -> Result<()> {
+        let mut text = |key: &str| match table.remove(key) {
+            Some(Value::String(text)) if !text.trim().is_empty() => Ok(text),
+            Some(_) => Err(anyhow!("sources: {key} must be text")),
+            None => Err(anyhow!("sources: a source has no {key} (e.g. kind = \"feed\", name = \"news\")")),
+        };
+        let (kind, name) = (text("kind")?, text("name")?);
+        let enabled = match table.remove("enabled") {
+            None => true,
+            Some(Value::Bool(enabled)) => enabled,
+            Some(other) => bail!("sources: enabled = {other} of the source {name:?} must be true or false"),
+        };
+        if kind != "push" {
+            self.connectors.push(SourceConfig { kind, name, enabled, settings: table });
+        } else if enabled {
+            table.insert("name".into(), name.clone().into());
+            let push = serde_json::from_value(table.into());
+            self.push.push(push.with_context(|| format!("sources: push source {name:?}"))?);
+        }
+        Ok(())
+    }
+
+    /// Applies environment variables.
+    pub fn apply(&mut self, variables: impl Iterator<Item = (String, String)>) -> Result<()> {
+        let mut variables: Vec<_> = variables
+            .filter_map(|(name, value)| Some((name.strip_prefix(ENVIRONMENT)?.to_lowercase(), value)))
+            .filter(|(path, _)| path.is_empty() || path.starts_with("__"))
+            .collect();
+        // The whole list first.
+        variables.sort();
+        for (path, value) in variables {
+            if path.is_empty() {
+                let list = serde_json::from_str(&value).with_context(|| format!("{ENVIRONMENT} is not JSON"))?;
+                *self = Self::read(list)?;
+                continue;
+            }
+            let mut keys = path.trim_start_matches("__").split("__");
+            let (Some(name), Some(key), None) = (keys.next(), keys.next(), keys.next()) else {
+                bail!("{ENVIRONMENT}{}: expected {ENVIRONMENT}__<NAME>__<KEY>", path.to_uppercase());
+            };
+            self.source(name)?.set(key, value)?;
+        }
+        Ok(())
+    }
+
+    /// The source that environment variables call so. X need not be configured otherwise, as in earlier versions.
+    fn source(&mut self, variable: &str) -> Result<&mut SourceConfig> {
+        let place = self.connectors.iter().position(|source| source.variable() == variable);
+        if place.is_none() && variable == "x" {
+            let (kind, name) = ("x".to_owned(), "x".to_owned());
+            self.connectors.push(SourceConfig { kind, name, enabled: false, settings: Map::new() });
+        }
+        let place = place.or((variable == "x").then(|| self.connectors.len() - 1));
+        let unknown = || format!("{ENVIRONMENT}__{}: no source has this name", variable.to_uppercase());
+        self.connectors.get_mut(place.with_context(unknown)?).context("a source")
+    }
+
+    /// Checks what types can't express.
+    pub fn check(&self) -> Result<()> {
+        let mut names = BTreeSet::new();
+        let push = self.push.iter().map(|source| format!("push:{}", source.name));
+        for name in self.connectors.iter().map(|source| source.name.clone()).chain(push) {
+            if !name.chars().all(|c| c.is_alphanumeric() || "_-.:".contains(c)) || name.len() > 64 {
+                bail!("sources: the name {name:?} must be 1 to 64 letters, digits, '_', '-' or '.'");
+            }
+            if !names.insert(name.clone()) {
+                bail!("sources: two sources have the name {name:?}");
+            }
+        }
+        self.connectors.iter().try_for_each(|source| source.platforms().map(drop))
+    }
+
     /// What a configured push source may do; `None`: none has this name.
     pub fn push_rights(&self, name: &str) -> Option<Rights> {
         let source = self.push.iter().find(|source| source.name == name)?;
@@ -55,16 +162,15 @@ impl SourcesConfig {
 
     /// What a push source may do, configured or not. One that isn't configured brings its own platform, named as itself,
     /// unless another source brings that platform; the error says so.
-    pub fn rights_of(&self, source: &str) -> std::result::Result<Rights, String> {
+    pub fn rights_of(&self, source: &str) -> Result<Rights, String> {
         if let Some(rights) = self.push_rights(source) {
             return Ok(rights);
         }
-        match source == "x" || self.brings(source, source) {
-            true => {
-                Err(format!("{source:?} is the platform of another source: configure this source in [[sources.push]]"))
-            }
-            false => Ok(Rights::of(source)),
+        if source == "x" || self.brings(source, source) {
+            let advice = "configure this source in [[sources]] with kind = \"push\"";
+            return Err(format!("{source:?} is the platform of another source: {advice}"));
         }
+        Ok(Rights::of(source))
     }
 
     /// The configured push sources with their tokens.
@@ -72,10 +178,10 @@ impl SourcesConfig {
         let mut tokens: Vec<(String, String)> = Vec::new();
         for source in &self.push {
             let token = secrets::read(&source.token_env, "")
-                .with_context(|| format!("sources.push {:?}: set {}", source.name, source.token_env))?;
+                .with_context(|| format!("push source {:?}: set {}", source.name, source.token_env))?;
             let token = token.expose_secret().to_owned();
             if let Some((other, _)) = tokens.iter().find(|(_, known)| *known == token) {
-                bail!("sources.push {:?} and {other:?} have the same token; give each its own", source.name);
+                bail!("push sources {:?} and {other:?} have the same token; give each its own", source.name);
             }
             tokens.push((source.name.clone(), token));
         }
@@ -85,7 +191,105 @@ impl SourcesConfig {
     /// Whether a configured source besides the push source `name` brings posts of this platform.
     pub fn brings(&self, platform: &str, name: &str) -> bool {
         let others = self.push.iter().filter(|source| source.name != name);
-        (platform == "x" && self.x.enabled) || others.flat_map(PushConfig::all_platforms).any(|other| other == platform)
+        let connectors = self.connectors.iter().filter(|source| source.enabled);
+        let of_connectors =
+            |source: &SourceConfig| source.platforms().is_ok_and(|all| all.iter().any(|it| it == platform));
+        others.flat_map(PushConfig::all_platforms).any(|other| other == platform)
+            || connectors.into_iter().any(of_connectors)
+    }
+
+    /// All sources as they are written.
+    fn tables(&self) -> Result<Vec<Value>, serde_json::Error> {
+        let connectors = self.connectors.iter().map(|source| {
+            let mut table = Map::new();
+            table.insert("kind".into(), source.kind.clone().into());
+            table.insert("name".into(), source.name.clone().into());
+            table.insert("enabled".into(), source.enabled.into());
+            table.extend(source.settings.clone());
+            Ok(table.into())
+        });
+        let push = self.push.iter().map(|source| {
+            let mut table = serde_json::to_value(source)?;
+            table["kind"] = "push".into();
+            // TOML has no null.
+            table.as_object_mut().into_iter().for_each(|table| table.retain(|_, value| !value.is_null()));
+            Ok(table)
+        });
+        connectors.chain(push).collect()
+    }
+}
+
+fn table(value: Value) -> Result<Map<String, Value>> {
+    match value {
+        Value::Object(table) => Ok(table),
+        other => bail!("sources: {other} is not a source"),
+    }
+}
+
+/// `[sources.x]` and `[[sources.push]]` as a list.
+fn of_earlier_form(sections: Map<String, Value>) -> Result<Vec<Map<String, Value>>> {
+    let mut tables = Vec::new();
+    for (section, value) in sections {
+        let (kind, list) = match (section.as_str(), value) {
+            ("x", Value::Object(mut x)) => {
+                x.entry("name").or_insert("x".into());
+                x.entry("enabled").or_insert(false.into());
+                ("x", vec![Value::Object(x)])
+            }
+            ("push", Value::Array(list)) => ("push", list),
+            _ => bail!("sources.{section}: a source is configured in [[sources]] with kind and name"),
+        };
+        for value in list {
+            let mut table = table(value)?;
+            table.insert("kind".into(), kind.into());
+            tables.push(table);
+        }
+    }
+    Ok(tables)
+}
+
+impl SourceConfig {
+    /// The name in environment variables.
+    fn variable(&self) -> String {
+        self.name.to_lowercase().replace(|c: char| !c.is_ascii_alphanumeric(), "_")
+    }
+
+    /// Sets a key from text: JSON where it is JSON (numbers, lists), else text. A list may have commas between its items.
+    fn set(&mut self, key: &str, text: String) -> Result<()> {
+        let value = match serde_json::from_str(&text) {
+            Ok(value) => value,
+            Err(_) if self.is_list(key)? => text.split(',').map(|item| Value::from(item.trim())).collect(),
+            Err(_) => Value::String(text),
+        };
+        match (key, value) {
+            ("enabled", Value::Bool(enabled)) => self.enabled = enabled,
+            ("enabled" | "kind" | "name", value) => bail!("{key} = {value} of the source {:?} can't be set", self.name),
+            (key, value) => drop(self.settings.insert(key.to_owned(), value)),
+        }
+        Ok(())
+    }
+
+    fn is_list(&self, key: &str) -> Result<bool> {
+        Ok(self.kind()?.schema().to_value()["properties"][key]["type"] == "array")
+    }
+
+    fn kind(&self) -> Result<&'static registry::Kind> {
+        registry::find(&self.kind).with_context(|| format!("source {:?}", self.name))
+    }
+
+    /// Checks the settings, and names the platforms whose posts the source brings.
+    pub fn platforms(&self) -> Result<Vec<String>> {
+        let platforms = self.kind()?.platforms(&self.settings.clone().into());
+        platforms.with_context(|| format!("source {:?} (kind {:?})", self.name, self.kind))
+    }
+
+    /// The connector.
+    pub fn connector(&self) -> Result<Box<dyn Connector>> {
+        let secrets = |variable: &str, file: &str| {
+            secrets::read(variable, file).map_err(|error| sources::Error::Setting(format!("{error:#}")))
+        };
+        let connector = self.kind()?.connector(&self.settings.clone().into(), &secrets);
+        connector.with_context(|| format!("set up the source {:?} (kind {:?})", self.name, self.kind))
     }
 }
 
@@ -94,10 +298,136 @@ impl PushConfig {
         std::iter::once(self.platform.as_str()).chain(self.platforms.iter().map(String::as_str)).collect()
     }
 }
-impl XConfig {
-    /// The bearer token from the environment or the file.
-    pub fn token(&self) -> Result<SecretString> {
-        secrets::read(&self.token_env, &self.token_file)
-            .with_context(|| format!("sources.x: put the bearer token into the environment variable {} or name a file in sources.x.token_file", self.token_env))
+
+impl<'de> Deserialize<'de> for SourcesConfig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        Self::read(value).map_err(|error| D::Error::custom(format!("{error:#}")))
+    }
+}
+
+impl Serialize for SourcesConfig {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.tables().map_err(serde::ser::Error::custom)?.serialize(serializer)
+    }
+}
+
+impl JsonSchema for SourcesConfig {
+    fn schema_name() -> Cow<'static, str> {
+        "SourcesConfig".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut kinds: Vec<Value> =
+            sources::KINDS.iter().map(|kind| of_kind(kind.name, kind.schema().to_value())).collect();
+        kinds.push(of_kind("push", generator.root_schema_for::<PushConfig>().to_value()));
+        json_schema!({"type": "array", "items": {"oneOf": kinds}})
+    }
+}
+
+/// The schema of a source of a kind: the keys that all have, and its own.
+fn of_kind(kind: &str, mut schema: Value) -> Value {
+    schema["properties"]["kind"] = json!({"const": kind});
+    schema["properties"]["name"] =
+        json!({"type": "string", "description": "Unique; part of every post that it brings."});
+    schema["properties"]["enabled"] = json!({"type": "boolean", "default": true});
+    let mut required = schema["required"].as_array().cloned().unwrap_or_default();
+    required.retain(|key| key != "name");
+    required.extend(["kind".into(), "name".into()]);
+    schema["required"] = required.into();
+    schema
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(toml: &str) -> Result<SourcesConfig> {
+        let value: toml::Table = toml.parse()?;
+        SourcesConfig::read(serde_json::to_value(value.get("sources"))?)
+    }
+
+    const NEWS: &str = "[[sources]]\nkind = \"feed\"\nname = \"my-news\"\nurls = [\"https://a.example/feed\"]\n";
+
+    #[test]
+    fn both_forms_are_read() {
+        let earlier = read(
+            "[sources.x]\nenabled = true\ntoken_env = \"T\"\n\
+             [[sources.push]]\nname = \"a\"\nplatform = \"reviews\"\ntoken_env = \"A\"\n",
+        );
+        let earlier = earlier.unwrap();
+        let now = read(
+            "[[sources]]\nkind = \"x\"\nname = \"x\"\ntoken_env = \"T\"\n\
+             [[sources]]\nkind = \"push\"\nname = \"a\"\nplatform = \"reviews\"\ntoken_env = \"A\"\n",
+        );
+        let now = now.unwrap();
+        assert_eq!(earlier.connectors, now.connectors);
+        assert_eq!(earlier.tables().unwrap(), now.tables().unwrap());
+        assert_eq!((earlier.is_earlier_form, now.is_earlier_form), (true, false));
+        let written = SourcesConfig::read(now.tables().unwrap().into()).unwrap();
+        assert_eq!(written.tables().unwrap(), now.tables().unwrap(), "what is written is read again");
+        assert!(!read("[sources.x]\ntoken_env = \"T\"\n").unwrap().connectors[0].enabled, "as in earlier versions");
+        assert!(read("").unwrap().connectors.is_empty());
+    }
+
+    #[test]
+    fn every_kind_has_an_example_among_the_defaults() {
+        let (_, examples) = crate::config::DEFAULT_TOML.split_once("# [[sources]]").unwrap();
+        let examples: Vec<&str> = examples.lines().map(|line| line.trim_start_matches("# ")).collect();
+        let sources = read(&format!("[[sources]]{}", examples.join("\n"))).unwrap();
+        sources.check().unwrap();
+        let shown = |kind: &&str| sources.connectors.iter().any(|source| source.kind == **kind);
+        let missing: Vec<&str> = sources::KINDS.iter().map(|kind| kind.name).filter(|kind| !shown(kind)).collect();
+        assert!(missing.is_empty() && !sources.push.is_empty(), "config/default.toml has no example of {missing:?}");
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let error = |toml: &str| format!("{:#}", read(toml).and_then(|sources| sources.check()).unwrap_err());
+        assert!(error("[[sources]]\nname = \"a\"").contains("no kind"));
+        assert!(error("[[sources]]\nkind = \"feed\"").contains("no name"));
+        assert!(error("[[sources]]\nkind = \"fed\"\nname = \"a\"").contains("expected one of x, feed"));
+        assert!(error(&NEWS.replace("urls", "ulrs")).contains("ulrs"));
+        assert!(error(&format!("{NEWS}{NEWS}")).contains("two sources have the name \"my-news\""));
+        assert!(error(&NEWS.replace("my-news", "my news")).contains("must be 1 to 64"));
+        assert!(error("[sources.feed]\nurls = []").contains("[[sources]]"));
+        assert!(error("[[sources]]\nkind = \"push\"\nname = \"a\"\nplatform = \"a\"").contains("token_env"));
+    }
+
+    #[test]
+    fn the_environment_sets_keys_of_sources() {
+        let apply = |toml: &str, variables: &[(&str, &str)]| {
+            let mut sources = read(toml)?;
+            sources.apply(variables.iter().map(|(name, value)| ((*name).into(), (*value).into())))?;
+            Ok::<_, anyhow::Error>(sources)
+        };
+        let x = apply("", &[("OVERHEARD__SOURCES__X__ENABLED", "true"), ("OVERHEARD__SOURCES__X__TOKEN_ENV", "T")]);
+        let x = x.unwrap().connectors.remove(0);
+        assert_eq!((x.kind.as_str(), x.enabled, &x.settings["token_env"]), ("x", true, &json!("T")));
+        let news = apply(
+            NEWS,
+            &[
+                ("OVERHEARD__SOURCES__MY_NEWS__URLS", "https://b.example, https://c.example"),
+                ("OVERHEARD__SOURCES__MY_NEWS__INTERVAL_S", "60"),
+            ],
+        );
+        let news = news.unwrap().connectors.remove(0);
+        assert_eq!(news.settings["urls"], json!(["https://b.example", "https://c.example"]));
+        assert_eq!(news.settings["interval_s"], json!(60));
+        let list = r#"[{"kind": "bluesky", "name": "sky"}]"#;
+        assert_eq!(apply(NEWS, &[("OVERHEARD__SOURCES", list)]).unwrap().connectors[0].name, "sky");
+        let error = format!("{:#}", apply(NEWS, &[("OVERHEARD__SOURCES__NEWS__URLS", "[]")]).unwrap_err());
+        assert!(error.contains("OVERHEARD__SOURCES__NEWS"), "{error}");
+        assert!(apply(NEWS, &[("OVERHEARD__SOURCES__X", "1"), ("OVERHEARD__SOURCESX", "1")]).is_err());
+    }
+
+    #[test]
+    fn a_push_source_keeps_what_a_connector_brings() {
+        let push = "[[sources]]\nkind = \"push\"\nname = \"a\"\nplatform = \"news\"\ntoken_env = \"A\"\n";
+        let keep = |toml: &str| read(toml).unwrap().push_rights("a").unwrap().keep;
+        assert_eq!(keep(push), [""; 0]);
+        assert_eq!(keep(&format!("{push}{NEWS}")), ["news"]);
+        assert_eq!(keep(&format!("{push}{NEWS}enabled = false\n")), [""; 0]);
+        assert!(read(NEWS).unwrap().rights_of("news").unwrap_err().contains("another source"));
     }
 }
