@@ -72,6 +72,8 @@ const BATCH_MIN: usize = 64;
 const TEXT_FIRST: usize = 64 << 10;
 const TEXT_MIN: usize = 16 << 10;
 const TEXT_MAX: usize = 32 << 20;
+/// How many times the text of a batch a lease may have and stay whole.
+const TEXT_SLACK: usize = 2;
 
 /// How much is understood in the target time, as far as is known.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -357,15 +359,18 @@ impl<'a> Patience<'a> {
 }
 
 impl Hand {
-    /// Cuts a lease into batches.
+    /// Cuts a lease into batches where its texts are much longer than those before. A lease of usual texts stays whole:
+    /// half of all leases are a little longer than expected, and the small batch that a cut leaves over costs a commit of
+    /// its own and says little about how fast posts are understood.
     fn take(&mut self, lease: Option<Lease>, held: &Held) {
         let Some(Lease { id, partition, records }) = lease else { return };
         held.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
         let mut batch = Batch { lease: id, partition: partition.clone(), records: Vec::new(), is_last: false };
+        let whole = records.iter().map(text_bytes).sum::<usize>() <= self.size.text_bytes * TEXT_SLACK;
         let mut bytes = 0;
         for leased in records {
             bytes += text_bytes(&leased);
-            if bytes > self.size.text_bytes && !batch.records.is_empty() {
+            if !whole && bytes > self.size.text_bytes && !batch.records.is_empty() {
                 bytes = text_bytes(&leased);
                 let next = Batch { lease: id, partition: partition.clone(), records: Vec::new(), is_last: false };
                 self.batches.push_back(std::mem::replace(&mut batch, next));
@@ -418,5 +423,33 @@ async fn finish(committing: Option<JoinHandle<Result<bool>>>) -> Result<bool> {
             handle.await.map_err(|error| Error::caused(ErrorKind::Stop, "the commit stage failed", error))?
         }
         None => Ok(true),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::Post;
+
+    /// The posts of each batch that a lease of texts of these lengths is cut into.
+    fn cut(text_bytes: usize, lengths: &[usize]) -> Vec<usize> {
+        let size = Size { posts: lengths.len(), text_bytes };
+        let mut hand = Hand { size, batches: VecDeque::new(), covered: None, handed_on: 0 };
+        let leased = |(offset, length): (u64, &usize)| {
+            let id = PostId::new("push", &offset.to_string()).unwrap();
+            let post = Post::of_text(id, "x".repeat(*length), Timestamp::default());
+            Leased { offset, record: Record::Post(Box::new(post)) }
+        };
+        let records = (1..).zip(lengths).map(leased).collect();
+        hand.take(Some(Lease { id: 1, partition: "posts".into(), records }), &Held::default());
+        hand.batches.iter().map(|batch| batch.records.len()).collect()
+    }
+
+    #[test]
+    fn a_lease_is_cut_only_where_its_texts_are_much_longer_than_expected() {
+        assert_eq!(cut(1_000, &[100; 10]), [10]);
+        assert_eq!(cut(1_000, &[110; 10]), [10]);
+        assert_eq!(cut(1_000, &[500; 5]), [2, 2, 1]);
+        assert_eq!(cut(1_000, &[9_000; 2]), [1, 1]);
     }
 }
