@@ -212,6 +212,8 @@ fn capitals_and_newer_emoji_are_judged_as_what_they_stand_for() {
         assert!(small.label == capitals.label && (small.negative - capitals.negative).abs() < 0.01, "{text}");
     }
     for (text, label) in [
+        ("🤬🤮", SentimentLabel::Negative),
+        ("😂😂", SentimentLabel::Positive),
         ("Nordbahn 🤬", SentimentLabel::Negative),
         ("Tarif 2027 🤮🤮🤮", SentimentLabel::Negative),
         ("#nordbahn 😾", SentimentLabel::Negative),
@@ -220,4 +222,41 @@ fn capitals_and_newer_emoji_are_judged_as_what_they_stand_for() {
     ] {
         assert_eq!(judged(text).label, label, "{text}");
     }
+}
+
+/// Sentiment of 300 validation posts, in small letters and in capitals. Skipped without the labelled data.
+#[test]
+fn capitals_cost_no_more_than_two_points_of_recall() {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let data = std::env::var_os("OVERHEARD_DATA").map_or(root.join("../shared/data"), PathBuf::from);
+    let lines = |name: &str| std::fs::read_to_string(data.join("tweeteval/sentiment").join(name));
+    let (Ok(texts), Ok(labels)) = (lines("val_text.txt"), lines("val_labels.txt")) else {
+        eprintln!("skipped: no labelled data in {}", data.display());
+        return;
+    };
+    let shipped = Config { model_dir: Some(root.join("models/overheard-small")), threads: 2, ..Config::default() };
+    let shipped = Understanding::load(&shipped).unwrap();
+    let texts: Vec<&str> = texts.lines().take(300).collect();
+    let recall = |change: fn(&str) -> String| {
+        let texts: Vec<String> = texts.iter().map(|text| changed(text, change)).collect();
+        let pairs: Vec<(&str, Option<&str>)> = texts.iter().map(|text| (text.as_str(), None)).collect();
+        let mut counts = [(0_u32, 0_u32); 3];
+        for (answer, label) in shipped.read(&pairs).into_iter().zip(labels.lines()) {
+            let found = answer.unwrap().sentiment.unwrap();
+            let scores = [found.negative, found.neutral, found.positive];
+            let best = (0..3).max_by(|&a, &b| scores[a].total_cmp(&scores[b])).unwrap();
+            let label: usize = label.parse().unwrap();
+            counts[label] = (counts[label].0 + u32::from(best == label), counts[label].1 + 1);
+        }
+        counts.iter().map(|(right, all)| 100.0 * f64::from(*right) / f64::from(*all)).sum::<f64>() / 3.0
+    };
+    let (small, capitals) = (recall(str::to_lowercase), recall(str::to_uppercase));
+    println!("macro recall: {small:.1} in small letters, {capitals:.1} in capitals");
+    assert!(capitals > small - 2.0, "{small:.1} in small letters, {capitals:.1} in capitals");
+}
+
+/// With other letters in all words but user names and links.
+fn changed(text: &str, change: fn(&str) -> String) -> String {
+    let word = |word: &str| if word.starts_with('@') || word == "http" { word.to_owned() } else { change(word) };
+    text.split(' ').map(word).collect::<Vec<_>>().join(" ")
 }

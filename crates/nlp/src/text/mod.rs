@@ -16,6 +16,8 @@ pub use clean::{CleanText, Cleaning};
 pub use fingerprint::fingerprint;
 pub use scan::{Span, entities, scan};
 
+pub(crate) use stand_ins::stand_in;
+
 #[cfg(test)]
 pub(crate) use nasty::{NASTY, check_spans};
 

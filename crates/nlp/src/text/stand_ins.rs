@@ -54,7 +54,7 @@ const STAND_INS: [(char, &str); 42] = [
 ];
 
 /// What the model reads in place of an emoji; none for one that it knows, or that nothing stands for.
-pub(super) fn stand_in(emoji: &str) -> Option<&'static str> {
+pub(crate) fn stand_in(emoji: &str) -> Option<&'static str> {
     let first = emoji.chars().next()?;
     STAND_INS.iter().find(|(known, _)| *known == first).map(|(_, stand_in)| *stand_in)
 }

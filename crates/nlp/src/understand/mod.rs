@@ -1,6 +1,7 @@
 //! A post understood: cleaned, its language told, read once by the model, by the user's own classifiers where he has put
 //! some in place, and by the rules; all of it brought together with offsets into the original text.
 
+mod emoji;
 mod entities;
 mod sentiment;
 
@@ -388,7 +389,8 @@ impl Shipped {
     /// Writes what the model says into the enrichment; gives back the entities that it names.
     fn tell(&self, text: &str, prepared: &Prepared, reading: &Reading, found: &mut Enrichment) -> Vec<Entity> {
         if let Some((head, poles)) = &self.sentiment {
-            found.sentiment = self.shares(reading, *head).map(|(_, shares)| poles.sentiment(&shares));
+            found.sentiment = emoji::sentiment(text, &prepared.spans)
+                .or_else(|| self.shares(reading, *head).map(|(_, shares)| poles.sentiment(&shares)));
         }
         found.emotion = self.emotion.and_then(|head| {
             let (info, shares) = self.shares(reading, head)?;
