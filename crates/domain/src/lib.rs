@@ -24,7 +24,7 @@ pub mod series;
 pub mod topic;
 
 pub use alert::{Alert, AlertRule, AlertState, Condition, Notification};
-pub use analytics::{Dimension, Selection, TimeRange};
+pub use analytics::{Analytics, Dimension, Selection, TimeRange};
 pub use anomaly::{Anomaly, AnomalyListener, Driver, ExamplePost, Severity, Slice};
 pub use categories::{CategoryDefinition, check_categories};
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp, seconds};

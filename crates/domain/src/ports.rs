@@ -253,15 +253,6 @@ pub struct Column {
     pub data_type: String,
 }
 
-/// The reading side of the lake: SQL over the tables `raw`, `sentiment`, `entities`, `key_phrases`, `anomalies`,
-/// `alerts` and the view `posts`. Read-only: whatever writes is refused with kind `Reject`.
-#[async_trait]
-pub trait Analytics: Send + Sync {
-    async fn query(&self, sql: &str, limits: QueryLimits) -> Result<Rows>;
-    /// Grows with every commit: a key for caches.
-    fn version(&self) -> u64;
-}
-
 /// Text in, understanding out. Synchronous: it runs on threads of its own.
 pub trait Enricher: Send + Sync {
     /// One answer per post, in order. A post that can't be understood is a `Reject` with its reason; it never spoils

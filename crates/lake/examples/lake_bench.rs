@@ -5,8 +5,8 @@
 //! - `compact [commits] [rows]`: so many small commits, then one maintenance; the same questions before and after.
 
 use domain::{
-    Analytics, Author, Category, EnrichedBatch, EnrichedPost, Enrichment, Entity, EntityKind, KeyPhrase, Language,
-    Post, PostId, PostTable, Provenance, QueryLimits, Sentiment, SentimentLabel, SourceId, SystemClock, Timestamp,
+    Author, Category, EnrichedBatch, EnrichedPost, Enrichment, Entity, EntityKind, KeyPhrase, Language, Post, PostId,
+    PostTable, Provenance, QueryLimits, Sentiment, SentimentLabel, SourceId, SystemClock, Timestamp,
 };
 use lake::{Config, Lake};
 use std::io::Write;

@@ -3,19 +3,18 @@
 //! so that a query whose time is over stops when it is dropped. Statements of people run in `worker`, where they can be
 //! ended at any moment.
 
-use crate::engine::version_of;
 use crate::error::Error;
 use crate::lake::Lake;
 use crate::statement::{Reading, Running, read_only, too_slow};
 use crate::values;
-use async_trait::async_trait;
 use chrono::NaiveDate;
-use domain::{Analytics, QueryLimits, Result, Rows};
+use domain::{QueryLimits, Result, Rows};
 use std::sync::Arc;
 
-#[async_trait]
-impl Analytics for Lake {
-    async fn query(&self, sql: &str, limits: QueryLimits) -> Result<Rows> {
+impl Lake {
+    /// Answers a read-only statement over the tables `raw`, `sentiment`, `entities`, `key_phrases`, `anomalies`, `alerts`
+    /// and the view `posts`. A statement that writes is refused with kind `Reject`.
+    pub async fn query(&self, sql: &str, limits: QueryLimits) -> Result<Rows> {
         let reading = read_only(sql)?;
         match tokio::time::timeout(limits.timeout, Box::pin(self.answer(reading, limits.rows_max))).await {
             Ok(answer) => answer.map_err(|error| self.engine.root.hide_in(error)),
@@ -23,12 +22,6 @@ impl Analytics for Lake {
         }
     }
 
-    fn version(&self) -> u64 {
-        version_of(&self.tables)
-    }
-}
-
-impl Lake {
     async fn answer(&self, reading: Reading, rows_max: usize) -> Result<Rows> {
         let mut running = self.start(reading).await?;
         let mut rows = Rows { columns: running.columns.clone(), ..Rows::default() };

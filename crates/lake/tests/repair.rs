@@ -3,7 +3,7 @@
 
 mod support;
 
-use domain::{Analytics, Health, PostTable, QueryLimits};
+use domain::{Health, PostTable, QueryLimits};
 use lake::{Checked, Config, Lake, Mend};
 use serde_json::json;
 use std::path::{Path, PathBuf};

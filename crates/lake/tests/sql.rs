@@ -3,7 +3,7 @@
 mod support;
 
 use arrow::util::display::array_value_to_string;
-use domain::{Analytics, PostTable, QueryLimits};
+use domain::{PostTable, QueryLimits};
 use futures::StreamExt as _;
 use lake::Config;
 use serde_json::json;

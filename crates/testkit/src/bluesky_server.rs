@@ -2,12 +2,12 @@
 //! that nobody asked for among them.
 
 use crate::conformance::StandIn;
+use domain::{Clock, SystemClock};
 use futures::SinkExt;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -35,9 +35,8 @@ impl Shared {
 
     fn add(&self, event: impl FnOnce(i64) -> serde_json::Value) {
         let mut events = self.events();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_micros());
         let last = events.last().map_or(0, |(time, _)| *time);
-        let time = i64::try_from(now).unwrap_or(0).max(last + 1);
+        let time = SystemClock.now().timestamp_micros().max(last + 1);
         events.push((time, event(time).to_string()));
         self.grown.send_replace(events.len());
     }
@@ -104,6 +103,7 @@ impl Drop for BlueskyServer {
 /// Sends the events from the client's cursor on.
 async fn serve(client: TcpStream, shared: Arc<Shared>) {
     let mut cursor = i64::MAX;
+    #[expect(clippy::result_large_err, reason = "the signature is that of tungstenite's callback")]
     let read_cursor = |request: &Request, response: Response| {
         let query = request.uri().query().unwrap_or_default();
         let given = query.split('&').find_map(|part| part.strip_prefix("cursor=")?.parse().ok());

@@ -4,9 +4,9 @@
 
 use chrono::DateTime;
 use domain::{
-    Analytics, Author, Category, Coordinates, EnrichedBatch, EnrichedPost, Enrichment, Entity, EntityKind, KeyPhrase,
-    Language, ManualClock, Place, PlaceFrom, PlaceKind, Post, PostId, Provenance, QueryLimits, Rows, Sentiment,
-    SentimentLabel, SourceId, Timestamp,
+    Author, Category, Coordinates, EnrichedBatch, EnrichedPost, Enrichment, Entity, EntityKind, KeyPhrase, Language,
+    ManualClock, Place, PlaceFrom, PlaceKind, Post, PostId, Provenance, QueryLimits, Rows, Sentiment, SentimentLabel,
+    SourceId, Timestamp,
 };
 use lake::{Config, Lake};
 use serde_json::Value;

@@ -3,7 +3,7 @@
 use crate::Global;
 use crate::output::{self, Format};
 use anyhow::Result;
-use domain::{Analytics, QueryLimits};
+use domain::QueryLimits;
 use runtime::wiring;
 use std::io::Read;
 use std::process::ExitCode;

@@ -5,8 +5,8 @@
 //! Needs root, `mkfs.ext4` and loop devices, and says so where it can't run. More cuts with `OVERHEARD_POWER_CUTS`.
 
 use domain::{
-    Analytics, Clock, EnrichedBatch, EnrichedPost, Enrichment, Lease, PostQueue, PostTable, Provenance, QueryLimits,
-    Record, SourceId, SystemClock,
+    Clock, EnrichedBatch, EnrichedPost, Enrichment, Lease, PostQueue, PostTable, Provenance, QueryLimits, Record,
+    SourceId, SystemClock,
 };
 use lake::Lake;
 use queue::Embedded;

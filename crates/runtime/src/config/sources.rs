@@ -18,7 +18,7 @@ use std::collections::BTreeSet;
 
 /// What names of environment variables for sources begin with: `OVERHEARD__SOURCES__<NAME>__<KEY>` sets one key, and
 /// `OVERHEARD__SOURCES` is the whole list as JSON.
-pub const ENVIRONMENT: &str = "OVERHEARD__SOURCES";
+pub(crate) const ENVIRONMENT: &str = "OVERHEARD__SOURCES";
 
 /// What is said of a section of earlier versions.
 pub const EARLIER_FORM: &str =

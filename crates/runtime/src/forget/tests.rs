@@ -4,8 +4,8 @@ use super::request::Request;
 use super::*;
 use chrono::TimeDelta;
 use domain::{
-    Alert, AlertState, Analytics, Appended, Author, Clock, DeadLetter, Driver, EnrichedBatch, Enrichment, ErrorKind,
-    ExamplePost, ManualClock, Notification, PostQueue, QueryLimits, Record, Severity,
+    Alert, AlertState, Appended, Author, Clock, DeadLetter, Driver, EnrichedBatch, Enrichment, ErrorKind, ExamplePost,
+    ManualClock, Notification, PostQueue, QueryLimits, Record, Severity,
 };
 use serde_json::json;
 use std::path::Path;

@@ -152,7 +152,7 @@ mod tests {
             let mut entries = read(body).entries;
             // Atom tells the language of a feed by an attribute that the library reads for entries only.
             entries[0].language.get_or_insert("de-de".into());
-            assert_eq!(entries, [expected.clone()], "{body}");
+            assert_eq!(entries, std::slice::from_ref(&expected), "{body}");
         }
         let rss = read(rss);
         assert_eq!((rss.ttl, rss.skip_hours), (Some(Duration::from_secs(3_600)), vec![3, 0]));

@@ -329,7 +329,7 @@ mod tests {
         assert_eq!(edited.replaces, ["a"]);
         let mut again = entry("three");
         assert!(next_version(Some(&second), &mut again).1);
-        assert_eq!(again.replaces, [second.post.clone()]);
+        assert_eq!(again.replaces, std::slice::from_ref(&second.post));
         let worn = Version { count: VERSIONS_MAX, ..second };
         assert!(!next_version(Some(&worn), &mut entry("four")).1, "a text that changes all the time");
     }

@@ -14,6 +14,9 @@ use std::sync::Arc;
 pub trait History: PostTable + WatchHistory + RuleHistory {}
 impl<T: PostTable + WatchHistory + RuleHistory> History for T {}
 
+/// Time, author, text, whether it is negative, and the values of each dimension.
+type PostOfEvidence = (Timestamp, String, String, bool, Vec<(Dimension, String)>);
+
 const DIMENSIONS: [Dimension; 2] = [Dimension::Sentiment, Dimension::Platform];
 const HOUR: TimeDelta = TimeDelta::hours(1);
 
@@ -41,22 +44,23 @@ fn enriched(number: u64, minutes: i64) -> EnrichedPost {
     let mut post = post(&number.to_string(), &format!("The 100% late Train of {number}"));
     (post.occurred_at, post.received_at) = (at(minutes), at(minutes) + TimeDelta::seconds(1));
     post.author = Some(Author { username: Some(format!("rider_{}", number % 5)), ..Author::default() });
-    let label = if number % 3 == 0 { SentimentLabel::Negative } else { SentimentLabel::Neutral };
+    let label = if number.is_multiple_of(3) { SentimentLabel::Negative } else { SentimentLabel::Neutral };
     let entity = |text: &str, kind| Entity { text: text.into(), kind, confidence: 0.9, begin: 0, end: 3 };
     let enrichment = Enrichment {
         sentiment: Some(Sentiment { label, positive: 0.0, negative: 0.0, neutral: 1.0, mixed: 0.0 }),
-        category: (number % 4 > 0).then(|| Category { label: format!("category {}", number % 4), confidence: 0.9 }),
+        category: (!number.is_multiple_of(4))
+            .then(|| Category { label: format!("category {}", number % 4), confidence: 0.9 }),
         entities: vec![
             entity("Berlin", EntityKind::Location),
             entity("#Late", EntityKind::Hashtag),
             entity("https://example.com", EntityKind::Link),
         ],
         key_phrases: vec![KeyPhrase { text: format!("Line {}", number % 2), confidence: 0.9, begin: 0, end: 3 }],
-        fingerprint: (number % 2 == 0).then_some(7),
+        fingerprint: (number.is_multiple_of(2)).then_some(7),
         model: "test".into(),
         ..Enrichment::default()
     };
-    let topics: &[&str] = if number % 2 == 0 { &["trains", "it's late"] } else { &["trains"] };
+    let topics: &[&str] = if number.is_multiple_of(2) { &["trains", "it's late"] } else { &["trains"] };
     EnrichedPost {
         offset: number,
         enriched_at: post.received_at + TimeDelta::seconds(1),
@@ -144,7 +148,7 @@ async fn an_incident_is_explained_by_its_posts_and_those_before(store: &impl His
     assert_eq!(evidence.weight, 1.0);
     // In the order of their times, each with its values.
     let sorted = |evidence: &domain::Evidence| {
-        let mut posts: Vec<(Timestamp, String, String, bool, Vec<(Dimension, String)>)> = Vec::new();
+        let mut posts: Vec<PostOfEvidence> = Vec::new();
         for post in &evidence.posts {
             posts.push((post.occurred_at, post.author.clone(), post.message.clone(), post.is_negative, Vec::new()));
         }
