@@ -20,8 +20,12 @@ pub mod sample;
 pub mod x;
 
 /// The kinds of sources, by the name in `[[sources]] kind = "..."`. A new connector is one line here.
-pub const KINDS: &[Kind] =
-    &[Kind::of::<x::Settings>("x"), Kind::of::<feed::Settings>("feed"), Kind::of::<bluesky::Settings>("bluesky")];
+pub const KINDS: &[Kind] = &[
+    Kind::of::<x::Settings>("x"),
+    Kind::of::<feed::Settings>("feed"),
+    Kind::of::<bluesky::Settings>("bluesky"),
+    Kind::of::<mastodon::Settings>("mastodon"),
+];
 
 pub use connector::{Check, Connector, Context};
 pub use error::{Error, Result};

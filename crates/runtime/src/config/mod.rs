@@ -236,7 +236,10 @@ mod tests {
                 "condition.window_s",
             ),
             ("[alerts]\nkeep_days = 1", "keep_days"),
-            ("[[alerts.channels]]\nname=\"m\"\nkind=\"email\"\nencryption=\"ssl\"", "unknown variant `ssl`"),
+            (
+                "[[alerts.channels]]\nname=\"m\"\nkind=\"email\"\nencryption=\"ssl\"",
+                "variant constructor ssl for key `alerts.channels[0]encryption`",
+            ),
         ] {
             let error = format!("{:#}", load(text).unwrap_err());
             assert!(error.contains(word), "{error}");
