@@ -47,10 +47,7 @@ lint: setup-test ## Format checks and lints of all languages; warnings are error
 	cd web && npm run --silent format:check
 	$(VENV)/bin/ruff check --no-cache training bench fuzz docs
 	python3 docs/structure.py --check
-	cargo clippy --workspace -- -D warnings
-	cargo clippy --workspace --tests --examples -- -D warnings -A clippy::unwrap_used -A clippy::print_stdout
-
-doc: ## Documentation of the crates; broken links are errors
+	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" cargo doc --workspace --no-deps --document-private-items
 
 structure: ## Draw which crate uses which, into ARCHITECTURE.md

@@ -4,6 +4,8 @@
 //! `domain::RuleHistory` for stored posts. Never notifies twice for one onset; never calls an address that the rules
 //! forbid.
 
+#![warn(clippy::print_stdout, clippy::unwrap_used)]
+
 mod address;
 mod backtest;
 mod book;

@@ -1,6 +1,8 @@
 //! Signature Version 4 of AWS for a POST without a query string, so that an engine or a channel of AWS costs one request
 //! and not an SDK (AWS General Reference, "Signing AWS API requests").
 
+#![warn(clippy::print_stdout, clippy::unwrap_used)]
+
 use chrono::{DateTime, Utc};
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretString};

@@ -85,6 +85,19 @@ struct Window {
 }
 
 /// Watches one series.
+///
+/// ```
+/// use chrono::{DateTime, TimeDelta};
+/// use detect::{Config, Detector};
+///
+/// let hour = |n: i32| DateTime::UNIX_EPOCH + TimeDelta::hours(n.into());
+/// let mut detector = Detector::new(Config::every(3_600));
+/// for n in 0..28 * 24 {
+///     detector.push(hour(n), 40.0 + f64::from(n % 7));
+/// }
+/// let point = detector.push(hour(28 * 24), 400.0);
+/// assert!(point.in_incident && point.expected < 60.0);
+/// ```
 #[derive(Debug, Clone)]
 pub struct Detector {
     config: Config,

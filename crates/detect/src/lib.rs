@@ -2,6 +2,8 @@
 //! of them reports an incident (`Grid`), why it happened (`explain`), the sentence people read, and the back-test with its
 //! pictures. Pure: no I/O, no clock, no randomness.
 
+#![warn(clippy::print_stdout, clippy::unwrap_used)]
+
 mod anomaly;
 mod backtest;
 mod config;

@@ -1,6 +1,8 @@
 //! The words of the house and the ports that join its rooms: posts, topics, what was understood, places, series,
 //! anomalies, alerts, and the traits behind which disks, networks and models stand. No I/O, no runtime, no clock.
 
+#![warn(clippy::print_stdout, clippy::unwrap_used)]
+
 pub mod alert;
 pub mod analytics;
 pub mod anomaly;

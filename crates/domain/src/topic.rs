@@ -3,6 +3,7 @@
 
 mod foreign;
 pub mod matcher;
+mod mistake;
 pub mod query;
 pub mod text;
 
@@ -11,7 +12,8 @@ use crate::fault::{Fault, check_name};
 use serde::{Deserialize, Serialize};
 
 pub use matcher::TopicMatcher;
-pub use query::{Expression, Query, QueryError, Term};
+pub use mistake::QueryError;
+pub use query::{Expression, Query, Term};
 
 /// A saved query with a name; a post that matches it is a mention of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -22,6 +22,8 @@
 //!
 //! One process writes; any number read (`Lake::open_read_only`). Two writers are safe: the slower one looks again.
 
+#![warn(clippy::print_stdout, clippy::unwrap_used)]
+
 mod analytics;
 mod check;
 mod commit;

@@ -1,4 +1,4 @@
-//! Any Hugging Face classifier in place of one of our heads: a folder with its files, read by our [`encoder`].
+//! Any Hugging Face classifier in place of one of our heads: a folder with its files, read by our [`crate::encoder`].
 
 use crate::encoder::{Encoder, HeadInfo, Level, Options, Reading, probabilities};
 use crate::error::{Error, Result};

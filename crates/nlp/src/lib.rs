@@ -4,6 +4,8 @@
 //! [`encoder`] (our own engine for models of the BERT family, on the processor) and on rules and tables for the rest.
 //! No network, no clock, no async: texts are taken, values returned, on threads of its own.
 
+#![warn(clippy::print_stdout, clippy::unwrap_used)]
+
 pub mod categories;
 pub mod classifier;
 pub mod encoder;

@@ -4,6 +4,8 @@
 //! Exit codes: 0 done; 1 failed; 2 wrong usage; 3 done, but something was found that needs attention
 //! (rejected posts, a failed check).
 
+#![warn(clippy::print_stdout, clippy::unwrap_used)]
+
 mod commands;
 mod output;
 mod progress;

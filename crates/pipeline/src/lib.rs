@@ -2,6 +2,8 @@
 //! them, the watch that turns the lake's counts into anomalies. It relies on the ports of `domain` alone for disks and
 //! models, and holds no business rule of its own.
 
+#![warn(clippy::print_stdout, clippy::unwrap_used)]
+
 pub mod carry;
 pub mod understand;
 pub mod watch;

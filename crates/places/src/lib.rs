@@ -7,6 +7,8 @@
 //! The way of a text: [`text`] cuts it into words, `mention` finds the names among them, `resolve` decides which places
 //! are meant, [`Gazetteer`] says so in the words of the house.
 
+#![warn(clippy::print_stdout, clippy::unwrap_used)]
+
 pub mod compile;
 mod coordinates;
 mod fold;

@@ -37,6 +37,8 @@
 //! documents(kind, key, body)             body: JSON
 //! ```
 
+#![warn(clippy::print_stdout, clippy::unwrap_used)]
+
 mod append;
 mod check;
 mod documents;

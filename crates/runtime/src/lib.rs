@@ -4,6 +4,8 @@
 //!
 //! Never serves HTTP, so that a process that only listens or enriches links no server.
 
+#![warn(clippy::print_stdout, clippy::unwrap_used)]
+
 mod admin;
 pub mod agreement;
 pub mod alerting;

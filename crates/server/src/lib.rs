@@ -3,6 +3,8 @@
 //! and no write without knowing who asks (only the sign-in, the health pages, the metrics and the dashboard's own files
 //! are open).
 
+#![warn(clippy::print_stdout, clippy::unwrap_used)]
+
 mod answers;
 mod api;
 mod app;

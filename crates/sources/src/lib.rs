@@ -5,6 +5,8 @@
 //! Relies on the ports of `domain` alone. Never enriches a text and never drops a post silently: what can't be read goes
 //! to the dead letters with its reason.
 
+#![warn(clippy::print_stdout, clippy::unwrap_used)]
+
 pub mod bluesky;
 pub mod connector;
 mod error;

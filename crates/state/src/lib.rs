@@ -17,6 +17,8 @@
 //! A new kind of document is a type with `Serialize` and `Deserialize` and a repository over [`Documents`]; one that
 //! people save under a name implements [`Named`] instead.
 
+#![warn(clippy::print_stdout, clippy::unwrap_used)]
+
 mod accounts;
 mod audit;
 mod categories;

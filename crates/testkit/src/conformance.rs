@@ -1,13 +1,10 @@
 //! What every implementation of a port must do, as suites that each implementation runs in a test of its own:
 //!
-//! ```ignore
-//! #[tokio::test(flavor = "multi_thread")]
-//! async fn the_sqlite_queue_keeps_the_promises() {
-//!     testkit::conformance::queue(async || Arc::new(open_fresh_queue()) as Arc<dyn PostQueue>).await;
-//! }
+//! ```
+//! testkit::conformance::translator(&testkit::FakeTranslator);
 //! ```
 //!
-//! `make` gives a fresh, empty implementation at each call. A broken promise panics with its name.
+//! Where a suite takes `make`, each call gives a fresh, empty implementation. A broken promise panics with its name.
 
 mod analytics;
 mod connector;

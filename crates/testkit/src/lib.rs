@@ -1,6 +1,8 @@
 //! For tests only: fakes of the ports, the conformance suites that every implementation passes, and simulators of the
 //! outside world. Never linked into the binary.
 
+#![warn(clippy::print_stdout, clippy::unwrap_used)]
+
 pub mod bluesky_server;
 pub mod conformance;
 pub mod fakes;

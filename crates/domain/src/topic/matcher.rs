@@ -2,7 +2,8 @@
 //! depends on how many topics there are. Gives the same answers as [`Query::matches`] topic by topic.
 
 use super::Topic;
-use super::query::{Expression, Query, QueryError, Subject, Term};
+use super::mistake::QueryError;
+use super::query::{Expression, Query, Subject, Term};
 use super::text::{Ending, fold, stands_alone};
 use crate::error::{Error, Result};
 use crate::post::Post;

@@ -18,6 +18,7 @@
 //! refused with what to write instead, never read as words. How words are compared is in [`super::text`].
 
 use super::foreign::{DISTANCE, foreign, instead};
+use super::mistake::QueryError;
 use super::text::{Class, Ending, class, contains, fold};
 use crate::post::Post;
 use std::fmt;
@@ -65,7 +66,16 @@ pub enum Term {
 }
 
 impl Query {
-    /// Reads a query; a mistake is answered with its place and how to mend it.
+    /// Parses a query; an error says where the mistake is and how to fix it.
+    ///
+    /// ```
+    /// use domain::topic::Query;
+    ///
+    /// assert!(Query::parse(r#"(delta OR united) "customer service" -jobs"#).is_ok());
+    /// let error = Query::parse("delta (late OR").unwrap_err();
+    /// assert_eq!(error.at, 14);
+    /// println!("{error}"); // the reason, the query, and a caret below the mistake
+    /// ```
     pub fn parse(query: &str) -> Result<Self, QueryError> {
         let expression = Parser::new(query).query()?;
         Ok(Self { source: query.to_owned(), expression })
@@ -160,50 +170,6 @@ fn primary(language: &str) -> String {
     language.split(['-', '_']).next().unwrap_or_default().to_ascii_lowercase()
 }
 
-/// A mistake in a query.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct QueryError {
-    /// What is wrong and how to mend it.
-    pub message: String,
-    /// Where, in characters from the start of the query.
-    pub at: usize,
-    excerpt: String,
-}
-
-impl QueryError {
-    /// Two lines: the query, or the part of it around the mistake, and a caret below the place.
-    pub fn pointer(&self) -> &str {
-        &self.excerpt
-    }
-}
-
-impl fmt::Display for QueryError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}\n{}", self.message, self.excerpt)
-    }
-}
-
-impl std::error::Error for QueryError {}
-
-/// The query around the place, with a caret below it; wide characters get a wide blank, so that the caret stands right.
-fn excerpt(query: &[char], at: usize) -> String {
-    const AROUND: usize = 40;
-    let begin = at.saturating_sub(AROUND);
-    let end = query.len().min(at + AROUND);
-    let mut line = String::from(if begin > 0 { "  …" } else { "  " });
-    let mut caret = String::from(if begin > 0 { "   " } else { "  " });
-    for (index, c) in query.iter().enumerate().take(end).skip(begin) {
-        line.push(if c.is_whitespace() || c.is_control() { ' ' } else { *c });
-        if index < at {
-            caret.push(if class(*c) == Class::Unspaced { '\u{3000}' } else { ' ' });
-        }
-    }
-    if end < query.len() {
-        line.push('…');
-    }
-    format!("{line}\n{caret}^")
-}
-
 struct Parser {
     chars: Vec<char>,
     at: usize,
@@ -218,7 +184,7 @@ impl Parser {
     }
 
     fn fail<T>(&self, at: usize, message: impl Into<String>) -> Result<T, QueryError> {
-        Err(QueryError { message: message.into(), at, excerpt: excerpt(&self.chars, at) })
+        Err(QueryError::new(&self.chars, at, message.into()))
     }
 
     fn query(mut self) -> Result<Expression, QueryError> {

@@ -78,9 +78,9 @@ pub struct HeadInfo {
 /// What an encoder says of one text.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Reading {
-    /// Mean of the hidden states of all pieces; [hidden].
+    /// Mean of the hidden states of all pieces; `[hidden]`.
     pub pooled: Vec<f32>,
-    /// For each head its logits: [labels] for texts, [pieces, labels] for pieces.
+    /// For each head its logits: `[labels]` for texts, `[pieces, labels]` for pieces.
     pub logits: Vec<Vec<f32>>,
     /// The text's pieces.
     pub tokens: Tokens,

@@ -22,6 +22,13 @@ const WEIGHT_MIN: u32 = 10;
 const WEIGHT_MAX: u32 = 24;
 
 /// The fingerprint of a text; none when the text is too short to tell a copy from a coincidence.
+///
+/// ```
+/// let original = "My flight to Austin was cancelled again and nobody at the gate told us why";
+/// let repost = format!("RT @someone: {original} https://t.co/x1");
+/// assert_eq!(nlp::text::fingerprint(original), nlp::text::fingerprint(&repost));
+/// assert_eq!(nlp::text::fingerprint("thanks!"), None);
+/// ```
 pub fn fingerprint(text: &str) -> Option<i64> {
     let spans = scan(text);
     let whole = digest(text, &spans, 0);

@@ -1,5 +1,5 @@
-//! Texts as people post them: what rules can see in them ([`scan`]), a cleaned form for models that keeps the way back to
-//! the original ([`Cleaning`]), and a key that reposts of the same words share ([`fingerprint`]).
+//! Texts as people post them: what rules can see in them ([`scan()`]), a cleaned form for models that keeps the way back to
+//! the original ([`Cleaning`]), and a key that reposts of the same words share ([`fingerprint()`]).
 //!
 //! Everything here is linear in the length of the text. Offsets that leave the crate count characters (Unicode scalar
 //! values) of the original text; byte offsets stay inside it.

@@ -95,3 +95,14 @@ fn every_file_opens_with_what_it_is_for_and_every_test_can_fail() {
         assert!(!bare, "{} holds a bare matches! that asserts nothing", file.display());
     }
 }
+
+/// Examples and tests may print and unwrap, so these two lints are not the workspace's.
+#[test]
+fn every_crate_warns_of_unwrap_and_print() {
+    for name in arrows().into_keys() {
+        let source = root().join("crates").join(&name).join("src");
+        let file = ["lib.rs", "main.rs"].map(|file| source.join(file)).into_iter().find(|file| file.exists()).unwrap();
+        let text = fs::read_to_string(file).unwrap();
+        assert!(text.contains("\n#![warn(clippy::print_stdout, clippy::unwrap_used)]\n"), "{name} does not");
+    }
+}
