@@ -48,6 +48,8 @@ lint: setup-test ## Format checks and lints of all languages; warnings are error
 	$(VENV)/bin/ruff check --no-cache training bench fuzz docs
 	python3 docs/structure.py --check
 	cargo clippy --workspace --all-targets -- -D warnings
+
+doc: ## Documentation of the crates; broken links are errors
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" cargo doc --workspace --no-deps --document-private-items
 
 structure: ## Draw which crate uses which, into ARCHITECTURE.md
