@@ -57,7 +57,8 @@ structure: ## Draw which crate uses which, into ARCHITECTURE.md
 
 test: lint web ## Everything that must pass; what CI runs
 	cargo build -p overheard
-	cargo test --workspace
+	cargo test --workspace --lib --bins --tests
+	cargo test --workspace --doc
 	PATH="$(VENV)/bin:$$PATH" fuzz/api.sh 3
 	cd web && npm test && npm run --silent gen:check && npm run --silent check && npm run --silent e2e
 

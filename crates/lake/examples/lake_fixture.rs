@@ -1,7 +1,7 @@
-//! Writes the fixture that `tests/formats.rs` reads for ever: `cargo run -p lake --example lake_fixture -- FOLDER`. Run
+//! Writes the fixture that `tests/lake/formats.rs` reads for ever: `cargo run -p lake --example lake_fixture -- FOLDER`. Run
 //! once per format of the tables; a fixture that is committed is never written again.
 
-#[path = "../tests/support/mod.rs"]
+#[path = "../tests/lake/support.rs"]
 mod support;
 
 use domain::PostTable;

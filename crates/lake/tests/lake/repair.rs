@@ -1,14 +1,12 @@
 //! Damaged files: a check names each, an opening takes none of them silently, a repair keeps every row that is still
 //! somewhere, and everything that it takes out.
 
-mod support;
-
+use crate::support::{at, batch, counts, one, open};
 use domain::{Health, PostTable, QueryLimits};
 use lake::{Checked, Config, Lake, Mend};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use support::{at, batch, counts, one, open};
 use tempfile::tempdir;
 
 async fn check(folder: &Path) -> Checked {
@@ -99,7 +97,7 @@ async fn a_derived_table_that_lost_a_commit_is_understood_again() {
     let checked = check(folder.path()).await;
     assert!(told(&checked).contains("20 posts of raw are not in sentiment"), "{}", told(&checked));
     let lake = open(folder.path(), Config::default()).await;
-    lake.rewrite((1..=30).map(support::enriched).collect()).await.unwrap();
+    lake.rewrite((1..=30).map(crate::support::enriched).collect()).await.unwrap();
     assert_eq!(counts(&lake).await, [30, 30, 60, 30]);
     drop(lake);
     assert_eq!(told(&check(folder.path()).await), "");
@@ -168,7 +166,7 @@ async fn a_damaged_data_file_is_told_and_the_other_days_are_answered() {
     assert!(!repaired.lost && repaired.days.contains("2026-03-01"));
     let lake = open(folder.path(), Config::default()).await;
     assert_eq!(counts(&lake).await, [20, 10, 40, 20]);
-    lake.rewrite((1..=10).map(support::enriched).collect()).await.unwrap();
+    lake.rewrite((1..=10).map(crate::support::enriched).collect()).await.unwrap();
     assert_eq!(counts(&lake).await, [20, 20, 40, 20]);
 }
 

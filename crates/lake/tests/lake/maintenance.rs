@@ -1,14 +1,12 @@
 //! What maintenance promises: the same rows in fewer files, days beyond the retention gone, a short log, a small disk.
 
-mod support;
-
+use crate::support::{at, batch, counts, one, open, rows};
 use domain::{Analytics, Clock, PostTable, SystemClock};
 use lake::Config;
 use serde_json::json;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use support::{at, batch, counts, one, open, rows};
 use tempfile::tempdir;
 
 fn files(folder: &Path, ending: &str) -> usize {

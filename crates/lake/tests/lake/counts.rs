@@ -1,14 +1,12 @@
 //! Counting in memory and by SQL against a lake that goes through all posts: whatever was committed, compacted, deleted or
 //! rewritten, and whatever is filtered by, all three say the same.
 
-mod support;
-
+use crate::support::open;
 use domain::{EnrichedBatch, EnrichedPost, PostTable};
 use lake::{Config, Lake};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use support::open;
 use testkit::posts::{batch, noon};
 use testkit::{MemoryLake, conformance, random};
 

@@ -1,6 +1,6 @@
 //! Enriched posts and a lake in a folder of its own, for the tests.
 
-#![allow(dead_code, clippy::allow_attributes, reason = "every test file uses its part")]
+#![allow(dead_code, clippy::allow_attributes, reason = "the example that writes the fixture uses a part")]
 
 use chrono::DateTime;
 use domain::{

@@ -1,13 +1,11 @@
 //! Lakes that earlier versions of this program wrote are read, and written on, for ever.
 
-mod support;
-
+use crate::support::{at, batch, counts, one, open, rows};
 use domain::PostTable;
 use lake::{Config, Lake};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Arc;
-use support::{at, batch, counts, one, open, rows};
 use tempfile::tempdir;
 
 fn copy(from: &Path, to: &Path) {
@@ -80,7 +78,9 @@ async fn columns_that_an_older_table_lacks_are_added() {
         Config::default(),
         Arc::new(domain::ManualClock::at(at(0))),
     );
-    assert!(support::refused(&reader.await.unwrap(), "SELECT fingerprint FROM posts").await.contains("fingerprint"));
+    assert!(
+        crate::support::refused(&reader.await.unwrap(), "SELECT fingerprint FROM posts").await.contains("fingerprint")
+    );
     let lake = open(folder.path(), Config::default()).await;
     lake.commit(batch(1..=2)).await.unwrap();
     assert_eq!(one(&lake, "SELECT sum(fingerprint) FROM posts").await, json!(84));

@@ -1,7 +1,6 @@
 //! What a query may and may not do, and how its errors read.
 
-mod support;
-
+use crate::support::{at, batch, one, open, refused, rows};
 use arrow::util::display::array_value_to_string;
 use domain::{PostTable, QueryLimits};
 use futures::StreamExt as _;
@@ -9,7 +8,6 @@ use lake::Config;
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
-use support::{at, batch, one, open, refused, rows};
 use tempfile::tempdir;
 
 #[tokio::test]

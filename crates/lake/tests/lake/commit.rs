@@ -1,13 +1,11 @@
 //! What a commit promises: once, whole, visible at once, also after a restart, a replay with other bounds, a deletion,
 //! and beside another writer.
 
-mod support;
-
+use crate::support::{at, batch, counts, enriched, id, one, open, rows};
 use domain::{Alert, AlertState, Analytics, Anomaly, EnrichedBatch, PostTable, Severity, Slice};
 use lake::{Config, Lake};
 use serde_json::json;
 use std::sync::Arc;
-use support::{at, batch, counts, enriched, id, one, open, rows};
 use tempfile::tempdir;
 
 #[tokio::test]
@@ -220,7 +218,7 @@ async fn two_writers_beside_each_other_lose_and_double_nothing() {
     drop((one, other));
     let lake = open(folder.path(), Config::default()).await;
     assert_eq!(counts(&lake).await, [182, 182, 364, 182]);
-    assert_eq!(support::one(&lake, "SELECT count(DISTINCT post_id) FROM sentiment").await, json!(182));
+    assert_eq!(crate::support::one(&lake, "SELECT count(DISTINCT post_id) FROM sentiment").await, json!(182));
 }
 
 #[tokio::test]

@@ -1,0 +1,11 @@
+//! What the lake promises, tested from outside. One program: DataFusion is compiled into each test program again, which
+//! takes more than a minute.
+
+mod commit;
+mod counts;
+mod formats;
+mod history;
+mod maintenance;
+mod repair;
+mod sql;
+mod support;
