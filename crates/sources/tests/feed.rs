@@ -139,6 +139,31 @@ async fn compressed_feeds_are_read_and_moves_for_good_remembered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_feed_that_moves_brings_no_post_twice() {
+    // An id that is unique within its feed only.
+    let feed = answer(200, "", FEED.replace("urn:e:1", "1").as_bytes());
+    let (url, asked) = serve(vec![("/old", answer(301, "location: /new\r\n", b"")), ("/new", feed)]).await;
+    let running = Running::start(&[format!("{url}/old")]);
+    until("it is asked at its new address", async || asked.lock().unwrap().iter().filter(|p| *p == "/new").count() > 2)
+        .await;
+    assert_eq!(running.queue.posts().len(), 1);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_move_to_what_is_no_feed_is_not_remembered() {
+    let moved = answer(301, "location: /login\r\n", b"");
+    let page = answer(200, "", b"<html><body>sign in to this network</body></html>");
+    let (url, asked) = serve(vec![("/feed", moved), ("/login", page)]).await;
+    let running = Running::start(&[format!("{url}/feed")]);
+    until("its own address is asked again", async || {
+        asked.lock().unwrap().iter().filter(|p| *p == "/feed").count() > 1
+    })
+    .await;
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_feed_that_is_gone_is_told_and_left_alone() {
     let (url, asked) = serve(vec![("/gone", answer(410, "", b"")), ("/good", answer(200, "", FEED.as_bytes()))]).await;
     let running = Running::start(&[format!("{url}/gone"), format!("{url}/good")]);

@@ -4,6 +4,7 @@ use super::payload::Entry;
 use domain::Timestamp;
 use feed_rs::model;
 use feed_rs::parser::Builder;
+use std::collections::HashSet;
 use std::time::Duration;
 use url::Url;
 use xxhash_rust::xxh3::Xxh3;
@@ -25,29 +26,36 @@ pub(super) struct Document {
 }
 
 impl Document {
-    /// `url`: where it was read, for relative links and for ids that are unique within the feed only.
-    pub(super) fn read(body: &[u8], url: &Url, now: Timestamp) -> Result<Self, String> {
+    /// `at`: where it was read, for relative links. `feed`: the feed's configured address, for ids that are unique within
+    /// the feed only; they stay the same when the feed moves.
+    pub(super) fn read(body: &[u8], at: &Url, feed: &Url, now: Timestamp) -> Result<Self, String> {
         // Ids that are missing are made here: those of the library can be random.
-        let parser = Builder::new().base_uri(Some(url.as_str())).id_generator(|_, _, _| String::new()).build();
-        let feed = parser.parse(body).map_err(|error| error.to_string())?;
-        let language = feed.language.as_deref().map(str::to_lowercase);
-        let entries = feed.entries.into_iter().take(ENTRIES_MAX).rev();
-        let ttl = feed.ttl.map(|minutes| Duration::from_secs(u64::from(minutes) * 60));
-        let entries = entries.map(|entry| of_entry(entry, url, language.as_deref(), now)).collect();
+        let parser = Builder::new().base_uri(Some(at.as_str())).id_generator(|_, _, _| String::new()).build();
+        let document = parser.parse(body).map_err(|error| error.to_string())?;
+        let language = document.language.as_deref().map(str::to_lowercase);
+        let entries = document.entries.into_iter().take(ENTRIES_MAX);
+        let ttl = document.ttl.map(|minutes| Duration::from_secs(u64::from(minutes) * 60));
+        let mut ids = HashSet::new();
+        // Of entries with the same id, the one that is listed first.
+        let mut entries: Vec<Entry> = entries
+            .map(|entry| of_entry(entry, feed, language.as_deref(), now))
+            .filter(|entry| ids.insert(entry.id.clone()))
+            .collect();
+        entries.reverse();
         Ok(Self { entries, ttl, skip_hours: skip_hours(body) })
     }
 }
 
-fn of_entry(entry: model::Entry, url: &Url, language: Option<&str>, now: Timestamp) -> Entry {
+fn of_entry(entry: model::Entry, feed: &Url, language: Option<&str>, now: Timestamp) -> Entry {
     let title = entry.title.map(|title| title.content);
     let content = entry.content.and_then(|content| content.body);
     let content = content.or(entry.summary.map(|summary| summary.content)).or_else(|| description(&entry.media));
     let is_page = |link: &&model::Link| link.rel.as_deref().is_none_or(|rel| rel == "alternate");
     let link = entry.links.iter().find(is_page).or(entry.links.first()).map(|link| link.href.clone());
     Entry {
-        id: id(&entry.id, link.as_deref(), title.as_deref(), content.as_deref(), url),
+        id: id(&entry.id, link.as_deref(), title.as_deref(), content.as_deref(), feed),
         replaces: Vec::new(),
-        feed: url.to_string(),
+        feed: feed.to_string(),
         author: entry.authors.into_iter().find_map(|author| author.name).filter(|name| !name.trim().is_empty()),
         language: entry.language.map(|code| code.to_lowercase()).or_else(|| language.map(str::to_owned)),
         date: entry.published.or(entry.updated),
@@ -120,7 +128,7 @@ mod tests {
 
     fn read(body: &str) -> Document {
         let url = Url::parse("https://example.org/feed.xml").unwrap();
-        Document::read(body.as_bytes(), &url, Timestamp::UNIX_EPOCH).unwrap()
+        Document::read(body.as_bytes(), &url, &url, Timestamp::UNIX_EPOCH).unwrap()
     }
 
     #[test]
@@ -174,10 +182,19 @@ mod tests {
     }
 
     #[test]
+    fn an_id_that_is_listed_twice_is_one_entry() {
+        let item = |title: &str| format!("<item><title>{title}</title><guid>https://example.org/1</guid></item>");
+        let items: String = ["new", "old"].map(item).concat();
+        let entries = read(&format!("<rss version=\"2.0\"><channel><title>t</title>{items}</channel></rss>")).entries;
+        let titles: Vec<_> = entries.iter().map(|entry| entry.title.as_deref()).collect();
+        assert_eq!(titles, [Some("new")]);
+    }
+
+    #[test]
     fn what_is_no_feed_is_refused() {
         let url = Url::parse("https://example.org/").unwrap();
         for body in ["", "hello", "<html><body>a page</body></html>", "{\"a\":1}", "<rss version=\"2.0\"><cha"] {
-            assert!(Document::read(body.as_bytes(), &url, Timestamp::UNIX_EPOCH).is_err(), "{body}");
+            assert!(Document::read(body.as_bytes(), &url, &url, Timestamp::UNIX_EPOCH).is_err(), "{body}");
         }
     }
 }

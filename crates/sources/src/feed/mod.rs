@@ -133,7 +133,7 @@ impl Feeds {
     /// Asks a feed as if for the first time.
     async fn look(&self, url: &Url, now: Timestamp) -> Result<Document, Failure> {
         let answer = self.fetcher.get(url, &Validators::default(), now).await?;
-        read(answer.body.unwrap_or_default(), url, now).await
+        read(answer.body.unwrap_or_default(), url, url, now).await
     }
 }
 
@@ -204,6 +204,17 @@ impl Poll for Feed {
     }
 
     async fn poll(&mut self) -> Result<Duration, Problem> {
+        let asked = self.ask().await;
+        if let Err(Problem::Platform(Failure::Http { .. } | Failure::Refused { .. })) = &asked {
+            // There is no feed where it moved to: the configured address may know better by now.
+            self.memory.value.moved_to = None;
+        }
+        asked
+    }
+}
+
+impl Feed {
+    async fn ask(&mut self) -> Result<Duration, Problem> {
         let now = self.context.clock.now();
         let seen = &self.memory.value;
         let url = seen.moved_to.clone().unwrap_or_else(|| self.url.clone());
@@ -214,23 +225,22 @@ impl Poll for Feed {
             }
             answer => answer?,
         };
-        if let Some(moved_to) = answer.moved_to {
-            tracing::info!(source.id = %self.context.source, from = %self.name(), "feed moved for good");
-            self.memory.value.moved_to = Some(moved_to);
-        }
         let mut pause = self.config.interval.max(answer.max_age.unwrap_or_default().min(PAUSE_MAX));
         if let Some(body) = answer.body {
-            let document = read(body, &url, now).await?;
+            let document = read(body, answer.moved_to.as_ref().unwrap_or(&url), &self.url, now).await?;
             pause = document.pause(pause, now);
             self.store(document.entries).await?;
             self.memory.value.validators = answer.validators;
         }
+        // Only once there is a feed: a login page of a network can redirect for good as well.
+        if let Some(moved_to) = answer.moved_to {
+            tracing::info!(source.id = %self.context.source, from = %self.name(), "feed moved for good");
+            self.memory.value.moved_to = Some(moved_to);
+        }
         self.memory.save().await?;
         Ok(pause)
     }
-}
 
-impl Feed {
     /// Stores what is new. The memory is saved by the caller, after this.
     async fn store(&mut self, entries: Vec<Entry>) -> Result<(), Problem> {
         let origin = self.context.origin(&self.config.platform, Provenance::Poll);
@@ -265,9 +275,9 @@ fn next_version(known: Option<&Version>, entry: &mut Entry) -> (Version, bool) {
 }
 
 /// Reads a document away from the async threads: it can be long.
-async fn read(body: Vec<u8>, url: &Url, now: Timestamp) -> Result<Document, Failure> {
-    let base = url.clone();
-    let reading = tokio::task::spawn_blocking(move || Document::read(&body, &base, now));
+async fn read(body: Vec<u8>, at: &Url, feed: &Url, now: Timestamp) -> Result<Document, Failure> {
+    let (at, feed) = (at.clone(), feed.clone());
+    let reading = tokio::task::spawn_blocking(move || Document::read(&body, &at, &feed, now));
     let read = reading.await.unwrap_or_else(|_| Err("the reader of feeds failed on it".into()));
     read.map_err(|reason| Failure::Http {
         status: 200,
