@@ -268,8 +268,10 @@ fn next_version(known: Option<&Version>, entry: &mut Entry) -> (Version, bool) {
         Some(known) if known.hash == hash || known.count >= VERSIONS_MAX => (known.clone(), false),
         Some(known) => {
             entry.replaces.push(known.post.clone());
-            entry.id = format!("{}#{hash}", entry.id);
-            (Version { post: entry.id.clone(), hash, count: known.count + 1 }, true)
+            // With its number: a text that is taken back has the hash of a version that was replaced.
+            let count = known.count + 1;
+            entry.id = format!("{}#{count}-{hash}", entry.id);
+            (Version { post: entry.id.clone(), hash, count }, true)
         }
     }
 }
@@ -338,8 +340,12 @@ mod tests {
         assert!(is_new && edited.id == second.post && second.post.starts_with("a#"));
         assert_eq!(edited.replaces, ["a"]);
         let mut again = entry("three");
-        assert!(next_version(Some(&second), &mut again).1);
+        let (third, is_new) = next_version(Some(&second), &mut again);
+        assert!(is_new);
         assert_eq!(again.replaces, std::slice::from_ref(&second.post));
+        let mut back = entry("two");
+        assert!(next_version(Some(&third), &mut back).1);
+        assert_ne!(back.id, second.post, "the queue refuses the id of a version that was replaced");
         let worn = Version { count: VERSIONS_MAX, ..second };
         assert!(!next_version(Some(&worn), &mut entry("four")).1, "a text that changes all the time");
     }
