@@ -32,7 +32,7 @@ pub(crate) trait Streaming: Send + Sync {
     async fn closed(&mut self) -> domain::Result<()> {
         Ok(())
     }
-    /// The topics changed while the connection is open.
+    /// The topics changed while the connection is open. May be cut off at a stop.
     async fn topics_changed(&mut self) {}
 }
 
@@ -127,7 +127,9 @@ async fn read<S: Streaming>(
                 if changed.is_err() {
                     return Ok(None);
                 }
-                stream.topics_changed().await;
+                if stop::unless_stopped(stream.topics_changed(), shutdown).await.is_none() {
+                    return Ok(None);
+                }
                 continue;
             }
             event = tokio::time::timeout(silence_max, stream.next(&mut connection)) => event,
