@@ -72,7 +72,9 @@ impl Api {
         about.set_path("/api/v2/instance");
         let instance: Instance = self.json(&about, now).await?;
         let mut url = instance.configuration.urls.streaming;
-        let scheme = if url.scheme() == "ws" || url.scheme() == "http" { "http" } else { "https" };
+        // The token never travels in the open where the instance itself is asked over an encrypted connection.
+        let is_open = self.base.scheme() == "http" && matches!(url.scheme(), "ws" | "http");
+        let scheme = if is_open { "http" } else { "https" };
         // `wss` to `https` is a change that the type allows only by text.
         url = Url::parse(&url.as_str().replacen(url.scheme(), scheme, 1)).map_err(|error| unreadable(&error))?;
         match selection {

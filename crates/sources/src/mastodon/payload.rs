@@ -35,7 +35,7 @@ pub(super) struct Status {
     url: Option<String>,
     created_at: String,
     #[serde(default)]
-    edited_at: Option<String>,
+    pub(super) edited_at: Option<String>,
     #[serde(default)]
     content: String,
     /// A content warning, shown above the content.

@@ -31,15 +31,21 @@ pub(super) struct Versions(Mutex<HashMap<String, Version>>);
 struct Version {
     first: PostId,
     last: PostId,
+    edited_at: Option<String>,
 }
 
 impl Versions {
-    /// Takes a version down; gives the one before it, if it is another.
+    /// Takes a version down; gives the one before it, if it is another. A page that was asked for before an edit may be
+    /// read after it: an older version replaces none.
     fn note(&self, status: &Status) -> Result<Option<PostId>, String> {
-        let now = Version { first: status.first_id()?, last: status.version_id()? };
+        let edited_at = status.edited_at.clone();
+        let now = Version { first: status.first_id()?, last: status.version_id()?, edited_at };
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= VERSIONS_MAX {
             known.clear();
+        }
+        if known.get(&status.id).is_some_and(|known| known.edited_at > now.edited_at) {
+            return Ok(None);
         }
         let before = known.insert(status.id.clone(), now.clone());
         Ok(before.map(|before| before.last).filter(|before| *before != now.last))
@@ -104,7 +110,7 @@ impl Timeline {
 
     /// Follows the deletion of a post that was read lately.
     pub(super) async fn delete(&self, id: &str) -> domain::Result<()> {
-        let Some(Version { first, last }) = self.versions.of(id) else { return Ok(()) };
+        let Some(Version { first, last, .. }) = self.versions.of(id) else { return Ok(()) };
         let origin = self.context.origin(PLATFORM, Provenance::Stream);
         let mut ids = vec![first, last];
         ids.dedup();
@@ -159,5 +165,27 @@ impl Poll for Polled {
             }
         }
         Ok(self.interval)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_older_version_that_is_read_late_replaces_none() {
+        let status = |edited_at: Option<&str>| -> Status {
+            let status = serde_json::json!({
+                "id": "1", "uri": "https://a.example/1", "created_at": "2026-11-01T10:00:00.000Z",
+                "edited_at": edited_at, "account": {"id": "7", "acct": "bo"},
+            });
+            serde_json::from_value(status).unwrap()
+        };
+        let (first, edit) = (status(None), status(Some("2026-11-01T10:30:00.000Z")));
+        let versions = Versions::default();
+        assert_eq!(versions.note(&first).unwrap(), None);
+        assert_eq!(versions.note(&edit).unwrap(), Some(first.first_id().unwrap()));
+        assert_eq!(versions.note(&first).unwrap(), None, "a page that was asked for before the edit");
+        assert_eq!(versions.of("1").unwrap().last, edit.version_id().unwrap());
     }
 }
