@@ -148,3 +148,70 @@ async fn read<S: Streaming>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kit::status::SharedStatus;
+    use domain::{Clock, SourceId, SystemClock};
+    use state::MemoryState;
+    use std::sync::Arc;
+    use testkit::MemoryQueue;
+    use tokio::sync::Notify;
+
+    /// Stays connected, and never gets through with a change of topics.
+    struct Stuck {
+        changing: Arc<Notify>,
+    }
+
+    #[async_trait]
+    impl Streaming for Stuck {
+        type Connection = ();
+        type Event = ();
+
+        async fn connect(&mut self) -> Result<(), Failure> {
+            Ok(())
+        }
+
+        async fn next(&self, _: &mut ()) -> Result<(), Ended> {
+            std::future::pending().await
+        }
+
+        async fn take(&mut self, _: &mut (), _: ()) -> domain::Result<Taken> {
+            Ok(Taken::GoOn)
+        }
+
+        async fn topics_changed(&mut self) {
+            self.changing.notify_one();
+            std::future::pending().await
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stop_does_not_wait_for_a_change_of_topics() {
+        let (topics, watched) = watch::channel(Vec::new());
+        let context = Context {
+            source: SourceId("stuck".into()),
+            queue: Arc::new(MemoryQueue::default()),
+            state: Arc::new(MemoryState::default()),
+            clock: Arc::new(SystemClock),
+            topics: watched,
+            status: SharedStatus::default(),
+        };
+        let (shutdown, changing) = (CancellationToken::new(), Arc::new(Notify::new()));
+        let mut stream = Stuck { changing: changing.clone() };
+        let limits = Limits { silence_max: Duration::from_secs(60), backoff: BackoffPolicy::default() };
+        let running = run(&mut stream, &context, limits, &shutdown);
+        let stopping = async {
+            while context.status.get(SystemClock.now()).state != State::Connected {
+                tokio::task::yield_now().await;
+            }
+            topics.send_replace(Vec::new());
+            changing.notified().await;
+            shutdown.cancel();
+        };
+        let both = async { tokio::join!(running, stopping) };
+        let (ended, ()) = tokio::time::timeout(Duration::from_secs(8), both).await.expect("it stops");
+        ended.expect("a stop is no error");
+    }
+}
