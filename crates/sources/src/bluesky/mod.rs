@@ -21,7 +21,7 @@ use crate::record::{Format, Origin, Parsed, RECORD_MAX_BYTES};
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta};
 use domain::topic::TopicMatcher;
-use domain::{Clock, Deletion, PostId, Provenance, Record, Timestamp};
+use domain::{Clock, Provenance, Timestamp};
 use futures::{FutureExt, StreamExt};
 use payload::{Event, Operation, PLATFORM, POSTS, Payload};
 use profiles::Profiles;
@@ -284,7 +284,7 @@ impl Listener {
             }
         }
         self.keep(&kept, &origin).await?;
-        self.delete(deleted, &origin).await?;
+        ingest::delete(&self.context, deleted, &origin).await?;
         self.moved(last, origin.received_at).await
     }
 
@@ -307,19 +307,6 @@ impl Listener {
             (payload::FORMAT.parse)(&json, origin, &mut parsed);
         }
         ingest::store(&self.context, payload::FORMAT, parsed, origin).await.map(drop)
-    }
-
-    /// Follows deletions of posts that were kept; the network deletes millions that were not.
-    async fn delete(&self, ids: Vec<PostId>, origin: &Origin) -> domain::Result<()> {
-        if ids.is_empty() {
-            return Ok(());
-        }
-        let kept = self.context.queue.has(ids.clone()).await?;
-        let ids = ids.into_iter().zip(kept).filter(|(_, is_kept)| *is_kept);
-        let deletion =
-            |(id, _)| Record::Deletion(Deletion { id, source: origin.source.clone(), received_at: origin.received_at });
-        ingest::append(&*self.context.queue, &origin.source, ids.map(deletion).collect()).await?;
-        Ok(())
     }
 
     /// The posts up to this event are in the queue.

@@ -3,7 +3,7 @@
 use crate::connector::Context;
 use crate::error::Result;
 use crate::record::{Format, Origin, PLATFORM_ASSUMED, Parsed, Rejection};
-use domain::{Appended, DeadLetter, ErrorKind, PostQueue, Record, SourceId};
+use domain::{Appended, DeadLetter, Deletion, ErrorKind, PostId, PostQueue, Record, SourceId};
 use std::time::Duration;
 
 /// First and longest wait for a queue that is full.
@@ -65,6 +65,19 @@ pub(crate) async fn store(
         context.status.read(posts, counts.stored.min(posts), origin.received_at, true);
     }
     Ok(counts)
+}
+
+/// Follows deletions of posts that were kept; platforms tell of many that were not. To be called before the cursor moves.
+pub(crate) async fn delete(context: &Context, ids: Vec<PostId>, origin: &Origin) -> domain::Result<()> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let kept = context.queue.has(ids.clone()).await?;
+    let ids = ids.into_iter().zip(kept).filter(|(_, is_kept)| *is_kept);
+    let deletion =
+        |(id, _)| Record::Deletion(Deletion { id, source: origin.source.clone(), received_at: origin.received_at });
+    append(&*context.queue, &origin.source, ids.map(deletion).collect()).await?;
+    Ok(())
 }
 
 /// Counts the answers of an append, for the caller and for the metrics.

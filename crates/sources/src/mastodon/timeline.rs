@@ -10,7 +10,7 @@ use crate::kit::poll::{Poll, Problem};
 use crate::record::{Parsed, Rejection};
 use async_trait::async_trait;
 use domain::topic::TopicMatcher;
-use domain::{Deletion, PostId, Provenance, Record};
+use domain::{PostId, Provenance, Record};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::collections::HashMap;
@@ -114,12 +114,7 @@ impl Timeline {
         let origin = self.context.origin(PLATFORM, Provenance::Stream);
         let mut ids = vec![first, last];
         ids.dedup();
-        let has = self.context.queue.has(ids.clone()).await?;
-        let kept = ids.into_iter().zip(has).filter(|(_, has)| *has);
-        let deletion =
-            |(id, _)| Record::Deletion(Deletion { id, source: origin.source.clone(), received_at: origin.received_at });
-        ingest::append(&*self.context.queue, &origin.source, kept.map(deletion).collect()).await?;
-        Ok(())
+        ingest::delete(&self.context, ids, &origin).await
     }
 }
 
