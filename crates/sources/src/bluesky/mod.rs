@@ -5,6 +5,7 @@
 //! by the queue. Jetstream keeps 36 hours, so a longer break leaves a gap, which is told. Deletions are followed for posts
 //! that were kept. Events about whole accounts (takedowns) are not followed.
 
+mod edits;
 pub(crate) mod payload;
 mod profiles;
 
@@ -21,7 +22,8 @@ use crate::record::{Format, Origin, Parsed, RECORD_MAX_BYTES};
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta};
 use domain::topic::TopicMatcher;
-use domain::{Clock, Provenance, Timestamp};
+use domain::{Clock, PostId, Provenance, Timestamp};
+use edits::Edits;
 use futures::{FutureExt, StreamExt};
 use payload::{Event, Operation, PLATFORM, POSTS, Payload};
 use profiles::Profiles;
@@ -192,6 +194,8 @@ fn refusal(status: u16) -> Failure {
 struct Position {
     /// Time of the last event whose posts are in the queue, microseconds.
     time_us: Option<i64>,
+    #[serde(skip_serializing_if = "Edits::is_empty")]
+    edits: Edits,
 }
 
 /// Reads the stream.
@@ -278,12 +282,14 @@ impl Listener {
             };
             last = last.max(Some(event.time_us));
             match event.commit_of_post().map(|commit| commit.operation) {
-                Some(Operation::Delete) => deleted.extend(event.post_id().ok()),
+                Some(Operation::Delete) => deleted.extend(event.post_id()),
                 Some(Operation::Create | Operation::Update) if self.wants(&event, &origin) => kept.push((text, event)),
                 _ => {}
             }
         }
         self.keep(&kept, &origin).await?;
+        let edited: Vec<PostId> = deleted.iter().filter_map(|post| self.memory.value.edits.of(post)).collect();
+        deleted.extend(edited);
         ingest::delete(&self.context, deleted, &origin).await?;
         self.moved(last, origin.received_at).await
     }
@@ -298,15 +304,18 @@ impl Listener {
     async fn keep(&mut self, kept: &[(&String, Event)], origin: &Origin) -> domain::Result<()> {
         self.profiles.look_up(kept.iter().map(|(_, event)| event.did.as_str()), origin.received_at).await;
         let mut parsed = Parsed::default();
+        // Taken down only once the posts are in the queue, for what is cut off before comes again.
+        let mut edits = self.memory.value.edits.clone();
         for (text, event) in kept {
             let Ok(raw) = serde_json::from_str::<&RawValue>(text) else { continue };
-            let is_edit = event.commit_of_post().is_some_and(|commit| commit.operation == Operation::Update);
-            let replaces = event.post_id().ok().filter(|_| is_edit).map(String::from);
+            let replaces = edits.note(event).map(String::from);
             let payload = Payload { event: raw, author: self.profiles.get(&event.did), replaces };
             let json = serde_json::to_string(&payload).unwrap_or_default();
             (payload::FORMAT.parse)(&json, origin, &mut parsed);
         }
-        ingest::store(&self.context, payload::FORMAT, parsed, origin).await.map(drop)
+        ingest::store(&self.context, payload::FORMAT, parsed, origin).await?;
+        self.memory.value.edits = edits;
+        Ok(())
     }
 
     /// The posts up to this event are in the queue.

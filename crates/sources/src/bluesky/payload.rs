@@ -92,7 +92,7 @@ impl Event {
     }
 
     /// The id of this version: an edit has one of its own.
-    fn version_id(&self, commit: &Commit) -> Result<PostId, String> {
+    pub(super) fn version_id(&self, commit: &Commit) -> Result<PostId, String> {
         let id = self.post_id()?;
         match (commit.operation, &commit.cid) {
             (Operation::Update, Some(cid)) => PostId::parse(format!("{id}#{cid}")).map_err(|error| error.to_string()),
