@@ -198,6 +198,12 @@ struct Position {
     edits: Edits,
 }
 
+/// The cursor after an event of the time `last`. Never ahead of our clock: one wrong event, or a clock that was wrong once,
+/// would keep it there, and what a break leaves out would not be asked for.
+fn reached(before: Option<i64>, last: Option<i64>, now: Timestamp) -> Option<i64> {
+    before.max(last).map(|at| at.min(now.timestamp_micros()))
+}
+
 /// Reads the stream.
 struct Listener {
     config: BlueskyConfig,
@@ -216,14 +222,15 @@ impl Streaming for Listener {
 
     async fn connect(&mut self) -> Result<Socket, Failure> {
         self.read_topics();
-        let last = self.memory.value.time_us;
-        let oldest = self.context.clock.now() - KEPT;
+        let now = self.context.clock.now();
+        let last = reached(self.memory.value.time_us, None, now);
+        let oldest = now - KEPT;
         let missed = last.and_then(DateTime::from_timestamp_micros).filter(|at| *at < oldest);
         if let Some(since) = missed {
             tracing::warn!(source.id = %self.context.source, %since, "Jetstream no longer has the posts since then");
             self.context.status.set_error(&format!("posts between {since} and 36 hours ago are no longer to be had"));
         }
-        connect(&self.config, last.map(|last| last - REWIND_US)).await
+        connect(&self.config, last.map(|last| last.saturating_sub(REWIND_US))).await
     }
 
     async fn next(&self, socket: &mut Socket) -> Result<Vec<String>, Ended> {
@@ -320,11 +327,27 @@ impl Listener {
 
     /// The posts up to this event are in the queue.
     async fn moved(&mut self, last: Option<i64>, now: Timestamp) -> domain::Result<()> {
-        self.memory.value.time_us = self.memory.value.time_us.max(last);
+        self.memory.value.time_us = reached(self.memory.value.time_us, last, now);
         if self.saved_at.is_none_or(|at| now - at >= SAVE_EVERY || now < at) {
             self.saved_at = Some(now);
             self.memory.save().await?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cursor_grows_and_never_goes_ahead_of_the_clock() {
+        let now = DateTime::from_timestamp_micros(1_000).unwrap();
+        assert_eq!(reached(Some(10), Some(20), now), Some(20));
+        assert_eq!(reached(Some(20), Some(10), now), Some(20), "events come a little out of order");
+        assert_eq!(reached(Some(20), None, now), Some(20), "nothing could be read");
+        assert_eq!(reached(Some(20), Some(i64::MAX), now), Some(1_000));
+        assert_eq!(reached(Some(i64::MAX), Some(30), now), Some(1_000), "the clock was wrong before");
+        assert_eq!(reached(None, None, now), None);
     }
 }
