@@ -13,7 +13,7 @@ use crate::connector::{self, Check, Connector, Context, Secrets};
 use crate::error::{Error, Result};
 use crate::kit::backoff::BackoffPolicy;
 use crate::kit::failure::Failure;
-use crate::kit::http::Fetcher;
+use crate::kit::http::{Fetcher, web_address};
 use crate::kit::ingest;
 use crate::kit::memory::Memory;
 use crate::kit::status::State;
@@ -38,6 +38,8 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_conf
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+const JETSTREAM: &str = "wss://jetstream2.us-east.bsky.network/subscribe";
+const PUBLIC_API: &str = "https://public.api.bsky.app";
 /// Events come a little out of order over the stream's servers: it is resumed this much before the last one.
 const REWIND_US: i64 = 5_000_000;
 /// How far back Jetstream goes.
@@ -59,20 +61,17 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            url: "wss://jetstream2.us-east.bsky.network/subscribe".into(),
-            api_url: "https://public.api.bsky.app".into(),
-        }
+        Self { url: JETSTREAM.into(), api_url: PUBLIC_API.into() }
     }
 }
 
 impl Settings {
     fn config(&self) -> Result<BlueskyConfig> {
         let url = Url::parse(&self.url).ok().filter(|url| matches!(url.scheme(), "ws" | "wss") && url.has_host());
-        let example = "wss://jetstream2.us-east.bsky.network/subscribe";
-        let url = url.ok_or_else(|| Error::Setting(format!("invalid url {:?} (expected e.g. {example})", self.url)))?;
-        let api = (!self.api_url.is_empty()).then(|| Url::parse(&self.api_url)).transpose();
-        let api = api.map_err(|error| Error::Setting(format!("invalid api_url {:?}: {error}", self.api_url)))?;
+        let url =
+            url.ok_or_else(|| Error::Setting(format!("invalid url {:?} (expected e.g. {JETSTREAM})", self.url)))?;
+        let unreadable = || Error::Setting(format!("invalid api_url {:?} (expected e.g. {PUBLIC_API})", self.api_url));
+        let api = (!self.api_url.is_empty()).then(|| web_address(&self.api_url).ok_or_else(unreadable)).transpose()?;
         Ok(BlueskyConfig::new(url, api))
     }
 }

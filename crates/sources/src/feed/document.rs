@@ -1,6 +1,7 @@
 //! A feed's document into entries with stable ids. Relies on `feed-rs` for RSS, Atom and JSON Feed.
 
 use super::payload::Entry;
+use crate::kit::http::web_address;
 use domain::Timestamp;
 use feed_rs::model;
 use feed_rs::parser::Builder;
@@ -91,7 +92,7 @@ fn id(given: &str, link: Option<&str>, title: Option<&str>, content: Option<&str
 
 /// A web address without what differs from place to place where it is cited.
 fn canonical(address: &str) -> Option<String> {
-    let mut url = Url::parse(address).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
+    let mut url = web_address(address)?;
     url.set_scheme("https").ok()?;
     let is_kept = |(name, _): &(_, _)| !AsRef::<str>::as_ref(name).starts_with("utm_");
     let kept: Vec<(String, String)> = url.query_pairs().into_owned().filter(is_kept).collect();

@@ -12,7 +12,7 @@ use crate::connector::{self, Check, Connector, Context, Secrets};
 use crate::error::{Error, Result};
 use crate::kit::backoff::BackoffPolicy;
 use crate::kit::failure::Failure;
-use crate::kit::http::{Fetcher, Validators};
+use crate::kit::http::{Fetcher, Validators, web_address};
 use crate::kit::ingest;
 use crate::kit::memory::Memory;
 use crate::kit::poll::{self, Poll, Problem};
@@ -104,9 +104,9 @@ impl FeedConfig {
         }
         checks::platform(platform).map_err(Error::Setting)?;
         let read = |url: &String| {
-            let parsed = Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
             let example = "https://example.org/feed.xml";
-            parsed.ok_or_else(|| Error::Setting(format!("invalid address of a feed {url:?} (expected e.g. {example})")))
+            web_address(url)
+                .ok_or_else(|| Error::Setting(format!("invalid address of a feed {url:?} (expected e.g. {example})")))
         };
         Ok(Self {
             urls: urls.iter().map(read).collect::<Result<_>>()?,

@@ -169,9 +169,17 @@ impl Fetcher {
     }
 }
 
+/// An address of the web. One of these schemes always has a host.
+pub(crate) fn web_address(text: &str) -> Option<Url> {
+    Url::parse(text).ok().filter(is_web)
+}
+
+fn is_web(url: &Url) -> bool {
+    matches!(url.scheme(), "http" | "https")
+}
+
 fn target(from: &Url, answer: &Response) -> Option<Url> {
-    let to = from.join(answer.headers().get(header::LOCATION)?.to_str().ok()?).ok()?;
-    matches!(to.scheme(), "http" | "https").then_some(to)
+    from.join(answer.headers().get(header::LOCATION)?.to_str().ok()?).ok().filter(is_web)
 }
 
 /// A status that is no success.
@@ -207,6 +215,15 @@ fn max_age(headers: &HeaderMap) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_addresses_of_the_web_are_asked() {
+        let host = |text| web_address(text).and_then(|url| url.host_str().map(str::to_owned));
+        assert_eq!(host("https://a.example/feed").as_deref(), Some("a.example"));
+        for text in ["a.example", "ftp://a.example/feed", "file:///etc/passwd", "https://", "data:,x"] {
+            assert_eq!(web_address(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn waits_are_read_from_headers() {

@@ -17,6 +17,7 @@ pub use config::MastodonConfig;
 use crate::connector::{self, Check, Connector, Context, Secrets};
 use crate::error::{Error, Result};
 use crate::kit::failure::Failure;
+use crate::kit::http::web_address;
 use crate::kit::memory::Memory;
 use crate::kit::poll::{self, Poll};
 use crate::kit::status::SharedStatus;
@@ -32,7 +33,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use timeline::{Timeline, Versions};
 use tokio_util::sync::CancellationToken;
-use url::Url;
 
 /// Settings of a source of the kind `mastodon`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -63,9 +63,9 @@ fn a_minute() -> u64 {
 
 impl Settings {
     fn config(&self, token: Option<SecretString>) -> Result<MastodonConfig> {
-        let url = Url::parse(&self.url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
         let example = "https://mastodon.social";
-        let url = url.ok_or_else(|| Error::Setting(format!("invalid url {:?} (expected e.g. {example})", self.url)))?;
+        let url = web_address(&self.url)
+            .ok_or_else(|| Error::Setting(format!("invalid url {:?} (expected e.g. {example})", self.url)))?;
         if self.interval_s < 15 {
             return Err(Error::Setting(format!("interval_s = {} is too short (at least 15)", self.interval_s)));
         }

@@ -5,7 +5,7 @@ use super::payload::StreamError;
 use crate::connector::Check;
 use crate::error::{Error, Result};
 use crate::kit::failure::Failure;
-use crate::kit::http::{USER_AGENT as AGENT, innermost};
+use crate::kit::http::{USER_AGENT as AGENT, innermost, web_address};
 use crate::kit::stream::Ended;
 use chrono::DateTime;
 use domain::{Clock, Timestamp};
@@ -111,10 +111,9 @@ impl Stream {
 impl Api {
     pub(super) fn new(config: &XConfig) -> Result<Self> {
         let base = config.base_url.trim_end_matches('/');
-        let base =
-            Url::parse(base).ok().filter(|url| matches!(url.scheme(), "https" | "http") && url.has_host()).ok_or_else(
-                || Error::Setting(format!("{base:?} is not the base URL of an API (expected e.g. https://api.x.com)")),
-            )?;
+        let base = web_address(base).ok_or_else(|| {
+            Error::Setting(format!("{base:?} is not the base URL of an API (expected e.g. https://api.x.com)"))
+        })?;
         let mut authorization =
             HeaderValue::from_str(&format!("Bearer {}", config.bearer_token.expose_secret().trim()))
                 .map_err(|_| Error::Setting("the bearer token of X holds characters that no token has".into()))?;
