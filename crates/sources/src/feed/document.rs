@@ -7,7 +7,7 @@ use feed_rs::model;
 use feed_rs::parser::Builder;
 use std::collections::HashSet;
 use std::time::Duration;
-use url::Url;
+use url::{Position, Url};
 use xxhash_rust::xxh3::Xxh3;
 
 /// Most entries of one document; real ones have well under a thousand.
@@ -56,7 +56,7 @@ fn of_entry(entry: model::Entry, feed: &Url, language: Option<&str>, now: Timest
     Entry {
         id: id(&entry.id, link.as_deref(), title.as_deref(), content.as_deref(), feed),
         replaces: Vec::new(),
-        feed: feed.to_string(),
+        feed: format!("{}://{}", feed.scheme(), &feed[Position::BeforeHost..]),
         author: entry.authors.into_iter().find_map(|author| author.name).filter(|name| !name.trim().is_empty()),
         language: entry.language.map(|code| code.to_lowercase()).or_else(|| language.map(str::to_owned)),
         date: entry.published.or(entry.updated),
@@ -180,6 +180,14 @@ mod tests {
         assert_ne!(id("", Some("http://a.org/x"), "t"), id("", Some("http://a.org/x"), "u"));
         assert_eq!(id("", None, "t"), id("", None, "t"));
         assert!(id(&"9".repeat(5_000), None, "").len() < 100);
+    }
+
+    #[test]
+    fn the_password_of_a_feed_is_not_kept_with_its_entries() {
+        let url = Url::parse("https://me:secret@example.org/feed.xml?a=1").unwrap();
+        let body = b"<rss version=\"2.0\"><channel><title>t</title><item><title>u</title></item></channel></rss>";
+        let document = Document::read(body, &url, &url, Timestamp::UNIX_EPOCH).unwrap();
+        assert_eq!(document.entries[0].feed, "https://example.org/feed.xml?a=1");
     }
 
     #[test]

@@ -24,7 +24,7 @@ use domain::{Clock, Provenance, Timestamp};
 use payload::Entry;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -108,8 +108,11 @@ impl FeedConfig {
             web_address(url)
                 .ok_or_else(|| Error::Setting(format!("invalid address of a feed {url:?} (expected e.g. {example})")))
         };
+        let mut listed = HashSet::new();
+        let mut urls = urls.iter().map(read).collect::<Result<Vec<_>>>()?;
+        urls.retain(|url| listed.insert(url.clone()));
         Ok(Self {
-            urls: urls.iter().map(read).collect::<Result<_>>()?,
+            urls,
             platform: platform.to_owned(),
             interval: Duration::from_secs(900),
             request_timeout: Duration::from_secs(30),
@@ -157,14 +160,26 @@ impl Connector for Feeds {
 
     async fn run(self: Box<Self>, context: Context, shutdown: CancellationToken) -> domain::Result<()> {
         let mut polls: Vec<Box<dyn Poll>> = Vec::new();
-        for url in &self.config.urls {
+        for (url, name) in self.config.urls.iter().zip(names(&self.config.urls)) {
             let key = format!("feed:{}:{url}", context.source);
             let memory = Memory::load(context.state.clone(), key).await?;
             let (fetcher, config) = (self.fetcher.clone(), self.config.clone());
-            polls.push(Box::new(Feed { url: url.clone(), config, fetcher, context: context.clone(), memory }));
+            polls.push(Box::new(Feed { name, url: url.clone(), config, fetcher, context: context.clone(), memory }));
         }
         poll::run(polls, &context, self.config.backoff, &shutdown).await
     }
+}
+
+/// Names for people: without queries, which can hold secrets. Those that would be the same are numbered.
+fn names(urls: &[Url]) -> Vec<String> {
+    let plain = |url: &Url| format!("{}{}", url.host_str().unwrap_or_default(), url.path());
+    let names: Vec<String> = urls.iter().map(plain).collect();
+    let is_shared = |name: &String| names.iter().filter(|other| *other == name).count() > 1;
+    let numbered = names.iter().enumerate().map(|(at, name)| match is_shared(name) {
+        true => format!("{name} ({})", at + 1),
+        false => name.clone(),
+    });
+    numbered.collect()
 }
 
 /// What is remembered of a feed.
@@ -190,6 +205,7 @@ struct Version {
 
 /// One feed.
 struct Feed {
+    name: String,
     url: Url,
     config: FeedConfig,
     fetcher: Fetcher,
@@ -200,7 +216,7 @@ struct Feed {
 #[async_trait]
 impl Poll for Feed {
     fn name(&self) -> String {
-        format!("{}{}", self.url.host_str().unwrap_or_default(), self.url.path())
+        self.name.clone()
     }
 
     async fn poll(&mut self) -> Result<Duration, Problem> {
@@ -234,7 +250,7 @@ impl Feed {
         }
         // Only once there is a feed: a login page of a network can redirect for good as well.
         if let Some(moved_to) = answer.moved_to {
-            tracing::info!(source.id = %self.context.source, from = %self.name(), "feed moved for good");
+            tracing::info!(source.id = %self.context.source, from = %self.name, "feed moved for good");
             self.memory.value.moved_to = Some(moved_to);
         }
         self.memory.save().await?;
@@ -293,7 +309,8 @@ impl Document {
     fn pause(&self, at_least: Duration, now: Timestamp) -> Duration {
         let mut pause = at_least.max(self.ttl.unwrap_or_default().min(PAUSE_MAX));
         for _ in 0..24 {
-            let next = now + TimeDelta::from_std(pause).unwrap_or_default();
+            let next = TimeDelta::from_std(pause).ok().and_then(|pause| now.checked_add_signed(pause));
+            let Some(next) = next else { break };
             if !self.skip_hours.contains(&next.hour()) {
                 break;
             }
@@ -325,8 +342,18 @@ mod tests {
         assert_eq!(document(Some(60), &[]).pause(minutes(15), at("10:00:00")), minutes(60));
         assert_eq!(document(Some(9_999), &[]).pause(minutes(15), at("10:00:00")), PAUSE_MAX);
         assert_eq!(document(None, &[10, 11]).pause(minutes(15), at("10:00:00")), minutes(120));
+        let endless = Duration::from_secs(9_000_000_000_000_000);
+        assert_eq!(document(None, &[10]).pause(endless, at("10:00:00")), endless);
         let always: Vec<u32> = (0..24).collect();
         assert!(document(None, &always).pause(minutes(15), at("10:00:00")) <= minutes(25 * 60));
+    }
+
+    #[test]
+    fn feeds_that_differ_by_their_query_have_names_of_their_own() {
+        let urls = ["https://a.example/f?q=1", "https://b.example/f", "https://a.example/f?q=2", "https://b.example/f"];
+        let config = FeedConfig::new(&urls.map(str::to_owned), "news").unwrap();
+        assert_eq!(config.urls.len(), 3, "an address that is listed twice is asked once");
+        assert_eq!(names(&config.urls), ["a.example/f (1)", "b.example/f", "a.example/f (3)"]);
     }
 
     #[test]
