@@ -50,7 +50,6 @@ pub struct FaultyProxy {
     address: SocketAddr,
     trouble: watch::Sender<Option<Trouble>>,
     hits: Arc<AtomicU64>,
-    /// What clients wrote while there was trouble.
     task: JoinHandle<()>,
     connections: Arc<Mutex<Vec<JoinHandle<()>>>>,
 }
