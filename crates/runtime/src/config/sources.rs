@@ -257,8 +257,9 @@ impl SourceConfig {
     /// Sets a key from text: JSON where it is JSON (numbers, lists), else text. A list may have commas between its items.
     fn set(&mut self, key: &str, text: String) -> Result<()> {
         let value = match serde_json::from_str(&text) {
+            Ok(value @ Value::Array(_)) => value,
+            _ if self.is_list(key)? => text.split(',').map(|item| Value::from(item.trim())).collect(),
             Ok(value) => value,
-            Err(_) if self.is_list(key)? => text.split(',').map(|item| Value::from(item.trim())).collect(),
             Err(_) => Value::String(text),
         };
         match (key, value) {
@@ -414,6 +415,11 @@ mod tests {
         let news = news.unwrap().connectors.remove(0);
         assert_eq!(news.settings["urls"], json!(["https://b.example", "https://c.example"]));
         assert_eq!(news.settings["interval_s"], json!(60));
+        let tags = apply(
+            "[[sources]]\nkind = \"mastodon\"\nname = \"m\"\nurl = \"https://a.example\"\n",
+            &[("OVERHEARD__SOURCES__M__TAGS", "2026")],
+        );
+        assert_eq!(tags.unwrap().connectors[0].settings["tags"], json!(["2026"]), "one item that is a number");
         let list = r#"[{"kind": "bluesky", "name": "sky"}]"#;
         assert_eq!(apply(NEWS, &[("OVERHEARD__SOURCES", list)]).unwrap().connectors[0].name, "sky");
         let error = format!("{:#}", apply(NEWS, &[("OVERHEARD__SOURCES__NEWS__URLS", "[]")]).unwrap_err());
