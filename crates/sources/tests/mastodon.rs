@@ -70,6 +70,30 @@ async fn a_gap_of_many_pages_is_read_to_its_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_post_that_another_instance_delivers_late_is_read() {
+    let server = MastodonServer::start(3, SECRET).await.unwrap();
+    let (queue, state): (Arc<MemoryQueue>, Arc<MemoryState>) = Default::default();
+    let (url, shutdown) = (format!("http://{}", server.address()), CancellationToken::new());
+    let config = MastodonConfig { interval: Duration::from_millis(20), ..config(&url) };
+    let start = Start { url, queue: queue.clone(), state, shutdown: shutdown.clone(), is_patient: false };
+    let task = tokio::spawn(run(Box::new(Mastodon::new(config).unwrap()), start));
+    let posts = async |expected: usize| {
+        let all = async {
+            while queue.posts().len() < expected {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), all).await.unwrap();
+    };
+    posts(3).await;
+    server.deliver_late();
+    posts(4).await;
+    shutdown.cancel();
+    task.await.unwrap().unwrap();
+    assert!(queue.posts().iter().any(|post| post.id.native_id() == "https://late.example/1"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_check_says_what_would_come() {
     let server = MastodonServer::start(3, SECRET).await.unwrap();
     let check = Mastodon::new(config(&format!("http://{}", server.address()))).unwrap().check(&SystemClock).await;

@@ -81,6 +81,14 @@ impl MastodonServer {
         statuses.push(status(number));
     }
 
+    /// A status of another instance comes: it was written before all others, which its id tells.
+    pub fn deliver_late(&self) {
+        let mut late = status(0);
+        late["id"] = (FIRST_ID - 1).to_string().into();
+        late["uri"] = "https://late.example/1".into();
+        self.shared.statuses().insert(0, late);
+    }
+
     /// Sends an event once somebody listens.
     fn send(&self, event: String) {
         let events = self.shared.events.clone();

@@ -1,8 +1,9 @@
 //! The connector of Mastodon: hashtags, or the public timeline, of one instance.
 //!
-//! Timelines are polled from the last post on (`min_id`), so a break leaves no gap. With a token the same timelines are
-//! streamed as well: posts come at once, and edits and deletions are followed. A post has the same id on every instance,
-//! so one that several sources bring is one post. The public timeline is large: what no topic wants of it is dropped.
+//! Timelines are polled from the last post on (`min_id`), so a break leaves no gap; polls of hashtags look back a little,
+//! for posts of other instances that come late. With a token the same timelines are streamed as well: posts come at once,
+//! and edits and deletions are followed. A post has the same id on every instance, so one that several sources bring is
+//! one post. The public timeline is large: what no topic wants of it is dropped.
 
 mod api;
 mod config;
@@ -31,7 +32,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use std::sync::Arc;
 use std::time::Duration;
-use timeline::{Timeline, Versions};
+use timeline::{Polled, Timeline, Versions};
 use tokio_util::sync::CancellationToken;
 
 /// Settings of a source of the kind `mastodon`.
@@ -147,7 +148,7 @@ impl Connector for Mastodon {
             if self.config.token.is_some() {
                 streams.push(stream::Listener { timeline: timeline.clone() });
             }
-            polls.push(Box::new(timeline::Polled { timeline, memory, interval: self.config.interval }));
+            polls.push(Box::new(Polled::new(timeline, memory, self.config.interval)));
         }
         // The timelines tell how the source does: a stream that breaks is made good by them.
         let streaming = Context { status: SharedStatus::default(), ..context.clone() };

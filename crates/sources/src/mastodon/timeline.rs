@@ -19,6 +19,11 @@ use std::time::Duration;
 
 /// Pages of one poll; the next goes on.
 const PAGES_MAX: usize = 50;
+/// Posts of other instances can come late, and stand in the timeline where they were written: under hashtags each poll
+/// looks back so far. The public timeline is too large for it.
+const LATE_MS: u64 = 15 * 60 * 1_000;
+/// Mastodon's ids are numbers that hold the time in milliseconds above so many bits.
+const ID_TIME_BITS: u32 = 16;
 /// Posts whose versions are remembered; beyond, all are forgotten.
 const VERSIONS_MAX: usize = 50_000;
 
@@ -72,6 +77,15 @@ impl Timeline {
 
     pub(super) async fn open_stream(&self) -> Result<reqwest::Response, crate::kit::failure::Failure> {
         self.api.stream(&self.selection, self.context.clock.now()).await
+    }
+
+    /// From where a poll reads when `newest` was read.
+    fn look_back(&self, newest: &str) -> String {
+        let late = LATE_MS << ID_TIME_BITS;
+        match newest.parse::<u64>() {
+            Ok(number) if self.selection != Selection::Public => number.saturating_sub(late).to_string(),
+            _ => newest.to_owned(),
+        }
     }
 
     /// Stores statuses, the oldest first.
@@ -128,14 +142,42 @@ pub(super) struct Position {
 
 /// A timeline that is polled.
 pub(super) struct Polled {
-    pub(super) timeline: Timeline,
-    pub(super) memory: Memory<Position>,
-    pub(super) interval: Duration,
+    timeline: Timeline,
+    memory: Memory<Position>,
+    interval: Duration,
+    /// The last poll did not come to the end: the next goes on where it stopped, without looking back.
+    is_behind: bool,
+    /// What was read since where the last poll began, by id, with the time of its edit: looking back brings it again.
+    seen: HashMap<String, Option<String>>,
+}
+
+impl Polled {
+    pub(super) fn new(timeline: Timeline, memory: Memory<Position>, interval: Duration) -> Self {
+        Self { timeline, memory, interval, is_behind: false, seen: HashMap::new() }
+    }
+
+    fn is_seen(&self, status: &RawValue) -> bool {
+        head(status).is_some_and(|head| self.seen.get(&head.id) == Some(&head.edited_at))
+    }
+}
+
+fn head(status: &RawValue) -> Option<Head> {
+    serde_json::from_str(status.get()).ok()
+}
+
+/// Whether an id is of a later post. Ids that are no numbers are not looked back from, so their pages only go forward.
+fn is_later(id: &str, than: &str) -> bool {
+    match (id.parse::<u64>(), than.parse::<u64>()) {
+        (Ok(id), Ok(than)) => id > than,
+        _ => id != than,
+    }
 }
 
 #[derive(Deserialize)]
-struct Id {
+struct Head {
     id: String,
+    #[serde(default)]
+    edited_at: Option<String>,
 }
 
 #[async_trait]
@@ -145,20 +187,33 @@ impl Poll for Polled {
     }
 
     async fn poll(&mut self) -> Result<Duration, Problem> {
+        let newest = self.memory.value.newest.clone();
+        let looked_back = newest.as_deref().filter(|_| !self.is_behind).map(|newest| self.timeline.look_back(newest));
+        let begin = looked_back.or(newest);
+        let mut from = begin.clone();
         for _ in 0..PAGES_MAX {
-            let (timeline, newest) = (&self.timeline, self.memory.value.newest.clone());
+            let timeline = &self.timeline;
             let now = timeline.context.clock.now();
-            let page = timeline.api.page(&timeline.selection, newest.as_deref(), now).await?;
-            let statuses: Vec<&RawValue> = page.iter().rev().map(|status| &**status).collect();
+            let page = timeline.api.page(&timeline.selection, from.as_deref(), now).await?;
+            let statuses = page.iter().rev().map(|status| &**status);
+            let statuses: Vec<&RawValue> = statuses.filter(|status| !self.is_seen(status)).collect();
             timeline.store(&statuses, Provenance::Poll).await?;
-            let first = page.first().and_then(|status| serde_json::from_str::<Id>(status.get()).ok());
-            self.memory.value.newest = first.map(|first| first.id).or(newest.clone());
-            self.memory.save().await?;
+            self.seen.extend(page.iter().filter_map(|status| head(status)).map(|head| (head.id, head.edited_at)));
             // Without a beginning the newest page is all there is to read.
-            if page.len() < PAGE || newest.is_none() {
+            self.is_behind = page.len() >= PAGE && from.is_some();
+            if let Some(Head { id, .. }) = page.first().and_then(|status| head(status)) {
+                let reached = &mut self.memory.value.newest;
+                if reached.as_deref().is_none_or(|reached| is_later(&id, reached)) {
+                    *reached = Some(id.clone());
+                }
+                from = Some(id);
+            }
+            self.memory.save().await?;
+            if !self.is_behind {
                 break;
             }
         }
+        self.seen.retain(|id, _| begin.as_deref().is_none_or(|begin| is_later(id, begin)));
         Ok(self.interval)
     }
 }
