@@ -59,9 +59,15 @@ const VALUES_MAX: usize = 50;
 const VALUE_LENGTH_MAX: usize = 300;
 const WORDS_MAX: usize = 20;
 /// A range of ten years is more than any lake holds; absurd dates would only make absurd series.
-const RANGE_DAYS_MAX: i64 = 3660;
+pub(crate) const RANGE_DAYS_MAX: i64 = 3660;
 /// The year 2200.
 const TIME_MAX_S: i64 = 7_258_118_400;
+
+/// Whether a moment lies between the years 1970 and 2200. Sums with times far beyond them overflow.
+pub(crate) fn is_plausible(at: DateTime<Utc>) -> bool {
+    (0..=TIME_MAX_S).contains(&at.timestamp())
+}
+
 impl Filter {
     /// Reads the query of a URL. `own` are the parameters that the endpoint reads itself.
     pub(crate) fn parse(query: &str, own: &[&str], now: DateTime<Utc>) -> Result<Self, Error> {
@@ -144,7 +150,7 @@ fn checked_range(
     if to - from > Duration::days(RANGE_DAYS_MAX) {
         return Err(Error::bad_field("from", "The range is longer than ten years."));
     }
-    if from.timestamp() < 0 || to.timestamp() > TIME_MAX_S {
+    if !is_plausible(from) || !is_plausible(to) {
         return Err(Error::bad_field("from", "The range must lie between the years 1970 and 2200."));
     }
     Ok(TimeRange { from, to })

@@ -245,6 +245,7 @@ async fn what_is_wrong_with_a_request_is_named() {
     client.get(&admin, "/api/breakdown?by=mood").await.refused(400, Some("by"));
     client.get(&admin, "/api/posts?limit=lots").await.refused(400, Some("limit"));
     client.get(&admin, "/api/posts?cursor=x").await.refused(400, Some("cursor"));
+    client.get(&admin, "/api/post?id=x:1&at=%2B262142-12-31T23:59:59Z").await.refused(400, Some("at"));
     client.write(&admin, "POST", "/api/sql", json!({ "sql": "DROP TABLE raw" })).await.refused(400, Some("sql"));
     client.write(&admin, "POST", "/api/sql", json!({ "sql": 7 })).await.refused(400, Some("sql"));
     let rows = json!({ "sql": "SELECT 1", "rows_max": 0 });

@@ -5,7 +5,7 @@ use super::{Filtered, Viewer};
 use crate::answers::NewestAt;
 use crate::app::App;
 use crate::error::Error;
-use crate::filter::{Filter, FilterParams};
+use crate::filter::{Filter, FilterParams, RANGE_DAYS_MAX};
 use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, Duration, NaiveTime, TimeZone, Utc};
@@ -117,6 +117,8 @@ pub(crate) struct Series {
 }
 
 const POINTS_MAX: i64 = 3000;
+/// No range is longer.
+const GRANULARITY_MAX_S: i64 = RANGE_DAYS_MAX * 86_400;
 const LINES_MAX: usize = 12;
 
 /// Mentions over time, split by a dimension, with the anomalies of that time.
@@ -168,11 +170,11 @@ fn origin(range: TimeRange, time_zone: Tz) -> Timestamp {
 fn checked_granularity(asked: Option<i64>, range: TimeRange) -> Result<i64, Error> {
     let Some(step) = asked else { return Ok(granularity_s(range)) };
     let points = range.length().num_seconds().checked_div(step).unwrap_or(i64::MAX);
-    match step >= 60 && points <= POINTS_MAX {
+    match (60..=GRANULARITY_MAX_S).contains(&step) && points <= POINTS_MAX {
         true => Ok(step),
         false => Err(Error::bad_field(
             "granularity",
-            format!("An interval has 60 seconds or more, and a series at most {POINTS_MAX} of them."),
+            format!("An interval has 60 seconds to ten years, and a series at most {POINTS_MAX} of them."),
         )),
     }
 }
@@ -234,6 +236,7 @@ mod tests {
         let range = TimeRange { from: at("2026-11-01T00:00:00Z"), to: at("2026-11-23T00:00:00Z") };
         assert!(checked_granularity(Some(0), range).is_err());
         assert!(checked_granularity(Some(60), range).is_err());
+        assert!(checked_granularity(Some(i64::MAX), range).is_err());
         assert_eq!(checked_granularity(Some(3600), range).unwrap(), 3600);
     }
 

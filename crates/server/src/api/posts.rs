@@ -5,7 +5,7 @@ use super::post::{PostView, decimal, web_address};
 use super::{Filtered, Params, Viewer};
 use crate::app::App;
 use crate::error::Error;
-use crate::filter::FilterParams;
+use crate::filter::{FilterParams, is_plausible};
 use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
@@ -70,7 +70,7 @@ async fn with_correction(app: &App, post: &FoundPost) -> Result<PostView, Error>
 
 fn parse_cursor(cursor: &str) -> Result<Cursor, Error> {
     let parsed = cursor.split_once('.').and_then(|(at, id)| {
-        let at = DateTime::from_timestamp_micros(at.parse().ok()?)?;
+        let at = DateTime::from_timestamp_micros(at.parse().ok()?).filter(|at| is_plausible(*at))?;
         Some(Cursor { at, post_id: PostId::parse(id).ok()? })
     });
     parsed.ok_or_else(|| Error::bad_field("cursor", "This is no cursor of ours. Start from the first page."))
@@ -127,6 +127,9 @@ pub(crate) async fn post(
     Params(params): Params<PostParams>,
 ) -> Result<Json<PostDetail>, Error> {
     let id = PostId::parse(params.id).map_err(|error| Error::of_input("id", error))?;
+    if params.at.is_some_and(|at| !is_plausible(at)) {
+        return Err(Error::bad_field("at", "at must lie between the years 1970 and 2200."));
+    }
     let query = PostQuery { id, at: params.at };
     let found = app.answers.ask(&query, app.clock.now()).await?;
     let found = found
@@ -172,7 +175,10 @@ mod tests {
     fn a_cursor_is_checked_before_it_is_used() {
         let Cursor { at, post_id } = parse_cursor("1790000000000000.bluesky:at://did:plc:abc/1").unwrap();
         assert_eq!((at.timestamp(), post_id.as_str()), (1_790_000_000, "bluesky:at://did:plc:abc/1"));
-        for bad in ["", "x.y", "1.", "1790000000000000.x:1 OR 1=1", "99999999999999999999.x:1"] {
+        // The last one is within a day of the latest time that there is.
+        for bad in
+            ["", "x.y", "1.", "1790000000000000.x:1 OR 1=1", "99999999999999999999.x:1", "8210266876799999999.x:1"]
+        {
             assert!(parse_cursor(bad).is_err(), "{bad:?}");
         }
     }
