@@ -167,7 +167,8 @@ pub struct PostQuery {
 pub struct PostDetail {
     pub post: FoundPost,
     pub key_phrases: Vec<KeyPhrase>,
-    /// Other posts within three days that say nearly the same, the newest first, at most [`PostDetail::COPIES_MAX`].
+    /// Other posts within three days that say nearly the same, the newest first, then the greatest id, at most
+    /// [`PostDetail::COPIES_MAX`].
     pub copies: Vec<PostCopy>,
     /// The platform's own JSON.
     pub payload: Option<String>,
@@ -197,7 +198,7 @@ pub struct RecentTextsQuery {
     pub limit: usize,
 }
 
-/// The part of a post that a topic's query looks at. The newest first.
+/// The part of a post that a topic's query looks at. The newest first, then the greatest id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PostText {
     pub id: PostId,

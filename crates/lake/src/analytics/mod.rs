@@ -109,13 +109,14 @@ impl Analytics for Lake {
 
     async fn recent_texts(&self, query: &RecentTextsQuery) -> Result<Vec<PostText>> {
         let (mut texts, mut bytes) = (Vec::new(), 0);
-        for batch in self.batches(&posts::recent_texts_sql(query)).await? {
-            texts.extend(posts::recent_texts(&batch)?);
-        }
-        texts.retain(|post: &PostText| {
-            bytes += post.text.len();
-            bytes <= self.config.answer_bytes_max
-        });
+        self.each_record_batch(&posts::recent_texts_sql(query), QueryLimits::default().timeout, |batch| {
+            texts.extend(posts::recent_texts(&batch)?.take_while(|post: &PostText| {
+                bytes += post.text.len();
+                bytes <= self.config.answer_bytes_max
+            }));
+            Ok(())
+        })
+        .await?;
         Ok(texts)
     }
 
@@ -264,8 +265,7 @@ mod tests {
     use testkit::posts::noon;
     use testkit::random;
 
-    async fn filled(folder: &Path, counts_bytes_max: usize) -> Lake {
-        let config = Config { counts_bytes_max, ..Config::default() };
+    async fn filled(folder: &Path, config: Config) -> Lake {
         let lake = Lake::open(folder.to_str().unwrap(), config, Arc::new(ManualClock::at(noon()))).await.unwrap();
         lake.commit(testkit::posts::batch((1..=900).map(random::post).collect())).await.unwrap();
         lake
@@ -287,7 +287,7 @@ mod tests {
     #[tokio::test]
     async fn days_beyond_the_memory_are_left_to_sql() {
         let folder = tempfile::tempdir().unwrap();
-        let lake = filled(folder.path(), 20_000).await;
+        let lake = filled(folder.path(), Config { counts_bytes_max: 20_000, ..Config::default() }).await;
         held(&lake).await;
         let is_held = async |selection| lake.held(&selection, |_| Some(())).await.unwrap().is_some();
         let nth = async |nth| lake.nth_newest_held(&last(72), nth).await.unwrap();
@@ -300,8 +300,20 @@ mod tests {
     #[tokio::test]
     async fn without_memory_nothing_is_held() {
         let folder = tempfile::tempdir().unwrap();
-        let lake = filled(folder.path(), 0).await;
+        let lake = filled(folder.path(), Config { counts_bytes_max: 0, ..Config::default() }).await;
         lake.warm_up();
         assert_eq!(lake.held(&last(12), |_| Some(())).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn recent_texts_end_before_they_are_larger_than_an_answer_may_be() {
+        let folder = tempfile::tempdir().unwrap();
+        let lake = filled(folder.path(), Config { answer_bytes_max: 100, ..Config::default() }).await;
+        let range = last(72).range;
+        let newest = lake.recent_texts(&RecentTextsQuery { range, limit: 3 }).await.unwrap();
+        let texts = lake.recent_texts(&RecentTextsQuery { range, limit: 900 }).await.unwrap();
+        let bytes: usize = texts.iter().map(|post| post.text.len()).sum();
+        assert!(texts.len() > 3 && bytes <= 100, "{} texts of {bytes} bytes", texts.len());
+        assert_eq!(texts[..3], newest, "the newest stay");
     }
 }

@@ -179,7 +179,7 @@ pub(super) async fn detail(lake: &Lake, query: &PostQuery) -> Result<Option<Post
     let copies = format!(
         "SELECT post_id, author, platform, occurred_at, url FROM sentiment WHERE {} AND post_id <> {id} AND fingerprint = \
          (SELECT max(fingerprint) FROM sentiment WHERE {here} AND post_id = {id}) \
-         ORDER BY occurred_at DESC LIMIT {}",
+         ORDER BY occurred_at DESC, post_id DESC LIMIT {}",
         in_range(TimeRange { from: at - near, to: at + near }),
         PostDetail::COPIES_MAX
     );
@@ -235,18 +235,19 @@ fn copies_of(batch: &RecordBatch) -> Result<Vec<PostCopy>> {
 
 pub(super) fn recent_texts_sql(query: &RecentTextsQuery) -> String {
     format!(
-        "SELECT post_id, text, author, language, occurred_at FROM sentiment WHERE {} ORDER BY occurred_at DESC LIMIT {}",
+        "SELECT post_id, text, author, language, occurred_at FROM sentiment WHERE {} \
+         ORDER BY occurred_at DESC, post_id DESC LIMIT {}",
         in_range(query.range),
         query.limit
     )
 }
 
-pub(super) fn recent_texts(batch: &RecordBatch) -> Result<Vec<PostText>> {
+pub(super) fn recent_texts(batch: &RecordBatch) -> Result<impl Iterator<Item = PostText> + use<>> {
     let columns = Columns(batch);
     let [ids, texts, authors, languages] = ["post_id", "text", "author", "language"].map(|name| columns.texts(name));
     let (ids, texts, authors, languages) = (ids?, texts?, authors?, languages?);
     let times = columns.micros("occurred_at")?;
-    let of_row = |row| {
+    let of_row = move |row| {
         Some(PostText {
             id: PostId::parse(at(&ids, row)?).ok()?,
             text: text(&texts, row),
@@ -255,5 +256,5 @@ pub(super) fn recent_texts(batch: &RecordBatch) -> Result<Vec<PostText>> {
             occurred_at: time(&times, row)?,
         })
     };
-    Ok((0..batch.num_rows()).filter_map(of_row).collect())
+    Ok((0..batch.num_rows()).filter_map(of_row))
 }
