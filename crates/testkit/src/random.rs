@@ -40,8 +40,13 @@ const NAMES: [&str; 5] = ["Berlin", "BERLIN", "Straße", "Acme", "acme"];
 const PHRASES: [&str; 4] = ["the train", "The Train", "long queue", "no seat"];
 const TAGS: [&str; 3] = ["#Late", "#late", "#Zug"];
 const WORDS: [&str; 5] = ["late", "Train", "100%", "queue_1", "it's"];
-const PLACES: [(&str, &str, PlaceKind); 3] =
-    [("Berlin", "DE", PlaceKind::City), ("Bonn", "DE", PlaceKind::City), ("Italy", "IT", PlaceKind::Country)];
+/// The first alone has a region: a place of the same name has none.
+const PLACES: [(&str, &str, PlaceKind); 4] = [
+    ("Berlin", "DE", PlaceKind::City),
+    ("Bonn", "DE", PlaceKind::City),
+    ("Italy", "IT", PlaceKind::Country),
+    ("Berlin", "DE", PlaceKind::City),
+];
 
 /// The random post of a number, which is its offset too: published within the three days after [`noon`], in no order.
 pub fn post(number: u64) -> EnrichedPost {
@@ -90,7 +95,7 @@ fn enrich(random: &mut Random, enriched: &mut EnrichedPost) {
     let phrase = |text: &str| KeyPhrase { text: text.into(), confidence: 0.8, begin: 0, end: 5 };
     enrichment.key_phrases = (0..random.below(3)).map(|_| phrase(random.of(&PHRASES))).collect();
     enriched.topics = TOPICS.iter().filter(|_| random.chance(40)).map(|topic| (*topic).to_owned()).collect();
-    enriched.place = random.chance(60).then(|| place(random.below(3) as usize));
+    enriched.place = random.chance(60).then(|| place(random.below(4) as usize));
 }
 
 fn sentiment(nth: usize) -> Sentiment {

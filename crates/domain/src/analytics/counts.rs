@@ -124,7 +124,7 @@ pub struct PlacesQuery {
     pub limit: usize,
 }
 
-/// Mentions from a place. The most mentions first, then by name.
+/// Mentions from a place. The most mentions first, then by name, region and country, those that are not known first.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PlaceCount {
     pub place: String,

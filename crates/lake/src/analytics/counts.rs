@@ -148,7 +148,8 @@ pub(super) fn places_sql(query: &PlacesQuery) -> String {
     format!(
         "SELECT place, region, country, avg(lat) AS lat, avg(lon) AS lon, {COUNTS} FROM sentiment WHERE {} \
          AND lat IS NOT NULL AND place IS NOT NULL AND coalesce(place_kind, '') <> 'country' \
-         GROUP BY place, region, country ORDER BY mentions DESC, place, region, country LIMIT {}",
+         GROUP BY place, region, country \
+         ORDER BY mentions DESC, place, region NULLS FIRST, country NULLS FIRST LIMIT {}",
         posts_where(&query.selection),
         query.limit
     )
