@@ -16,7 +16,6 @@ use std::time::{Duration, Instant};
 pub(crate) struct Engine {
     config: SessionConfig,
     runtime: Arc<RuntimeEnv>,
-    pub(crate) answer_bytes_max: usize,
     refresh: Duration,
     /// Tables as of a version; made anew when the lake has moved on.
     context: Mutex<Option<(u64, SessionContext)>>,
@@ -67,7 +66,6 @@ impl Engine {
         Ok(Self {
             config: session,
             runtime,
-            answer_bytes_max: config.answer_bytes_max,
             refresh: config.refresh,
             context: Mutex::new(None),
             refreshed_at: Mutex::new(None),

@@ -25,7 +25,7 @@ impl Lake {
     async fn answer(&self, reading: Reading, rows_max: usize) -> Result<Rows> {
         let mut running = self.start(reading).await?;
         let mut rows = Rows { columns: running.columns.clone(), ..Rows::default() };
-        let mut bytes_left = self.engine.answer_bytes_max;
+        let mut bytes_left = self.config.answer_bytes_max;
         while let Some(batch) = running.next().await? {
             for row in 0..batch.rows {
                 if rows.rows.len() == rows_max {

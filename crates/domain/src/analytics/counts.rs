@@ -63,7 +63,7 @@ impl SeriesQuery {
     ];
 }
 
-/// Mentions of a value in one interval. Intervals without a mention are left out.
+/// Mentions of a value in one interval. Intervals without a mention are left out, and by topic, posts without a topic.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SeriesPoint {
     /// Start of the interval.

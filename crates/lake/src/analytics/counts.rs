@@ -54,7 +54,7 @@ fn counts(columns: &Columns<'_>) -> Result<Vec<Counts>> {
 }
 
 pub(super) fn series_sql(query: &SeriesQuery) -> String {
-    let (posts, interval) = (posts_where(&query.selection), sql::interval_start(query.step_s, query.origin));
+    let (posts, interval) = (posts_where(&query.selection), sql::interval_start(query.origin, query.step_s));
     let value = sql::column(query.by).unwrap_or("unnest(topics)");
     format!(
         "SELECT {interval} AS at, value, count(*) AS mentions \

@@ -11,8 +11,8 @@ use super::watch::TIMEOUT;
 use crate::lake::Lake;
 use domain::analytics::COUNTED_KINDS;
 use domain::{
-    Dimension, EntityKind, Evidence, EvidencePost, IncidentScope, PostInWindow, Result, TimeRange, Timestamp,
-    WatchHistory,
+    Dimension, EntityKind, Evidence, EvidencePost, IncidentScope, PostInWindow, Result, SentimentLabel, TimeRange,
+    Timestamp, WatchHistory,
 };
 use std::collections::HashMap;
 use tracing::warn;
@@ -186,12 +186,13 @@ fn add_post(rows: &Cells, row: usize, evidence: &mut Evidence, ids: &mut HashMap
         evidence.values.entry(dimension).or_default().push((number, value));
     };
     rows.texts(4, row).into_iter().for_each(|tag| add(Dimension::Hashtag, tag));
+    let mut is_negative = false;
     for (at, dimension) in COLUMNS.into_iter().enumerate() {
         if let Some(value) = rows.owned(5 + at, row) {
+            is_negative |= dimension == Dimension::Sentiment && value == SentimentLabel::Negative.as_str();
             add(dimension, value);
         }
     }
-    let is_negative = rows.text(9, row) == Some("negative");
     evidence.posts.push(EvidencePost { occurred_at, author, message, is_negative });
     ids.insert(id, number);
     bytes

@@ -28,7 +28,6 @@ use crate::values;
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use cells::Cells;
-use chrono::DateTime;
 use domain::analytics::{
     AlertsQuery, Analytics, AnomaliesQuery, BreakdownItem, BreakdownQuery, ComparedTotals, CountriesQuery,
     CountryCount, PlaceCount, PlacesQuery, PostDetail, PostQuery, PostStream, PostText, PostsPage, PostsQuery,
@@ -39,9 +38,6 @@ use std::time::Duration;
 
 /// Most rows of an answer: a series of 3,000 intervals with some dozens of values.
 const ROWS_MAX: usize = 200_000;
-
-/// The year 2200.
-const TIME_MAX_S: i64 = 7_258_118_400;
 
 #[async_trait]
 impl Analytics for Lake {
@@ -89,8 +85,7 @@ impl Analytics for Lake {
     }
 
     async fn newest_at(&self) -> Result<Option<Timestamp>> {
-        let to = DateTime::from_timestamp(TIME_MAX_S, 0).unwrap_or_default();
-        let every_post = Selection::all(TimeRange { from: DateTime::UNIX_EPOCH, to });
+        let every_post = Selection::all(TimeRange { from: Timestamp::MIN_UTC, to: Timestamp::MAX_UTC });
         if let Some(newest) = self.nth_newest_held(&every_post, 1).await? {
             return Ok(newest);
         }
@@ -185,7 +180,7 @@ impl Lake {
             rows += batch.num_rows();
             batches.push(batch);
             match rows > ROWS_MAX {
-                true => Err(too_costly("the answer has more than 200,000 rows; narrow the time range")),
+                true => Err(too_costly(&format!("the answer has more than {ROWS_MAX} rows; narrow the time range"))),
                 false => Ok(()),
             }
         })

@@ -1,6 +1,6 @@
 //! Conditions and expressions of our own statements. This is the only place where a person's text becomes part of a
-//! statement: every value passes through [`literal`] or [`pattern`]. Every condition on time names the days too, so that
-//! only the files of those days are read.
+//! statement: every value passes through [`literal`] or [`pattern`]. A range of time names its days too, so that the files
+//! of other days are left out at once.
 
 use chrono::TimeDelta;
 use domain::{ALL_POSTS, Dimension, Selection, SeriesKey, TimeRange, Timestamp};
@@ -137,17 +137,17 @@ pub(super) const COUNTS: &str = "count(*) AS mentions, \
 pub(super) const SUMS: &str = "sum(mentions) AS mentions, sum(positive) AS positive, sum(negative) AS negative, \
     sum(neutral) AS neutral, sum(mixed) AS mixed";
 
-/// The number of a row's interval, counted from `origin`, which no row precedes. Whole numbers are faster than `date_bin`.
+/// The number of a row's interval, counted from `origin`, which no row precedes. Whole numbers are faster than `date_bin`,
+/// which answers in nanoseconds.
 pub(super) fn interval(origin: Timestamp, length: TimeDelta) -> String {
     let length_us = length.num_microseconds().unwrap_or(i64::MAX).max(1);
     format!("(CAST(occurred_at AS BIGINT) - {}) / {length_us}", origin.timestamp_micros())
 }
 
-/// The start of a row's interval, as microseconds since 1970. Whole numbers rather than `date_bin`, which answers in nanoseconds;
-/// no row lies before the origin.
-pub(super) fn interval_start(step_s: i64, origin: Timestamp) -> String {
-    let (origin, step) = (origin.timestamp_micros(), step_s * 1_000_000);
-    format!("(CAST(occurred_at AS BIGINT) - {origin}) / {step} * {step} + {origin}")
+/// The start of a row's [`interval`], as microseconds since 1970.
+pub(super) fn interval_start(origin: Timestamp, step_s: i64) -> String {
+    let number = interval(origin, TimeDelta::seconds(step_s));
+    format!("{number} * {} + {}", step_s * 1_000_000, origin.timestamp_micros())
 }
 
 #[cfg(test)]
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn every_condition_on_time_names_the_days() {
+    fn every_range_names_its_days() {
         let sql = posts_where(&selection(&[(Dimension::Entity, &["United"])]));
         assert_eq!(sql.matches("event_date BETWEEN DATE '2026-11-20' AND DATE '2026-11-21'").count(), 2);
         assert_eq!(sql.matches("occurred_at >=").count(), 2);
