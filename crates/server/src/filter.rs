@@ -68,6 +68,14 @@ pub(crate) fn is_plausible(at: DateTime<Utc>) -> bool {
     (0..=TIME_MAX_S).contains(&at.timestamp())
 }
 
+/// The time of a post, where a person names it as `at`.
+pub(crate) fn checked_at(at: Option<DateTime<Utc>>) -> Result<Option<DateTime<Utc>>, Error> {
+    match at.is_none_or(is_plausible) {
+        true => Ok(at),
+        false => Err(Error::bad_field("at", "at must lie between the years 1970 and 2200.")),
+    }
+}
+
 impl Filter {
     /// Reads the query of a URL. `own` are the parameters that the endpoint reads itself.
     pub(crate) fn parse(query: &str, own: &[&str], now: DateTime<Utc>) -> Result<Self, Error> {

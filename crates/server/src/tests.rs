@@ -357,6 +357,8 @@ async fn a_correction_is_kept_with_its_history_and_shown_on_the_post() {
         .write(&admin, "POST", "/api/labels", json!({ "post_id": "x 1", "sentiment": "negative" }))
         .await
         .refused(400, Some("post_id"));
+    let far = json!({ "post_id": "x:1", "at": "+262142-12-31T23:59:59Z", "sentiment": "negative" });
+    client.write(&admin, "POST", "/api/labels", far).await.refused(400, Some("at"));
     client.write(&admin, "POST", "/api/labels", json!({ "post_id": "x:1", "sentiment": "negative" })).await;
     let history = client.write(&admin, "POST", "/api/labels", json!({ "post_id": "x:1", "category": "delay" })).await;
     assert_eq!(history.json().as_array().unwrap().len(), 2);

@@ -4,6 +4,7 @@
 use super::{Analyst, Body, Viewer};
 use crate::app::App;
 use crate::error::Error;
+use crate::filter::checked_at;
 use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
@@ -72,7 +73,7 @@ async fn model_said(
     id: &PostId,
     at: Option<DateTime<Utc>>,
 ) -> Result<(Option<String>, Option<String>), Error> {
-    let query = PostQuery { id: id.clone(), at };
+    let query = PostQuery { id: id.clone(), at: checked_at(at)? };
     let found = app.answers.ask(&query, app.clock.now()).await?;
     let post = found.as_ref().as_ref().map(|found| &found.post.post).ok_or_else(|| {
         Error::bad_field("post_id", "There is no such post here. It may have been deleted on its platform.")

@@ -5,7 +5,7 @@ use super::post::{PostView, decimal, web_address};
 use super::{Filtered, Params, Viewer};
 use crate::app::App;
 use crate::error::Error;
-use crate::filter::{FilterParams, is_plausible};
+use crate::filter::{FilterParams, checked_at, is_plausible};
 use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
@@ -127,10 +127,7 @@ pub(crate) async fn post(
     Params(params): Params<PostParams>,
 ) -> Result<Json<PostDetail>, Error> {
     let id = PostId::parse(params.id).map_err(|error| Error::of_input("id", error))?;
-    if params.at.is_some_and(|at| !is_plausible(at)) {
-        return Err(Error::bad_field("at", "at must lie between the years 1970 and 2200."));
-    }
-    let query = PostQuery { id, at: params.at };
+    let query = PostQuery { id, at: checked_at(params.at)? };
     let found = app.answers.ask(&query, app.clock.now()).await?;
     let found = found
         .as_ref()
