@@ -301,6 +301,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_answer_of_too_many_rows_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let lake = filled(folder.path(), Config::default()).await;
+        let ask = async |rows: usize| {
+            let sql = format!("SELECT i FROM generate_series(1, {rows}) AS t(i)");
+            lake.batches(&sql).await.map(|batches| batches.iter().map(RecordBatch::num_rows).sum::<usize>())
+        };
+        assert_eq!(ask(ROWS_MAX).await.unwrap(), ROWS_MAX);
+        assert_eq!(ask(ROWS_MAX + 1).await.unwrap_err().kind(), ErrorKind::TooCostly);
+    }
+
+    #[tokio::test]
     async fn recent_texts_end_before_they_are_larger_than_an_answer_may_be() {
         let folder = tempfile::tempdir().unwrap();
         let lake = filled(folder.path(), Config { answer_bytes_max: 100, ..Config::default() }).await;
