@@ -92,6 +92,8 @@ fn enrich(random: &mut Random, enriched: &mut EnrichedPost) {
         end: begin + 5,
     };
     enrichment.entities = (0..).zip(entities).map(entity).collect();
+    // Not in the order of the text.
+    enrichment.entities.reverse();
     let phrase = |text: &str| KeyPhrase { text: text.into(), confidence: 0.8, begin: 0, end: 5 };
     enrichment.key_phrases = (0..random.below(3)).map(|_| phrase(random.of(&PHRASES))).collect();
     enriched.topics = TOPICS.iter().filter(|_| random.chance(40)).map(|topic| (*topic).to_owned()).collect();

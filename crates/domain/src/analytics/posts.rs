@@ -150,7 +150,9 @@ impl From<&EnrichedPost> for StoredPost {
 
 impl From<&EnrichedPost> for FoundPost {
     fn from(enriched: &EnrichedPost) -> Self {
-        Self { post: enriched.into(), entities: enriched.enrichment.entities.clone(), copies: 1 }
+        let mut entities = enriched.enrichment.entities.clone();
+        entities.sort_by_key(|entity| entity.begin);
+        Self { post: enriched.into(), entities, copies: 1 }
     }
 }
 

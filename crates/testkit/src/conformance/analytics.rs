@@ -5,8 +5,8 @@ use crate::posts::{batch, enriched, noon};
 use crate::random::{self, Random};
 use chrono::TimeDelta;
 use domain::analytics::{
-    AlertsQuery, Analytics, AnomaliesQuery, BreakdownQuery, CountriesQuery, PlacesQuery, PostQuery, PostsQuery,
-    RecentTextsQuery, SeriesQuery, StoredPost, TopicVolumesQuery, TotalsQuery,
+    AlertsQuery, Analytics, AnomaliesQuery, BreakdownQuery, CountriesQuery, FoundPost, PlacesQuery, PostQuery,
+    PostsQuery, RecentTextsQuery, SeriesQuery, StoredPost, TopicVolumesQuery, TotalsQuery,
 };
 use domain::{
     Alert, AlertState, Anomaly, Dimension, EnrichedBatch, EnrichedPost, PostId, PostTable, Selection, Severity, Slice,
@@ -130,8 +130,7 @@ async fn a_post_is_found_by_its_id<L: Analytics + PostTable>(lake: L) {
     for at in [None, Some(whole.post.occurred_at)] {
         let query = PostQuery { id: whole.post.id.clone(), at };
         let found = lake.post(&query).await.expect("post").expect("it is there");
-        assert_eq!(found.post.post, StoredPost::from(&whole));
-        assert_eq!(found.post.entities, whole.enrichment.entities);
+        assert_eq!(found.post, FoundPost::from(&whole));
         assert_eq!(sorted(found.key_phrases), sorted(whole.enrichment.key_phrases.clone()));
         assert_eq!(found.payload.as_deref(), Some(whole.post.payload.as_str()));
         assert_eq!(found.provenance.as_deref(), Some("stream"));

@@ -154,10 +154,8 @@ fn detail(state: &State, query: &PostQuery) -> Option<PostDetail> {
         url: post.post.url.clone(),
     };
     let copies = state.newest_first(&near).into_iter().filter(is_copy).map(copy);
-    let mut post = FoundPost::from(found);
-    post.entities.sort_by_key(|entity| entity.begin);
     Some(PostDetail {
-        post,
+        post: found.into(),
         key_phrases: found.enrichment.key_phrases.clone(),
         copies: copies.take(PostDetail::COPIES_MAX).collect(),
         payload: Some(found.post.payload.clone()),
@@ -260,7 +258,6 @@ impl Analytics for MemoryLake {
         });
         let cursor = |post: &FoundPost| Cursor { at: post.post.occurred_at, post_id: post.post.id.clone() };
         posts.retain(|post| query.after.as_ref().is_none_or(|after| cursor(post) < *after));
-        posts.iter_mut().for_each(|post| post.entities.sort_by_key(|entity| entity.begin));
         let more = posts.len() > query.limit;
         posts.truncate(query.limit);
         Ok(PostsPage { next: posts.last().filter(|_| more).map(cursor), posts })
