@@ -382,7 +382,16 @@ impl Named<'_> {
             }
             Dimension::Phrase => chunk.phrases.of(row).iter().for_each(|name| take(*name, 0)),
             Dimension::Hashtag => chunk.hashtags.of(row).iter().for_each(|name| take(*name, 0)),
-            _ => take(self.vocabulary.authors.items()[chunk.authors[row] as usize].handle, 0),
+            Dimension::Author => take(self.vocabulary.authors.items()[chunk.authors[row] as usize].handle, 0),
+            // These have groups. A new dimension is decided on here, or it would be counted as one of the above.
+            Dimension::Topic
+            | Dimension::Sentiment
+            | Dimension::Category
+            | Dimension::Language
+            | Dimension::Platform
+            | Dimension::Country
+            | Dimension::Source
+            | Dimension::Place => {}
         }
     }
 
