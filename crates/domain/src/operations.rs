@@ -199,7 +199,7 @@ pub struct Replayed {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SqlAnswer {
     pub columns: Vec<Column>,
-    /// JSON: an array with an array of values for each row.
+    /// JSON, an array with an array of values for each row: the server passes it on unread.
     pub rows: Vec<u8>,
     /// More rows were there than the limits let through.
     pub truncated: bool,

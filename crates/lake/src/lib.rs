@@ -60,4 +60,4 @@ pub use repair::{Repaired, repair};
 pub use schema::TableName;
 pub use standing::{Contents, File, Snapshot};
 pub use stream::BatchStream;
-pub use worker::{SqlAnswer, SqlWorkers, WorkerConfig, run_sql_worker};
+pub use worker::{SqlWorkers, WorkerConfig, run_sql_worker};

@@ -229,8 +229,7 @@ impl Operations for Admin {
     }
 
     async fn sql(&self, sql: &str, limits: QueryLimits) -> Result<SqlAnswer> {
-        let lake::SqlAnswer { columns, rows, truncated } = self.sql.ask(sql, limits).await?;
-        Ok(SqlAnswer { columns, rows, truncated })
+        self.sql.ask(sql, limits).await
     }
 
     fn metrics(&self) -> String {

@@ -15,7 +15,7 @@ mod child;
 pub use child::run_sql_worker;
 
 use crate::statement::too_slow;
-use domain::{Column, Error, QueryLimits, Result};
+use domain::{Column, Error, QueryLimits, Result, SqlAnswer};
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -46,16 +46,6 @@ pub struct WorkerConfig {
     pub answer_bytes_max: usize,
     /// A worker that is asked nothing for so long is ended.
     pub idle: Duration,
-}
-
-/// An answer whose rows are JSON already: nothing looks into them on their way to the browser.
-#[derive(Debug, Clone)]
-pub struct SqlAnswer {
-    pub columns: Vec<Column>,
-    /// An array with an array of values for each row.
-    pub rows: Vec<u8>,
-    /// More rows were there than the limits let through.
-    pub truncated: bool,
 }
 
 #[derive(Serialize, Deserialize)]
