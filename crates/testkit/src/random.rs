@@ -1,5 +1,5 @@
 //! Random posts and selections: the same ones for the same number, with every property that posts are counted by, values
-//! that differ in case only, and values that are missing.
+//! that differ in case only, values that are missing, and posts of the same moment.
 
 use crate::posts::{self, noon};
 use chrono::Duration;
@@ -55,8 +55,13 @@ pub fn post(number: u64) -> EnrichedPost {
     let mut enriched = posts::enriched(&format!("{number:06}"), &text);
     enriched.offset = number;
     let post = &mut enriched.post;
-    post.occurred_at =
-        noon() + Duration::seconds(random.below(3 * 86_400) as i64) + Duration::microseconds(random.below(3) as i64);
+    let (second, micro) = (random.below(3 * 86_400) as i64, random.below(3) as i64);
+    // Every fourth is one of many posts of a moment.
+    let since_noon = match number % 4 {
+        0 => Duration::hours(second / 21_600 * 6),
+        _ => Duration::seconds(second) + Duration::microseconds(micro),
+    };
+    post.occurred_at = noon() + since_noon;
     post.source = SourceId(random.of(&["test", "other"]).into());
     post.repost_of = random.chance(20).then(|| posts::post("000001", "").id);
     post.reach = random.chance(80).then(|| random.below(1_000_000));
