@@ -1,6 +1,6 @@
 //! Conditions and expressions of our own statements. This is the only place where a person's text becomes part of a
-//! statement: every value passes through [`literal`] or [`pattern`]. A range of time names its days too, so that the files
-//! of other days are left out at once.
+//! statement: every value passes through [`literal`] or [`pattern`]. A range of time names its days too, so that the
+//! files of other days are left out at once.
 
 use chrono::TimeDelta;
 use domain::{ALL_POSTS, Dimension, Selection, SeriesKey, TimeRange, Timestamp};
@@ -137,8 +137,8 @@ pub(super) const COUNTS: &str = "count(*) AS mentions, \
 pub(super) const SUMS: &str = "sum(mentions) AS mentions, sum(positive) AS positive, sum(negative) AS negative, \
     sum(neutral) AS neutral, sum(mixed) AS mixed";
 
-/// The number of a row's interval, counted from `origin`, which no row precedes. Whole numbers are faster than `date_bin`,
-/// which answers in nanoseconds.
+/// The number of a row's interval, counted from `origin`, which no row precedes. Whole numbers are faster than
+/// `date_bin`, which answers in nanoseconds.
 pub(super) fn interval(origin: Timestamp, length: TimeDelta) -> String {
     let length_us = length.num_microseconds().unwrap_or(i64::MAX).max(1);
     format!("(CAST(occurred_at AS BIGINT) - {}) / {length_us}", origin.timestamp_micros())
