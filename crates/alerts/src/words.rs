@@ -157,7 +157,7 @@ fn example_value(post: &ExamplePost) -> Value {
 pub fn sample(rule: &AlertRule, now: Timestamp) -> Alert {
     let topic = rule.topic.clone().unwrap_or_else(|| "all topics".into());
     let sentence = format!(
-        "Mentions of *{topic}* are 6.2× what is normal for this hour (412 against 66): *snow*, *DFW*, *rebook* explain most of it; 81 % negative."
+        "Mentions of *{topic}* are 6.2× the usual: 412 instead of 66 this hour. Most of the increase is about *snow*, *DFW* and *rebook*; 81% are negative."
     );
     let driver = |dimension: &str, value: &str, observed: f64, expected: f64, contribution: f64| Driver {
         dimension: dimension.into(),

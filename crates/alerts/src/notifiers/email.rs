@@ -85,13 +85,19 @@ const SUBJECT_MAX: usize = 100;
 /// The first line of the title, short enough for a list of mails: without the reasons, and without the figures in
 /// brackets where they would be cut through.
 pub(crate) fn subject(notification: &Notification) -> String {
-    let title = notification.alert.title.replace('*', "");
-    // A colon within a time of day is none.
-    let title = title.lines().next().unwrap_or_default().split(": ").next().unwrap_or_default();
+    let title = headline(notification.alert.title.lines().next().unwrap_or_default()).replace('*', "");
     let subject = format!("[{}] {title}", kind_words(notification));
     let shorter = subject.rsplit_once(" (").filter(|_| subject.chars().count() > SUBJECT_MAX);
     let subject = shorter.map_or(subject.as_str(), |(before, _)| before);
     subject.chars().filter(|c| !c.is_control()).take(SUBJECT_MAX).collect()
+}
+
+/// What happened, without the figures and reasons that follow the first colon after a name. A colon within a name
+/// (`*late flight: negative*`) ends nothing.
+fn headline(title: &str) -> &str {
+    let is_after_name = |at: &usize| matches!(title[..*at].matches('*').count(), stars if stars > 0 && stars % 2 == 0);
+    let end = title.match_indices(": ").map(|(at, _)| at).find(is_after_name);
+    &title[..end.unwrap_or(title.len())]
 }
 
 #[async_trait]
