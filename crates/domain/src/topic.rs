@@ -9,6 +9,7 @@ pub mod text;
 
 use crate::clock::Timestamp;
 use crate::fault::{Fault, check_name};
+use crate::series::ALL_POSTS;
 use serde::{Deserialize, Serialize};
 
 pub use matcher::TopicMatcher;
@@ -18,7 +19,7 @@ pub use query::{Expression, Query, Term};
 /// A saved query with a name; a post that matches it is a mention of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Topic {
-    /// Unique, 1 to 64 characters.
+    /// Unique, 1 to 64 characters; [`ALL_POSTS`] is taken.
     pub name: String,
     /// Boolean query, see [`query`].
     pub query: String,
@@ -34,6 +35,12 @@ impl Topic {
     /// Checks the name and the query.
     pub fn check(&self) -> Result<Query, Fault> {
         check_name("name", &self.name)?;
+        if self.name == ALL_POSTS {
+            return Err(Fault::new(
+                "name",
+                format!("{ALL_POSTS:?} is the name of all posts together; choose another."),
+            ));
+        }
         Query::parse(&self.query).map_err(|error| Fault::of_query("query", error))
     }
 }

@@ -33,6 +33,18 @@ async fn what_is_saved_is_trimmed_and_checked_and_keeps_when_it_was_made() {
 }
 
 #[tokio::test]
+async fn no_topic_takes_the_name_of_all_posts_and_one_that_has_it_stays() {
+    let store = MemoryState::default();
+    let topics = Topics::new(&store);
+    let fault = topics.save(topic(domain::ALL_POSTS, "a", 2026)).await.unwrap_err();
+    assert!(fault.to_string().contains("the name of all posts"), "{fault}");
+    let stored = topic(domain::ALL_POSTS, "a", 2025);
+    store.put("topic", domain::ALL_POSTS, json!(stored)).await.unwrap();
+    assert_eq!(topics.list().await.unwrap(), [stored]);
+    assert!(topics.delete(domain::ALL_POSTS).await.unwrap());
+}
+
+#[tokio::test]
 async fn a_document_that_cant_be_read_is_replaced_and_their_number_is_limited() {
     let store = MemoryState::default();
     let topics = Topics::new(&store);
