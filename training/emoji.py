@@ -17,6 +17,9 @@ TEXTS_MIN = 5
 
 
 def is_emoji(character):
+    # The signs of gender stand in joined emoji ("🤷‍♀️"), whose mood is not theirs.
+    if character in "♀♂":
+        return False
     return 0x1F300 <= ord(character) <= 0x1F3FA or 0x1F400 <= ord(character) <= 0x1FAFF or 0x2600 <= ord(character) <= 0x27BF
 
 

@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn words_and_unknown_emoji_are_left_to_the_model() {
-        for text in ["", "late again 😡", "#fail 😡", "😡 2", "🗿", "@user", "日本 😡"] {
+        for text in ["", "late again 😡", "#fail 😡", "😡 2", "🗿", "♀️", "@user", "日本 😡"] {
             assert_eq!(judged(text), None, "{text}");
         }
         let found = sentiment("😡👍😡👍", &scan("😡👍😡👍")).unwrap();
