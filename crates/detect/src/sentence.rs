@@ -41,7 +41,7 @@ pub fn sentence(
         span(begin, end, zone)
     );
     let first = match kind {
-        Kind::Silence => return format!("No mentions of *{subject}*: {counts}. Its source may have stopped."),
+        Kind::Silence => return format!("No mentions of *{subject}*: {counts}. A source may have stopped."),
         Kind::Surge if expected < 0.5 => format!("Mentions of *{subject}* appear where none are usual: {counts}."),
         Kind::Surge => format!("Mentions of *{subject}* are {}× the usual: {counts}.", ratio(observed / expected)),
         Kind::Drop => {
@@ -109,7 +109,7 @@ fn copies(explanation: &Explanation) -> Option<String> {
     let (copies, quote) = (number(repeated.mentions), quoted(&repeated.text));
     Some(match explanation.spread.is_viral() {
         true => format!("most mentions repeat one post, {quote} ({copies} copies)"),
-        false => format!("{copies} repeat one post, {quote}"),
+        false => format!("{copies} mentions repeat one post, {quote}"),
     })
 }
 
@@ -139,13 +139,15 @@ fn quoted(text: &str) -> String {
     format!("“{}{cut}”", short.trim_end_matches(['.', ' ']))
 }
 
-/// `Sunday evening`; the day alone if it is most of a day.
+/// `Sunday evening`, `Monday before dawn`; the day alone if it is most of a day.
 fn part_of_day(begin: Timestamp, end: Timestamp, zone: Tz) -> String {
     let local = begin.with_timezone(&zone);
     let day = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
         [local.weekday().num_days_from_monday() as usize];
     let part = match local.hour() {
         _ if (end - begin).num_hours() >= MOST_OF_A_DAY => return day.into(),
+        // The night of a Friday begins in the evening.
+        0..=4 => return format!("{day} before dawn"),
         5..=11 => "morning",
         12..=16 => "afternoon",
         17..=21 => "evening",

@@ -180,7 +180,7 @@ fn words_that_are_quoted_from_one_post_are_no_reason_but_told_as_copies() {
     let (begin, end) = ("2015-02-22T22:00:00Z".parse().unwrap(), "2015-02-22T23:00:00Z".parse().unwrap());
     let told = sentence("air", Kind::Surge, begin, end, chrono_tz::UTC, &explanation);
     assert!(
-        told.contains("; 103 repeat one post, “no Our fleet's on fleek”; 81% are negative (usually 45%)."),
+        told.contains("; 103 mentions repeat one post, “no Our fleet's on fleek”; 81% are negative (usually 45%)."),
         "{told}"
     );
 }

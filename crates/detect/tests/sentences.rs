@@ -1,4 +1,4 @@
-//! The text of twenty situations against `golden/sentences.txt`; `UPDATE_GOLDEN=1` writes it anew.
+//! The text of twenty situations against `golden/sentences.txt`; `make golden` writes it anew.
 
 use chrono::Duration;
 use chrono_tz::Tz;
@@ -90,7 +90,7 @@ fn surges() -> Vec<Situation> {
         surge("some copies", 150.0, 20.0).about(&outage[..1]).copied("Win a prize today, only today!", 30.0, 20),
         surge("the mood turns good", 90.0, 30.0).about(&[("key_phrase", "new store", 0.6)]).negative(0.05, 0.5),
         surge("over midnight, another zone", 90.0, 30.0).at("2026-03-06T22:00:00Z", 3, berlin).negative(0.5, 0.5),
-        surge("a category of a topic", 90.0, 30.0).of("Voltaro Energy, outage").negative(0.9, 0.6),
+        surge("a category of a topic", 90.0, 30.0).of("Voltaro Energy: outage").negative(0.9, 0.6),
         surge("names within names", 90.0, 30.0).about(&[
             ("key_phrase", "power outage", 0.4),
             ("key_phrase", "outage", 0.3),
@@ -102,14 +102,16 @@ fn surges() -> Vec<Situation> {
 fn losses() -> Vec<Situation> {
     vec![
         situation("a drop", Kind::Drop, 12.0, 66.0).about(&[("platform", "reddit", 0.9)]),
-        situation("a small drop", Kind::Drop, 40.0, 66.0).negative(0.1, 0.4),
+        situation("a small drop before dawn", Kind::Drop, 40.0, 66.0)
+            .at("2026-03-06T02:00:00Z", 1, chrono_tz::UTC)
+            .negative(0.1, 0.4),
         situation("a silence", Kind::Silence, 0.0, 66.0),
         situation("a silence of a quiet topic", Kind::Silence, 0.0, 7.4).at("2026-03-06T00:00:00Z", 24, chrono_tz::UTC),
     ]
 }
 
 #[test]
-fn twenty_situations_read_well() {
+fn golden_sentences_of_twenty_situations() {
     let situations: Vec<Situation> = surges().into_iter().chain(losses()).collect();
     assert_eq!(situations.len(), 20);
     let told: String = situations.iter().map(|one| format!("# {}\n{}\n\n", one.name, one.told())).collect();
@@ -117,5 +119,5 @@ fn twenty_situations_read_well() {
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::write(path, &told).unwrap();
     }
-    assert_eq!(told, std::fs::read_to_string(path).unwrap(), "set UPDATE_GOLDEN=1 if the change is wanted");
+    assert_eq!(told, std::fs::read_to_string(path).unwrap(), "`make golden` writes it anew");
 }
