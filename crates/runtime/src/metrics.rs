@@ -127,7 +127,10 @@ mod tests {
         }
         let mut used = BTreeSet::new();
         for (macro_name, kind) in [("counter!", "counter"), ("gauge!", "gauge"), ("histogram!", "histogram")] {
-            for call in text.split(&format!("{macro_name}(\"")).skip(1) {
+            // A long call has its name on a line of its own.
+            let opening = format!("{macro_name}(");
+            let calls = text.split(&opening).skip(1);
+            for call in calls.filter_map(|call| call.trim_start().strip_prefix('"')) {
                 let ends = [".increment(", ".set(", ".record(", ";"].iter().filter_map(|end| call.find(end));
                 let call = &call[..ends.min().unwrap_or(call.len())];
                 let words: Vec<&str> = call.split('"').collect();
