@@ -140,9 +140,8 @@ impl StoredAlert {
         for anomaly in &finding.anomalies {
             match self.alert.anomalies.iter_mut().find(|known| known.id == anomaly.id) {
                 Some(known) => {
-                    // An explanation that came late.
-                    let is_explained = known.drivers.is_empty() && !anomaly.drivers.is_empty();
-                    if is_explained && self.alert.title == known.sentence {
+                    // The title follows the sentence until it is explained, which may be after it has grown.
+                    if known.drivers.is_empty() && self.alert.title == known.sentence {
                         self.alert.title.clone_from(&anomaly.sentence);
                     }
                     *known = anomaly.clone();

@@ -111,7 +111,11 @@ async fn one_onset_is_told_once_also_across_restarts() {
 async fn an_explanation_that_comes_late_gives_the_alert_its_title() {
     let house = House::new();
     let plain = anomaly("n1", "late flight", NOON, Severity::High);
-    house.book().observe(&[on_anomaly()], &facts(vec![plain.clone()]), at(LATER)).await.unwrap();
+    let grown_plain = Anomaly { sentence: "mentions of late flight are up further".into(), ..plain.clone() };
+    for (seen, now) in [(plain.clone(), LATER), (grown_plain, "2026-03-02T12:20:30Z")] {
+        house.book().observe(&[on_anomaly()], &facts(vec![seen]), at(now)).await.unwrap();
+        house.work(now).await;
+    }
     let driver = Driver {
         dimension: "key_phrase".into(),
         value: "snow".into(),
@@ -126,7 +130,9 @@ async fn an_explanation_that_comes_late_gives_the_alert_its_title() {
     for (seen, now) in [(explained, "2026-03-02T12:21:00Z"), (grown, "2026-03-02T12:22:00Z")] {
         house.book().observe(&[on_anomaly()], &facts(vec![seen]), at(now)).await.unwrap();
         assert_eq!(house.book().alerts().await.unwrap()[0].alert.title, sentence);
+        house.work(now).await;
     }
+    assert_eq!(house.kinds(), ["opened"], "a title that changes is told to no one again");
 }
 
 #[tokio::test]
