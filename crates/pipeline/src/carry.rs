@@ -67,12 +67,12 @@ pub struct Carry {
 
 /// Smallest batch that is worth a commit when the engine is slow.
 const BATCH_MIN: usize = 64;
-/// Text of the first batch, and of the smallest and the largest, in bytes. A slow machine understands 2 kB a second; a
-/// batch holds at least one post whatever its length.
+/// Text that the first batch aims at, and the least and the most that one does, in bytes. A slow machine understands 2 kB a
+/// second; a batch holds at least one post whatever its length.
 const TEXT_FIRST: usize = 64 << 10;
 const TEXT_MIN: usize = 16 << 10;
 const TEXT_MAX: usize = 32 << 20;
-/// How many times the text of a batch a lease may have and stay whole.
+/// A lease with at most so many times that text stays whole.
 const TEXT_SLACK: usize = 2;
 
 /// How much is understood in the target time, as far as is known.
@@ -366,11 +366,11 @@ impl Hand {
         let Some(Lease { id, partition, records }) = lease else { return };
         held.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
         let mut batch = Batch { lease: id, partition: partition.clone(), records: Vec::new(), is_last: false };
-        let whole = records.iter().map(text_bytes).sum::<usize>() <= self.size.text_bytes * TEXT_SLACK;
+        let is_whole = records.iter().map(text_bytes).sum::<usize>() <= self.size.text_bytes * TEXT_SLACK;
         let mut bytes = 0;
         for leased in records {
             bytes += text_bytes(&leased);
-            if !whole && bytes > self.size.text_bytes && !batch.records.is_empty() {
+            if !is_whole && bytes > self.size.text_bytes && !batch.records.is_empty() {
                 bytes = text_bytes(&leased);
                 let next = Batch { lease: id, partition: partition.clone(), records: Vec::new(), is_last: false };
                 self.batches.push_back(std::mem::replace(&mut batch, next));
@@ -449,6 +449,7 @@ mod tests {
     fn a_lease_is_cut_only_where_its_texts_are_much_longer_than_expected() {
         assert_eq!(cut(1_000, &[100; 10]), [10]);
         assert_eq!(cut(1_000, &[110; 10]), [10]);
+        assert_eq!(cut(1_000, &[500; 4]), [4]);
         assert_eq!(cut(1_000, &[500; 5]), [2, 2, 1]);
         assert_eq!(cut(1_000, &[9_000; 2]), [1, 1]);
     }
