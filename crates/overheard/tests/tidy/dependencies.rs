@@ -15,7 +15,7 @@ fn names(manifest: &Table, section: &str) -> BTreeSet<String> {
     section.into_iter().flat_map(Table::keys).cloned().collect()
 }
 
-/// The source of a crate below these folders.
+/// The source of a crate below these folders, without comments: a link in a comment uses nothing.
 fn source(folder: &Path, below: &[&str]) -> String {
     let mut files = Vec::new();
     for below in below {
@@ -24,7 +24,9 @@ fn source(folder: &Path, below: &[&str]) -> String {
             super::rust_files(&below, &mut files);
         }
     }
-    files.iter().map(|file| fs::read_to_string(file).unwrap()).collect()
+    let texts: String = files.iter().map(|file| fs::read_to_string(file).unwrap()).collect();
+    let code = texts.lines().filter(|line| !line.trim_start().starts_with("//"));
+    code.flat_map(|line| [line, "\n"]).collect()
 }
 
 /// Whether the source names the crate: `name::`, `use name;`, `name as`.
