@@ -95,7 +95,8 @@ async fn silence(
     range: TimeRange,
 ) -> Result<Moments> {
     let silent = seconds(silent_s);
-    let received = history.received(source, range).await?;
+    // A silence that lasts long enough within the range may have begun before it.
+    let received = history.received(source, TimeRange { from: range.from - silent, ..range }).await?;
     let last_received = |at| {
         let mut facts = Facts::of_rule(rule);
         facts.add_source(source, at);
@@ -175,6 +176,15 @@ mod tests {
         assert_eq!(opened_at(Condition::Silence { source: "test".into(), silent_s: 1800 }).await, [269]);
         let change = Condition::Change { percent_min: 500.0, window_s: 3600, mentions_min: 100 };
         assert_eq!(opened_at(change).await.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_silence_that_began_before_the_range_is_found() {
+        let rule = rule(Some("trains"), Condition::Silence { source: "test".into(), silent_s: 1800 });
+        let range = TimeRange { from: noon() + TimeDelta::minutes(255), to: noon() + TimeDelta::hours(5) };
+        let alerts = back_test(&history().await, &rule, range).await.unwrap();
+        let opened_at: Vec<Timestamp> = alerts.iter().map(|alert| alert.opened_at).collect();
+        assert_eq!(opened_at, [noon() + TimeDelta::minutes(269)]);
     }
 
     #[tokio::test]
