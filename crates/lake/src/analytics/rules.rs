@@ -1,7 +1,7 @@
 //! The questions of alert rules.
 
-use super::incidents;
 use super::sql::{in_range, interval, literal, of_series, pattern, time, time_in_range};
+use super::{incidents, too_costly};
 use crate::lake::Lake;
 use async_trait::async_trait;
 use chrono::TimeDelta;
@@ -86,12 +86,32 @@ impl RuleHistory for Lake {
             Ok(())
         })
         .await?;
-        Ok(received)
+        whole(received)
     }
 
     async fn anomalies(&self, topic: Option<&str>, onset: TimeRange) -> Result<Vec<Anomaly>> {
         let topic = topic.map_or_else(|| "TRUE".to_owned(), |topic| format!("topic = {}", literal(topic)));
         let meant = format!("{} AND {topic} ORDER BY onset, anomaly_id", time_in_range("onset", onset));
         incidents::anomalies_where(self, &meant).await
+    }
+}
+
+/// Refuses seconds that were cut off: the first that is left out would look like the beginning of a silence.
+fn whole(received: Vec<Timestamp>) -> Result<Vec<Timestamp>> {
+    match received.len() < RECEIVED_MAX {
+        true => Ok(received),
+        false => Err(too_costly("the source brought posts in more than a million seconds; try fewer days")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_that_were_cut_off_are_no_answer() {
+        let received = vec![Timestamp::default(); RECEIVED_MAX];
+        assert_eq!(whole(received[1..].to_vec()).unwrap().len(), RECEIVED_MAX - 1);
+        assert!(whole(received).unwrap_err().to_string().contains("fewer days"));
     }
 }
