@@ -95,7 +95,10 @@ pub(crate) fn subject(notification: &Notification) -> String {
 /// What happened, without the figures and reasons that follow the first colon after a name. A colon within a name
 /// (`*late flight: negative*`) ends nothing.
 fn headline(title: &str) -> &str {
-    let is_after_name = |at: &usize| matches!(title[..*at].matches('*').count(), stars if stars > 0 && stars % 2 == 0);
+    let is_after_name = |at: &usize| {
+        let stars = title[..*at].matches('*').count();
+        stars > 0 && stars.is_multiple_of(2)
+    };
     let end = title.match_indices(": ").map(|(at, _)| at).find(is_after_name);
     &title[..end.unwrap_or(title.len())]
 }
