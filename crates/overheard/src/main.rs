@@ -49,53 +49,56 @@ impl Global {
     }
 }
 
+// Each with its line in the list of commands. A doc comment would replace the whole help, which is that of its `Args`.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run everything: listen, understand, watch, alert, and serve the dashboard.
+    #[command(about = "Run everything: listen, understand, watch, alert, and serve the dashboard")]
     Up(commands::up::Args),
-    /// Run with a sample of our own making: two weeks of posts replayed up to now, then live.
+    #[command(about = "Run with a sample of our own making: two weeks of posts replayed up to now, then live")]
     Demo(commands::demo::Args),
-    /// Bring in posts from files (JSONL, CSV; `-` is standard input).
+    #[command(about = "Bring in posts from files (JSONL, CSV; `-` is standard input)")]
     Import(commands::import::Args),
-    /// Say what the model understands of texts, without storing them.
+    #[command(about = "Say what the model understands of texts, without storing them")]
     Analyze(commands::analyze::Args),
-    /// Ask the lake in SQL (read-only).
+    #[command(about = "Ask the lake in SQL (read-only)")]
     Sql(commands::sql::Args),
-    /// What you listen for: named queries.
+    #[command(about = "What you listen for: named queries")]
     Topics(commands::topics::Args),
-    /// Posts that could not be kept or understood, with the reason; look at them, replay them.
+    #[command(about = "Posts that could not be kept or understood, with the reason; look at them, replay them")]
     DeadLetters(commands::dead_letters::Args),
-    /// Delete posts for good, with every copy of their words: by id, author or query.
+    #[command(about = "Delete posts for good, with every copy of their words: by id, author or query")]
     Forget(commands::forget::Args),
-    /// Understand posts again that are in the lake already (a new model, new categories, new topics).
+    #[command(about = "Understand posts again that are in the lake already (a new model, new categories, new topics)")]
     Reprocess(commands::reprocess::Args),
-    /// Copy the whole installation to a folder, while it runs.
+    #[command(about = "Copy the whole installation to a folder, while it runs")]
     Backup(commands::backup::Args),
-    /// Bring a backup back into an empty data folder.
+    #[command(about = "Bring a backup back into an empty data folder")]
     Restore(commands::restore::Args),
-    /// Accept the lake as it is, after it was lost or restored from an older copy.
+    #[command(about = "Accept the lake as it is, after it was lost or restored from an older copy")]
     Reconcile(commands::reconcile::Args),
-    /// Turn place names into coordinates.
+    #[command(about = "Turn place names into coordinates")]
     Geocode(commands::geocode::Args),
-    /// Run the detector over a series from a file or from the lake and show what it would have found.
+    #[command(about = "Run the detector over a series from a file or from the lake and show what it would have found")]
     Backtest(commands::backtest::Args),
-    /// Alert rules and channels: list them, send a sample.
+    #[command(about = "Alert rules and channels: list them, send a sample")]
     Alerts(commands::alerts::Args),
-    /// Your own categories: check, train, evaluate.
+    #[command(about = "Your own categories: train, evaluate")]
     Categories(commands::categories::Args),
-    /// Who may sign in: list, add, give a new password, change the role, remove.
+    #[command(about = "Who may sign in: list, add, give a new password, change the role, remove")]
     Users(commands::users::Args),
-    /// Who did what, from where: sign-ins, changes, exports, SQL.
+    #[command(about = "Who did what, from where: sign-ins, changes, exports, SQL")]
     Audit(commands::audit::Args),
-    /// Language models: what is loaded; bring in a Hugging Face classifier.
+    #[command(about = "Language models: what is loaded; bring in a Hugging Face classifier")]
     Models(commands::models::Args),
-    /// Check configuration, credentials, disk, clock, model and sources, and say how to mend what fails.
+    #[command(
+        about = "Check configuration, credentials, disk, clock, model and sources, and say how to mend what fails"
+    )]
     Doctor(commands::doctor::Args),
-    /// Read every file of the installation and name every damage.
+    #[command(about = "Read every file of the installation and name every damage")]
     Check(commands::check::Args),
-    /// Mend what `check` finds, as far as it can be mended; what is taken out is kept.
+    #[command(about = "Mend what `check` finds, as far as it can be mended; what is taken out is kept")]
     Repair(commands::repair::Args),
-    /// Settings: check, print, JSON schema.
+    #[command(about = "Settings: check, print, JSON schema")]
     Config(commands::config::Args),
     /// Answers SQL for `up`, which starts it (`lake::SqlWorkers`).
     #[command(hide = true)]
@@ -170,4 +173,28 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::SqlWorker => Ok(ExitCode::SUCCESS),
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_help_of_a_command_is_more_than_its_line_in_the_list() {
+        let program = Cli::command();
+        for (name, words) in [
+            ("up", "Stop with Ctrl-C"),
+            ("import", "Simple form"),
+            ("topics", "lang:de"),
+            ("repair", "Stop `overheard up` first"),
+            ("models", "safetensors"),
+            ("alerts", "[[alerts.rules]]"),
+            ("doctor", "Exit code 3"),
+        ] {
+            let command = program.find_subcommand(name).unwrap();
+            let help = command.get_long_about().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains(words), "{name}: {help}");
+        }
+    }
 }

@@ -11,6 +11,8 @@ use serde_json::json;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+/// Alert rules and channels: list them, send a sample.
+///
 /// Rules and channels are made in the configuration (`[[alerts.rules]]`, `[[alerts.channels]]`) or on the page.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {

@@ -12,7 +12,9 @@ use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Check configuration, credentials, disk, clock, model files and sources. Exit code 3 when something needs mending.
+/// Check configuration, credentials, disk, clock, model and sources, and say how to mend what fails.
+///
+/// Exit code 3 when something needs mending.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[arg(long, value_enum, default_value = "table")]

@@ -14,7 +14,9 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-/// Language models. The shipped one needs nothing; any Hugging Face classifier of the families BERT, DistilBERT,
+/// Language models: what is loaded; bring in a Hugging Face classifier.
+///
+/// The shipped model needs nothing; any Hugging Face classifier of the families BERT, DistilBERT,
 /// RoBERTa, XLM-R, CamemBERT, DeBERTa-v2 and ModernBERT can take the place of its sentiment or its entities, or give the
 /// category. Weights may be safetensors, pytorch_model.bin (read without running what is in it), shards of either, or an
 /// ONNX graph that was neither quantised nor optimised.
