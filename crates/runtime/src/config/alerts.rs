@@ -1,5 +1,6 @@
 //! Settings of alerting: channels, rules, digest.
 
+use super::words::{optional_word, word};
 use anyhow::{Result, bail};
 use domain::{AlertRule, Condition, Severity};
 use schemars::JsonSchema;
@@ -42,6 +43,7 @@ pub enum Encryption {
 #[serde(deny_unknown_fields)]
 pub struct ChannelConfig {
     pub name: String,
+    #[serde(deserialize_with = "word")]
     pub kind: ChannelKind,
     /// Address, where it is no secret; email: name of the mail server.
     #[serde(default)]
@@ -60,7 +62,7 @@ pub struct ChannelConfig {
     #[serde(default = "aws_access_key_id")]
     pub access_key_env: String,
     /// Email: `tls` (from the first byte), `starttls`, or `none` (a server on this machine).
-    #[serde(default = "tls")]
+    #[serde(default = "tls", deserialize_with = "word")]
     pub encryption: Encryption,
     /// Email; none: the usual port of the encryption.
     #[serde(default)]
@@ -81,7 +83,7 @@ pub struct RuleConfig {
     #[serde(default)]
     pub topic: Option<String>,
     /// Fires on an anomaly of at least this severity: `low`, `medium`, `high` or `critical`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "optional_word")]
     #[schemars(with = "Option<String>")]
     pub severity_min: Option<domain::Severity>,
     /// Any other condition, in place of `severity_min`: `{ when = "threshold", mentions_min = 100, window_s = 3600 }`;

@@ -9,6 +9,7 @@ mod sources;
 mod storage;
 mod understand;
 mod watch;
+mod words;
 
 pub use alerts::{AlertsConfig, ChannelConfig, ChannelKind, DigestConfig, Encryption, RuleConfig};
 pub use limits::LimitsConfig;
@@ -238,8 +239,13 @@ mod tests {
             ("[alerts]\nkeep_days = 1", "keep_days"),
             (
                 "[[alerts.channels]]\nname=\"m\"\nkind=\"email\"\nencryption=\"ssl\"",
-                "variant constructor ssl for key `alerts.channels[0]encryption`",
+                "unknown variant `ssl`, expected one of `tls`, `starttls`, `none`",
             ),
+            ("[[alerts.channels]]\nname=\"m\"\nkind=\"slak\"", "`slack`"),
+            ("[[alerts.rules]]\nname=\"r\"\nseverity_min=\"hihg\"\nchannels=[]", "`critical`"),
+            ("[places]\nengine = \"geonames\"", "`embedded` or `amazon-location`"),
+            ("[translation]\nengine = \"deepl\"", "`none`, `libretranslate`, `amazon-translate`"),
+            ("[server]\nforwarded_header = \"x-real-ip\"", "`x-forwarded-for` or `forwarded`"),
         ] {
             let error = format!("{:#}", load(text).unwrap_err());
             assert!(error.contains(word), "{error}");

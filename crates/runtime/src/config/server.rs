@@ -2,6 +2,7 @@
 
 use super::bounds::within;
 use super::limits::LimitsConfig;
+use super::words::word;
 use crate::secrets;
 use anyhow::{Context, Result};
 use domain::Network;
@@ -29,6 +30,7 @@ pub struct ServerConfig {
     /// Addresses and networks of proxies that are believed about who asks.
     pub trusted_proxies: Vec<String>,
     /// The header in which they say it.
+    #[serde(deserialize_with = "word")]
     pub forwarded_header: ForwardedHeader,
     /// Environment variable with the first admin's password.
     pub admin_password_env: String,

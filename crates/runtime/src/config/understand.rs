@@ -1,6 +1,7 @@
 //! Settings of enrichment: language model, places, translation.
 
 use super::bounds::within;
+use super::words::word;
 use anyhow::{Result, bail};
 use engines::Limits;
 use nlp::Task;
@@ -38,6 +39,7 @@ pub struct UnderstandConfig {
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PlacesConfig {
+    #[serde(deserialize_with = "word")]
     pub engine: PlacesEngine,
     /// AWS region of the service.
     pub region: String,
@@ -63,6 +65,7 @@ pub enum PlacesEngine {
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TranslationConfig {
+    #[serde(deserialize_with = "word")]
     pub engine: TranslationEngine,
     /// LibreTranslate: address of the server. Amazon Translate: replaces AWS's own address.
     pub endpoint: String,
