@@ -40,18 +40,12 @@ fn digest(config: &Config) -> Result<Option<Digest>> {
     if digest.channels.is_empty() {
         return Ok(None);
     }
-    let at = digest.at.parse().or_else(|_| chrono::NaiveTime::parse_from_str(&digest.at, "%H:%M"));
-    let at = at.with_context(|| format!("alerts.digest.at: {:?} is no time of day, as 08:00", digest.at))?;
-    Ok(Some(Digest { channels: digest.channels.clone(), at, zone: zone(config)? }))
-}
-
-fn zone(config: &Config) -> Result<chrono_tz::Tz> {
-    config.time_zone.parse().map_err(|_| anyhow::anyhow!("time_zone: {:?} is no IANA name", config.time_zone))
+    Ok(Some(Digest { channels: digest.channels.clone(), at: digest.at()?, zone: config.time_zone()? }))
 }
 
 fn notifier(config: &Config, channel: &ChannelConfig) -> Result<Arc<dyn Notifier>> {
     let policy = AddressPolicy { internal: config.alerts.allow_internal };
-    let letterhead = Letterhead { dashboard: Some(config.server.address()), zone: zone(config)? };
+    let letterhead = Letterhead { dashboard: Some(config.server.address()), zone: config.time_zone()? };
     let url = || match channel.url.is_empty() {
         true => secrets::read(&channel.url_env, ""),
         false => Ok(SecretString::from(channel.url.clone())),

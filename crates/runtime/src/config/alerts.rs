@@ -1,7 +1,9 @@
 //! Settings of alerting: channels, rules, digest.
 
+use super::bounds::within;
 use super::words::{optional_word, word};
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
+use chrono::NaiveTime;
 use domain::{AlertRule, Condition, Severity};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -121,6 +123,14 @@ pub struct DigestConfig {
     pub at: String,
 }
 
+impl DigestConfig {
+    /// The time of day.
+    pub fn at(&self) -> Result<NaiveTime> {
+        let at = self.at.parse().or_else(|_| NaiveTime::parse_from_str(&self.at, "%H:%M"));
+        at.with_context(|| format!("alerts.digest.at = {:?} is not a time of day, like 08:00", self.at))
+    }
+}
+
 impl From<&RuleConfig> for AlertRule {
     fn from(rule: &RuleConfig) -> Self {
         let severity_min = rule.severity_min.unwrap_or(Severity::Medium);
@@ -148,12 +158,15 @@ impl AlertsConfig {
         if let Some(channel) = self.digest.channels.iter().find(|named| !channels.contains(named)) {
             bail!("alerts.digest.channels names {channel:?}, which is not configured");
         }
-        if !(1..=720).contains(&self.deliver_within_hours) {
-            bail!("alerts.deliver_within_hours must be 1 to 720");
-        }
-        if self.keep_days < 31 {
-            bail!("alerts.keep_days must be at least 31: longer than a cooldown");
-        }
+        self.digest.at()?;
+        within(
+            "alerts",
+            &[
+                ("deliver_within_hours", self.deliver_within_hours.into(), 1, 720),
+                // Longer than a cooldown.
+                ("keep_days", self.keep_days.into(), 31, 36_500),
+            ],
+        )?;
         for rule in &self.rules {
             if rule.severity_min.is_some() == rule.condition.is_some() {
                 bail!("alerts.rules: rule {:?} needs either severity_min or a condition", rule.name);

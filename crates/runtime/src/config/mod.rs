@@ -104,6 +104,10 @@ impl Config {
 
     /// Checks what types can't express.
     fn check(&self) -> Result<()> {
+        // Up to a petabyte.
+        if self.free_space_min_mb > 1_000_000_000 {
+            bail!("free_space_min_mb = {} must be 0 to 1000000000", self.free_space_min_mb);
+        }
         self.server.check()?;
         self.queue.check()?;
         self.lake.check()?;
@@ -237,6 +241,10 @@ mod tests {
                 "condition.window_s",
             ),
             ("[alerts]\nkeep_days = 1", "keep_days"),
+            ("[alerts.digest]\nat = \"25:99\"", "alerts.digest.at"),
+            ("[watch]\nlateness_s = 100_000", "watch.lateness_s = 100000 must be 0 to 86400"),
+            ("[watch]\nfalse_alarms_per_week = inf", "watch.false_alarms_per_week"),
+            ("free_space_min_mb = 99_999_999_999_999", "free_space_min_mb"),
             (
                 "[[alerts.channels]]\nname=\"m\"\nkind=\"email\"\nencryption=\"ssl\"",
                 "unknown variant `ssl`, expected one of `tls`, `starttls`, `none`",

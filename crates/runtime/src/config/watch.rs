@@ -1,5 +1,6 @@
 //! Settings of anomaly detection.
 
+use super::bounds::within;
 use anyhow::{Result, bail};
 use domain::{Dimension, WATCHED_DIMENSIONS};
 use schemars::JsonSchema;
@@ -46,9 +47,18 @@ impl WatchConfig {
             bail!("watch.intervals_s: each interval is at least 60 and divides a day (86,400) evenly");
         }
         self.dimensions()?;
-        if self.false_alarms_per_week.is_nan() || self.false_alarms_per_week <= 0.0 {
+        if !self.false_alarms_per_week.is_finite() || self.false_alarms_per_week <= 0.0 {
             bail!("watch.false_alarms_per_week must be more than 0; a small one, like 0.1, alarms seldom");
         }
-        Ok(())
+        within(
+            "watch",
+            &[
+                ("lateness_s", self.lateness_s, 0, 86_400),
+                ("late_s", self.late_s.into(), 0, 2_592_000),
+                ("backlog_wait_s", self.backlog_wait_s, 0, 604_800),
+                ("explain_within_s", self.explain_within_s, 0, 3_600),
+                ("parts_max", self.parts_max as u64, 0, 20_000),
+            ],
+        )
     }
 }
