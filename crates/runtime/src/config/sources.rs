@@ -103,8 +103,8 @@ impl SourcesConfig {
             .filter_map(|(name, value)| Some((name.strip_prefix(ENVIRONMENT)?.to_lowercase(), value)))
             .filter(|(path, _)| path.is_empty() || path.starts_with("__"))
             .collect();
-        // The whole list first.
-        variables.sort();
+        // The whole list first; last what turns a source off.
+        variables.sort_by_key(|(path, _)| (path.ends_with("__enabled"), path.clone()));
         for (path, value) in variables {
             if path.is_empty() {
                 let list = serde_json::from_str(&value).with_context(|| format!("{ENVIRONMENT} is not JSON"))?;
@@ -115,20 +115,43 @@ impl SourcesConfig {
             let (Some(name), Some(key), None) = (keys.next(), keys.next(), keys.next()) else {
                 bail!("{ENVIRONMENT}{}: expected {ENVIRONMENT}__<NAME>__<KEY>", path.to_uppercase());
             };
-            self.source(name)?.set(key, value)?;
+            let is_connector = self.connectors.iter().any(|source| variable(&source.name) == name);
+            match self.push.iter().position(|source| variable(&source.name) == name) {
+                Some(place) if !is_connector => self.set_push(place, key, value)?,
+                _ => self.source(name)?.set(key, value)?,
+            }
         }
         Ok(())
     }
 
+    /// Sets a key of a push source. One that is off is no longer among the sources.
+    fn set_push(&mut self, place: usize, key: &str, text: String) -> Result<()> {
+        let source = self.push.remove(place);
+        let name = source.name.clone();
+        let mut table = match serde_json::to_value(source)? {
+            Value::Object(table) => table,
+            _ => Map::new(),
+        };
+        let value = match key {
+            "platforms" => list(&text),
+            "enabled" | "deletes" => serde_json::from_str(&text).unwrap_or(Value::String(text)),
+            "kind" | "name" => bail!("{key} of the source {name:?} can't be set by the environment"),
+            _ => Value::String(text),
+        };
+        table.insert(key.to_owned(), value);
+        table.insert("kind".into(), "push".into());
+        self.add(table)
+    }
+
     /// The source that environment variables call so. X need not be configured otherwise, as in earlier versions.
-    fn source(&mut self, variable: &str) -> Result<&mut SourceConfig> {
-        let place = self.connectors.iter().position(|source| source.variable() == variable);
-        if place.is_none() && variable == "x" {
+    fn source(&mut self, called: &str) -> Result<&mut SourceConfig> {
+        let place = self.connectors.iter().position(|source| variable(&source.name) == called);
+        if place.is_none() && called == "x" {
             let (kind, name) = ("x".to_owned(), "x".to_owned());
             self.connectors.push(SourceConfig { kind, name, enabled: false, settings: Map::new() });
         }
-        let place = place.or((variable == "x").then(|| self.connectors.len() - 1));
-        let unknown = || format!("{ENVIRONMENT}__{}: no source has this name", variable.to_uppercase());
+        let place = place.or((called == "x").then(|| self.connectors.len() - 1));
+        let unknown = || format!("{ENVIRONMENT}__{}: no source has this name", called.to_uppercase());
         self.connectors.get_mut(place.with_context(unknown)?).context("a source")
     }
 
@@ -219,6 +242,17 @@ impl SourcesConfig {
     }
 }
 
+/// What environment variables call a source of this name, in small letters.
+fn variable(name: &str) -> String {
+    name.to_lowercase().replace(|c: char| !c.is_ascii_alphanumeric(), "_")
+}
+
+/// A list from text: JSON, or commas between its items.
+fn list(text: &str) -> Value {
+    let items = || text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(Value::from).collect();
+    Value::Array(serde_json::from_str(text).unwrap_or_else(|_| items()))
+}
+
 fn table(value: Value) -> Result<Map<String, Value>> {
     match value {
         Value::Object(table) => Ok(table),
@@ -249,16 +283,10 @@ fn of_earlier_form(sections: Map<String, Value>) -> Result<Vec<Map<String, Value
 }
 
 impl SourceConfig {
-    /// The name in environment variables.
-    fn variable(&self) -> String {
-        self.name.to_lowercase().replace(|c: char| !c.is_ascii_alphanumeric(), "_")
-    }
-
     /// Sets a key from text: JSON where it is JSON (numbers, lists), else text. A list may have commas between its items.
     fn set(&mut self, key: &str, text: String) -> Result<()> {
         let value = match serde_json::from_str(&text) {
-            Ok(value @ Value::Array(_)) => value,
-            _ if self.is_list(key)? => text.split(',').map(|item| Value::from(item.trim())).collect(),
+            _ if self.is_list(key)? => list(&text),
             Ok(value) => value,
             Err(_) => Value::String(text),
         };
@@ -424,6 +452,18 @@ mod tests {
         assert_eq!(apply(NEWS, &[("OVERHEARD__SOURCES", list)]).unwrap().connectors[0].name, "sky");
         let error = format!("{:#}", apply(NEWS, &[("OVERHEARD__SOURCES__NEWS__URLS", "[]")]).unwrap_err());
         assert!(error.contains("OVERHEARD__SOURCES__NEWS"), "{error}");
+        let push = "[[sources]]\nkind = \"push\"\nname = \"my-shop\"\nplatform = \"shop\"\ntoken_env = \"A\"\n";
+        let variables = [
+            ("OVERHEARD__SOURCES__MY_SHOP__TOKEN_ENV", "B"),
+            ("OVERHEARD__SOURCES__MY_SHOP__PLATFORMS", "x, news"),
+            ("OVERHEARD__SOURCES__MY_SHOP__DELETES", "true"),
+        ];
+        let shop = apply(push, &variables).unwrap().push.remove(0);
+        assert_eq!((shop.name.as_str(), shop.token_env.as_str(), shop.deletes), ("my-shop", "B", Some(true)));
+        assert_eq!(shop.platforms, ["x", "news"]);
+        let off = [("OVERHEARD__SOURCES__MY_SHOP__ENABLED", "false"), variables[0]];
+        assert!(apply(push, &off).unwrap().push.is_empty());
+        assert!(apply(push, &[("OVERHEARD__SOURCES__MY_SHOP__TOKENENV", "B")]).is_err());
         assert!(apply(NEWS, &[("OVERHEARD__SOURCES__X", "1"), ("OVERHEARD__SOURCESX", "1")]).is_err());
     }
 
