@@ -1,12 +1,11 @@
 //! The life of alerts: opened by a rule, grouped, updated, acknowledged, silenced, resolved. Every alert is a document in
 //! the state store, its id made of rule, topic and onset, so that observing the same facts again, even after a restart,
-//! finds the alert instead of opening another. Alerts that go on are of the kind `alert`; those that are over, and are in the
-//! lake's table so, move to `alert_done`: what is looked at all the time stays small.
+//! finds the alert instead of opening another. Alerts that go on are of the kind `Alert`; those that are over, and are in
+//! the lake's table so, move to `AlertDone`: what is looked at all the time stays small.
 //!
 //! Every change is a compare and swap, together with the notifications that it causes: a person's word and the judging of
 //! rules never overwrite each other, whichever process they come from.
 
-use crate::documents::{self, contended, into_value};
 use crate::entry::{Delivery, Entry};
 use crate::evaluate::{Finding, evaluate};
 use crate::facts::Facts;
@@ -17,11 +16,8 @@ use domain::{
     Alert, AlertRule, Clock, Notification, Notifier, PostTable, QuietHours, Result, Severity, StateStore, Swap,
     Timestamp,
 };
-use serde_json::Value;
+use state::{Documents, Kind, Stored, TRIES_MAX};
 use std::sync::Arc;
-
-const OPEN: &str = "alert";
-const DONE: &str = "alert_done";
 
 /// Keeps the alerts and decides what is told.
 #[derive(Clone)]
@@ -31,11 +27,10 @@ pub struct AlertBook {
     policy: Policy,
 }
 
-/// An alert with the document that it was read from.
+/// An alert as it was read, and of which kind.
 struct Kept {
-    kind: &'static str,
-    value: Value,
-    stored: StoredAlert,
+    kind: Kind,
+    document: Stored<StoredAlert>,
 }
 
 /// What a change of an alert tells the channels: `opened`, `updated`, `resolved`.
@@ -59,38 +54,38 @@ impl AlertBook {
     /// One caller at a time.
     #[tracing::instrument(name = "alert rules", skip_all, fields(rules = rules.len(), facts = facts.len()))]
     pub async fn observe(&self, rules: &[AlertRule], facts: &[Facts], now: Timestamp) -> Result<Vec<Alert>> {
-        let mut alerts = self.read(OPEN).await?;
+        let mut alerts = self.read(Kind::Alert).await?;
         let (mut done, mut changed) = (None, Vec::new());
         for rule in rules {
             for facts in facts {
                 let Some(finding) = evaluate(rule, facts, now) else { continue };
                 let topic = facts.topic.as_deref();
-                let covers = |kept: &Kept| kept.stored.covers(rule, topic, &finding, self.policy);
+                let covers = |kept: &Kept| kept.document.value.covers(rule, topic, &finding, self.policy);
                 if let Some(kept) = alerts.iter_mut().find(|kept| covers(kept)) {
                     changed.extend(self.carry_on(rule, kept, &finding, now).await?);
                     continue;
                 }
                 let done = match &mut done {
                     Some(done) => done,
-                    None => done.insert(self.read(DONE).await?),
+                    None => done.insert(self.read(Kind::AlertDone).await?),
                 };
                 if let Some(kept) = done.iter_mut().find(|kept| covers(kept)) {
                     changed.extend(self.carry_on(rule, kept, &finding, now).await?);
                     continue;
                 }
-                let cooling = alerts.iter().chain(done.iter()).any(|kept| kept.stored.cools(rule, topic, now));
+                let cooling = alerts.iter().chain(done.iter()).any(|kept| kept.document.value.cools(rule, topic, now));
                 let opened = self.open(rule, topic, finding, !cooling, now).await?;
-                changed.push(opened.stored.alert.clone());
+                changed.push(opened.document.value.alert.clone());
                 alerts.push(opened);
             }
         }
         for mut kept in alerts {
-            let rule = rules.iter().find(|rule| rule.name == kept.stored.alert.rule);
-            let before = kept.stored.alert.clone();
+            let rule = rules.iter().find(|rule| rule.name == kept.document.value.alert.rule);
+            let before = kept.document.value.alert.clone();
             let pass = |stored: &mut StoredAlert| stored.pass_time(self.policy, now).then_some("resolved");
             self.edit(&mut kept, rule, pass, now).await?;
-            if kept.stored.alert != before {
-                changed.push(kept.stored.alert);
+            if kept.document.value.alert != before {
+                changed.push(kept.document.value.alert);
             }
         }
         Ok(changed)
@@ -98,15 +93,15 @@ impl AlertBook {
 
     /// All alerts, the newest first.
     pub async fn alerts(&self) -> Result<Vec<StoredAlert>> {
-        let kept = self.read(OPEN).await?.into_iter().chain(self.read(DONE).await?);
-        let mut alerts: Vec<StoredAlert> = kept.map(|kept| kept.stored).collect();
+        let kept = self.read(Kind::Alert).await?.into_iter().chain(self.read(Kind::AlertDone).await?);
+        let mut alerts: Vec<StoredAlert> = kept.map(|kept| kept.document.value).collect();
         alerts.sort_by_key(|shown| std::cmp::Reverse(shown.alert.opened_at));
         Ok(alerts)
     }
 
     /// One alert as it stands now.
     pub async fn alert(&self, id: &str) -> Result<Option<StoredAlert>> {
-        Ok(self.find(id).await?.map(|kept| kept.stored))
+        Ok(self.find(id).await?.map(|kept| kept.document.value))
     }
 
     /// Somebody takes care: no further updates are sent. None: no such alert.
@@ -177,8 +172,8 @@ impl AlertBook {
 
     /// The alerts whose last change is not in the lake's table yet.
     async fn unwritten(&self) -> Result<Vec<Alert>> {
-        let alerts = self.read(OPEN).await?.into_iter().filter(|kept| kept.stored.unwritten);
-        Ok(alerts.map(|kept| kept.stored.alert).collect())
+        let alerts = self.read(Kind::Alert).await?.into_iter().filter(|kept| kept.document.value.unwritten);
+        Ok(alerts.map(|kept| kept.document.value.alert).collect())
     }
 
     /// The lake has these alerts as they were given.
@@ -197,26 +192,30 @@ impl AlertBook {
     /// Forgets alerts and notifications that have been over for longer than they are kept.
     pub async fn sweep(&self, now: Timestamp) -> Result<()> {
         let before = now - TimeDelta::days(self.policy.keep_days.into());
-        for kept in self.read(DONE).await? {
-            if kept.stored.alert.updated_at < before {
-                self.store.delete(DONE, &kept.stored.alert.id).await?;
+        for kept in self.read(Kind::AlertDone).await? {
+            if kept.document.value.alert.updated_at < before {
+                self.documents(Kind::AlertDone).delete(&kept.document.key).await?;
             }
         }
         self.outbox.sweep(before, now).await
     }
 
+    fn documents(&self, kind: Kind) -> Documents<'_, StoredAlert> {
+        Documents::new(self.store(), kind)
+    }
+
     /// The newest first.
-    async fn read(&self, kind: &'static str) -> Result<Vec<Kept>> {
-        let documents = documents::list(self.store(), kind).await?.into_iter();
-        let mut kept: Vec<Kept> = documents.map(|(value, stored)| Kept { kind, value, stored }).collect();
-        kept.sort_by_key(|kept: &Kept| std::cmp::Reverse(kept.stored.alert.opened_at));
+    async fn read(&self, kind: Kind) -> Result<Vec<Kept>> {
+        let documents = self.documents(kind).list_or_set_aside().await?.into_iter();
+        let mut kept: Vec<Kept> = documents.map(|document| Kept { kind, document }).collect();
+        kept.sort_by_key(|kept: &Kept| std::cmp::Reverse(kept.document.value.alert.opened_at));
         Ok(kept)
     }
 
     async fn find(&self, id: &str) -> Result<Option<Kept>> {
-        for kind in [OPEN, DONE] {
-            if let Some((value, stored)) = documents::get(self.store(), kind, id).await? {
-                return Ok(Some(Kept { kind, value, stored }));
+        for kind in [Kind::Alert, Kind::AlertDone] {
+            if let Some(document) = self.documents(kind).get_or_set_aside(id).await? {
+                return Ok(Some(Kept { kind, document }));
             }
         }
         Ok(None)
@@ -229,7 +228,7 @@ impl AlertBook {
             None
         };
         self.edit(&mut kept, None, silent, now).await?;
-        Ok(Some(kept.stored.alert))
+        Ok(Some(kept.document.value.alert))
     }
 
     async fn carry_on(
@@ -239,9 +238,9 @@ impl AlertBook {
         finding: &Finding,
         now: Timestamp,
     ) -> Result<Option<Alert>> {
-        let before = kept.stored.alert.clone();
+        let before = kept.document.value.alert.clone();
         self.edit(kept, Some(rule), |stored| stored.take_in(finding, now).then_some("updated"), now).await?;
-        Ok((kept.stored.alert != before).then(|| kept.stored.alert.clone()))
+        Ok((kept.document.value.alert != before).then(|| kept.document.value.alert.clone()))
     }
 
     async fn open(
@@ -253,23 +252,22 @@ impl AlertBook {
         now: Timestamp,
     ) -> Result<Kept> {
         let stored = StoredAlert::open(rule, topic, finding, announced, now);
-        let id = stored.alert.id.clone();
-        for _ in 0..documents::TRIES_MAX {
-            let value = into_value(&stored)?;
+        let (id, documents) = (stored.alert.id.clone(), self.documents(Kind::Alert));
+        for _ in 0..TRIES_MAX {
             let told = announced.then_some("opened");
             let mut changes = self.notifications(rule, &stored, told, now).await?;
-            changes.push(Swap::new(OPEN, &id, None, Some(value.clone())));
+            changes.push(documents.added(&id, &stored)?);
             if self.store.swap(changes).await? {
                 tracing::info!(alert.id = %id, announced, "alert opened");
                 metrics::counter!("overheard_alerts_opened_total").increment(1);
-                return Ok(Kept { kind: OPEN, value, stored });
+                return Ok(Kept { kind: Kind::Alert, document: documents.as_written(&id, stored)? });
             }
             // Another process opened it.
             if let Some(kept) = self.find(&id).await? {
                 return Ok(kept);
             }
         }
-        Err(contended(&id))
+        Err(documents.contended(&id))
     }
 
     /// Changes an alert and queues what the change tells, in one swap. Where others changed the document meanwhile, the
@@ -281,28 +279,26 @@ impl AlertBook {
         edit: impl Fn(&mut StoredAlert) -> Told,
         now: Timestamp,
     ) -> Result<()> {
-        let id = kept.stored.alert.id.clone();
-        for _ in 0..documents::TRIES_MAX {
-            let mut stored = kept.stored.clone();
+        let id = kept.document.key.clone();
+        for _ in 0..TRIES_MAX {
+            let mut stored = kept.document.value.clone();
             let told = edit(&mut stored);
-            let to = if stored.is_over() && !stored.unwritten { DONE } else { OPEN };
-            let after = into_value(&stored)?;
-            if after == kept.value && to == kept.kind {
+            let to = if stored.is_over() && !stored.unwritten { Kind::AlertDone } else { Kind::Alert };
+            if stored == kept.document.value && to == kept.kind {
                 return Ok(());
             }
             let mut changes = match rule {
                 Some(rule) => self.notifications(rule, &stored, told, now).await?,
                 None => Vec::new(),
             };
-            let before = Some(kept.value.clone());
+            let (from, documents) = (self.documents(kept.kind), self.documents(to));
             if to == kept.kind {
-                changes.push(Swap::new(to, &id, before, Some(after.clone())));
+                changes.push(documents.changed(&kept.document, &stored)?);
             } else {
-                changes.push(Swap::new(kept.kind, &id, before, None));
-                changes.push(Swap::new(to, &id, None, Some(after.clone())));
+                changes.extend(from.moved(&kept.document, &documents, &stored)?);
             }
             if self.store.swap(changes).await? {
-                *kept = Kept { kind: to, value: after, stored };
+                *kept = Kept { kind: to, document: documents.as_written(&id, stored)? };
                 return Ok(());
             }
             match self.find(&id).await? {
@@ -311,7 +307,7 @@ impl AlertBook {
                 None => return Ok(()),
             }
         }
-        Err(contended(&id))
+        Err(self.documents(kept.kind).contended(&id))
     }
 
     /// The changes that queue one notification per channel; outside the quiet hours unless critical.

@@ -1,14 +1,13 @@
-//! Which channels don't deliver, for operators: one small document (kind `channel_trouble`) per channel that is failing
-//! or has lost a notification, so that every process can show it.
+//! Which channels don't deliver, for operators: one small document per channel that is failing or has lost a
+//! notification, so that every process can show it.
 
-use crate::documents;
 use crate::entry::{Delivery, Entry};
 use chrono::TimeDelta;
 use domain::{Result, StateStore, Timestamp};
 use serde::{Deserialize, Serialize};
+use state::{Documents, Kind};
 use std::collections::HashSet;
 
-const KIND: &str = "channel_trouble";
 /// Lost notifications are shown for so long.
 const SHOWN: TimeDelta = TimeDelta::days(7);
 
@@ -37,15 +36,19 @@ impl ChannelTrouble {
     }
 }
 
+fn documents(store: &dyn StateStore) -> Documents<'_, ChannelTrouble> {
+    Documents::new(store, Kind::ChannelTrouble)
+}
+
 /// The channels in trouble, by name.
 pub async fn troubles(store: &dyn StateStore) -> Result<Vec<ChannelTrouble>> {
-    Ok(documents::list(store, KIND).await?.into_iter().map(|(_, trouble)| trouble).collect())
+    Ok(documents(store).list_or_set_aside().await?.into_iter().map(|stored| stored.value).collect())
 }
 
 /// Takes the outcome of an attempt.
 pub(crate) async fn note(store: &dyn StateStore, entry: &Entry, now: Timestamp) -> Result<()> {
     let channel = &entry.notification.channel;
-    documents::update(store, KIND, channel, |known: Option<ChannelTrouble>| {
+    let edit = |known: Option<ChannelTrouble>| {
         let error = entry.error.clone().unwrap_or_default();
         let fresh = ChannelTrouble { channel: channel.clone(), failing_since: None, error, lost: 0, lost_at: None };
         let known = known.filter(|known| known.failing_since.is_some() || is_shown(known, now));
@@ -66,19 +69,20 @@ pub(crate) async fn note(store: &dyn StateStore, entry: &Entry, now: Timestamp) 
                 Some(ChannelTrouble { lost: before.lost + 1, lost_at: Some(now), error: fresh.error.clone(), ..before })
             }
         }
-    })
-    .await
+    };
+    documents(store).update(channel, edit).await
 }
 
 /// Forgets what no longer holds: old losses, and failures of channels for which nothing waits.
 pub(crate) async fn sweep(store: &dyn StateStore, waiting: &HashSet<String>, now: Timestamp) -> Result<()> {
-    for (_, trouble) in documents::list::<ChannelTrouble>(store, KIND).await? {
-        documents::update(store, KIND, &trouble.channel, |known: Option<ChannelTrouble>| {
+    let documents = documents(store);
+    for trouble in documents.list_or_set_aside().await? {
+        let edit = |known: Option<ChannelTrouble>| {
             let mut known = known?;
             known.failing_since = known.failing_since.filter(|_| waiting.contains(&known.channel));
             (known.failing_since.is_some() || is_shown(&known, now)).then_some(known)
-        })
-        .await?;
+        };
+        documents.update(&trouble.key, edit).await?;
     }
     Ok(())
 }

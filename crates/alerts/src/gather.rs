@@ -1,5 +1,5 @@
 //! Gathers the facts that alert rules are judged by, for each rule by itself: a rule that can't be answered stops no other.
-//! What is known of a rule is kept in a document (kind `rule_state`): its last error, which the page shows, and what need
+//! What is known of a rule is kept in a document: its last error, which the page shows, and what need
 //! not be asked again.
 
 use crate::facts::{Facts, WindowFacts};
@@ -7,11 +7,11 @@ use crate::past::SlidingWindows;
 use chrono::TimeDelta;
 use domain::{AlertRule, Condition, Error, Health, Result, RuleHistory, StateStore, TimeRange, Timestamp, seconds};
 use serde::{Deserialize, Serialize};
+use state::{Documents, Kind};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use tracing::warn;
 
-const KIND: &str = "rule_state";
 /// First mentions older than this are imported history: no one is notified.
 const HISTORY: TimeDelta = TimeDelta::hours(24);
 /// A post becomes visible some time after it was enriched: each look reaches this far behind the last one.
@@ -40,9 +40,8 @@ struct RuleState {
 
 impl RuleState {
     /// What is kept of a rule, if it still is what it was learned for.
-    fn of(rule: &AlertRule, document: Option<serde_json::Value>) -> Self {
+    fn of(rule: &AlertRule, kept: Option<Self>) -> Self {
         let asked = format!("{:?} {:?}", rule.topic, rule.condition);
-        let kept = document.and_then(|document| Self::deserialize(document).ok());
         kept.filter(|kept| kept.asked == asked).unwrap_or(Self { asked, ..Self::default() })
     }
 }
@@ -56,10 +55,14 @@ struct Problem {
     retry_at: Timestamp,
 }
 
+fn documents(state: &dyn StateStore) -> Documents<'_, RuleState> {
+    Documents::new(state, Kind::RuleState)
+}
+
 /// The rules that can't be judged at the moment, by name, with a sentence each.
 pub async fn rule_problems(state: &dyn StateStore) -> Result<HashMap<String, String>> {
-    let documents = state.list(KIND).await?.into_iter();
-    let read = documents.filter_map(|(name, document)| Some((name, RuleState::deserialize(document).ok()?.problem?)));
+    let states = documents(state).list_readable().await?.into_iter();
+    let read = states.filter_map(|stored| Some((stored.key, stored.value.problem?)));
     let sentence = |problem: Problem| {
         format!("can't be judged since {}: {}", problem.since.format("%Y-%m-%d %H:%M UTC"), problem.reason)
     };
@@ -83,7 +86,9 @@ impl Gatherer {
 
     /// The facts of all rules that can be asked now, by topic.
     pub(crate) async fn gather(&self, rules: &[AlertRule], now: Timestamp) -> Result<Vec<Facts>> {
-        let mut known: HashMap<String, serde_json::Value> = self.state.list(KIND).await?.into_iter().collect();
+        let documents = documents(self.state.as_ref());
+        let known = documents.list_or_set_aside().await?.into_iter();
+        let mut known: HashMap<String, RuleState> = known.map(|stored| (stored.key, stored.value)).collect();
         let mut facts: BTreeMap<Option<String>, Facts> = BTreeMap::new();
         let mut windows = WindowsAsked::new();
         let (mut asked, mut failure) = (0, None);
@@ -108,12 +113,12 @@ impl Gatherer {
                 }
             }
             if state != before {
-                self.save(&rule.name, &state).await?;
+                documents.put(&rule.name, &state).await?;
             }
         }
         // Of rules that are no more.
         for name in known.keys().filter(|name| rules.iter().all(|rule| rule.name != **name)) {
-            self.state.delete(KIND, name).await?;
+            documents.delete(name).await?;
         }
         match failure {
             // One rule that asks too much concerns its author; if none can be judged, something is wrong.
@@ -121,13 +126,6 @@ impl Gatherer {
             _ => self.health.recovered("alert rules"),
         }
         Ok(facts.into_values().collect())
-    }
-
-    async fn save(&self, rule: &str, state: &RuleState) -> Result<()> {
-        let document = serde_json::to_value(state);
-        let document =
-            document.map_err(|error| Error::reject(format!("the state of a rule can't be written: {error}")))?;
-        self.state.put(KIND, rule, document).await
     }
 
     async fn ask(

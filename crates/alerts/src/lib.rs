@@ -12,7 +12,6 @@ mod book;
 mod channels;
 mod component_alerts;
 mod digest;
-mod documents;
 mod entry;
 mod error;
 mod evaluate;
@@ -45,7 +44,3 @@ pub use outbox::Outbox;
 pub use rules::Rules;
 pub use service::{Config, Service};
 pub use words::Letterhead;
-
-/// The kinds of documents that hold words of posts: alerts and notifications, with the anomalies behind them.
-pub const DOCUMENTS_WITH_POSTS: [&str; 6] =
-    ["alert", "alert_done", "alert_unreadable", "notification", "notification_done", "notification_unreadable"];

@@ -1,5 +1,5 @@
-//! Notifications on their way out. Those that wait lie in the state store under the kind `notification`; once delivered,
-//! refused for good or given up they move to `notification_done`, in one swap. An entry's id is made of alert, channel and
+//! Notifications on their way out. Those that wait are documents of the kind `Notification`; once delivered, refused for
+//! good or given up they move to `NotificationDone`, in one swap. An entry's id is made of alert, channel and
 //! kind and is written only when neither kind has it: that, and nothing in memory, keeps a repeat of the same onset from
 //! being told twice, also across restarts.
 //!
@@ -10,20 +10,16 @@
 //! Channels are worked side by side, each in the order of queueing; an entry waits for the earlier ones of its alert.
 
 use crate::channels;
-use crate::documents::{self, contended, into_value};
 use crate::entry::{Delivery, Entry};
 use chrono::TimeDelta;
 use domain::{Clock, Error, ErrorKind, Notification, Notifier, Result, StateStore, Swap, Timestamp, seconds};
-use serde::Deserialize;
-use serde_json::Value;
+use state::{Documents, Kind, Stored, TRIES_MAX};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-const WAITING: &str = "notification";
-const DONE: &str = "notification_done";
 /// First wait after a failure, doubled each time up to the longest.
 const BACKOFF_FIRST_S: u64 = 15;
 const BACKOFF_LONGEST_S: u64 = 3600;
@@ -34,12 +30,6 @@ const CHANNEL_WAIT_MAX_S: u64 = 60;
 const DELIVERY_MAX: Duration = Duration::from_secs(50);
 /// Notifications that a channel is given in one round.
 const ROUND_MAX: usize = 50;
-
-/// An entry that waits, with the document that it was read from.
-pub(crate) struct Waiting {
-    value: Value,
-    entry: Entry,
-}
 
 /// The outbox over a state store.
 #[derive(Clone)]
@@ -54,6 +44,14 @@ impl Outbox {
         Self { store, deliver_within: seconds(deliver_within_s) }
     }
 
+    fn waiting(&self) -> Documents<'_, Entry> {
+        Documents::new(self.store.as_ref(), Kind::Notification)
+    }
+
+    fn done(&self) -> Documents<'_, Entry> {
+        Documents::new(self.store.as_ref(), Kind::NotificationDone)
+    }
+
     /// Queues a notification for `not_before`, unless its id was ever queued before; says whether it was new.
     pub async fn queue(&self, notification: Notification, not_before: Timestamp, now: Timestamp) -> Result<bool> {
         let changes = self.changes(vec![Entry::new(notification, not_before, now)]).await?;
@@ -62,13 +60,11 @@ impl Outbox {
 
     /// The changes that queue those of the entries whose ids were never queued before.
     pub(crate) async fn changes(&self, entries: Vec<Entry>) -> Result<Vec<Swap>> {
-        let mut changes = Vec::new();
+        let (waiting, done, mut changes) = (self.waiting(), self.done(), Vec::new());
         for entry in entries {
             let id = &entry.notification.id;
-            let known = self.store.get(WAITING, id).await?.is_some() || self.store.get(DONE, id).await?.is_some();
-            if !known {
-                changes.push(Swap::new(DONE, id, None, None));
-                changes.push(Swap::new(WAITING, id, None, Some(into_value(&entry)?)));
+            if !waiting.exists(id).await? && !done.exists(id).await? {
+                changes.extend([done.absent(id), waiting.added(id, &entry)?]);
             }
         }
         Ok(changes)
@@ -76,9 +72,8 @@ impl Outbox {
 
     /// All entries: those that wait, then the others.
     pub async fn entries(&self) -> Result<Vec<Entry>> {
-        let waiting = self.waiting().await?.into_iter().map(|waiting| waiting.entry);
-        let done = documents::list(self.store.as_ref(), DONE).await?;
-        Ok(waiting.chain(done.into_iter().map(|(_, entry)| entry)).collect())
+        let (waiting, done) = (self.read_waiting().await?, self.done().list_or_set_aside().await?);
+        Ok(waiting.into_iter().chain(done).map(|stored| stored.value).collect())
     }
 
     /// One round: gives every channel what is due, all side by side, and waits for them. Gives back what was settled.
@@ -108,11 +103,12 @@ impl Outbox {
         for notification in notifications {
             let now = clock.now();
             let entry = Entry::new(notification, now, now).claimed(now);
-            let value = into_value(&entry)?;
-            self.store.put(WAITING, &entry.notification.id, value.clone()).await?;
             let notifier = of_channel(notifiers, &entry.notification.channel);
+            let id = entry.notification.id.clone();
+            self.waiting().put(&id, &entry).await?;
+            let claimed = self.waiting().as_written(&id, entry)?;
             let (outbox, clock) = (self.clone(), clock.clone());
-            attempts.spawn(async move { outbox.attempt(Waiting { value, entry }, notifier, clock.as_ref()).await });
+            attempts.spawn(async move { outbox.attempt(claimed, notifier, clock.as_ref()).await });
         }
         let mut entries = Vec::new();
         while let Some(ended) = attempts.join_next().await {
@@ -122,15 +118,16 @@ impl Outbox {
     }
 
     /// What each channel can be given now, in order. What is too old is given up on the way.
-    pub(crate) async fn due(&self, now: Timestamp) -> Result<BTreeMap<String, Vec<Waiting>>> {
-        let (old, waiting): (Vec<Waiting>, Vec<Waiting>) =
-            self.waiting().await?.into_iter().partition(|one| self.is_too_old(&one.entry, now));
-        for Waiting { value, mut entry } in old {
+    pub(crate) async fn due(&self, now: Timestamp) -> Result<BTreeMap<String, Vec<Stored<Entry>>>> {
+        let (old, waiting): (Vec<_>, Vec<_>) =
+            self.read_waiting().await?.into_iter().partition(|one| self.is_too_old(&one.value, now));
+        for stored in old {
+            let mut entry = stored.value.clone();
             let last = entry.error.take().unwrap_or_else(|| "it was never tried".into());
             entry.error = Some(format!("not delivered within {} hours; {last}", self.deliver_within.num_hours()));
             entry.delivery = Delivery::Expired;
             tracing::error!(notification.id = %entry.notification.id, "notification given up");
-            self.settle(value, entry, now).await?;
+            self.settle(stored, entry, now).await?;
         }
         Ok(queues(waiting, now))
     }
@@ -143,7 +140,7 @@ impl Outbox {
     /// entries that were settled.
     pub(crate) async fn work_channel(
         &self,
-        queue: Vec<Waiting>,
+        queue: Vec<Stored<Entry>>,
         notifier: Option<Arc<dyn Notifier>>,
         clock: &dyn Clock,
         stop: &CancellationToken,
@@ -169,14 +166,16 @@ impl Outbox {
     /// None: another process was faster.
     async fn deliver_one(
         &self,
-        waiting: Waiting,
+        waiting: Stored<Entry>,
         notifier: Option<Arc<dyn Notifier>>,
         clock: &dyn Clock,
     ) -> Result<Option<Entry>> {
-        let entry = waiting.entry.claimed(clock.now());
-        let (id, value) = (&entry.notification.id, into_value(&entry)?);
-        match self.store.swap(vec![Swap::new(WAITING, id, Some(waiting.value), Some(value.clone()))]).await? {
-            true => self.attempt(Waiting { value, entry }, notifier, clock).await.map(Some),
+        let entry = waiting.value.clone().claimed(clock.now());
+        match self.store.swap(vec![self.waiting().changed(&waiting, &entry)?]).await? {
+            true => {
+                let claimed = self.waiting().as_written(&waiting.key, entry)?;
+                self.attempt(claimed, notifier, clock).await.map(Some)
+            }
             false => Ok(None),
         }
     }
@@ -185,14 +184,15 @@ impl Outbox {
     #[tracing::instrument(
         name = "notify",
         skip_all,
-        fields(notification.id = entry.notification.id, channel = entry.notification.channel)
+        fields(notification.id = claimed.key, channel = claimed.value.notification.channel)
     )]
     async fn attempt(
         &self,
-        Waiting { value, mut entry }: Waiting,
+        claimed: Stored<Entry>,
         notifier: Option<Arc<dyn Notifier>>,
         clock: &dyn Clock,
     ) -> Result<Entry> {
+        let mut entry = claimed.value.clone();
         let outcome = match notifier {
             Some(notifier) => tokio::time::timeout(DELIVERY_MAX, notifier.notify(&entry.notification))
                 .await
@@ -202,63 +202,56 @@ impl Outbox {
         };
         let now = clock.now();
         judge(&mut entry, outcome, now);
-        self.settle(value, entry.clone(), now).await?;
+        self.settle(claimed, entry.clone(), now).await?;
         Ok(entry)
     }
 
     /// Writes the outcome into the document, whatever was changed in its words meanwhile (a post was deleted).
-    async fn settle(&self, mut value: Value, outcome: Entry, now: Timestamp) -> Result<()> {
-        let id = outcome.notification.id.clone();
-        let claim = value.get("claim").cloned();
-        for _ in 0..documents::TRIES_MAX {
-            let words =
-                Entry::deserialize(&value).map_or_else(|_| outcome.notification.clone(), |kept| kept.notification);
-            let after = into_value(&Entry { notification: words, claim: None, ..outcome.clone() })?;
+    async fn settle(&self, mut stored: Stored<Entry>, outcome: Entry, now: Timestamp) -> Result<()> {
+        let waiting = self.waiting();
+        for _ in 0..TRIES_MAX {
+            let after = Entry { notification: stored.value.notification.clone(), claim: None, ..outcome.clone() };
             let changes = match outcome.delivery {
-                Delivery::Pending => vec![Swap::new(WAITING, &id, Some(value), Some(after))],
-                _ => vec![Swap::new(WAITING, &id, Some(value), None), Swap::new(DONE, &id, None, Some(after))],
+                Delivery::Pending => vec![waiting.changed(&stored, &after)?],
+                _ => waiting.moved(&stored, &self.done(), &after)?.into(),
             };
             if self.store.swap(changes).await? {
                 return channels::note(self.store.as_ref(), &outcome, now).await;
             }
-            match self.store.get(WAITING, &id).await? {
-                Some(changed) if changed.get("claim") == claim.as_ref() => value = changed,
+            match waiting.get_or_set_aside(&stored.key).await? {
+                Some(changed) if changed.value.claim == stored.value.claim => stored = changed,
                 _ => {
-                    tracing::warn!(notification.id = %id, "the claim on a notification ran out during its delivery");
+                    tracing::warn!(notification.id = %stored.key, "the claim on a notification ran out during its delivery");
                     return Ok(());
                 }
             }
         }
-        Err(contended(&id))
+        Err(waiting.contended(&stored.key))
     }
 
     /// The entries that wait, the oldest first.
-    async fn waiting(&self) -> Result<Vec<Waiting>> {
-        let mut waiting = Vec::new();
-        for (value, entry) in documents::list::<Entry>(self.store.as_ref(), WAITING).await? {
-            if entry.delivery == Delivery::Pending {
-                waiting.push(Waiting { value, entry });
+    async fn read_waiting(&self) -> Result<Vec<Stored<Entry>>> {
+        let (documents, mut waiting) = (self.waiting(), Vec::new());
+        for stored in documents.list_or_set_aside().await? {
+            if stored.value.delivery == Delivery::Pending {
+                waiting.push(stored);
                 continue;
             }
             // Earlier versions kept settled entries here.
-            let id = &entry.notification.id;
-            let moved = Swap::new(DONE, id, None, Some(value.clone()));
-            self.store.swap(vec![Swap::new(WAITING, id, Some(value), None), moved]).await?;
+            self.store.swap(documents.moved(&stored, &self.done(), &stored.value)?.into()).await?;
         }
-        waiting.sort_by(|a, b| {
-            let key = |w: &Waiting| (w.entry.queued_at, w.entry.notification.id.clone());
-            key(a).cmp(&key(b))
-        });
+        waiting.sort_by(|a, b| (a.value.queued_at, &a.key).cmp(&(b.value.queued_at, &b.key)));
         Ok(waiting)
     }
 
     /// Forgets settled entries that were queued before `before`, and old troubles of channels.
     pub(crate) async fn sweep(&self, before: Timestamp, now: Timestamp) -> Result<()> {
-        let waiting = self.waiting().await?.into_iter().map(|one| one.entry.notification.channel).collect();
+        let waiting = self.read_waiting().await?.into_iter().map(|one| one.value.notification.channel).collect();
         channels::sweep(self.store.as_ref(), &waiting, now).await?;
-        for (_, entry) in documents::list::<Entry>(self.store.as_ref(), DONE).await? {
-            if entry.queued_at < before {
-                self.store.delete(DONE, &entry.notification.id).await?;
+        let done = self.done();
+        for stored in done.list_or_set_aside().await? {
+            if stored.value.queued_at < before {
+                done.delete(&stored.key).await?;
             }
         }
         Ok(())
@@ -274,18 +267,18 @@ pub(crate) fn of_channel(notifiers: &[Arc<dyn Notifier>], channel: &str) -> Opti
 }
 
 /// What each channel can be given at `now`.
-fn queues(waiting: Vec<Waiting>, now: Timestamp) -> BTreeMap<String, Vec<Waiting>> {
-    let closed = |one: &&Waiting| one.entry.channel_waits_until.is_some_and(|until| until > now);
+fn queues(waiting: Vec<Stored<Entry>>, now: Timestamp) -> BTreeMap<String, Vec<Stored<Entry>>> {
+    let closed = |one: &&Stored<Entry>| one.value.channel_waits_until.is_some_and(|until| until > now);
     let closed: HashSet<String> =
-        waiting.iter().filter(closed).map(|one| one.entry.notification.channel.clone()).collect();
-    let (mut queues, mut held) = (BTreeMap::<String, Vec<Waiting>>::new(), HashSet::new());
+        waiting.iter().filter(closed).map(|one| one.value.notification.channel.clone()).collect();
+    let (mut queues, mut held) = (BTreeMap::<String, Vec<Stored<Entry>>>::new(), HashSet::new());
     for one in waiting {
-        let Notification { channel, alert, .. } = &one.entry.notification;
+        let Notification { channel, alert, .. } = &one.value.notification;
         let of_alert = (channel.clone(), alert.id.clone());
         if closed.contains(channel) || held.contains(&of_alert) {
             continue;
         }
-        if one.entry.is_claimed(now) || one.entry.next_attempt_at > now {
+        if one.value.is_claimed(now) || one.value.next_attempt_at > now {
             held.insert(of_alert);
             continue;
         }

@@ -2,9 +2,11 @@
 
 use crate::book::AlertBook;
 use crate::digest::Digest;
-use crate::outbox::{Waiting, of_channel};
+use crate::entry::Entry;
+use crate::outbox::of_channel;
 use chrono::{NaiveDate, TimeDelta};
 use domain::{Clock, Health, Notifier, PostTable, Result, Timestamp};
+use state::Stored;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -110,7 +112,7 @@ impl Service {
         Ok(())
     }
 
-    async fn work_channel(&self, channel: &str, queue: Vec<Waiting>, shutdown: &CancellationToken) {
+    async fn work_channel(&self, channel: &str, queue: Vec<Stored<Entry>>, shutdown: &CancellationToken) {
         let notifier = of_channel(&self.notifiers, channel);
         let outbox = self.book.outbox();
         let settled = outbox.work_channel(queue, notifier, self.clock.as_ref(), shutdown).await;

@@ -87,6 +87,18 @@ pub struct Author {
     pub followers: Option<u64>,
 }
 
+impl Author {
+    /// A name or id as it is compared: without `@`, in lower case.
+    pub fn plain_name(name: &str) -> String {
+        name.trim().trim_start_matches('@').to_lowercase()
+    }
+
+    /// The key of an author on one platform, or on every platform; `name` as [`Self::plain_name`] writes it.
+    pub fn key(platform: Option<&str>, name: &str) -> String {
+        platform.map_or_else(|| name.to_owned(), |platform| format!("{platform}:{name}"))
+    }
+}
+
 /// How a post reached us: counts of a stream and of a search differ, so it is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -3,8 +3,8 @@
 
 use domain::topic::TopicMatcher;
 use domain::{
-    DeadLetter, EnrichedPost, Enricher, Enrichment, EntityKind, Error, Geocoder, Leased, Post, PostId, Record, Result,
-    Timestamp, Translator, Untranslated,
+    Author, DeadLetter, EnrichedPost, Enricher, Enrichment, EntityKind, Error, Geocoder, Leased, Post, PostId, Record,
+    Result, Timestamp, Translator, Untranslated,
 };
 use places::{Clues, Gazetteer, PostPlaces};
 use std::collections::HashSet;
@@ -27,7 +27,7 @@ pub struct Understand {
     geocoder: Option<Arc<dyn Geocoder>>,
     translator: Option<Arc<dyn Translator>>,
     topics: RwLock<Arc<TopicMatcher>>,
-    /// Authors whose posts are left out, as [`Understand::author_key`] writes them.
+    /// Authors whose posts are left out, as [`Author::key`] writes them.
     blocked: RwLock<Arc<HashSet<String>>>,
 }
 
@@ -52,21 +52,16 @@ impl Understand {
         *self.topics.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = Arc::new(topics);
     }
 
-    /// From now on posts of these authors are left out, each as [`Self::author_key`] writes him.
+    /// From now on posts of these authors are left out, each as [`Author::key`] writes him.
     pub fn set_blocked(&self, authors: HashSet<String>) {
         *self.blocked.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = Arc::new(authors);
-    }
-
-    /// An author, on every platform or on one; the name or id in small letters.
-    pub fn author_key(platform: Option<&str>, name: &str) -> String {
-        platform.map_or_else(|| name.to_owned(), |platform| format!("{platform}:{name}"))
     }
 
     fn is_blocked(blocked: &HashSet<String>, post: &Post) -> bool {
         let author = post.author.iter().flat_map(|author| [&author.username, &author.id]).flatten();
         let is_named = |name: &String| {
-            let name = name.trim_start_matches('@').to_lowercase();
-            blocked.contains(&Self::author_key(Some(&post.platform), &name)) || blocked.contains(&name)
+            let name = Author::plain_name(name);
+            blocked.contains(&Author::key(Some(&post.platform), &name)) || blocked.contains(&name)
         };
         !blocked.is_empty() && author.into_iter().any(is_named)
     }

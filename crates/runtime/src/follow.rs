@@ -9,7 +9,8 @@ use domain::topic::TopicMatcher;
 use domain::{PostTable, StateStore, Topic};
 use lake::{Lake, RawSelection};
 use pipeline::Understand;
-use state::{Categories, Labels};
+use state::{BlockedAuthors, Categories, Labels};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -109,6 +110,29 @@ async fn apply_categories(config: &Config, language: &Arc<nlp::Understanding>, s
     let language = Arc::clone(language);
     // Examples are read by the model and a head is trained: seconds.
     Ok(tokio::task::spawn_blocking(move || language.set_categories(set.as_ref())).await??)
+}
+
+/// From now on posts of those authors are left out who are blocked.
+pub(crate) async fn blocked_authors(
+    state: Arc<dyn StateStore>,
+    understand: Arc<Understand>,
+    shutdown: CancellationToken,
+) -> domain::Result<()> {
+    let mut known = HashSet::new();
+    loop {
+        match BlockedAuthors::new(state.as_ref()).keys().await {
+            Ok(blocked) if blocked != known => {
+                info!(authors = blocked.len(), "blocked authors taken over");
+                understand.set_blocked(blocked.clone());
+                known = blocked;
+            }
+            Ok(_) => {}
+            Err(error) => warn!(%error, "blocked authors can't be read; the former ones stay"),
+        }
+        if !wait(LOOK_EVERY, &shutdown).await {
+            return Ok(());
+        }
+    }
 }
 
 /// Writes the rows of corrected posts anew, so that every count tells what people said.

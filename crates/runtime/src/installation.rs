@@ -144,7 +144,7 @@ impl Installation {
         supervisor.start(Stage::Enrich, "understand", |shutdown| carry.run(shutdown));
         let (state, applied) = (self.state(), stage.clone());
         supervisor
-            .start(Stage::Enrich, "blocked authors", |shutdown| forget::blocked::follow(state, applied, shutdown));
+            .start(Stage::Enrich, "blocked authors", |shutdown| follow::blocked_authors(state, applied, shutdown));
         let (applied, topics) = (stage.clone(), self.topics.subscribe());
         supervisor.start(Stage::Enrich, "topic matching", |shutdown| follow::apply_topics(applied, topics, shutdown));
         let (state, lake, stage) = (self.state(), self.lake.clone(), stage.clone());

@@ -15,7 +15,7 @@ use pipeline::Understand;
 use places::Gazetteer;
 use queue::Embedded;
 use serde_json::json;
-use state::{Categories, Topics};
+use state::{BlockedAuthors, Categories, Topics};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -177,7 +177,7 @@ pub fn geocoder(config: &Config) -> Result<Option<Arc<dyn Geocoder>>> {
 pub async fn understand(config: &Config, state: &dyn StateStore) -> Result<Arc<Understand>> {
     let language = language(config, category_set(config, state).await?)?;
     let stage = stage(config, Arc::new(language), topics(state).await?)?;
-    stage.set_blocked(crate::forget::blocked::all(state).await?);
+    stage.set_blocked(BlockedAuthors::new(state).keys().await?);
     Ok(stage)
 }
 

@@ -3,6 +3,7 @@
 //! only ever added; days older than the retention are removed.
 
 use crate::documents::Documents;
+use crate::kind::Kind;
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use domain::{Result, StateStore, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -51,10 +52,6 @@ pub struct AuditLog {
     day: Arc<Mutex<Option<(NaiveDate, u64)>>>,
 }
 
-fn kind(day: NaiveDate) -> String {
-    format!("audit-{}", day.format("%Y%m%d"))
-}
-
 /// The entry with the beginning of a long name or subject.
 fn shortened(entry: &AuditEntry) -> AuditEntry {
     let short = |text: &String| -> String { text.chars().take(WORDS_LENGTH_MAX).collect() };
@@ -70,8 +67,8 @@ impl AuditLog {
         self.day.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn documents<'a>(&'a self, kind: &'a str) -> Documents<'a, AuditEntry> {
-        Documents::new(self.state.as_ref(), kind)
+    fn documents(&self, day: NaiveDate) -> Documents<'_, AuditEntry> {
+        Documents::new(self.state.as_ref(), Kind::Audit(day))
     }
 
     /// Adds an entry.
@@ -80,7 +77,7 @@ impl AuditLog {
         let held = *self.day();
         let count = match held.filter(|(known, _)| *known == day) {
             Some((_, count)) => count,
-            None => self.state.list(&kind(day)).await?.len() as u64,
+            None => self.state.list(&Kind::Audit(day).name()).await?.len() as u64,
         };
         let reads = entry.outcome == "refused" || !changes(&entry.action);
         if reads && count >= READS_PER_DAY_MAX {
@@ -88,7 +85,7 @@ impl AuditLog {
         }
         *self.day() = Some((day, count + 1));
         let key = format!("{:020}-{}", entry.at.timestamp_micros(), &Uuid::new_v4().simple().to_string()[..8]);
-        self.documents(&kind(day)).put_new(&key, &shortened(entry)).await.map(drop)
+        self.documents(day).put_new(&key, &shortened(entry)).await.map(drop)
     }
 
     /// Adds what an operator did at the command line.
@@ -113,7 +110,7 @@ impl AuditLog {
         let (mut next, mut more) = (None, false);
         let days = std::iter::successors(Some(from), NaiveDate::pred_opt).take_while(|day| *day >= oldest);
         'days: for day in days {
-            for (key, document) in self.state.list(&kind(day)).await?.into_iter().rev() {
+            for (key, document) in self.state.list(&Kind::Audit(day).name()).await?.into_iter().rev() {
                 if before.is_some_and(|before| key.as_str() >= before) {
                     continue;
                 }
@@ -133,8 +130,8 @@ impl AuditLog {
         let newest = now.date_naive().checked_sub_days(Days::new(u64::from(days) + 1));
         let old = std::iter::successors(newest, NaiveDate::pred_opt).take(DAYS_CLEANED);
         for day in old {
-            for (key, _) in self.state.list(&kind(day)).await? {
-                self.state.delete(&kind(day), &key).await?;
+            for (key, _) in self.state.list(&Kind::Audit(day).name()).await? {
+                self.state.delete(&Kind::Audit(day).name(), &key).await?;
             }
         }
         Ok(())

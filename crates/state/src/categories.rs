@@ -1,10 +1,10 @@
 //! The categories that were saved on the page. While none are, those of the configuration's file hold.
 
 use crate::documents::Documents;
+use crate::kind::Kind;
 use crate::named::SaveError;
 use domain::{CategoryDefinition, Result, StateStore, check_categories};
 
-const KIND: &str = "category_set";
 /// The one set in use.
 const KEY: &str = "default";
 
@@ -13,7 +13,7 @@ pub struct Categories<'a>(Documents<'a, Vec<CategoryDefinition>>);
 
 impl<'a> Categories<'a> {
     pub fn new(store: &'a dyn StateStore) -> Self {
-        Self(Documents::new(store, KIND))
+        Self(Documents::new(store, Kind::CategorySet))
     }
 
     /// The saved categories; empty: none are.

@@ -1,7 +1,8 @@
 //! Labels: what a person says that a post really is, with the whole history. Nothing is overwritten, and a withdrawal is
 //! an entry of its own. A post whose label changed waits until its rows in the lake are written again with the label.
 
-use crate::documents::{Documents, TRIES_MAX, contended};
+use crate::documents::{Documents, TRIES_MAX};
+use crate::kind::Kind;
 use crate::named::SaveError;
 use chrono::{DateTime, Utc};
 use domain::{Fault, PostId, Result, SentimentLabel, StateStore};
@@ -9,10 +10,6 @@ use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 use utoipa::ToSchema;
 
-/// The history of a post's label, by post id.
-const LABEL: &str = "label";
-/// Ids of posts whose rows don't have their label yet, by post id and number of the correction.
-const WAITING: &str = "label_waiting";
 /// Longest category, in characters.
 const CATEGORY_MAX_CHARS: usize = 100;
 
@@ -58,13 +55,16 @@ impl Correction {
 /// The labels.
 pub struct Labels<'a> {
     store: &'a dyn StateStore,
+    /// By post id.
     histories: Documents<'a, Vec<Correction>>,
+    /// Ids of posts whose rows don't have their label yet, by post id and number of the correction.
     waiting: Documents<'a, String>,
 }
 
 impl<'a> Labels<'a> {
     pub fn new(store: &'a dyn StateStore) -> Self {
-        Self { store, histories: Documents::new(store, LABEL), waiting: Documents::new(store, WAITING) }
+        let (histories, waiting) = (Documents::new(store, Kind::Label), Documents::new(store, Kind::LabelWaiting));
+        Self { store, histories, waiting }
     }
 
     /// Every correction of a post, the oldest first.
@@ -109,7 +109,7 @@ impl<'a> Labels<'a> {
                 return Ok(history);
             }
         }
-        Err(contended(LABEL, key).into())
+        Err(self.histories.contended(key).into())
     }
 
     /// Posts whose rows are to be written again, each with the key of its entry: a correction made meanwhile has an entry

@@ -1,7 +1,8 @@
 //! Documents that people save under a name: topics, alert rules, queries. Their number is limited, and what is saved is
 //! checked here, whichever way it comes in.
 
-use crate::documents::{Documents, TRIES_MAX, contended};
+use crate::documents::{Documents, TRIES_MAX};
+use crate::kind::Kind;
 use domain::{AlertRule, Fault, Result, StateStore, Swap, Topic};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -9,7 +10,7 @@ use serde::de::DeserializeOwned;
 /// Something that people save under a name, which is also its key.
 pub trait Named: Clone + Serialize + DeserializeOwned + Send + Sync {
     /// The kind of its documents.
-    const KIND: &'static str;
+    const KIND: Kind;
     /// What people call several of them.
     const PLURAL: &'static str;
     /// How many there can be.
@@ -30,7 +31,7 @@ pub trait Named: Clone + Serialize + DeserializeOwned + Send + Sync {
 }
 
 impl Named for Topic {
-    const KIND: &'static str = "topic";
+    const KIND: Kind = Kind::Topic;
     const PLURAL: &'static str = "topics";
     const COUNT_MAX: usize = 500;
 
@@ -52,7 +53,7 @@ impl Named for Topic {
 }
 
 impl Named for AlertRule {
-    const KIND: &'static str = "rule";
+    const KIND: Kind = Kind::Rule;
     const PLURAL: &'static str = "rules";
     const COUNT_MAX: usize = 500;
 
@@ -113,8 +114,8 @@ impl<'a, T: Named> NamedDocuments<'a, T> {
         item.check()?;
         let name = item.name();
         for _ in 0..TRIES_MAX {
-            let before = self.store.get(T::KIND, name).await?;
-            if before.is_none() && self.store.list(T::KIND).await?.len() >= T::COUNT_MAX {
+            let before = self.store.get(&T::KIND.name(), name).await?;
+            if before.is_none() && self.store.list(&T::KIND.name()).await?.len() >= T::COUNT_MAX {
                 return Err(SaveError::Full { what: T::PLURAL, count_max: T::COUNT_MAX });
             }
             let item = match before.as_ref().and_then(|value| T::deserialize(value).ok()) {
@@ -122,11 +123,11 @@ impl<'a, T: Named> NamedDocuments<'a, T> {
                 None => item.clone(),
             };
             let after = self.documents.json(name, &item)?;
-            if self.store.swap(vec![Swap::new(T::KIND, name, before, Some(after))]).await? {
+            if self.store.swap(vec![Swap::new(&T::KIND.name(), name, before, Some(after))]).await? {
                 return Ok(());
             }
         }
-        Err(contended(T::KIND, name).into())
+        Err(self.documents.contended(name).into())
     }
 
     /// Adds it if there is none of its name.

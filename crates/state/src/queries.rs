@@ -1,5 +1,6 @@
 //! SQL that people save under a name.
 
+use crate::kind::Kind;
 use crate::named::Named;
 use chrono::{DateTime, Utc};
 use domain::{Fault, check_name};
@@ -32,7 +33,7 @@ impl SavedQuery {
 }
 
 impl Named for SavedQuery {
-    const KIND: &'static str = "query";
+    const KIND: Kind = Kind::Query;
     const PLURAL: &'static str = "saved queries";
     const COUNT_MAX: usize = 1_000;
 

@@ -2,23 +2,27 @@
 
 use domain::{AlertRule, CategoryDefinition, PostId, SentimentLabel, StateStore, Topic};
 use serde_json::{Value, json};
-use state::{Categories, Correction, Cursor, Labels, MemoryState, Named, NamedDocuments, SavedQuery};
+use state::{
+    BlockedAuthors, Categories, Correction, Cursor, Deletions, Kind, Labels, MemoryState, Named, NamedDocuments,
+    SavedQuery, edit_copies,
+};
 use std::sync::Arc;
 
 /// Reads a document as it is stored, saves it again, and finds it unchanged.
 async fn comes_back<T: Named>(key: &str, document: Value) {
     let store = MemoryState::default();
-    store.put(T::KIND, key, document.clone()).await.unwrap();
+    store.put(&T::KIND.name(), key, document.clone()).await.unwrap();
     let documents = NamedDocuments::<T>::new(&store);
     let read = documents.list().await.unwrap().remove(0);
     assert_eq!(read.name(), key);
     documents.save(read).await.unwrap();
-    assert_eq!(store.get(T::KIND, key).await.unwrap(), Some(document));
+    assert_eq!(store.get(&T::KIND.name(), key).await.unwrap(), Some(document));
 }
 
 #[tokio::test]
 async fn named_documents_keep_their_form() {
-    assert_eq!([Topic::KIND, AlertRule::KIND, SavedQuery::KIND], ["topic", "rule", "query"]);
+    let kinds = [Topic::KIND, AlertRule::KIND, SavedQuery::KIND];
+    assert_eq!(kinds.map(|kind| kind.to_string()), ["topic", "rule", "query"]);
     let topic = json!({"name": "storm", "query": "snow* OR ice", "created_at": "2026-01-02T03:04:05.000006Z"});
     comes_back::<Topic>("storm", topic).await;
     let rule = json!({
@@ -82,7 +86,69 @@ async fn categories_and_cursors_keep_their_form() {
 
     store.put("cursor", "sample", json!([1, 2])).await.unwrap();
     let mut cursor = Cursor::<Vec<u64>>::load(store.clone(), "sample").await.unwrap();
-    assert_eq!(cursor.value(), Some(&vec![1, 2]));
-    cursor.save(vec![3]).await.unwrap();
+    assert_eq!(cursor.value, [1, 2]);
+    cursor.value = vec![3];
+    cursor.save().await.unwrap();
     assert_eq!(store.get("cursor", "sample").await.unwrap(), Some(json!([3])));
+}
+
+#[test]
+fn kinds_keep_their_names() {
+    let names = [
+        (Kind::Alert, "alert"),
+        (Kind::AlertDone, "alert_done"),
+        (Kind::Audit("2026-03-02".parse().unwrap()), "audit-20260302"),
+        (Kind::BlockedAuthor, "blocked_author"),
+        (Kind::CategorySet, "category_set"),
+        (Kind::ChannelTrouble, "channel_trouble"),
+        (Kind::Cursor, "cursor"),
+        (Kind::Deletion, "deletion"),
+        (Kind::Device, "device"),
+        (Kind::Label, "label"),
+        (Kind::LabelWaiting, "label_waiting"),
+        (Kind::Notification, "notification"),
+        (Kind::NotificationDone, "notification_done"),
+        (Kind::Query, "query"),
+        (Kind::Rule, "rule"),
+        (Kind::RuleState, "rule_state"),
+        (Kind::Session, "session"),
+        (Kind::Token, "token"),
+        (Kind::Topic, "topic"),
+        (Kind::User, "user"),
+    ];
+    for (kind, name) in names {
+        assert_eq!(kind.name(), name);
+    }
+}
+
+#[tokio::test]
+async fn blocked_authors_and_deletions_keep_their_form() {
+    let store = MemoryState::default();
+    let blocked = json!({"author": "ada", "platform": "x", "since": "2026-01-02T03:04:05Z"});
+    BlockedAuthors::new(&store).add(" @Ada", Some("x"), "2026-01-02T03:04:05Z".parse().unwrap()).await.unwrap();
+    assert_eq!(store.get("blocked_author", "x:ada").await.unwrap(), Some(blocked));
+    assert!(BlockedAuthors::new(&store).remove("@X:ada").await.unwrap());
+
+    let deletions = Deletions::new(&store);
+    store.put("deletion", "a", json!({"at": "2026-01-02T03:04:05Z", "posts": ["x:1"]})).await.unwrap();
+    store.put("deletion", "damaged", json!(7)).await.unwrap();
+    let noted = deletions.list().await.unwrap().remove(0);
+    deletions.cleared(noted).await.unwrap();
+    let once = json!({"at": "2026-01-02T03:04:05Z", "posts": ["x:1"], "authors": [], "cleared_once": true});
+    assert_eq!(store.get("deletion", "a").await.unwrap(), Some(once));
+    deletions.cleared(deletions.list().await.unwrap().remove(0)).await.unwrap();
+    assert!(deletions.list().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn every_copy_of_a_post_is_edited_also_where_it_cant_be_read() {
+    let store = MemoryState::default();
+    for kind in ["alert", "alert_done", "notification_done", "notification_unreadable"] {
+        store.put(kind, "a", json!({"words": "old"})).await.unwrap();
+    }
+    store.put("topic", "a", json!({"words": "old"})).await.unwrap();
+    let edit = |document: &mut Value| document["words"] = json!("new");
+    assert_eq!(edit_copies(&store, edit).await.unwrap(), 4);
+    assert_eq!(edit_copies(&store, edit).await.unwrap(), 0);
+    assert_eq!(store.get("topic", "a").await.unwrap(), Some(json!({"words": "old"})));
 }

@@ -112,14 +112,18 @@ async fn a_cursor_that_another_process_moved_is_not_moved_back() {
     let store = Arc::new(MemoryState::default());
     let mut one = Cursor::<u64>::load(store.clone(), "x:x").await.unwrap();
     let mut other = Cursor::<u64>::load(store.clone(), "x:x").await.unwrap();
-    one.save(1).await.unwrap();
-    one.save(2).await.unwrap();
-    assert_eq!(other.save(1).await.unwrap_err().kind(), ErrorKind::Retry);
-    assert_eq!(Cursor::<u64>::load(store.clone(), "x:x").await.unwrap().value(), Some(&2));
+    for value in [1, 2] {
+        one.value = value;
+        one.save().await.unwrap();
+    }
+    other.value = 1;
+    assert_eq!(other.save().await.unwrap_err().kind(), ErrorKind::Retry);
+    assert_eq!(Cursor::<u64>::load(store.clone(), "x:x").await.unwrap().value, 2);
     // Of another form: it begins anew.
     store.put("cursor", "x:x", json!({"since": 7})).await.unwrap();
     let mut anew = Cursor::<u64>::load(store.clone(), "x:x").await.unwrap();
-    assert_eq!(anew.value(), None);
-    anew.save(3).await.unwrap();
+    assert_eq!(anew.value, 0);
+    anew.value = 3;
+    anew.save().await.unwrap();
     assert_eq!(store.get("cursor", "x:x").await.unwrap(), Some(json!(3)));
 }

@@ -4,9 +4,9 @@ use crate::Global;
 use crate::output::say;
 use crate::progress;
 use anyhow::Result;
-use runtime::forget::blocked;
 use runtime::forget::request::{Found, Request};
 use runtime::wiring;
+use state::BlockedAuthors;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
@@ -56,14 +56,15 @@ const SHOWN: usize = 10;
 pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
     let config = global.load()?;
     let queue = wiring::open_queue(&config)?;
+    let blocked = BlockedAuthors::new(queue.as_ref());
     if args.blocked {
-        for author in blocked::all(queue.as_ref()).await? {
+        for author in blocked.keys().await? {
             say(author)?;
         }
         return Ok(ExitCode::SUCCESS);
     }
     if let Some(author) = &args.unblock {
-        let was_blocked = blocked::remove(queue.as_ref(), author).await?;
+        let was_blocked = blocked.remove(author).await?;
         say(if was_blocked { "unblocked" } else { "nobody of this name is blocked; --blocked lists them" })?;
         return Ok(if was_blocked { ExitCode::SUCCESS } else { ExitCode::from(3) });
     }

@@ -4,6 +4,7 @@
 //! `matches!`.
 
 mod dependencies;
+mod documents;
 mod imports;
 mod sql;
 
@@ -56,7 +57,7 @@ fn arrows_go_one_way() {
             "domain" | "aws-signature" => &[],
             "alerts" => &["domain", "aws-signature", "state"],
             "engines" => &["domain", "aws-signature"],
-            "server" | "testkit" => &["domain", "state"],
+            "server" | "sources" | "testkit" => &["domain", "state"],
             "pipeline" => &["domain", "detect", "places"],
             "runtime" => {
                 assert!(!uses.contains("server") && !uses.contains("testkit"), "{uses:?}");

@@ -1,8 +1,7 @@
 //! Deletion that reaches everything: a post that its platform deletes, or that somebody forgets on purpose, leaves the
 //! tables of posts at once (`lake`), and within minutes every copy that other parts made of it (`traces`). What has to be
-//! cleared is written down first (kind `deletion`), so that a crash or another process finishes it.
+//! cleared is written down first (`state::Deletions`), so that a crash or another process finishes it.
 
-pub mod blocked;
 pub mod request;
 #[cfg(test)]
 mod tests;
@@ -11,12 +10,10 @@ mod traces;
 use crate::clock::clock;
 use async_trait::async_trait;
 use chrono::TimeDelta;
-use domain::{
-    Alert, Anomaly, EnrichedBatch, EnrichedPost, Error, Health, PostId, PostTable, Result, StateStore, Timestamp,
-};
+use domain::{Alert, Anomaly, EnrichedBatch, EnrichedPost, Health, PostId, PostTable, Result, StateStore, Timestamp};
 use lake::Lake;
 use queue::Embedded;
-use serde::{Deserialize, Serialize};
+use state::{DeletionNote, Deletions};
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,25 +21,12 @@ use tokio_util::sync::CancellationToken;
 pub use traces::{Cleared, Traces};
 use tracing::{info, warn};
 
-const KIND: &str = "deletion";
 /// How often deletions are carried on.
 const EVERY: Duration = Duration::from_secs(120);
 /// Traces are cleared twice: what was being written during the first time is there by the second.
 const AGAIN: TimeDelta = TimeDelta::minutes(10);
 /// Deletions carried on at once: bounds memory.
 const POSTS_MAX: usize = 50_000;
-
-/// Posts whose traces are to be cleared.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Deletion {
-    at: Timestamp,
-    posts: BTreeSet<String>,
-    /// Names under which their author is to be forgotten as well.
-    #[serde(default)]
-    authors: BTreeSet<String>,
-    #[serde(default)]
-    cleared_once: bool,
-}
 
 /// Writes down that the traces of these posts are to be cleared.
 async fn note(
@@ -52,9 +36,7 @@ async fn note(
     authors: BTreeSet<String>,
     now: Timestamp,
 ) -> Result<()> {
-    let document = serde_json::to_value(Deletion { at: now, posts, authors, cleared_once: false });
-    let document = document.map_err(|error| Error::reject(format!("a deletion can't be written: {error}")))?;
-    state.put(KIND, key, document).await
+    Deletions::new(state).note(key, &DeletionNote { at: now, posts, authors, cleared_once: false }).await
 }
 
 /// The lake's tables, with a note of every deletion before it is committed.
@@ -113,33 +95,22 @@ pub async fn run(
 
 /// Clears the traces of the deletions that are due.
 pub async fn carry_on(queue: &Embedded, lake: &Lake, now: Timestamp) -> Result<()> {
+    let deletions = Deletions::new(queue);
     let (mut due, mut posts, mut authors) = (Vec::new(), HashSet::new(), HashSet::new());
-    for (key, document) in queue.list(KIND).await? {
-        let Ok(deletion) = Deletion::deserialize(&document) else {
-            warn!(key, "the note of a deletion can't be read");
-            continue;
-        };
-        let is_due = !deletion.cleared_once || now - deletion.at >= AGAIN;
-        if is_due && (posts.len() < POSTS_MAX) {
-            posts.extend(deletion.posts.iter().cloned());
-            authors.extend(deletion.authors.iter().cloned());
-            due.push((key, deletion));
+    for deletion in deletions.list().await? {
+        let is_due = !deletion.value.cleared_once || now - deletion.value.at >= AGAIN;
+        if is_due && posts.len() < POSTS_MAX {
+            posts.extend(deletion.value.posts.iter().cloned());
+            authors.extend(deletion.value.authors.iter().cloned());
+            due.push(deletion);
         }
     }
     if due.is_empty() {
         return Ok(());
     }
     let cleared = Traces { queue, lake, posts, authors }.clear().await?;
-    for (key, deletion) in due {
-        match deletion.cleared_once {
-            true => drop(queue.delete(KIND, &key).await?),
-            false => {
-                let document = serde_json::to_value(Deletion { cleared_once: true, ..deletion });
-                let document =
-                    document.map_err(|error| Error::reject(format!("a deletion can't be written: {error}")))?;
-                queue.put(KIND, &key, document).await?;
-            }
-        }
+    for deletion in due {
+        deletions.cleared(deletion).await?;
     }
     queue.truncate_log().await?;
     if cleared != Cleared::default() {

@@ -1,12 +1,13 @@
 //! A deletion that somebody asks for: which posts it is about, and carrying it out.
 
-use super::{Cleared, Traces, blocked, note};
+use super::{Cleared, Traces, note};
 use crate::clock::clock;
 use domain::analytics::PostText;
 use domain::topic::{Topic, TopicMatcher};
 use domain::{Author, Deletion, Error, Post, PostId, PostQueue, Record, Result, SourceId, Timestamp};
 use lake::{Lake, StoredAuthor};
 use queue::Embedded;
+use state::BlockedAuthors;
 use std::collections::{BTreeSet, HashSet};
 
 /// Posts deleted at once.
@@ -42,7 +43,7 @@ impl Request {
         if self.posts.is_empty() && self.author.is_none() && self.query.is_none() {
             return Err(Error::reject("name posts, an author or a query"));
         }
-        if self.author.as_deref().is_some_and(|author| blocked::plain(author).is_empty()) {
+        if self.author.as_deref().is_some_and(|author| Author::plain_name(author).is_empty()) {
             return Err(Error::reject("the author's name is empty"));
         }
         if self.author.is_none() && (self.and_block || self.platform.is_some()) {
@@ -74,12 +75,12 @@ impl Request {
     }
 
     async fn of_author(&self, lake: &Lake, author: &str, found: &mut Found) -> Result<()> {
-        let name = blocked::plain(author);
+        let name = Author::plain_name(author);
         let posts = lake.posts_of_author(&name, self.platform.as_deref()).await?;
         found.authors.insert(name);
         for StoredAuthor { post_id, name, id } in posts {
             found.posts.insert(post_id);
-            let names = [name, id].into_iter().flatten().map(|name| blocked::plain(&name));
+            let names = [name, id].into_iter().flatten().map(|name| Author::plain_name(&name));
             found.authors.extend(names.filter(|name| !name.is_empty()));
         }
         Ok(())
@@ -99,7 +100,7 @@ impl Request {
         if self.and_block
             && let Some(author) = &self.author
         {
-            blocked::add(queue, author, self.platform.as_deref()).await?;
+            BlockedAuthors::new(queue).add(author, self.platform.as_deref(), now).await?;
         }
         let posts: Vec<&String> = found.posts.iter().collect();
         if posts.is_empty() {

@@ -215,9 +215,9 @@ async fn a_post_that_its_platform_deletes_leaves_no_words_in_any_file() {
     carry_on(&here.queue, &here.lake, now).await.unwrap();
     // A copy that was being written meanwhile.
     here.lake.put_anomalies(vec![anomaly()]).await.unwrap();
-    assert_eq!(here.queue.list(KIND).await.unwrap().len(), 1, "looked at once more later");
+    assert_eq!(here.queue.list("deletion").await.unwrap().len(), 1, "looked at once more later");
     carry_on(&here.queue, &here.lake, clock().now() + TimeDelta::minutes(11)).await.unwrap();
-    assert!(here.queue.list(KIND).await.unwrap().is_empty());
+    assert!(here.queue.list("deletion").await.unwrap().is_empty());
     here.assert_cleared(1).await;
 }
 
@@ -238,7 +238,10 @@ async fn an_author_who_is_forgotten_leaves_no_words_in_any_file_and_stays_out() 
     }
     let again = Record::Post(Box::new(enriched(0, "111111", "Someone", SECRET).post));
     assert_eq!(here.queue.append(vec![again]).await.unwrap(), [Appended::Deleted]);
-    assert_eq!(blocked::all(here.queue.as_ref()).await.unwrap(), HashSet::from(["someone".to_owned()]));
+    assert_eq!(
+        state::BlockedAuthors::new(here.queue.as_ref()).keys().await.unwrap(),
+        HashSet::from(["someone".to_owned()])
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

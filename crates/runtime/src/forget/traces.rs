@@ -1,7 +1,7 @@
 //! The copies that other parts made of a post's words: examples of anomalies, alerts and notifications, dead letters, and
 //! what people said of the post.
 
-use domain::{Anomaly, DeadLetter, Driver, PostQueue, PostTable, Result, StateStore, Swap};
+use domain::{Anomaly, Author, DeadLetter, Driver, PostQueue, PostTable, Result};
 use lake::Lake;
 use queue::Embedded;
 use serde_json::Value;
@@ -10,8 +10,6 @@ use std::collections::HashSet;
 
 /// Anomalies read at once.
 const PAGE: usize = 1_000;
-/// How often a document is read again because another writer was faster.
-const TRIES_MAX: usize = 32;
 /// Shorter ids and names occur by chance in a text that is not JSON.
 const TOKEN_MIN: usize = 5;
 
@@ -77,33 +75,16 @@ impl Traces<'_> {
     }
 
     fn is_author(&self, name: &str) -> bool {
-        self.authors.contains(&name.trim_start_matches('@').to_lowercase())
+        self.authors.contains(&Author::plain_name(name))
     }
 
     async fn documents(&self) -> Result<usize> {
-        let mut count = 0;
-        for kind in alerts::DOCUMENTS_WITH_POSTS {
-            for (key, mut value) in self.queue.list(kind).await? {
-                for _ in 0..TRIES_MAX {
-                    let before = value.clone();
-                    let mut named = Vec::new();
-                    self.clear_value(&mut value, &mut named);
-                    named.iter().for_each(|name| blank(&mut value, name));
-                    if value == before {
-                        break;
-                    }
-                    if self.queue.swap(vec![Swap::new(kind, &key, Some(before), Some(value))]).await? {
-                        count += 1;
-                        break;
-                    }
-                    match self.queue.get(kind, &key).await? {
-                        Some(changed) => value = changed,
-                        None => break,
-                    }
-                }
-            }
-        }
-        Ok(count)
+        let clear = |document: &mut Value| {
+            let mut named = Vec::new();
+            self.clear_value(document, &mut named);
+            named.iter().for_each(|name| blank(document, name));
+        };
+        state::edit_copies(self.queue, clear).await
     }
 
     /// Takes out of a document whatever is about one of the posts or names one of the authors, wherever it stands; adds

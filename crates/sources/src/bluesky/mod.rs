@@ -15,7 +15,6 @@ use crate::kit::backoff::BackoffPolicy;
 use crate::kit::failure::Failure;
 use crate::kit::http::{Fetcher, web_address};
 use crate::kit::ingest;
-use crate::kit::memory::Memory;
 use crate::kit::status::State;
 use crate::kit::stream::{self, Ended, Limits, Streaming, Taken};
 use crate::record::{Format, Origin, Parsed, RECORD_MAX_BYTES};
@@ -30,6 +29,7 @@ use profiles::Profiles;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use state::Cursor;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
@@ -139,23 +139,23 @@ impl Connector for Bluesky {
     }
 
     async fn run(self: Box<Self>, context: Context, shutdown: CancellationToken) -> domain::Result<()> {
-        let mut memory: Memory<Position> =
-            Memory::load(context.state.clone(), format!("bluesky:{}", context.source)).await?;
+        let mut cursor: Cursor<Position> =
+            Cursor::load(context.state.clone(), format!("bluesky:{}", context.source)).await?;
         // What is published from the first start on is not lost when that ends before the first event.
-        memory.value.time_us.get_or_insert(context.clock.now().timestamp_micros());
-        memory.save().await?;
+        cursor.value.time_us.get_or_insert(context.clock.now().timestamp_micros());
+        cursor.save().await?;
         let limits = Limits { silence_max: self.config.silence_max, backoff: self.config.backoff };
         let mut listener = Listener {
             profiles: Profiles::new(self.fetcher, self.config.api.clone()),
             config: self.config,
             matcher: None,
             context: context.clone(),
-            memory,
+            cursor,
             saved_at: None,
         };
         let ended = stream::run(&mut listener, &context, limits, &shutdown).await;
         context.status.set_state(State::Stopped);
-        listener.memory.save().await?;
+        listener.cursor.save().await?;
         ended
     }
 }
@@ -209,7 +209,7 @@ struct Listener {
     context: Context,
     profiles: Profiles,
     matcher: Option<TopicMatcher>,
-    memory: Memory<Position>,
+    cursor: Cursor<Position>,
     saved_at: Option<Timestamp>,
 }
 
@@ -222,7 +222,7 @@ impl Streaming for Listener {
     async fn connect(&mut self) -> Result<Socket, Failure> {
         self.read_topics();
         let now = self.context.clock.now();
-        let last = reached(self.memory.value.time_us, None, now);
+        let last = reached(self.cursor.value.time_us, None, now);
         let oldest = now - KEPT;
         let missed = last.and_then(DateTime::from_timestamp_micros).filter(|at| *at < oldest);
         if let Some(since) = missed {
@@ -294,7 +294,7 @@ impl Listener {
             }
         }
         self.keep(&kept, &origin).await?;
-        let edited: Vec<PostId> = deleted.iter().filter_map(|post| self.memory.value.edits.of(post)).collect();
+        let edited: Vec<PostId> = deleted.iter().filter_map(|post| self.cursor.value.edits.of(post)).collect();
         deleted.extend(edited);
         ingest::delete(&self.context, deleted, &origin).await?;
         self.moved(last, origin.received_at).await
@@ -311,7 +311,7 @@ impl Listener {
         self.profiles.look_up(kept.iter().map(|(_, event)| event.did.as_str()), origin.received_at).await;
         let mut parsed = Parsed::default();
         // Taken down only once the posts are in the queue, for what is cut off before comes again.
-        let mut edits = self.memory.value.edits.clone();
+        let mut edits = self.cursor.value.edits.clone();
         for (text, event) in kept {
             let Ok(raw) = serde_json::from_str::<&RawValue>(text) else { continue };
             let replaces = edits.note(event).map(String::from);
@@ -320,16 +320,16 @@ impl Listener {
             (payload::FORMAT.parse)(&json, origin, &mut parsed);
         }
         ingest::store(&self.context, payload::FORMAT, parsed, origin).await?;
-        self.memory.value.edits = edits;
+        self.cursor.value.edits = edits;
         Ok(())
     }
 
     /// The posts up to this event are in the queue.
     async fn moved(&mut self, last: Option<i64>, now: Timestamp) -> domain::Result<()> {
-        self.memory.value.time_us = reached(self.memory.value.time_us, last, now);
+        self.cursor.value.time_us = reached(self.cursor.value.time_us, last, now);
         if self.saved_at.is_none_or(|at| now - at >= SAVE_EVERY || now < at) {
             self.saved_at = Some(now);
-            self.memory.save().await?;
+            self.cursor.save().await?;
         }
         Ok(())
     }

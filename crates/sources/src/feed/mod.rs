@@ -14,7 +14,6 @@ use crate::kit::backoff::BackoffPolicy;
 use crate::kit::failure::Failure;
 use crate::kit::http::{Fetcher, Validators, web_address};
 use crate::kit::ingest;
-use crate::kit::memory::Memory;
 use crate::kit::poll::{self, Poll, Problem};
 use crate::record::{Format, Parsed, checks};
 use async_trait::async_trait;
@@ -24,6 +23,7 @@ use domain::{Clock, Provenance, Timestamp};
 use payload::Entry;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use state::Cursor;
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -162,9 +162,9 @@ impl Connector for Feeds {
         let mut polls: Vec<Box<dyn Poll>> = Vec::new();
         for (url, name) in self.config.urls.iter().zip(names(&self.config.urls)) {
             let key = format!("feed:{}:{url}", context.source);
-            let memory = Memory::load(context.state.clone(), key).await?;
+            let cursor = Cursor::load(context.state.clone(), key).await?;
             let (fetcher, config) = (self.fetcher.clone(), self.config.clone());
-            polls.push(Box::new(Feed { name, url: url.clone(), config, fetcher, context: context.clone(), memory }));
+            polls.push(Box::new(Feed { name, url: url.clone(), config, fetcher, context: context.clone(), cursor }));
         }
         poll::run(polls, &context, self.config.backoff, &shutdown).await
     }
@@ -210,7 +210,7 @@ struct Feed {
     config: FeedConfig,
     fetcher: Fetcher,
     context: Context,
-    memory: Memory<Seen>,
+    cursor: Cursor<Seen>,
 }
 
 #[async_trait]
@@ -223,7 +223,7 @@ impl Poll for Feed {
         let asked = self.ask().await;
         if let Err(Problem::Platform(Failure::Http { .. } | Failure::Refused { .. })) = &asked {
             // There is no feed where it moved to: the configured address may know better by now.
-            self.memory.value.moved_to = None;
+            self.cursor.value.moved_to = None;
         }
         asked
     }
@@ -232,7 +232,7 @@ impl Poll for Feed {
 impl Feed {
     async fn ask(&mut self) -> Result<Duration, Problem> {
         let now = self.context.clock.now();
-        let seen = &self.memory.value;
+        let seen = &self.cursor.value;
         let url = seen.moved_to.clone().unwrap_or_else(|| self.url.clone());
         let answer = match self.fetcher.get(&url, &seen.validators, now).await {
             Err(Failure::Http { status: 410, .. }) => {
@@ -246,32 +246,32 @@ impl Feed {
             let document = read(body, answer.moved_to.as_ref().unwrap_or(&url), &self.url, now).await?;
             pause = document.pause(pause, now);
             self.store(document.entries).await?;
-            self.memory.value.validators = answer.validators;
+            self.cursor.value.validators = answer.validators;
         }
         // Only once there is a feed: a login page of a network can redirect for good as well.
         if let Some(moved_to) = answer.moved_to {
             tracing::info!(source.id = %self.context.source, from = %self.name, "feed moved for good");
-            self.memory.value.moved_to = Some(moved_to);
+            self.cursor.value.moved_to = Some(moved_to);
         }
-        self.memory.save().await?;
+        self.cursor.save().await?;
         Ok(pause)
     }
 
-    /// Stores what is new. The memory is saved by the caller, after this.
+    /// Stores what is new. The cursor is saved by the caller, after this.
     async fn store(&mut self, entries: Vec<Entry>) -> Result<(), Problem> {
         let origin = self.context.origin(&self.config.platform, Provenance::Poll);
         let mut parsed = Parsed::default();
         let mut versions = BTreeMap::new();
         for mut entry in entries {
             let id = entry.id.clone();
-            let (version, is_new) = next_version(self.memory.value.entries.get(&id), &mut entry);
+            let (version, is_new) = next_version(self.cursor.value.entries.get(&id), &mut entry);
             if is_new {
                 (payload::FORMAT.parse)(&entry.to_json(), &origin, &mut parsed);
             }
             versions.insert(id, version);
         }
         ingest::store(&self.context, payload::FORMAT, parsed, &origin).await?;
-        self.memory.value.entries = versions;
+        self.cursor.value.entries = versions;
         Ok(())
     }
 }

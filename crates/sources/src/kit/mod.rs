@@ -1,7 +1,7 @@
 //! What connectors share: posts into the queue (`ingest`), long-lived connections (`stream`), repeated requests (`poll`),
-//! requests and their answers (`http`), small documents in the state (`memory`), waits between tries (`backoff`), failures
-//! of a platform (`failure`), stretches without a connection (`gaps`), lines of a stream (`lines`), stopping (`stop`) and
-//! the state that people see (`status`).
+//! requests and their answers (`http`), waits between tries (`backoff`), failures of a platform (`failure`), stretches
+//! without a connection (`gaps`), lines of a stream (`lines`), stopping (`stop`) and the state that people see (`status`).
+//! How far a connector has read is kept by `state::Cursor`.
 
 pub mod backoff;
 pub mod failure;
@@ -9,7 +9,6 @@ pub(crate) mod gaps;
 pub(crate) mod http;
 pub(crate) mod ingest;
 pub(crate) mod lines;
-pub(crate) mod memory;
 pub(crate) mod poll;
 pub mod status;
 pub(crate) mod stop;

@@ -19,7 +19,6 @@ use crate::connector::{self, Check, Connector, Context, Secrets};
 use crate::error::{Error, Result};
 use crate::kit::failure::Failure;
 use crate::kit::http::web_address;
-use crate::kit::memory::Memory;
 use crate::kit::poll::{self, Poll};
 use crate::kit::status::SharedStatus;
 use crate::kit::stream::Limits;
@@ -30,6 +29,7 @@ use domain::Clock;
 use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::Deserialize;
+use state::Cursor;
 use std::sync::Arc;
 use std::time::Duration;
 use timeline::{Polled, Timeline, Versions};
@@ -143,12 +143,12 @@ impl Connector for Mastodon {
         let mut streams = Vec::new();
         for selection in self.config.selections() {
             let key = format!("mastodon:{}:{}", context.source, selection.name());
-            let memory = Memory::load(context.state.clone(), key).await?;
+            let cursor = Cursor::load(context.state.clone(), key).await?;
             let timeline = Timeline::new(selection, self.api.clone(), context.clone(), versions.clone());
             if self.config.token.is_some() {
                 streams.push(stream::Listener { timeline: timeline.clone() });
             }
-            polls.push(Box::new(Polled::new(timeline, memory, self.config.interval)));
+            polls.push(Box::new(Polled::new(timeline, cursor, self.config.interval)));
         }
         // The timelines tell how the source does: a stream that breaks is made good by them.
         let streaming = Context { status: SharedStatus::default(), ..context.clone() };

@@ -5,7 +5,6 @@ use super::payload::{self, PLATFORM, Payload, Status};
 use super::selection::Selection;
 use crate::connector::Context;
 use crate::kit::ingest;
-use crate::kit::memory::Memory;
 use crate::kit::poll::{Poll, Problem};
 use crate::record::{Parsed, Rejection};
 use async_trait::async_trait;
@@ -13,6 +12,7 @@ use domain::topic::TopicMatcher;
 use domain::{PostId, Provenance, Record};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use state::Cursor;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -143,7 +143,7 @@ pub(super) struct Position {
 /// A timeline that is polled.
 pub(super) struct Polled {
     timeline: Timeline,
-    memory: Memory<Position>,
+    cursor: Cursor<Position>,
     interval: Duration,
     /// The last poll did not come to the end: the next goes on where it stopped, without looking back.
     is_behind: bool,
@@ -152,8 +152,8 @@ pub(super) struct Polled {
 }
 
 impl Polled {
-    pub(super) fn new(timeline: Timeline, memory: Memory<Position>, interval: Duration) -> Self {
-        Self { timeline, memory, interval, is_behind: false, seen: HashMap::new() }
+    pub(super) fn new(timeline: Timeline, cursor: Cursor<Position>, interval: Duration) -> Self {
+        Self { timeline, cursor, interval, is_behind: false, seen: HashMap::new() }
     }
 
     fn is_seen(&self, status: &RawValue) -> bool {
@@ -187,7 +187,7 @@ impl Poll for Polled {
     }
 
     async fn poll(&mut self) -> Result<Duration, Problem> {
-        let newest = self.memory.value.newest.clone();
+        let newest = self.cursor.value.newest.clone();
         let looked_back = newest.as_deref().filter(|_| !self.is_behind).map(|newest| self.timeline.look_back(newest));
         let begin = looked_back.or(newest);
         let mut from = begin.clone();
@@ -202,13 +202,13 @@ impl Poll for Polled {
             // Without a beginning the newest page is all there is to read.
             self.is_behind = page.len() >= PAGE && from.is_some();
             if let Some(Head { id, .. }) = page.first().and_then(|status| head(status)) {
-                let reached = &mut self.memory.value.newest;
+                let reached = &mut self.cursor.value.newest;
                 if reached.as_deref().is_none_or(|reached| is_later(&id, reached)) {
                     *reached = Some(id.clone());
                 }
                 from = Some(id);
             }
-            self.memory.save().await?;
+            self.cursor.save().await?;
             if !self.is_behind {
                 break;
             }

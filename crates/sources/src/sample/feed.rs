@@ -3,15 +3,23 @@
 use super::{HISTORY_DAYS, Sample};
 use crate::kit::ingest;
 use chrono::Duration;
-use domain::{Clock, Error, ErrorKind, PostQueue, Result, SourceId, StateStore, Timestamp};
-use serde_json::{Value, json};
+use domain::{Clock, PostQueue, Result, SourceId, StateStore, Timestamp};
+use serde::{Deserialize, Serialize};
+use state::Cursor;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 /// Posts appended at once while the history is replayed.
 const REPLAY_BATCH: usize = 1_000;
-/// Where the moment of the first start is kept, and how far the sample was fed.
-const CURSOR: (&str, &str) = ("cursor", "sample");
+
+/// What is remembered.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Position {
+    /// The moment of the first start.
+    anchor: Option<Timestamp>,
+    /// How far the sample was fed.
+    until: Option<Timestamp>,
+}
 
 /// The sample as a source.
 pub struct Feed {
@@ -19,7 +27,7 @@ pub struct Feed {
     /// Days of history that are replayed at the first start.
     days: i64,
     queue: Arc<dyn PostQueue>,
-    state: Arc<dyn StateStore>,
+    cursor: Cursor<Position>,
     clock: Arc<dyn Clock>,
 }
 
@@ -31,16 +39,10 @@ impl Feed {
         state: Arc<dyn StateStore>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self> {
-        let anchor = match state.get(CURSOR.0, CURSOR.1).await? {
-            Some(cursor) => serde_json::from_value(cursor["anchor"].clone())
-                .map_err(|error| Error::caused(ErrorKind::Stop, "the sample's first start is not readable", error))?,
-            None => {
-                let now = clock.now();
-                state.put(CURSOR.0, CURSOR.1, json!({"anchor": now, "until": Value::Null})).await?;
-                now
-            }
-        };
-        Ok(Self { sample: Sample::anchored(anchor)?, days, queue, state, clock })
+        let mut cursor = Cursor::<Position>::load(state, "sample").await?;
+        let anchor = *cursor.value.anchor.get_or_insert_with(|| clock.now());
+        cursor.save().await?;
+        Ok(Self { sample: Sample::anchored(anchor)?, days, queue, cursor, clock })
     }
 
     pub fn sample(&self) -> &Sample {
@@ -48,9 +50,9 @@ impl Feed {
     }
 
     /// Feeds until `shutdown`; a full queue makes it wait.
-    pub async fn run(self, shutdown: CancellationToken) -> Result<()> {
-        let mut from =
-            self.until().await?.unwrap_or_else(|| self.sample.begins() + Duration::days(HISTORY_DAYS - self.days));
+    pub async fn run(mut self, shutdown: CancellationToken) -> Result<()> {
+        let begins = self.sample.begins() + Duration::days(HISTORY_DAYS - self.days);
+        let mut from = self.cursor.value.until.unwrap_or(begins);
         while !shutdown.is_cancelled() {
             // Half a day at a time while catching up, so that a stop never waits for two weeks.
             let to = self.clock.now().min(from + Duration::hours(12));
@@ -69,16 +71,12 @@ impl Feed {
         Ok(())
     }
 
-    async fn feed(&self, from: Timestamp, to: Timestamp) -> Result<()> {
+    async fn feed(&mut self, from: Timestamp, to: Timestamp) -> Result<()> {
         let source = SourceId("sample".into());
         for batch in self.sample.between(from, to).chunks(REPLAY_BATCH) {
             ingest::append(self.queue.as_ref(), &source, batch.to_vec()).await?;
         }
-        self.state.put(CURSOR.0, CURSOR.1, json!({"anchor": self.sample.anchor(), "until": to})).await
-    }
-
-    async fn until(&self) -> Result<Option<Timestamp>> {
-        let cursor = self.state.get(CURSOR.0, CURSOR.1).await?;
-        Ok(cursor.and_then(|cursor| serde_json::from_value(cursor["until"].clone()).ok()))
+        self.cursor.value.until = Some(to);
+        self.cursor.save().await
     }
 }

@@ -87,11 +87,6 @@ impl Sample {
         self.content.brand.iter().map(topic).collect()
     }
 
-    /// The moment of the first start.
-    pub fn anchor(&self) -> Timestamp {
-        self.anchor
-    }
-
     /// When the sample's history begins.
     pub fn begins(&self) -> Timestamp {
         whole_hour(self.anchor) - Duration::days(HISTORY_DAYS)

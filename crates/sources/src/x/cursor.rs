@@ -1,5 +1,5 @@
-//! How far we have read, and what it cost, kept in the state under `cursor` / `x:<source>`. Written after the posts are
-//! in the queue, so a crash repeats posts (the queue drops repeats) and never skips any.
+//! How far we have read, and what it cost, kept in the state as the cursor `x:<source>`. Written after the posts are in
+//! the queue, so a crash repeats posts (the queue drops repeats) and never skips any.
 
 use crate::kit::gaps::{Gaps, NextGap};
 use chrono::TimeDelta;
@@ -35,10 +35,22 @@ struct Document {
     gap_since_id: Option<u64>,
     posts_read: u64,
     posts_billed: u64,
+    /// Documents of earlier versions kept up to four gaps, by their states.
+    #[serde(skip_serializing)]
+    ready_since_id: Option<u64>,
+    #[serde(skip_serializing)]
+    next_since_id: Option<u64>,
+    #[serde(skip_serializing)]
+    filling_since_id: Option<u64>,
 }
 
-/// Documents of earlier versions kept up to four gaps, by their states.
-const EARLIER_GAPS: [&str; 4] = ["gap_since_id", "ready_since_id", "next_since_id", "filling_since_id"];
+impl Document {
+    /// The earliest beginning of all gaps.
+    fn since_id(&self) -> Option<u64> {
+        let gaps = [self.gap_since_id, self.ready_since_id, self.next_since_id, self.filling_since_id];
+        gaps.into_iter().flatten().min()
+    }
+}
 
 /// What a batch brought.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -57,32 +69,22 @@ impl Seen {
 
 /// The cursor of one source.
 pub(super) struct Cursor {
-    store: Arc<dyn StateStore>,
-    key: String,
     inner: Mutex<Inner>,
     read_at_start: (u64, u64),
 }
 
 struct Inner {
-    document: Document,
-    saved: Document,
+    stored: state::Cursor<Document>,
     saved_at: Option<Timestamp>,
     gaps: Gaps,
 }
 
 impl Cursor {
-    const KIND: &'static str = "cursor";
-
     pub(super) async fn load(store: Arc<dyn StateStore>, source: &SourceId) -> Result<Self> {
-        let key = format!("x:{source}");
-        let value = store.get(Self::KIND, &key).await?.unwrap_or_default();
-        let since_id = EARLIER_GAPS.iter().filter_map(|name| value.get(name)?.as_u64()).min();
-        // A document of another form starts a new cursor: what it would have skipped is read again.
-        let document: Document = serde_json::from_value(value).unwrap_or_default();
-        let read_at_start = (document.posts_read, document.posts_billed);
-        let gaps = Gaps::open_since(since_id);
-        let inner = Mutex::new(Inner { saved: document.clone(), document, gaps, saved_at: None });
-        Ok(Self { store, key, inner, read_at_start })
+        let stored = state::Cursor::<Document>::load(store, format!("x:{source}")).await?;
+        let read_at_start = (stored.value.posts_read, stored.value.posts_billed);
+        let gaps = Gaps::open_since(stored.value.since_id());
+        Ok(Self { inner: Mutex::new(Inner { stored, gaps, saved_at: None }), read_at_start })
     }
 
     /// Posts read, and posts billed, before this start.
@@ -93,9 +95,9 @@ impl Cursor {
     /// Posts are in the queue.
     pub(super) async fn moved(&self, seen: &Seen, billed: u64, now: Timestamp) -> Result<()> {
         let mut inner = self.inner.lock().await;
-        inner.document.newest_id = inner.document.newest_id.max(seen.newest_id);
-        inner.document.posts_read += seen.posts;
-        inner.document.posts_billed += billed;
+        inner.stored.value.newest_id = inner.stored.value.newest_id.max(seen.newest_id);
+        inner.stored.value.posts_read += seen.posts;
+        inner.stored.value.posts_billed += billed;
         if inner.saved_at.is_none_or(|at| now - at >= SAVE_EVERY || now < at) {
             inner.saved_at = Some(now);
             self.write(&mut inner).await?;
@@ -106,7 +108,7 @@ impl Cursor {
     /// The first start: what is published from now on is not lost when that ends before the first post.
     pub(super) async fn begin(&self, now: Timestamp) -> Result<()> {
         let mut inner = self.inner.lock().await;
-        let document = &mut inner.document;
+        let document = &mut inner.stored.value;
         document.first_connected_id = document.first_connected_id.or_else(|| Some(id_at(now)));
         self.write(&mut inner).await
     }
@@ -115,7 +117,7 @@ impl Cursor {
     pub(super) async fn open_gap_since_last_post(&self) -> Result<()> {
         let mut inner = self.inner.lock().await;
         let slack = u64::try_from(OUT_OF_ORDER.num_milliseconds()).unwrap_or(0) << ID_TIME_BITS;
-        if let Some(reached) = inner.document.newest_id.or(inner.document.first_connected_id) {
+        if let Some(reached) = inner.stored.value.newest_id.or(inner.stored.value.first_connected_id) {
             inner.gaps.open(reached.saturating_sub(slack));
         }
         self.write(&mut inner).await
@@ -152,15 +154,8 @@ impl Cursor {
     }
 
     async fn write(&self, inner: &mut Inner) -> Result<()> {
-        inner.document.gap_since_id = inner.gaps.since_id();
-        if inner.document != inner.saved {
-            let value = serde_json::to_value(&inner.document).map_err(|error| {
-                domain::Error::caused(domain::ErrorKind::Stop, "the cursor can't be written", error)
-            })?;
-            self.store.put(Self::KIND, &self.key, value).await?;
-            inner.saved = inner.document.clone();
-        }
-        Ok(())
+        inner.stored.value.gap_since_id = inner.gaps.since_id();
+        inner.stored.save().await
     }
 }
 

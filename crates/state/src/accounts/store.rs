@@ -2,6 +2,7 @@
 
 use super::documents::{Account, Device, Session, Token};
 use crate::documents::Documents;
+use crate::kind::Kind;
 use domain::{Result, StateStore, Swap};
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -29,19 +30,19 @@ impl Accounts {
     }
 
     pub(super) fn user_documents(&self) -> Documents<'_, Account> {
-        Documents::new(self.store.as_ref(), "user")
+        Documents::new(self.store.as_ref(), Kind::User)
     }
 
     pub(super) fn session_documents(&self) -> Documents<'_, Session> {
-        Documents::new(self.store.as_ref(), "session")
+        Documents::new(self.store.as_ref(), Kind::Session)
     }
 
     pub(super) fn device_documents(&self) -> Documents<'_, Device> {
-        Documents::new(self.store.as_ref(), "device")
+        Documents::new(self.store.as_ref(), Kind::Device)
     }
 
     pub(super) fn token_documents(&self) -> Documents<'_, Token> {
-        Documents::new(self.store.as_ref(), "token")
+        Documents::new(self.store.as_ref(), Kind::Token)
     }
 
     pub(super) async fn swap(&self, changes: Vec<Swap>) -> Result<bool> {
