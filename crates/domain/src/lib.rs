@@ -22,6 +22,7 @@ pub mod platform;
 pub mod ports;
 pub mod post;
 pub mod quiet;
+pub mod raw;
 pub mod series;
 pub mod topic;
 
@@ -49,5 +50,6 @@ pub use place::{Coordinates, Place, PlaceFrom, PlaceKind};
 pub use ports::*;
 pub use post::{Author, Deletion, Post, Provenance, Record};
 pub use quiet::QuietHours;
+pub use raw::{Origin, PayloadRecords, RawPost, RawPosts, RawSelection, ReadPayload};
 pub use series::{ALL_POSTS, SeriesCounts, SeriesKey, WATCHED_DIMENSIONS};
 pub use topic::Topic;

@@ -112,6 +112,13 @@ pub enum Provenance {
 }
 
 impl Provenance {
+    const ALL: [Self; 6] = [Self::Stream, Self::Poll, Self::Search, Self::Push, Self::File, Self::Sample];
+
+    /// The provenance with this word.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|provenance| provenance.as_str() == word)
+    }
+
     /// The word stored in the lake.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -50,7 +50,7 @@ mod table;
 mod values;
 mod worker;
 
-pub use analytics::{RawPost, RawSelection, StoredAuthor};
+pub use analytics::StoredAuthor;
 pub use check::{Checked, Damage, Mend, check};
 pub use compaction::Maintained;
 pub use config::Config;

@@ -6,7 +6,7 @@ use crate::forget::request::Request;
 use crate::roles::{Role, Roles};
 use crate::traffic::{Speed, Traffic};
 use crate::usage::{self, Meter};
-use crate::{alerting, metrics, reprocess, wiring};
+use crate::{alerting, metrics, wiring};
 use async_trait::async_trait;
 use domain::{
     Alert, AlertNow, AlertRule, CategoryDefinition, DeadLetter, Error, Forgotten, Health, Operations, PostQueue,
@@ -324,7 +324,7 @@ impl Operations for Admin {
     }
 
     async fn replay(&self, letter: &DeadLetter) -> Result<Replayed> {
-        reprocess::replay(&self.config, self.queue.as_ref(), letter).await
+        wiring::replay(&self.config, self.queue.as_ref()).letter(letter).await
     }
 }
 

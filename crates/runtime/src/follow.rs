@@ -1,15 +1,13 @@
-//! Services that take over what people edit while the house runs, on this page or in another process: topics, categories
-//! and corrections. Each looks at the small documents every other second; nothing is lost by a restart.
+//! Services that take over what people edit while the program runs, on the page or in another process: topics, categories
+//! and blocked authors. Each looks at its documents every other second; nothing is lost by a restart.
 
 use crate::config::Config;
-use crate::reprocess;
 use crate::wiring;
 use anyhow::Result;
 use domain::topic::TopicMatcher;
-use domain::{PostTable, StateStore, Topic};
-use lake::{Lake, RawSelection};
+use domain::{StateStore, Topic};
 use pipeline::Understand;
-use state::{BlockedAuthors, Categories, Labels};
+use state::{BlockedAuthors, Categories};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,10 +16,6 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// A person waits to see his correction in the counts.
-const CORRECT_EVERY: Duration = Duration::from_millis(500);
-/// Corrections written at once: one new file a day and table.
-const CORRECTIONS_MAX: usize = 500;
 
 /// Waits; false: it is time to stop.
 async fn wait(time: Duration, shutdown: &CancellationToken) -> bool {
@@ -133,41 +127,4 @@ pub(crate) async fn blocked_authors(
             return Ok(());
         }
     }
-}
-
-/// Writes the rows of corrected posts anew, so that every count tells what people said.
-pub(crate) async fn corrections(
-    state: Arc<dyn StateStore>,
-    lake: Arc<Lake>,
-    understand: Arc<Understand>,
-    shutdown: CancellationToken,
-) -> domain::Result<()> {
-    while wait(CORRECT_EVERY, &shutdown).await {
-        if let Err(error) = correct(state.as_ref(), &lake, &understand).await {
-            warn!(error = format!("{error:#}"), "corrections are not in the lake yet; trying again");
-        }
-    }
-    Ok(())
-}
-
-async fn correct(state: &dyn StateStore, lake: &Lake, understand: &Arc<Understand>) -> Result<()> {
-    let labels = Labels::new(state);
-    let mut waiting = labels.waiting().await?;
-    if waiting.is_empty() {
-        return Ok(());
-    }
-    waiting.truncate(CORRECTIONS_MAX);
-    let ids = waiting.iter().map(|(_, post_id)| post_id.clone()).collect();
-    let stored = lake.raw_posts(&RawSelection::Ids(ids), "", CORRECTIONS_MAX).await?;
-    let again = reprocess::understand_again(understand, &labels.current().await?, &stored).await?;
-    if again.failed > 0 {
-        warn!(posts = again.failed, "corrected posts can't be read any more; their rows stay as they are");
-    }
-    let count = again.posts.len();
-    lake.rewrite(again.posts).await?;
-    for (entry, _) in &waiting {
-        labels.written(entry).await?;
-    }
-    info!(posts = count, "corrections written into the lake");
-    Ok(())
 }

@@ -12,7 +12,7 @@ use alerts::{AlertBook, RuleEvaluator};
 use anyhow::Result;
 use domain::{Health, SourceId, StateStore, Topic};
 use lake::Lake;
-use pipeline::{Carry, Committed, Understand, Watch, WatchConfig};
+use pipeline::{Carry, Committed, Corrections, Understand, Watch, WatchConfig};
 use queue::Embedded;
 use sources::kit::status::SharedStatus;
 use std::sync::Arc;
@@ -148,7 +148,8 @@ impl Installation {
         let (applied, topics) = (stage.clone(), self.topics.subscribe());
         supervisor.start(Stage::Enrich, "topic matching", |shutdown| follow::apply_topics(applied, topics, shutdown));
         let (state, lake, stage) = (self.state(), self.lake.clone(), stage.clone());
-        supervisor.start(Stage::Enrich, "corrections", |shutdown| follow::corrections(state, lake, stage, shutdown));
+        let corrections = Corrections { state, lake, reprocess: wiring::reprocess(stage), clock: clock() };
+        supervisor.start(Stage::Enrich, "corrections", |shutdown| corrections.run(shutdown));
         if self.config.understand.enabled {
             let (config, language, state) = (self.config.clone(), language.clone(), self.state());
             supervisor

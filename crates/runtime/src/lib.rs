@@ -18,7 +18,6 @@ mod hub;
 mod installation;
 mod metrics;
 pub mod models;
-pub mod reprocess;
 mod roles;
 pub mod secrets;
 mod supervisor;

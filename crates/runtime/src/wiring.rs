@@ -6,12 +6,12 @@ use crate::config::{self, Config, PlacesEngine, TranslationConfig, TranslationEn
 use crate::secrets;
 use anyhow::{Context, Result, bail};
 use domain::topic::TopicMatcher;
-use domain::{Geocoder, StateStore, Topic, Translator};
+use domain::{Geocoder, PostQueue, Record, StateStore, SystemClock, Topic, Translator};
 use engines::{AmazonLocation, AmazonLocationConfig, Translation};
 use lake::{Lake, WorkerConfig};
 use nlp::Task;
 use nlp::categories::CategorySet;
-use pipeline::Understand;
+use pipeline::{Replay, Reprocess, Understand};
 use places::Gazetteer;
 use queue::Embedded;
 use serde_json::json;
@@ -181,6 +181,20 @@ pub async fn understand(config: &Config, state: &dyn StateStore) -> Result<Arc<U
     Ok(stage)
 }
 
+/// What enriches stored posts again.
+pub fn reprocess(understand: Arc<Understand>) -> Reprocess {
+    Reprocess { understand, read: sources::formats::read_stored }
+}
+
+/// What replays dead letters. What a push source may not bring now, it may not bring in this way either.
+pub fn replay<'a>(config: &'a Config, queue: &'a dyn PostQueue) -> Replay<'a> {
+    let refusal = move |source: &str, records: &[Record]| {
+        let rights = config.sources.rights_of(source.strip_prefix("push:")?);
+        rights.map_or_else(Some, |rights| records.iter().find_map(|record| rights.refusal(record)))
+    };
+    Replay { queue, read: sources::formats::read_stored, refusal: Box::new(refusal), clock: &SystemClock }
+}
+
 /// The processes that answer people's SQL: this program, started as `overheard sql-worker`.
 pub fn sql_workers(config: &Config) -> Result<WorkerConfig> {
     let limits = &config.server.limits;
@@ -197,4 +211,39 @@ pub fn sql_workers(config: &Config) -> Result<WorkerConfig> {
         answer_bytes_max: limits.sql_answer_mb << 20,
         idle: Duration::from_secs(limits.sql_idle_s),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::{DeadLetter, Provenance};
+
+    #[tokio::test]
+    async fn a_replayed_letter_keeps_its_format_and_how_it_came() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = Config { data: folder.path().into(), ..Config::load(None, None).unwrap() };
+        let queue = open_queue(&config).unwrap();
+        let replay = replay(&config, queue.as_ref());
+        let letter = DeadLetter {
+            id: 1,
+            source: "news".into(),
+            platform: "news".into(),
+            reason: "no text".into(),
+            payload: r#"{"id":"1","text":"words","created_at":"2026-03-01T12:00:00Z"}"#.into(),
+            payload_format: Some("simple".into()),
+            provenance: Some(Provenance::Poll),
+            occurred_at: clock().now(),
+        };
+        assert_eq!(replay.letter(&letter).await.unwrap().accepted, 1);
+        let lease = queue.lease(1, Duration::from_secs(60)).await.unwrap().unwrap();
+        let Record::Post(post) = &lease.records[0].record else { panic!("a post") };
+        assert_eq!((post.provenance, post.payload_format.as_deref()), (Provenance::Poll, Some("simple")));
+        // A format is never guessed when it is known.
+        let newer = DeadLetter { payload_format: Some("simple-9".into()), ..letter.clone() };
+        let reason = replay.letter(&newer).await.unwrap().reason.unwrap();
+        assert!(reason.contains("simple-9"), "{reason}");
+        // What a push source may not bring now, it may not bring by a letter.
+        let pushed = DeadLetter { source: "push:x".into(), ..letter };
+        assert!(replay.letter(&pushed).await.unwrap().reason.unwrap().contains("another source"));
+    }
 }

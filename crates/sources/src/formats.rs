@@ -2,6 +2,7 @@
 
 use crate::record::{ColumnMapping, Format, Origin, Parsed, Rejection, repair, simple, table, text_of};
 use crate::{KINDS, x};
+use domain::PayloadRecords;
 
 /// Every format: the simple form, and those of the connectors.
 fn all() -> impl Iterator<Item = Format> {
@@ -19,6 +20,14 @@ pub fn parse(format: Option<&str>, bytes: &[u8], origin: &Origin, parsed: &mut P
         Ok(text) => (format.parse)(text, origin, parsed),
         Err(reason) => parsed.rejections.push(Rejection::new(reason, bytes)),
     }
+}
+
+/// Reads a payload that was stored with its format again ([`domain::ReadPayload`]).
+pub fn read_stored(format: Option<&str>, payload: &str, origin: &Origin) -> PayloadRecords {
+    let mut parsed = Parsed::default();
+    parse(format, payload.as_bytes(), origin, &mut parsed);
+    let rejections = parsed.rejections.into_iter().map(|rejection| rejection.reason).collect();
+    PayloadRecords { records: parsed.records, rejections }
 }
 
 /// Reads one JSON record of a format that only its keys tell, and adds what it gave to `parsed`. One record can hold many

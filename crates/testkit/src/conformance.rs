@@ -13,6 +13,7 @@ mod geocoder;
 mod history;
 mod notifier;
 mod queue;
+mod raw;
 mod state;
 mod translator;
 
@@ -23,5 +24,6 @@ pub use geocoder::{geocoder, geocoder_that_is_down};
 pub use history::{History, history};
 pub use notifier::{Receiver, http_receiver, notifier, smtp_receiver};
 pub use queue::queue;
+pub use raw::raw_posts;
 pub use state::state;
 pub use translator::{translator, translator_that_is_down};

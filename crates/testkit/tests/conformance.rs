@@ -16,6 +16,11 @@ async fn the_lake_in_memory_keeps_the_promises() {
 }
 
 #[tokio::test]
+async fn the_lake_in_memory_gives_posts_back_as_they_were_received() {
+    conformance::raw_posts(async || MemoryLake::default()).await;
+}
+
+#[tokio::test]
 async fn the_lake_in_memory_answers_the_questions_about_stored_posts() {
     conformance::history(async || Arc::new(MemoryLake::default())).await;
 }

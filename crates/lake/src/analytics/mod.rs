@@ -16,7 +16,6 @@ mod stored;
 mod texts;
 mod watch;
 
-pub use raw::{RawPost, RawSelection};
 pub use texts::StoredAuthor;
 
 use crate::counts::Asked;

@@ -1,85 +1,48 @@
 //! Posts as they were received, for those that enrich them again.
 
-use super::sql::{in_range, literal};
+use super::sql::{in_range, literal, literals};
 use crate::lake::Lake;
 use crate::schema::TableName;
+use async_trait::async_trait;
 use chrono::NaiveDate;
-use domain::{Error, PostId, Result, TimeRange, Timestamp};
+use domain::{Error, PostId, RawPost, RawPosts, RawSelection, Result};
 use std::time::Duration;
 
 /// Commands read the whole lake.
 const TIMEOUT: Duration = Duration::from_secs(3_600);
 
-/// A post as it was received.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RawPost {
-    pub post_id: String,
-    pub source: String,
-    pub platform: String,
-    /// The stored word of `domain::Provenance`.
-    pub provenance: String,
-    pub received_at: Timestamp,
-    pub payload: String,
-    pub payload_format: Option<String>,
-}
-
-/// Which posts of `raw` are read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RawSelection {
-    /// Published in a range.
-    Range(TimeRange),
-    /// Published on one of these days (UTC).
-    Days(Vec<NaiveDate>),
-    /// Those that are in no other table.
-    NotEnriched,
-    /// With one of these ids.
-    Ids(Vec<PostId>),
-}
-
-impl RawSelection {
-    fn condition(&self) -> String {
-        match self {
-            Self::Range(range) => in_range(*range),
-            Self::Days(days) => {
-                let days: Vec<String> = days.iter().map(|day| format!("DATE '{day}'")).collect();
-                format!("event_date IN ({})", days.join(", "))
-            }
-            Self::NotEnriched => "post_id NOT IN (SELECT post_id FROM sentiment WHERE post_id IS NOT NULL)".to_owned(),
-            Self::Ids(ids) => {
-                let ids: Vec<String> = ids.iter().map(|id| literal(id.as_str())).collect();
-                format!("post_id IN ({})", ids.join(", "))
-            }
+fn condition(selection: &RawSelection) -> String {
+    match selection {
+        RawSelection::Range(range) => in_range(*range),
+        RawSelection::Days(days) => {
+            let days: Vec<String> = days.iter().map(|day| format!("DATE '{day}'")).collect();
+            format!("event_date IN ({})", days.join(", "))
         }
-    }
-
-    fn is_empty(&self) -> bool {
-        match self {
-            Self::Days(days) => days.is_empty(),
-            Self::Ids(ids) => ids.is_empty(),
-            Self::Range(_) | Self::NotEnriched => false,
+        RawSelection::NotEnriched => {
+            "post_id NOT IN (SELECT post_id FROM sentiment WHERE post_id IS NOT NULL)".to_owned()
         }
+        RawSelection::Ids(ids) => format!("post_id IN ({})", literals(ids.iter().map(PostId::as_str))),
     }
 }
 
-impl Lake {
-    /// How many posts of `raw` are selected.
-    pub async fn count_raw(&self, selection: &RawSelection) -> Result<u64> {
+#[async_trait]
+impl RawPosts for Lake {
+    async fn count_raw(&self, selection: &RawSelection) -> Result<u64> {
         if selection.is_empty() {
             return Ok(0);
         }
-        let sql = format!("SELECT count(*) FROM raw WHERE {}", selection.condition());
+        let sql = format!("SELECT count(*) FROM raw WHERE {}", condition(selection));
         Ok(self.first_row(&sql, TIMEOUT, |rows| Some(rows.count(0, 0))).await?.unwrap_or(0))
     }
 
-    /// A page of the selected posts: those with an id above `after`, by id.
-    pub async fn raw_posts(&self, selection: &RawSelection, after: &str, limit: usize) -> Result<Vec<RawPost>> {
+    async fn raw_posts(&self, selection: &RawSelection, after: &str, limit: usize) -> Result<Vec<RawPost>> {
         if selection.is_empty() {
             return Ok(Vec::new());
         }
         let sql = format!(
             "SELECT post_id, source, platform, provenance, received_at, payload, payload_format FROM raw \
              WHERE {} AND post_id > {} ORDER BY post_id LIMIT {limit}",
-            selection.condition(),
+            condition(selection),
             literal(after),
         );
         let mut posts = Vec::new();
@@ -101,10 +64,12 @@ impl Lake {
         .await?;
         Ok(posts)
     }
+}
 
+impl Lake {
     /// How many posts are in `raw` alone, and the first day of them.
     pub async fn not_enriched(&self) -> Result<Option<(u64, NaiveDate)>> {
-        let sql = format!("SELECT count(*), min(occurred_at) FROM raw WHERE {}", RawSelection::NotEnriched.condition());
+        let sql = format!("SELECT count(*), min(occurred_at) FROM raw WHERE {}", condition(&RawSelection::NotEnriched));
         self.first_row(&sql, TIMEOUT, |rows| Some((rows.count(0, 0), rows.time(1, 0)?.date_naive()))).await
     }
 

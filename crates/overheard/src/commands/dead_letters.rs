@@ -5,7 +5,7 @@ use crate::output::{self, Format, say};
 use anyhow::{Result, bail};
 use clap::Subcommand;
 use domain::PostQueue;
-use runtime::{reprocess, wiring};
+use runtime::wiring;
 use serde_json::json;
 use std::process::ExitCode;
 
@@ -61,7 +61,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
             say(serde_json::to_string_pretty(&letter)?)?;
         }
         Action::Replay { ids } => {
-            let (kept, failed) = reprocess::replay_dead_letters(&config, &queue, &ids).await?;
+            let (kept, failed) = wiring::replay(&config, queue.as_ref()).letters(&ids).await?;
             say(format_args!("{kept} kept, {failed} failed again"))?;
             if failed > 0 {
                 return Ok(ExitCode::from(3));

@@ -4,11 +4,10 @@ use crate::Global;
 use crate::output::say;
 use crate::progress;
 use anyhow::{Context, Result, bail};
-use domain::{Clock, PostTable, SystemClock};
-use lake::{Lake, RawSelection, Repaired};
+use domain::{Clock, RawPosts, RawSelection, SystemClock};
+use lake::{Lake, Repaired};
 use queue::Embedded;
-use runtime::{Config, reprocess, wiring};
-use state::Labels;
+use runtime::{Config, wiring};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -30,9 +29,6 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "dry_run")]
     expire: bool,
 }
-
-/// Posts understood and written at once: bounds memory.
-const CHUNK: usize = 5_000;
 
 pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
     let config = global.load()?;
@@ -98,21 +94,14 @@ async fn understand_selected(
         return Ok(0);
     }
     let understand = wiring::understand(config, queue.as_ref()).await?;
-    let labels = Labels::new(queue.as_ref()).current().await?;
     let bar = progress::count("posts")?;
     bar.set_length(total);
-    let (mut after, mut done) = (String::new(), 0);
-    loop {
-        let stored = lake.raw_posts(wanted, &after, CHUNK).await?;
-        let Some(last) = stored.last() else { break };
-        after.clone_from(&last.post_id);
-        let again = reprocess::understand_again(&understand, &labels, &stored).await?;
-        done += again.posts.len();
-        lake.rewrite(again.posts).await.context(
-            "a batch was under way: start `overheard up`, which finishes it, stop it and run `overheard repair` again",
-        )?;
-        bar.inc(stored.len() as u64);
-    }
+    let again = wiring::reprocess(understand);
+    let progress = |posts: usize| bar.inc(posts as u64);
+    let written = again.run(lake, queue.as_ref(), wanted, SystemClock.now(), progress).await.context(
+        "posts were not written again. If a batch was under way: start `overheard up`, which finishes it, stop it and run \
+         `overheard repair` again",
+    )?;
     bar.finish_and_clear();
-    Ok(done)
+    Ok(written.done)
 }

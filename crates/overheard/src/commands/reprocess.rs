@@ -5,10 +5,9 @@ use crate::commands::moment;
 use crate::output::say;
 use crate::progress;
 use anyhow::Result;
-use domain::{Clock, PostTable, SystemClock, TimeRange};
-use lake::RawSelection;
-use runtime::{reprocess, wiring};
-use state::Labels;
+use domain::{Clock, RawPosts, RawSelection, SystemClock, TimeRange};
+use pipeline::Reprocessed;
+use runtime::wiring;
 use std::process::ExitCode;
 
 /// Understand posts again that are in the lake already: after a new model, new categories or a new topic.
@@ -26,9 +25,6 @@ pub(crate) struct Args {
     until: Option<String>,
 }
 
-/// Posts read, understood and rewritten at once: bounds memory.
-const CHUNK: usize = 5_000;
-
 pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
     let config = global.load()?;
     let since = moment(&args.since)?;
@@ -39,21 +35,14 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
     let queue = wiring::open_queue(&config)?;
     let lake = wiring::open_lake(&config, &queue).await?;
     let understand = wiring::understand(&config, queue.as_ref()).await?;
-    let labels = Labels::new(queue.as_ref()).current().await?;
     let range = RawSelection::Range(TimeRange { from: since, to: until });
     let total = lake.count_raw(&range).await?;
     let bar = progress::bar("{bar:30} {pos}/{len} posts, {per_sec}, {eta} left")?;
     bar.set_length(total);
-    let (mut after, mut failed) = (String::new(), 0);
-    loop {
-        let stored = lake.raw_posts(&range, &after, CHUNK).await?;
-        let Some(last) = stored.last() else { break };
-        after.clone_from(&last.post_id);
-        let again = reprocess::understand_again(&understand, &labels, &stored).await?;
-        failed += again.failed;
-        lake.rewrite(again.posts).await?;
-        bar.inc(stored.len() as u64);
-    }
+    let again = wiring::reprocess(understand);
+    let progress = |posts: usize| bar.inc(posts as u64);
+    let Reprocessed { failed, .. } =
+        again.run(lake.as_ref(), queue.as_ref(), &range, SystemClock.now(), progress).await?;
     bar.finish_and_clear();
     say(format_args!("{} posts understood again, {failed} left as they were", total - failed as u64))?;
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::from(3) })

@@ -58,7 +58,7 @@ fn arrows_go_one_way() {
             "alerts" => &["domain", "aws-signature", "state"],
             "engines" => &["domain", "aws-signature"],
             "server" | "sources" | "testkit" => &["domain", "state"],
-            "pipeline" => &["domain", "detect", "places"],
+            "pipeline" => &["domain", "detect", "places", "state"],
             "runtime" => {
                 assert!(!uses.contains("server") && !uses.contains("testkit"), "{uses:?}");
                 continue;

@@ -12,9 +12,10 @@ pub mod simple;
 pub mod table;
 pub(crate) mod value;
 
-use domain::{Provenance, Record, SourceId, Timestamp};
+use domain::Record;
 
 pub use checks::TEXT_MAX_BYTES;
+pub use domain::Origin;
 pub use mapping::ColumnMapping;
 pub use notes::{Notes, Tally};
 
@@ -24,16 +25,6 @@ pub const RECORD_MAX_BYTES: usize = 8 << 20;
 const PAYLOAD_KEPT_BYTES: usize = 1 << 20;
 /// Longest reason kept: the parser of JSON quotes what it did not expect, however long it is.
 const REASON_MAX_CHARS: usize = 500;
-
-/// Where records come from: what a record doesn't say itself.
-#[derive(Debug, Clone)]
-pub struct Origin {
-    pub source: SourceId,
-    /// The platform of records in the simple form that name none; empty: not known.
-    pub platform: String,
-    pub provenance: Provenance,
-    pub received_at: Timestamp,
-}
 
 /// The platform that is assumed where none is known: files without one were X's in earlier versions.
 pub(crate) const PLATFORM_ASSUMED: &str = "x";

@@ -4,7 +4,7 @@
 mod answers;
 
 use async_trait::async_trait;
-use domain::{Alert, Anomaly, EnrichedBatch, EnrichedPost, PostId, PostTable, Result};
+use domain::{Alert, Anomaly, EnrichedBatch, EnrichedPost, PostId, PostTable, RawPost, RawPosts, RawSelection, Result};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -118,5 +118,39 @@ impl PostTable for MemoryLake {
         state.changes += 1;
         state.alerts.extend(alerts.into_iter().map(|alert| (alert.id.clone(), alert)));
         Ok(())
+    }
+}
+
+/// Whether a post is selected; every post that is kept was enriched.
+fn is_selected(post: &EnrichedPost, selection: &RawSelection) -> bool {
+    let at = post.post.occurred_at;
+    match selection {
+        RawSelection::Range(range) => range.from <= at && at < range.to,
+        RawSelection::Days(days) => days.contains(&at.date_naive()),
+        RawSelection::NotEnriched => false,
+        RawSelection::Ids(ids) => ids.contains(&post.post.id),
+    }
+}
+
+#[async_trait]
+impl RawPosts for MemoryLake {
+    async fn count_raw(&self, selection: &RawSelection) -> Result<u64> {
+        Ok(self.state().posts.values().filter(|post| is_selected(post, selection)).count() as u64)
+    }
+
+    async fn raw_posts(&self, selection: &RawSelection, after: &str, limit: usize) -> Result<Vec<RawPost>> {
+        let state = self.state();
+        let selected =
+            state.posts.values().filter(|post| is_selected(post, selection) && post.post.id.as_str() > after);
+        let raw = selected.map(|EnrichedPost { post, .. }| RawPost {
+            post_id: post.id.to_string(),
+            source: post.source.0.clone(),
+            platform: post.platform.clone(),
+            provenance: post.provenance.as_str().to_owned(),
+            received_at: post.received_at,
+            payload: post.payload.clone(),
+            payload_format: post.payload_format.clone(),
+        });
+        Ok(raw.take(limit).collect())
     }
 }
