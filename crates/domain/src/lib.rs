@@ -43,8 +43,8 @@ pub use history::{
 pub use ids::{PostId, SourceId};
 pub use network::Network;
 pub use operations::{
-    AlertNow, Forgotten, Operations, PushError, PushOutcome, PushStatus, Replayed, SourceStatus, SqlAnswer,
-    SystemReport, TableReport, ToForget, Undelivered,
+    AlertDesk, AlertNow, Forgotten, PostAdmin, PushError, PushIntake, PushOutcome, PushStatus, Replayed, SourceStatus,
+    SqlAnswer, SqlRunner, SystemInfo, SystemReport, TableReport, ToForget, Undelivered,
 };
 pub use place::{Coordinates, Place, PlaceFrom, PlaceKind};
 pub use ports::*;

@@ -1,9 +1,10 @@
-//! The port through which the server reaches the running installation: sources, system report, push, alerts, SQL,
-//! deletion. `runtime` implements it. Every method has a default, for processes and tests that lack a part.
+//! The ports through which the server reaches the running installation, one for each that asks: system pages
+//! ([`SystemInfo`]), programs that push ([`PushIntake`]), alert pages ([`AlertDesk`]), SQL ([`SqlRunner`]), administrators
+//! ([`PostAdmin`]). `runtime` implements them, and `lake` the one for SQL.
 
 use crate::alert::{Alert, AlertRule};
 use crate::categories::CategoryDefinition;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::ports::{Column, DeadLetter, QueryLimits};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -205,100 +206,61 @@ pub struct SqlAnswer {
     pub truncated: bool,
 }
 
-fn not_here(what: &str) -> Error {
-    Error::reject(format!("{what} is not available in this process"))
-}
-
-/// What the server asks of the running installation.
+/// What the server tells of the running installation.
 #[async_trait]
-pub trait Operations: Send + Sync {
+pub trait SystemInfo: Send + Sync {
     /// Every configured source.
-    async fn sources(&self) -> Vec<SourceStatus> {
-        Vec::new()
-    }
-
-    async fn system(&self) -> SystemReport {
-        SystemReport::default()
-    }
-
+    async fn sources(&self) -> Vec<SourceStatus>;
+    async fn system(&self) -> SystemReport;
     /// Names of the components that can't do their work now (503 on `/readyz`); none when all is well. Why they can't
     /// is told to people who are signed in, by the system's notices.
-    async fn not_ready(&self) -> Vec<String> {
-        Vec::new()
-    }
-
-    /// Runs a person's read-only statement where it can hurt nobody but him. It ends when this is dropped.
-    async fn sql(&self, _sql: &str, _limits: QueryLimits) -> Result<SqlAnswer> {
-        Err(not_here("SQL"))
-    }
-
+    async fn not_ready(&self) -> Vec<String>;
     /// Prometheus text of all metrics.
-    fn metrics(&self) -> String {
-        String::new()
-    }
-
+    fn metrics(&self) -> String;
     /// The categories of the configuration's file, which hold while none are saved on the page.
-    async fn preset_categories(&self) -> Result<Vec<CategoryDefinition>> {
-        Ok(Vec::new())
-    }
+    async fn preset_categories(&self) -> Result<Vec<CategoryDefinition>>;
+}
 
-    /// Every rule that is judged: of the configuration, of the state store, or the one that holds when there is none.
-    async fn rules(&self) -> Result<Vec<AlertRule>> {
-        Ok(Vec::new())
-    }
-
-    /// Names of the configured channels; none: they are not known in this process.
-    fn channels(&self) -> Option<Vec<String>> {
-        None
-    }
-
-    /// The rules that can't be judged at the moment, by name, with a sentence each.
-    async fn rule_problems(&self) -> Result<HashMap<String, String>> {
-        Ok(HashMap::new())
-    }
-
-    /// The alerts of these ids that are still kept, as they stand now: the lake's table may be behind.
-    async fn alerts_now(&self, _ids: &[String]) -> Result<Vec<AlertNow>> {
-        Ok(Vec::new())
-    }
-
-    /// Deletes posts for good with every copy of their words.
-    async fn forget(&self, _what: ToForget) -> Result<Forgotten> {
-        Err(not_here("deleting posts"))
-    }
-
-    /// Someone takes an alert in hand: no more notifications of it. `None`: no such alert.
-    async fn acknowledge(&self, _alert_id: &str, _who: &str) -> Result<Option<Alert>> {
-        Err(not_here("acknowledging alerts"))
-    }
-
-    /// No notifications of this alert until then. `None`: no such alert.
-    async fn silence(&self, _alert_id: &str, _until: DateTime<Utc>, _who: &str) -> Result<Option<Alert>> {
-        Err(not_here("silencing alerts"))
-    }
-
-    /// The alerts that a rule would have opened in a stretch of history.
-    async fn back_test(&self, _rule: &AlertRule, _from: DateTime<Utc>, _to: DateTime<Utc>) -> Result<Vec<Alert>> {
-        Err(not_here("back-testing"))
-    }
-
+/// Takes posts that programs push.
+#[async_trait]
+pub trait PushIntake: Send + Sync {
     /// Whether a push source of this name is configured; an error when none may be called so, with the reason.
-    fn push_source(&self, _source: &str) -> std::result::Result<bool, String> {
-        Ok(true)
-    }
-
+    fn push_source(&self, source: &str) -> std::result::Result<bool, String>;
     /// Takes the body of a push for a source: JSON or NDJSON by its content type.
-    async fn push(
-        &self,
-        _source: &str,
-        _content_type: Option<&str>,
-        _body: &[u8],
-    ) -> Result<Vec<PushOutcome>, PushError> {
-        Err(PushError::Failed("push is not available in this process".into()))
-    }
+    async fn push(&self, source: &str, content_type: Option<&str>, body: &[u8]) -> Result<Vec<PushOutcome>, PushError>;
+}
 
+/// The alert rules in force, and what people do with alerts.
+#[async_trait]
+pub trait AlertDesk: Send + Sync {
+    /// Every rule that is judged: of the configuration, of the state store, or the one that holds when there is none.
+    async fn rules(&self) -> Result<Vec<AlertRule>>;
+    /// The rules that can't be judged at the moment, by name, with a sentence each.
+    async fn rule_problems(&self) -> Result<HashMap<String, String>>;
+    /// Names of the configured channels.
+    fn channels(&self) -> Vec<String>;
+    /// The alerts of these ids that are still kept, as they stand now: the lake's table may be behind.
+    async fn alerts_now(&self, ids: &[String]) -> Result<Vec<AlertNow>>;
+    /// Someone takes an alert in hand: no more notifications of it. `None`: no such alert.
+    async fn acknowledge(&self, alert_id: &str, who: &str) -> Result<Option<Alert>>;
+    /// No notifications of this alert until then. `None`: no such alert.
+    async fn silence(&self, alert_id: &str, until: DateTime<Utc>) -> Result<Option<Alert>>;
+    /// The alerts that a rule would have opened in a stretch of history.
+    async fn back_test(&self, rule: &AlertRule, from: DateTime<Utc>, to: DateTime<Utc>) -> Result<Vec<Alert>>;
+}
+
+/// Runs people's SQL.
+#[async_trait]
+pub trait SqlRunner: Send + Sync {
+    /// Runs a person's read-only statement where it can hurt nobody but him. It ends when this is dropped.
+    async fn sql(&self, sql: &str, limits: QueryLimits) -> Result<SqlAnswer>;
+}
+
+/// What administrators do with stored posts and dead letters.
+#[async_trait]
+pub trait PostAdmin: Send + Sync {
+    /// Deletes posts for good with every copy of their words.
+    async fn forget(&self, what: ToForget) -> Result<Forgotten>;
     /// Sends a dead letter through its source once more.
-    async fn replay(&self, _letter: &DeadLetter) -> Result<Replayed> {
-        Err(not_here("replaying dead letters"))
-    }
+    async fn replay(&self, letter: &DeadLetter) -> Result<Replayed>;
 }

@@ -2,7 +2,7 @@
 //!
 //! Nothing here serves HTTP: a program that plays the role `serve` adds the server as a service of its own.
 
-use crate::admin::Admin;
+use crate::admin::{RunningAlerts, RunningPosts, RunningPush, RunningSystem};
 use crate::clock::clock;
 use crate::config::{Config, EARLIER_FORM};
 use crate::roles::{Role, Roles};
@@ -11,7 +11,7 @@ use crate::{agreement, alerting, follow, forget, upkeep, wiring};
 use alerts::{AlertBook, RuleEvaluator};
 use anyhow::Result;
 use domain::{Health, SourceId, StateStore, Topic};
-use lake::Lake;
+use lake::{Lake, SqlWorkers};
 use pipeline::{Carry, Committed, Corrections, Understand, Watch, WatchConfig};
 use queue::Embedded;
 use sources::kit::status::SharedStatus;
@@ -28,7 +28,7 @@ pub struct Installation {
     pub roles: Roles,
     pub queue: Arc<Embedded>,
     pub lake: Arc<Lake>,
-    pub admin: Arc<Admin>,
+    pub system: Arc<RunningSystem>,
     health: Arc<Health>,
     book: Arc<AlertBook>,
     topics: watch::Sender<Vec<Topic>>,
@@ -66,16 +66,37 @@ impl Installation {
         let book = alerting::book(&config, state);
         let health = Arc::new(Health::default());
         lake.report_to(health.clone());
-        let admin =
-            Admin::new(&config, roles.clone(), queue.clone(), lake.clone(), model, book.clone(), health.clone())?;
+        let system = RunningSystem::new(&config, roles.clone(), queue.clone(), lake.clone(), model, health.clone())?;
         let (topics, _) = watch::channel(topics);
         let (committed, _) = broadcast::channel(LIVE_BATCHES);
-        Ok(Self { config, roles, queue, lake, admin, health, book, topics, committed, enrichment })
+        Ok(Self { config, roles, queue, lake, system: Arc::new(system), health, book, topics, committed, enrichment })
     }
 
     /// Users, topics, rules and the other small documents.
     pub fn state(&self) -> Arc<dyn StateStore> {
         self.queue.clone()
+    }
+
+    /// Posts that programs push.
+    pub fn push(&self) -> RunningPush {
+        RunningPush::new(self.config.sources.clone(), self.queue.clone())
+    }
+
+    /// The alert rules and the alerts.
+    pub fn alerts(&self) -> RunningAlerts {
+        let (lake, book) = (self.lake.clone(), self.book.clone());
+        RunningAlerts::new(&self.config, self.state(), lake, book, self.roles.write_lake())
+    }
+
+    /// Deletion and dead letters.
+    pub fn posts(&self) -> RunningPosts {
+        let (config, writes_lake) = (self.config.clone(), self.roles.write_lake());
+        RunningPosts { config, queue: self.queue.clone(), lake: self.lake.clone(), writes_lake }
+    }
+
+    /// What runs people's SQL.
+    pub fn sql(&self) -> Result<SqlWorkers> {
+        Ok(SqlWorkers::new(wiring::sql_workers(&self.config)?))
     }
 
     /// The batches that this process commits from now on.
@@ -102,8 +123,8 @@ impl Installation {
         let (data, free_min) = (self.config.data.clone(), self.config.free_space_min_mb * 1_000_000);
         let health = self.health.clone();
         supervisor.start(Stage::State, "disk space", |shutdown| upkeep::disk(data, free_min, health, shutdown));
-        let admin = self.admin.clone();
-        supervisor.start(Stage::State, "metrics upkeep", |shutdown| admin.keep_metrics(shutdown));
+        let system = self.system.clone();
+        supervisor.start(Stage::State, "metrics upkeep", |shutdown| system.keep_metrics(shutdown));
         Ok(())
     }
 
@@ -122,7 +143,7 @@ impl Installation {
                 topics: self.topics.subscribe(),
                 status: SharedStatus::default(),
             };
-            self.admin.show_source(source, context.status.clone());
+            self.system.show_source(source, context.status.clone());
             let name = format!("source {}", source.name);
             supervisor.start(Stage::Ingest, name, |shutdown| connector.run(context, shutdown));
         }

@@ -1,12 +1,12 @@
 //! The running installation without an HTTP server: typed configuration, opening of queue, lake, models and connectors,
 //! the services of each role and their order, reload of what people edit, deletion, backups, model downloads, and the
-//! port that the server asks.
+//! ports that the server asks.
 //!
 //! Never serves HTTP, so that a process that only listens or enriches links no server.
 
 #![warn(clippy::print_stdout, clippy::unwrap_used)]
 
-mod admin;
+pub mod admin;
 pub mod agreement;
 pub mod alerting;
 pub mod backups;
@@ -26,7 +26,6 @@ mod upkeep;
 mod usage;
 pub mod wiring;
 
-pub use admin::Admin;
 pub use clock::clock;
 pub use config::Config;
 pub use installation::Installation;

@@ -3,7 +3,7 @@
 use crate::answers::Answers;
 use crate::auth::Attempts;
 use crate::config::Config;
-use domain::{Clock, EnrichedPost, Operations, PostQueue, StateStore};
+use domain::{AlertDesk, Clock, EnrichedPost, PostAdmin, PostQueue, PushIntake, SqlRunner, StateStore, SystemInfo};
 use state::{Accounts, AuditLog};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -13,6 +13,16 @@ use tokio_util::sync::CancellationToken;
 /// One commit's posts, as they go to live streams.
 pub type LivePosts = Arc<Vec<EnrichedPost>>;
 
+/// The running installation as the server asks it.
+#[derive(Clone)]
+pub struct Ports {
+    pub system: Arc<dyn SystemInfo>,
+    pub push: Arc<dyn PushIntake>,
+    pub alerts: Arc<dyn AlertDesk>,
+    pub sql: Arc<dyn SqlRunner>,
+    pub posts: Arc<dyn PostAdmin>,
+}
+
 pub(crate) struct App {
     pub(crate) config: Config,
     pub(crate) answers: Answers,
@@ -21,7 +31,7 @@ pub(crate) struct App {
     pub(crate) attempts: Attempts,
     pub(crate) audit: AuditLog,
     pub(crate) queue: Arc<dyn PostQueue>,
-    pub(crate) operations: Arc<dyn Operations>,
+    pub(crate) ports: Ports,
     pub(crate) live: broadcast::Sender<LivePosts>,
     pub(crate) clock: Arc<dyn Clock>,
     /// Open live streams of each user.

@@ -15,7 +15,7 @@ pub(crate) async fn healthz() -> &'static str {
 }
 
 pub(crate) async fn readyz(State(app): State<Arc<App>>) -> (StatusCode, String) {
-    let failing = app.operations.not_ready().await;
+    let failing = app.ports.system.not_ready().await;
     match failing.is_empty() {
         true => (StatusCode::OK, "ready\n".into()),
         false => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {}\n", failing.join(", "))),
@@ -31,7 +31,7 @@ pub(crate) async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> 
         (Some(_), None) => false,
     };
     match known {
-        true => Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], app.operations.metrics())),
+        true => Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], app.ports.system.metrics())),
         false => Err(Error::unauthorized("Send the token of server.metrics_token_env: Authorization: Bearer ...")),
     }
 }

@@ -1,5 +1,5 @@
 //! The server: HTTP API with its OpenAPI document, live stream (SSE), sign-in, and the embedded dashboard. It relies on
-//! the ports of `domain` (`Analytics`, `StateStore`, `PostQueue`, `Operations`, `Clock`). Invariant: it answers no read
+//! the ports of `domain` (`Analytics`, `StateStore`, `PostQueue`, `Clock`, and those of `domain::operations`). Invariant: it answers no read
 //! and no write without knowing who asks (only the sign-in, the health pages, the metrics and the dashboard's own files
 //! are open).
 
@@ -23,7 +23,7 @@ mod listen;
 mod service;
 
 pub use api::document;
-pub use app::LivePosts;
+pub use app::{LivePosts, Ports};
 pub use config::Config;
 pub use error::Error;
 pub use service::Server;

@@ -1,7 +1,7 @@
 //! The server as a part of the process: it listens, answers, and stops when told, letting answers in flight finish.
 
 use crate::answers::Answers;
-use crate::app::{App, LivePosts};
+use crate::app::{App, LivePosts, Ports};
 use crate::auth::Attempts;
 use crate::config::Config;
 use crate::{api, audit_layer, dashboard, error::Error, guard, health, listen};
@@ -11,7 +11,7 @@ use axum::middleware;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use domain::analytics::Analytics;
-use domain::{Clock, Operations, PostQueue, StateStore};
+use domain::{Clock, PostQueue, StateStore};
 use state::{Accounts, AuditLog};
 use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;
@@ -26,7 +26,7 @@ pub struct Server {
     pub analytics: Arc<dyn Analytics>,
     pub state: Arc<dyn StateStore>,
     pub queue: Arc<dyn PostQueue>,
-    pub operations: Arc<dyn Operations>,
+    pub ports: Ports,
     /// Committed posts; the pipeline sends, every live stream subscribes.
     pub live: broadcast::Sender<LivePosts>,
     pub clock: Arc<dyn Clock>,
@@ -63,7 +63,7 @@ impl Server {
             audit: AuditLog::new(Arc::clone(&self.state)),
             state: self.state,
             queue: self.queue,
-            operations: self.operations,
+            ports: self.ports,
             live: self.live,
             clock: self.clock,
             streams: Mutex::default(),

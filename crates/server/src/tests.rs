@@ -5,7 +5,7 @@ mod fakes;
 mod limits;
 mod matrix;
 
-use crate::{Config, Server};
+use crate::{Config, Ports, Server};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::ConnectInfo;
@@ -74,7 +74,13 @@ async fn client_with(config: Config) -> Client {
         analytics: lake.clone(),
         state: state.clone(),
         queue: letters.clone(),
-        operations: house.clone(),
+        ports: Ports {
+            system: house.clone(),
+            push: house.clone(),
+            alerts: house.clone(),
+            sql: house.clone(),
+            posts: house.clone(),
+        },
         live: broadcast::channel(16).0,
         clock: clock.clone(),
     };

@@ -15,7 +15,8 @@ mod child;
 pub use child::run_sql_worker;
 
 use crate::statement::too_slow;
-use domain::{Column, Error, QueryLimits, Result, SqlAnswer};
+use async_trait::async_trait;
+use domain::{Column, Error, QueryLimits, Result, SqlAnswer, SqlRunner};
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -90,15 +91,9 @@ pub struct SqlWorkers {
     started: AtomicU64,
 }
 
-impl SqlWorkers {
-    /// Starts none yet: the first statement does.
-    pub fn new(config: WorkerConfig) -> Self {
-        let places = Semaphore::new(config.at_once.max(1));
-        Self { config, places, idle: Arc::default(), started: AtomicU64::new(0) }
-    }
-
-    /// Answers a read-only statement. When this is dropped the statement ends.
-    pub async fn ask(&self, sql: &str, limits: QueryLimits) -> Result<SqlAnswer> {
+#[async_trait]
+impl SqlRunner for SqlWorkers {
+    async fn sql(&self, sql: &str, limits: QueryLimits) -> Result<SqlAnswer> {
         let place = timeout(limits.timeout, self.places.acquire()).await;
         let Ok(Ok(_place)) = place else {
             return Err(Error::retry("too many statements are running; try again in a moment"));
@@ -129,6 +124,14 @@ impl SqlWorkers {
             (Reply::Failed(message), _) => Err(Error::retry(message)),
             (Reply::Ready, _) => Err(Error::retry("the SQL worker answered out of turn")),
         }
+    }
+}
+
+impl SqlWorkers {
+    /// Starts none yet: the first statement does.
+    pub fn new(config: WorkerConfig) -> Self {
+        let places = Semaphore::new(config.at_once.max(1));
+        Self { config, places, idle: Arc::default(), started: AtomicU64::new(0) }
     }
 
     fn take_idle(&self) -> Option<Worker> {

@@ -5,9 +5,10 @@ use crate::output::say;
 use anyhow::Result;
 use domain::StateStore;
 use pipeline::Committed;
+use runtime::admin::RunningSystem;
 use runtime::config::ForwardedHeader;
-use runtime::{Admin, Config, Installation, Stage, Supervisor, clock};
-use server::LivePosts;
+use runtime::{Config, Installation, Stage, Supervisor, clock};
+use server::{LivePosts, Ports};
 use state::{Accounts, AuditLog};
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,12 +35,18 @@ pub(crate) async fn start(installation: &Installation, must_change: bool, superv
         analytics: installation.lake.clone(),
         state: state.clone(),
         queue: installation.queue.clone(),
-        operations: installation.admin.clone(),
+        ports: Ports {
+            system: installation.system.clone(),
+            push: Arc::new(installation.push()),
+            alerts: Arc::new(installation.alerts()),
+            sql: Arc::new(installation.sql()?),
+            posts: Arc::new(installation.posts()),
+        },
         live: live.clone(),
         clock: clock(),
     };
-    let (committed, admin) = (installation.committed(), installation.admin.clone());
-    supervisor.start(Stage::Serve, "live", |shutdown| show_commits(committed, admin, live, shutdown));
+    let (committed, system) = (installation.committed(), installation.system.clone());
+    supervisor.start(Stage::Serve, "live", |shutdown| show_commits(committed, system, live, shutdown));
     supervisor.start(Stage::Serve, "server", |shutdown| server.run(shutdown));
     let (audit, days) = (AuditLog::new(state), config.server.audit_days);
     supervisor.start(Stage::Serve, "audit log", move |shutdown| expire_audit_log(audit, days, shutdown));
@@ -67,7 +74,7 @@ async fn first_admin(config: &Config, state: &Arc<dyn StateStore>, must_change: 
 /// Shows every commit to the live streams, and counts it for the system report.
 async fn show_commits(
     mut committed: broadcast::Receiver<Committed>,
-    admin: Arc<Admin>,
+    system: Arc<RunningSystem>,
     live: broadcast::Sender<LivePosts>,
     shutdown: CancellationToken,
 ) -> domain::Result<()> {
@@ -75,7 +82,7 @@ async fn show_commits(
         tokio::select! {
             batch = committed.recv() => match batch {
                 Ok(batch) => {
-                    admin.observe(&batch);
+                    system.observe(&batch);
                     // Fails when no one looks at the page.
                     drop(live.send(batch.posts));
                 }

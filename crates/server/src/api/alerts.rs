@@ -102,7 +102,7 @@ pub(crate) async fn alerts(
     let stored = app.answers.ask(&query, app.clock.now()).await?;
     let mut views: Vec<AlertView> = stored.iter().map(AlertView::of).collect();
     let ids: Vec<String> = views.iter().map(|view| view.alert_id.clone()).collect();
-    for now in app.operations.alerts_now(&ids).await.map_err(Error::of_port)? {
+    for now in app.ports.alerts.alerts_now(&ids).await.map_err(Error::of_port)? {
         if let Some(view) = views.iter_mut().find(|view| view.alert_id == now.alert.id) {
             view.as_now(now);
         }
@@ -148,7 +148,7 @@ pub(crate) async fn acknowledge(
     Analyst(who): Analyst,
     Body(body): Body<Acknowledgement>,
 ) -> Result<StatusCode, Error> {
-    found("alert_id", app.operations.acknowledge(&body.alert_id, &who.name).await)
+    found("alert_id", app.ports.alerts.acknowledge(&body.alert_id, &who.name).await)
 }
 
 /// Silences an alert for a while.
@@ -162,5 +162,5 @@ pub(crate) async fn silence(
         return Err(Error::bad_field("minutes", "An alert is silenced for 1 minute to 30 days."));
     }
     let until = app.clock.now() + Duration::minutes(body.minutes);
-    found("alert_id", app.operations.silence(&body.alert_id, until, &who.name).await)
+    found("alert_id", app.ports.alerts.silence(&body.alert_id, until).await)
 }

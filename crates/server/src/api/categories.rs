@@ -28,7 +28,7 @@ pub(crate) async fn get(State(app): State<Arc<App>>, _: Viewer) -> Result<Json<C
     if !categories.is_empty() {
         return Ok(Json(CategorySetView { from: "page", categories }));
     }
-    let categories = app.operations.preset_categories().await.map_err(Error::of_port)?;
+    let categories = app.ports.system.preset_categories().await.map_err(Error::of_port)?;
     Ok(Json(CategorySetView { from: if categories.is_empty() { "none" } else { "file" }, categories }))
 }
 

@@ -18,7 +18,7 @@ pub(crate) async fn forget(
     Body(body): Body<ToForget>,
 ) -> Result<Json<Forgotten>, Error> {
     let dry_run = body.dry_run;
-    let forgotten = app.operations.forget(body).await.map_err(|error| Error::of_input("posts", error))?;
+    let forgotten = app.ports.posts.forget(body).await.map_err(|error| Error::of_input("posts", error))?;
     if !dry_run {
         tracing::info!(posts = forgotten.posts, by = who.name, "posts deleted");
     }

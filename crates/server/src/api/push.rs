@@ -40,7 +40,7 @@ pub(crate) async fn push(State(app): State<Arc<App>>, request: Request) -> Resul
     let taken = body::take(&app, &headers, body, app.config.push_max_bytes).await?;
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let (bytes, _held) = taken.into_parts();
-    let items = app.operations.push(&source, content_type, &bytes).await.map_err(refused)?;
+    let items = app.ports.push.push(&source, content_type, &bytes).await.map_err(refused)?;
     let count = |status| items.iter().filter(|item| item.status == status).count();
     Ok(Json(Pushed {
         accepted: count(PushStatus::Accepted),
@@ -58,7 +58,7 @@ async fn source_of(app: &App, headers: &HeaderMap) -> Result<String, Error> {
     let TokenScope::Push { source } = token.scope else {
         return Err(Error::forbidden("This token is for the API; pushing needs a push token."));
     };
-    match app.operations.push_source(&source) {
+    match app.ports.push.push_source(&source) {
         Ok(configured) if configured || token.makes_source => Ok(source),
         Ok(_) => Err(Error::forbidden(format!("The source {source:?} is not configured any more."))),
         Err(reason) => Err(Error::forbidden(reason)),

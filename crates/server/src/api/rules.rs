@@ -80,7 +80,7 @@ impl RuleView {
 #[utoipa::path(get, path = "/api/rules", tag = "alerts", responses((status = 200, body = Vec<RuleView>)))]
 pub(crate) async fn list(State(app): State<Arc<App>>, _: Viewer) -> Result<Json<Vec<RuleView>>, Error> {
     let saved = Rules::new(app.state.as_ref()).list_readable().await.map_err(Error::of_port)?;
-    let judged = app.operations.rules().await.map_err(Error::of_port)?;
+    let judged = app.ports.alerts.rules().await.map_err(Error::of_port)?;
     let mut views = BTreeMap::new();
     for rule in judged {
         views.insert(rule.name.clone(), RuleView::of(rule, false));
@@ -89,7 +89,7 @@ pub(crate) async fn list(State(app): State<Arc<App>>, _: Viewer) -> Result<Json<
         let fault = rule.check_itself().err().map(|fault| format!("is not judged: {}", fault.message));
         views.insert(rule.name.clone(), RuleView { problem: fault, ..RuleView::of(rule, true) });
     }
-    for (name, problem) in app.operations.rule_problems().await.map_err(Error::of_port)? {
+    for (name, problem) in app.ports.alerts.rule_problems().await.map_err(Error::of_port)? {
         if let Some(view) = views.get_mut(&name) {
             view.problem = Some(problem);
         }
@@ -106,7 +106,7 @@ pub(crate) async fn put(
     Path(name): Path<String>,
     Body(body): Body<RuleBody, QUERY>,
 ) -> Result<StatusCode, Error> {
-    let rule = body.checked(name, app.operations.channels())?;
+    let rule = body.checked(name, Some(app.ports.alerts.channels()))?;
     let name = rule.name.clone();
     Rules::new(app.state.as_ref()).save(rule).await?;
     tracing::info!(rule = name, by = who.name, "rule saved");
@@ -160,7 +160,7 @@ pub(crate) async fn back_test(
     // Nobody is told of what would have been: the channels don't matter.
     let rule = body.rule.checked("back-test".into(), None)?;
     let to = app.clock.now();
-    let alerts = app.operations.back_test(&rule, to - Duration::days(body.days), to).await;
+    let alerts = app.ports.alerts.back_test(&rule, to - Duration::days(body.days), to).await;
     let views = alerts.map_err(|error| Error::of_input("rule", error))?.into_iter().map(|alert| WouldBeAlert {
         topic: alert.topic,
         severity: alert.severity.as_str().to_owned(),

@@ -71,7 +71,7 @@ pub(crate) async fn run(
     }
     let limits = QueryLimits { rows_max, timeout: app.config.sql_timeout };
     let started = app.clock.now();
-    let answer = app.operations.sql(&statement.sql, limits).await.map_err(|error| match error.kind() {
+    let answer = app.ports.sql.sql(&statement.sql, limits).await.map_err(|error| match error.kind() {
         ErrorKind::Reject | ErrorKind::TooCostly => Error::bad_field("sql", error.to_string()),
         ErrorKind::Retry => Error::unavailable("SQL can't be answered at this moment. Try again shortly.", error),
         ErrorKind::Stop => Error::internal(error),

@@ -39,7 +39,7 @@ pub(crate) struct System {
 /// How the house does.
 #[utoipa::path(get, path = "/api/system", tag = "system", responses((status = 200, body = System)))]
 pub(crate) async fn system(State(app): State<Arc<App>>, _: Viewer) -> Result<Json<System>, Error> {
-    let (report, depth) = tokio::join!(app.operations.system(), app.queue.depth());
+    let (report, depth) = tokio::join!(app.ports.system.system(), app.queue.depth());
     let depth = depth.map_err(Error::of_port)?;
     let queue = QueueView {
         waiting: depth.waiting,
@@ -56,7 +56,7 @@ pub(crate) async fn system(State(app): State<Arc<App>>, _: Viewer) -> Result<Jso
 /// Every configured source and how it does.
 #[utoipa::path(get, path = "/api/sources", tag = "system", responses((status = 200, body = Vec<SourceStatus>)))]
 pub(crate) async fn sources(State(app): State<Arc<App>>, _: Viewer) -> Json<Vec<SourceStatus>> {
-    Json(app.operations.sources().await)
+    Json(app.ports.system.sources().await)
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -135,7 +135,7 @@ pub(crate) async fn replay(
     Body(body): Body<LetterId>,
 ) -> Result<Json<Replayed>, Error> {
     let letter = letter(&app, checked(body.id)?).await?;
-    let replayed = app.operations.replay(&letter).await.map_err(|error| Error::of_input("id", error))?;
+    let replayed = app.ports.posts.replay(&letter).await.map_err(|error| Error::of_input("id", error))?;
     if replayed.reason.is_none() {
         app.queue.remove_dead_letter(body.id).await.map_err(Error::of_port)?;
     }

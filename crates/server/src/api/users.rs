@@ -177,7 +177,7 @@ pub(crate) async fn issue_token(
             return Err(Error::bad_field("scope.source", "Name the source that this token pushes as."));
         }
         TokenScope::Push { source } => {
-            !app.operations.push_source(source).map_err(|reason| Error::bad_field("scope.source", reason))?
+            !app.ports.push.push_source(source).map_err(|reason| Error::bad_field("scope.source", reason))?
         }
         TokenScope::Api { .. } => false,
     };

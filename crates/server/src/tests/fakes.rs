@@ -1,11 +1,12 @@
-//! In-memory ports: a queue with dead letters alone, and operations that note what was
-//! called.
+//! In-memory ports: a queue with dead letters alone, and an installation that notes what was called.
 
 use async_trait::async_trait;
 use domain::{
-    Alert, AlertNow, Appended, DeadLetter, Error, Lease, Operations, PostQueue, PushError, PushOutcome, PushStatus,
-    QueryLimits, QueueDepth, Record, Replayed, Result, SqlAnswer, Timestamp,
+    Alert, AlertDesk, AlertNow, AlertRule, Appended, CategoryDefinition, DeadLetter, Error, Forgotten, Lease,
+    PostAdmin, PostQueue, PushError, PushIntake, PushOutcome, PushStatus, QueryLimits, QueueDepth, Record, Replayed,
+    Result, SourceStatus, SqlAnswer, SqlRunner, SystemInfo, SystemReport, Timestamp, ToForget,
 };
+use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -75,36 +76,73 @@ pub(super) struct House {
 }
 
 #[async_trait]
-impl Operations for House {
-    async fn acknowledge(&self, alert_id: &str, who: &str) -> Result<Option<Alert>> {
-        self.called.lock().unwrap().push(format!("{who} acknowledges {alert_id}"));
-        Ok(None)
+impl SystemInfo for House {
+    async fn sources(&self) -> Vec<SourceStatus> {
+        Vec::new()
     }
 
-    async fn silence(&self, alert_id: &str, until: Timestamp, who: &str) -> Result<Option<Alert>> {
-        self.called.lock().unwrap().push(format!("{who} silences {alert_id} until {until}"));
-        Ok(None)
+    async fn system(&self) -> SystemReport {
+        SystemReport::default()
     }
 
-    fn channels(&self) -> Option<Vec<String>> {
-        Some(vec!["log".into()])
-    }
-
-    async fn alerts_now(&self, _ids: &[String]) -> Result<Vec<AlertNow>> {
-        Ok(self.alerts_now.lock().unwrap().clone())
-    }
-
-    async fn sql(&self, sql: &str, _limits: QueryLimits) -> Result<SqlAnswer> {
-        match sql.starts_with("DROP") {
-            true => Err(Error::reject("only SELECT is allowed here")),
-            false => Ok(SqlAnswer { rows: b"[]".to_vec(), ..SqlAnswer::default() }),
-        }
+    async fn not_ready(&self) -> Vec<String> {
+        Vec::new()
     }
 
     fn metrics(&self) -> String {
         "overheard_posts_total 7\n".into()
     }
 
+    async fn preset_categories(&self) -> Result<Vec<CategoryDefinition>> {
+        Ok(Vec::new())
+    }
+}
+
+#[async_trait]
+impl AlertDesk for House {
+    async fn rules(&self) -> Result<Vec<AlertRule>> {
+        Ok(Vec::new())
+    }
+
+    async fn rule_problems(&self) -> Result<HashMap<String, String>> {
+        Ok(HashMap::new())
+    }
+
+    fn channels(&self) -> Vec<String> {
+        vec!["log".into()]
+    }
+
+    async fn alerts_now(&self, _ids: &[String]) -> Result<Vec<AlertNow>> {
+        Ok(self.alerts_now.lock().unwrap().clone())
+    }
+
+    async fn acknowledge(&self, alert_id: &str, who: &str) -> Result<Option<Alert>> {
+        self.called.lock().unwrap().push(format!("{who} acknowledges {alert_id}"));
+        Ok(None)
+    }
+
+    async fn silence(&self, alert_id: &str, until: Timestamp) -> Result<Option<Alert>> {
+        self.called.lock().unwrap().push(format!("silences {alert_id} until {until}"));
+        Ok(None)
+    }
+
+    async fn back_test(&self, _rule: &AlertRule, _from: Timestamp, _to: Timestamp) -> Result<Vec<Alert>> {
+        Ok(Vec::new())
+    }
+}
+
+#[async_trait]
+impl SqlRunner for House {
+    async fn sql(&self, sql: &str, _limits: QueryLimits) -> Result<SqlAnswer> {
+        match sql.starts_with("DROP") {
+            true => Err(Error::reject("only SELECT is allowed here")),
+            false => Ok(SqlAnswer { rows: b"[]".to_vec(), ..SqlAnswer::default() }),
+        }
+    }
+}
+
+#[async_trait]
+impl PushIntake for House {
     fn push_source(&self, source: &str) -> std::result::Result<bool, String> {
         match source {
             "taken" => Err("\"taken\" is the platform of another source".into()),
@@ -123,6 +161,13 @@ impl Operations for House {
         }
         let reason = Some(format!("{} bytes of {source}", body.len()));
         Ok(vec![PushOutcome { status: PushStatus::Rejected, post_id: None, reason }])
+    }
+}
+
+#[async_trait]
+impl PostAdmin for House {
+    async fn forget(&self, _what: ToForget) -> Result<Forgotten> {
+        Err(Error::reject("deleting posts is not available in this process"))
     }
 
     async fn replay(&self, letter: &DeadLetter) -> Result<Replayed> {

@@ -1,41 +1,31 @@
-//! The port that the server asks (`domain::Operations`): sources, system report, push, replay, alerts, SQL, deletion.
+//! The system report, the sources, readiness and the metrics.
 
 use crate::clock::clock;
 use crate::config::{Config, SourceConfig};
-use crate::forget::request::Request;
 use crate::roles::{Role, Roles};
 use crate::traffic::{Speed, Traffic};
 use crate::usage::{self, Meter};
 use crate::{alerting, metrics, wiring};
 use async_trait::async_trait;
-use domain::{
-    Alert, AlertNow, AlertRule, CategoryDefinition, DeadLetter, Error, Forgotten, Health, Operations, PostQueue,
-    PushError, PushOutcome, PushStatus, QueryLimits, Replayed, Result, SourceId, SourceStatus, SqlAnswer, SystemReport,
-    TimeRange, Timestamp, ToForget, Undelivered,
-};
-use lake::{Lake, SqlWorkers};
+use domain::{CategoryDefinition, Error, Health, PostQueue, Result, SourceStatus, SystemInfo, SystemReport, Timestamp};
+use lake::Lake;
 use metrics_exporter_prometheus::PrometheusHandle;
 use pipeline::Committed;
 use queue::Embedded;
 use sources::kit::status::SharedStatus;
-use sources::push::{self, PushSource};
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// The running installation as the server sees it.
-pub struct Admin {
+/// The state of the running installation.
+pub struct RunningSystem {
     roles: Roles,
     started_at: Timestamp,
     config: Config,
     queue: Arc<Embedded>,
     lake: Arc<Lake>,
-    sql: SqlWorkers,
     model: Option<String>,
-    book: Arc<alerts::AlertBook>,
     health: Arc<Health>,
-    push: HashMap<String, PushSource>,
     connectors: Mutex<Vec<Running>>,
     metrics: PrometheusHandle,
     traffic: Traffic,
@@ -44,47 +34,35 @@ pub struct Admin {
 
 /// Histograms are merged this often, or they grow until somebody reads the metrics.
 const UPKEEP: Duration = Duration::from_secs(5);
-
 /// Below this much free disk people are warned, bytes.
 const DISK_FREE_MIN: u64 = 2_000_000_000;
 /// What a process without the role `understand` can't show.
 const ELSEWHERE: &str = "posts are enriched by another process: live posts, posts per second, lag and posts per source are \
     known there and not shown here";
-/// Posts that one call may delete: it answers when they are gone.
-const FORGET_MAX: usize = 20_000;
 
-impl Admin {
+impl RunningSystem {
     pub fn new(
         config: &Config,
         roles: Roles,
         queue: Arc<Embedded>,
         lake: Arc<Lake>,
         model: Option<String>,
-        book: Arc<alerts::AlertBook>,
         health: Arc<Health>,
-    ) -> anyhow::Result<Arc<Self>> {
+    ) -> anyhow::Result<Self> {
         let now = clock().now();
-        let source = |name: &String| {
-            let rights = config.sources.push_rights(name)?;
-            Some((name.clone(), PushSource::new(queue.clone(), clock(), rights)))
-        };
-        let push = config.sources.push.iter().filter_map(|configured| source(&configured.name)).collect();
-        Ok(Arc::new(Self {
+        Ok(Self {
             roles,
             started_at: now,
             meter: Meter::new(config.data.clone(), lake.clone()),
             config: config.clone(),
             queue,
-            sql: SqlWorkers::new(wiring::sql_workers(config)?),
             lake,
             model,
-            book,
             health,
-            push,
             connectors: Mutex::default(),
             metrics: metrics::install()?,
             traffic: Traffic::new(now),
-        }))
+        })
     }
 
     /// Reads the gauges and keeps histograms small until `shutdown`.
@@ -109,21 +87,6 @@ impl Admin {
     /// Counts a commit.
     pub fn observe(&self, committed: &Committed) {
         self.traffic.observe(committed);
-    }
-
-    fn writes_lake(&self) -> bool {
-        self.roles.write_lake()
-    }
-
-    /// SQL reads alerts from the lake. Where this process can't write it, the one that judges the rules does.
-    async fn show(&self, alert: Result<Option<Alert>>) -> Result<Option<Alert>> {
-        let alert = alert?;
-        if self.writes_lake()
-            && let Err(error) = self.book.write(self.lake.as_ref(), clock().now()).await
-        {
-            tracing::warn!(%error, "an alert is not in the lake yet; trying again");
-        }
-        Ok(alert)
     }
 
     async fn notices(&self, disk_free_bytes: Option<u64>) -> Vec<String> {
@@ -154,36 +117,15 @@ impl Admin {
     }
 }
 
-fn outcome(outcome: push::Outcome) -> PushOutcome {
-    let (status, reason) = match outcome.status {
-        push::Status::Stored => (PushStatus::Accepted, None),
-        push::Status::Duplicate => (PushStatus::Duplicate, None),
-        push::Status::Deleted => (PushStatus::Rejected, Some("its platform deleted this post before".into())),
-        push::Status::Rejected => (PushStatus::Rejected, outcome.reason),
-    };
-    PushOutcome { status, post_id: outcome.post_id, reason }
-}
-
-fn refusal(error: push::Error) -> PushError {
-    match error {
-        push::Error::Full { retry_after } => {
-            PushError::Full { retry_after_s: u32::try_from(retry_after.as_secs()).unwrap_or(u32::MAX) }
-        }
-        push::Error::Queue(cause) => PushError::Failed(cause.to_string()),
-        push::Error::TooLarge(sentence) => PushError::TooLarge(sentence),
-        other => PushError::Malformed(other.to_string()),
-    }
-}
-
 #[async_trait]
-impl Operations for Admin {
+impl SystemInfo for RunningSystem {
     async fn sources(&self) -> Vec<SourceStatus> {
         let now = clock().now();
         let connectors = self.connectors.lock().unwrap_or_else(PoisonError::into_inner);
         let mut sources: Vec<SourceStatus> = connectors.iter().map(|running| running.status(now)).collect();
         drop(connectors);
-        sources.extend(self.push.keys().map(|name| SourceStatus {
-            id: format!("push:{name}"),
+        sources.extend(self.config.sources.push.iter().map(|source| SourceStatus {
+            id: format!("push:{}", source.name),
             connector: "push".into(),
             state: "connected".into(),
             since: Some(self.started_at),
@@ -228,109 +170,14 @@ impl Operations for Admin {
         failing
     }
 
-    async fn sql(&self, sql: &str, limits: QueryLimits) -> Result<SqlAnswer> {
-        self.sql.ask(sql, limits).await
-    }
-
     fn metrics(&self) -> String {
         self.metrics.render()
-    }
-
-    async fn acknowledge(&self, alert_id: &str, who: &str) -> Result<Option<Alert>> {
-        self.show(self.book.acknowledge(alert_id, who, clock().now()).await).await
-    }
-
-    async fn silence(&self, alert_id: &str, until: Timestamp, _who: &str) -> Result<Option<Alert>> {
-        self.show(self.book.silence(alert_id, until, clock().now()).await).await
     }
 
     async fn preset_categories(&self) -> Result<Vec<CategoryDefinition>> {
         let set = wiring::categories(&self.config).map_err(|error| Error::reject(format!("{error:#}")))?;
         Ok(set.map_or(Vec::new(), |set| set.categories))
     }
-
-    async fn rules(&self) -> Result<Vec<AlertRule>> {
-        alerting::rules(&self.config, self.queue.clone()).all().await
-    }
-
-    async fn forget(&self, what: ToForget) -> Result<Forgotten> {
-        let ToForget { posts, author, platform, query, and_block, dry_run } = what;
-        let request = Request { posts, author, platform, query, and_block };
-        let found = request.find(&self.lake).await?;
-        let mut forgotten = Forgotten {
-            posts: found.posts.len(),
-            reposts: found.reposts,
-            first_ids: found.posts.iter().take(100).cloned().collect(),
-            ..Forgotten::default()
-        };
-        if dry_run {
-            return Ok(forgotten);
-        }
-        if found.posts.len() > FORGET_MAX {
-            return Err(Error::reject(format!(
-                "{} posts are too many for one call, which takes {FORGET_MAX}; use the command: overheard forget",
-                found.posts.len()
-            )));
-        }
-        let cleared = request.carry_out(&found, &self.queue, &self.lake, self.writes_lake(), |_| {}).await?;
-        (forgotten.deleted, forgotten.traces_later) = (true, cleared.is_none());
-        let cleared = cleared.unwrap_or_default();
-        (forgotten.anomalies, forgotten.alerts) = (cleared.anomalies, cleared.documents);
-        (forgotten.dead_letters, forgotten.corrections) = (cleared.dead_letters, cleared.labels);
-        Ok(forgotten)
-    }
-
-    fn channels(&self) -> Option<Vec<String>> {
-        Some(alerting::channels(&self.config))
-    }
-
-    async fn rule_problems(&self) -> Result<HashMap<String, String>> {
-        alerts::rule_problems(self.queue.as_ref()).await
-    }
-
-    async fn alerts_now(&self, ids: &[String]) -> Result<Vec<AlertNow>> {
-        let mut alerts = Vec::new();
-        for id in ids {
-            alerts.extend(self.book.alert(id).await?.map(alert_now));
-        }
-        Ok(alerts)
-    }
-
-    async fn back_test(&self, rule: &AlertRule, from: Timestamp, to: Timestamp) -> Result<Vec<Alert>> {
-        alerts::back_test(self.lake.as_ref(), rule, TimeRange { from, to }).await
-    }
-
-    async fn push(&self, source: &str, content_type: Option<&str>, body: &[u8]) -> Result<Vec<PushOutcome>, PushError> {
-        // Tokens name the source with or without its kind; a platform's name has no colon.
-        let source = source.strip_prefix("push:").unwrap_or(source);
-        let made;
-        let connector = match self.push.get(source) {
-            Some(connector) => connector,
-            None => {
-                let rights = self.config.sources.rights_of(source).map_err(PushError::NotAllowed)?;
-                made = PushSource::new(self.queue.clone(), clock(), rights);
-                &made
-            }
-        };
-        let id = SourceId(format!("push:{source}"));
-        let outcomes = connector.accept(body, content_type, &id).await.map_err(refusal)?;
-        Ok(outcomes.into_iter().map(outcome).collect())
-    }
-
-    fn push_source(&self, source: &str) -> std::result::Result<bool, String> {
-        let source = source.strip_prefix("push:").unwrap_or(source);
-        self.config.sources.rights_of(source)?;
-        Ok(self.push.contains_key(source))
-    }
-
-    async fn replay(&self, letter: &DeadLetter) -> Result<Replayed> {
-        wiring::replay(&self.config, self.queue.as_ref()).letter(letter).await
-    }
-}
-
-fn alert_now(stored: alerts::StoredAlert) -> AlertNow {
-    let lost = |lost: alerts::Undelivered| Undelivered { channel: lost.channel, at: lost.at, reason: lost.reason };
-    AlertNow { alert: stored.alert, undelivered: stored.undelivered.into_iter().map(lost).collect() }
 }
 
 /// A connector that runs.

@@ -1,0 +1,78 @@
+//! Posts that programs push.
+
+use crate::clock::clock;
+use crate::config::SourcesConfig;
+use async_trait::async_trait;
+use domain::{PostQueue, PushError, PushIntake, PushOutcome, PushStatus, SourceId};
+use sources::push::{self, PushSource};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// The configured push sources, and those that a token makes.
+pub struct RunningPush {
+    sources: SourcesConfig,
+    queue: Arc<dyn PostQueue>,
+    configured: HashMap<String, PushSource>,
+}
+
+impl RunningPush {
+    pub fn new(sources: SourcesConfig, queue: Arc<dyn PostQueue>) -> Self {
+        let source = |name: &String| {
+            let rights = sources.push_rights(name)?;
+            Some((name.clone(), PushSource::new(queue.clone(), clock(), rights)))
+        };
+        let configured = sources.push.iter().filter_map(|configured| source(&configured.name)).collect();
+        Self { configured, sources, queue }
+    }
+}
+
+/// The name of a push source. Tokens name it with or without its kind; a platform's name has no colon.
+fn name_of(source: &str) -> &str {
+    source.strip_prefix("push:").unwrap_or(source)
+}
+
+#[async_trait]
+impl PushIntake for RunningPush {
+    fn push_source(&self, source: &str) -> Result<bool, String> {
+        let source = name_of(source);
+        self.sources.rights_of(source)?;
+        Ok(self.configured.contains_key(source))
+    }
+
+    async fn push(&self, source: &str, content_type: Option<&str>, body: &[u8]) -> Result<Vec<PushOutcome>, PushError> {
+        let source = name_of(source);
+        let made;
+        let connector = match self.configured.get(source) {
+            Some(connector) => connector,
+            None => {
+                let rights = self.sources.rights_of(source).map_err(PushError::NotAllowed)?;
+                made = PushSource::new(self.queue.clone(), clock(), rights);
+                &made
+            }
+        };
+        let id = SourceId(format!("push:{source}"));
+        let outcomes = connector.accept(body, content_type, &id).await.map_err(refusal)?;
+        Ok(outcomes.into_iter().map(outcome).collect())
+    }
+}
+
+fn outcome(outcome: push::Outcome) -> PushOutcome {
+    let (status, reason) = match outcome.status {
+        push::Status::Stored => (PushStatus::Accepted, None),
+        push::Status::Duplicate => (PushStatus::Duplicate, None),
+        push::Status::Deleted => (PushStatus::Rejected, Some("its platform deleted this post before".into())),
+        push::Status::Rejected => (PushStatus::Rejected, outcome.reason),
+    };
+    PushOutcome { status, post_id: outcome.post_id, reason }
+}
+
+fn refusal(error: push::Error) -> PushError {
+    match error {
+        push::Error::Full { retry_after } => {
+            PushError::Full { retry_after_s: u32::try_from(retry_after.as_secs()).unwrap_or(u32::MAX) }
+        }
+        push::Error::Queue(cause) => PushError::Failed(cause.to_string()),
+        push::Error::TooLarge(sentence) => PushError::TooLarge(sentence),
+        other => PushError::Malformed(other.to_string()),
+    }
+}
