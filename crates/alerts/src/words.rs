@@ -4,7 +4,10 @@
 use crate::error::Error;
 use crate::life::alert_id;
 use chrono_tz::Tz;
-use domain::{Alert, AlertRule, AlertState, Anomaly, Driver, ExamplePost, Notification, Severity, Timestamp};
+use domain::{
+    Alert, AlertRule, AlertState, Anomaly, Dimension, Driver, ExamplePost, Notification, Severity, Timestamp,
+    driver_name,
+};
 use minijinja::{AutoEscape, Environment, Value, context};
 use std::sync::LazyLock;
 use url::form_urlencoded;
@@ -140,7 +143,7 @@ fn reasons(alert: &Alert) -> (Vec<Driver>, Vec<ExamplePost>) {
 
 fn driver_value(driver: &Driver) -> Value {
     context! {
-        dimension => driver.dimension.as_str(),
+        dimension => driver_name(driver.dimension),
         value => driver.value.as_str(),
         observed => driver.observed,
         expected => driver.expected,
@@ -159,8 +162,8 @@ pub fn sample(rule: &AlertRule, now: Timestamp) -> Alert {
     let sentence = format!(
         "Mentions of *{topic}* are 6.2× the usual: 412 instead of 66 this hour. Most of the increase is about *snow*, *DFW* and *rebook*; 81% are negative."
     );
-    let driver = |dimension: &str, value: &str, observed: f64, expected: f64, contribution: f64| Driver {
-        dimension: dimension.into(),
+    let driver = |dimension, value: &str, observed: f64, expected: f64, contribution: f64| Driver {
+        dimension,
         value: value.into(),
         observed,
         expected,
@@ -183,9 +186,9 @@ pub fn sample(rule: &AlertRule, now: Timestamp) -> Alert {
         severity: Severity::High,
         sentence: sentence.clone(),
         drivers: vec![
-            driver("key_phrase", "snow", 160.0, 4.0, 0.45),
-            driver("entity", "DFW", 92.0, 0.0, 0.27),
-            driver("category", "cancelled flight", 210.0, 18.0, 0.55),
+            driver(Dimension::Phrase, "snow", 160.0, 4.0, 0.45),
+            driver(Dimension::Entity, "DFW", 92.0, 0.0, 0.27),
+            driver(Dimension::Category, "cancelled flight", 210.0, 18.0, 0.55),
         ],
         examples: vec![ExamplePost {
             post_id: "sample:1".into(),

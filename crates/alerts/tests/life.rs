@@ -117,7 +117,7 @@ async fn an_explanation_that_comes_late_gives_the_alert_its_title() {
         house.work(now).await;
     }
     let driver = Driver {
-        dimension: "key_phrase".into(),
+        dimension: domain::Dimension::Phrase,
         value: "snow".into(),
         observed: 300.0,
         expected: 2.0,

@@ -115,8 +115,7 @@ fn count_values(dimension: Dimension, mut said: Vec<(String, Said)>, scale: f64)
     let mut found: Vec<[ValueCount; 2]> = Vec::new();
     for of_value in said.chunk_by(|(a, _), (b, _)| a == b) {
         let value = || of_value[0].0.clone();
-        let none =
-            || ValueCount { dimension: driver_name(dimension).to_owned(), value: value(), count: 0.0, voices: 0.0 };
+        let none = || ValueCount { dimension, value: value(), count: 0.0, voices: 0.0 };
         let mut sides = [none(), none()];
         for window in of_value.chunk_by(|(_, a), (_, b)| a.window == b.window) {
             let side = &mut sides[side_of(window[0].1)];
@@ -129,9 +128,4 @@ fn count_values(dimension: Dimension, mut said: Vec<(String, Said)>, scale: f64)
     found.sort_by(|a, b| moved(b).total_cmp(&moved(a)).then_with(|| a[0].value.cmp(&b[0].value)));
     found.truncate(VALUES_MAX);
     found
-}
-
-/// The name under which drivers are stored.
-fn driver_name(dimension: Dimension) -> &'static str {
-    if dimension == Dimension::Phrase { "key_phrase" } else { dimension.name() }
 }

@@ -5,7 +5,7 @@
 use crate::count;
 use crate::examples::{Families, Spread};
 use crate::wording::{Wordings, as_written, is_part, is_phrase, words_of};
-use domain::{Driver, ExamplePost, PostInWindow};
+use domain::{Dimension, Driver, ExamplePost, PostInWindow};
 use std::collections::{HashMap, HashSet};
 
 /// Counts over one window, or summed over several.
@@ -21,8 +21,7 @@ pub struct Counts {
 /// How often one value of a dimension was mentioned.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ValueCount {
-    /// `category`, `entity`, `key_phrase`, `hashtag`, `language`, `country`, `place`, `platform`, `author`, `sentiment`.
-    pub dimension: String,
+    pub dimension: Dimension,
     pub value: String,
     pub count: f64,
     /// People who said it in words of their own: the different authors or the different messages (reposts and
@@ -141,7 +140,7 @@ pub fn explain(question: &Question) -> Explanation {
 fn spellings<'a>(drivers: impl Iterator<Item = &'a Driver>, posts: &[PostInWindow]) -> HashMap<String, String> {
     let texts = || posts.iter().map(|post| post.text.as_str());
     drivers
-        .filter(|driver| is_term(&driver.dimension))
+        .filter(|driver| is_term(driver.dimension))
         .filter_map(|driver| Some((driver.value.clone(), as_written(&driver.value, texts())?)))
         .filter(|(value, spelling)| value != spelling)
         .collect()
@@ -167,7 +166,7 @@ struct Candidate {
 
 impl Candidate {
     fn is_term(&self) -> bool {
-        is_term(&self.driver.dimension)
+        is_term(self.driver.dimension)
     }
 
     fn excess(&self) -> f64 {
@@ -176,8 +175,8 @@ impl Candidate {
 }
 
 /// Dimensions whose values are words: what people talk about.
-fn is_term(dimension: &str) -> bool {
-    matches!(dimension, "key_phrase" | "entity" | "hashtag")
+fn is_term(dimension: Dimension) -> bool {
+    matches!(dimension, Dimension::Phrase | Dimension::Entity | Dimension::Hashtag)
 }
 
 /// The drivers and the new terms.
@@ -196,16 +195,16 @@ fn reasons(question: &Question, scale: f64) -> (Vec<Driver>, Vec<Driver>) {
     let least =
         VOICES_MIN.max(NEW_SHARE_MIN * excess).max(NEW_ABSENCE_MIN * voices / question.baseline.voices.max(1.0));
     let is_new = |one: &Candidate| {
-        let says = one.driver.dimension != "key_phrase" || is_phrase(&one.driver.value);
+        let says = one.driver.dimension != Dimension::Phrase || is_phrase(&one.driver.value);
         one.is_term() && says && one.driver.new && one.own >= OWN_MIN && one.voices >= least
     };
     let new: Vec<usize> = (0..candidates.len()).filter(|at| excess > 0.0 && is_new(&candidates[*at])).collect();
     let mut told: Vec<&Candidate> = candidates.iter().filter(|candidate| candidate.weight > 0.0).collect();
     told.sort_by(|a, b| b.weight.total_cmp(&a.weight).then_with(|| a.driver.value.cmp(&b.driver.value)));
     let mut told = say_once(told);
-    let mut of_dimension: HashMap<&str, usize> = HashMap::new();
+    let mut of_dimension: HashMap<Dimension, usize> = HashMap::new();
     told.retain(|candidate| {
-        let seen = of_dimension.entry(candidate.driver.dimension.as_str()).or_default();
+        let seen = of_dimension.entry(candidate.driver.dimension).or_default();
         *seen += 1;
         *seen <= OF_A_DIMENSION_MAX
     });
@@ -231,16 +230,16 @@ fn candidates(question: &Question, scale: f64) -> Vec<Candidate> {
         counts: [f64; 2],
         voices: [f64; 2],
     }
-    let mut tallies: HashMap<(&str, Vec<String>), Tally<'_>> = HashMap::new();
+    let mut tallies: HashMap<(Dimension, Vec<String>), Tally<'_>> = HashMap::new();
     for (side, counts, scale) in [(0, &question.window, 1.0), (1, &question.baseline, scale)] {
         for value in &counts.values {
             let words =
-                if is_term(&value.dimension) { words_of(&value.value) } else { vec![value.value.to_lowercase()] };
-            let tally = tallies.entry((&value.dimension, words)).or_default();
+                if is_term(value.dimension) { words_of(&value.value) } else { vec![value.value.to_lowercase()] };
+            let tally = tallies.entry((value.dimension, words)).or_default();
             *tally.names.entry(&value.value).or_default() += value.count;
             tally.counts[side] += value.count * scale;
             // An author is one voice however loud; as a dimension he counts by his posts.
-            tally.voices[side] += scale * if value.dimension == "author" { value.count } else { value.voices };
+            tally.voices[side] += scale * if value.dimension == Dimension::Author { value.count } else { value.voices };
         }
     }
     let wordings = Wordings::new(question.posts.iter().map(|post| post.text.as_str()));
@@ -253,7 +252,7 @@ fn candidates(question: &Question, scale: f64) -> Vec<Candidate> {
             // What many quote from one post is one voice and the few who put it otherwise.
             let own = if is_term(dimension) { wordings.own_share(&words) } else { 1.0 };
             let driver = Driver {
-                dimension: dimension.to_owned(),
+                dimension,
                 value: name.map_or_else(String::new, |(name, _)| name.to_owned()),
                 observed: now,
                 expected: before,

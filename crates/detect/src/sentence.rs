@@ -6,7 +6,7 @@ use crate::explain::Explanation;
 use crate::incident::Kind;
 use chrono::{Datelike, Timelike};
 use chrono_tz::Tz;
-use domain::{Driver, Timestamp};
+use domain::{Dimension, Driver, Timestamp};
 
 /// An author is named only from this share of the excess.
 const AUTHOR_MIN: f64 = 0.25;
@@ -66,10 +66,12 @@ pub fn sentence(
 
 /// What the excess is about; who wrote and where only if no subject matter explains it.
 fn reasons(subject: &str, kind: Kind, explanation: &Explanation) -> Option<String> {
-    let subject_matter = |d: &&Driver| matches!(d.dimension.as_str(), "category" | "key_phrase" | "entity" | "hashtag");
-    let named = |d: &&Driver| match d.dimension.as_str() {
-        "sentiment" => false,
-        "author" => d.contribution >= AUTHOR_MIN,
+    let subject_matter = |d: &&Driver| {
+        matches!(d.dimension, Dimension::Category | Dimension::Phrase | Dimension::Entity | Dimension::Hashtag)
+    };
+    let named = |d: &&Driver| match d.dimension {
+        Dimension::Sentiment => false,
+        Dimension::Author => d.contribution >= AUTHOR_MIN,
         _ => true,
     };
     let (matter, rest): (Vec<&Driver>, Vec<&Driver>) =

@@ -1,11 +1,17 @@
 //! Why: drivers, copies told from complaints, and the sentence.
 
 use detect::{Counts, Kind, PostInWindow, Question, ValueCount, explain, sentence};
+use domain::Dimension;
 
 fn counts(mentions: f64, negative: f64, values: &[(&str, &str, f64)]) -> Counts {
     let values = values
         .iter()
-        .map(|(d, v, count)| ValueCount { dimension: (*d).into(), value: (*v).into(), count: *count, voices: *count })
+        .map(|(d, v, count)| ValueCount {
+            dimension: d.parse().unwrap(),
+            value: (*v).into(),
+            count: *count,
+            voices: *count,
+        })
         .collect();
     Counts { mentions, negative, voices: mentions, values }
 }
@@ -17,22 +23,17 @@ fn storm() -> Question {
             334.0,
             &[
                 ("language", "en", 405.0),
-                ("key_phrase", "snow", 160.0),
+                ("phrase", "snow", 160.0),
                 ("entity", "DFW", 120.0),
-                ("key_phrase", "rebook", 90.0),
-                ("key_phrase", "seat", 12.0),
+                ("phrase", "rebook", 90.0),
+                ("phrase", "seat", 12.0),
                 ("hashtag", "#snowmageddon", 1.0),
             ],
         ),
         baseline: counts(
             264.0,
             120.0,
-            &[
-                ("language", "en", 258.0),
-                ("key_phrase", "snow", 4.0),
-                ("key_phrase", "rebook", 16.0),
-                ("key_phrase", "seat", 8.0),
-            ],
+            &[("language", "en", 258.0), ("phrase", "snow", 4.0), ("phrase", "rebook", 16.0), ("phrase", "seat", 8.0)],
         ),
         expected: Some(66.0),
         baseline_windows: 4.0,
@@ -55,7 +56,7 @@ fn the_sentence_names_what_is_talked_about_before_who_and_where() {
     let mut question = storm();
     for (dimension, value) in [("author", "busybody"), ("country", "CN")] {
         question.window.values.push(ValueCount {
-            dimension: dimension.into(),
+            dimension: dimension.parse().unwrap(),
             value: value.into(),
             count: 300.0,
             voices: 300.0,
@@ -65,7 +66,7 @@ fn the_sentence_names_what_is_talked_about_before_who_and_where() {
     let tell =
         |question: &Question| sentence("late flight", Kind::Surge, begin, end, chrono_tz::UTC, &explain(question));
     assert!(tell(&question).contains("is about *snow*, *DFW* and *rebook*"), "{}", tell(&question));
-    question.window.values.retain(|v| matches!(v.dimension.as_str(), "author" | "country"));
+    question.window.values.retain(|v| matches!(v.dimension, Dimension::Author | Dimension::Country));
     assert!(tell(&question).contains("comes from *CN* and *busybody*"), "{}", tell(&question));
 }
 
@@ -82,15 +83,15 @@ fn what_only_grew_along_is_no_driver() {
 fn forms_of_a_word_and_parts_of_a_phrase_are_one_reason() {
     let mut question = storm();
     let values = [
-        ("key_phrase", "cancelled flight", 60.0),
-        ("key_phrase", "Cancelled Flights", 30.0),
-        ("key_phrase", "flight cancelled", 20.0),
-        ("key_phrase", "cancelled", 130.0),
+        ("phrase", "cancelled flight", 60.0),
+        ("phrase", "Cancelled Flights", 30.0),
+        ("phrase", "flight cancelled", 20.0),
+        ("phrase", "cancelled", 130.0),
         ("hashtag", "#Snow", 50.0),
-        ("key_phrase", "rebook agent", 20.0),
+        ("phrase", "rebook agent", 20.0),
     ];
     let count = |(dimension, value, count): (&str, &str, f64)| ValueCount {
-        dimension: dimension.into(),
+        dimension: dimension.parse().unwrap(),
         value: value.into(),
         count,
         voices: count,
@@ -105,8 +106,7 @@ fn forms_of_a_word_and_parts_of_a_phrase_are_one_reason() {
 #[test]
 fn what_one_person_repeats_is_no_reason() {
     let mut question = storm();
-    let loud =
-        |voices| ValueCount { dimension: "key_phrase".into(), value: "win a prize".into(), count: 150.0, voices };
+    let loud = |voices| ValueCount { dimension: Dimension::Phrase, value: "win a prize".into(), count: 150.0, voices };
     question.window.values.push(loud(2.0));
     assert!(explain(&question).drivers.iter().all(|d| d.value != "win a prize"));
     question.window.values.pop();
@@ -118,7 +118,7 @@ fn what_one_person_repeats_is_no_reason() {
 fn new_terms_are_a_list_of_their_own() {
     let mut question = storm();
     let term = |value: &str, voices: f64| ValueCount {
-        dimension: "key_phrase".into(),
+        dimension: Dimension::Phrase,
         value: value.into(),
         count: voices,
         voices,
@@ -171,7 +171,7 @@ fn words_that_are_quoted_from_one_post_are_no_reason_but_told_as_copies() {
         post(id, &format!("stuck {} {complaint} {id} in {}", id * 7, id * 3), None)
     }));
     question.posts = posts;
-    let fleek = ValueCount { dimension: "key_phrase".into(), value: "fleek".into(), count: 103.0, voices: 103.0 };
+    let fleek = ValueCount { dimension: Dimension::Phrase, value: "fleek".into(), count: 103.0, voices: 103.0 };
     question.window.values.push(fleek);
     let explanation = explain(&question);
     let names: Vec<&str> = explanation.drivers.iter().map(|d| d.value.as_str()).collect();

@@ -22,7 +22,14 @@ fn situation(name: &'static str, kind: Kind, observed: f64, expected: f64) -> Si
 }
 
 fn driver(dimension: &str, value: &str, contribution: f64) -> Driver {
-    Driver { dimension: dimension.into(), value: value.into(), observed: 0.0, expected: 0.0, contribution, new: false }
+    Driver {
+        dimension: dimension.parse().unwrap(),
+        value: value.into(),
+        observed: 0.0,
+        expected: 0.0,
+        contribution,
+        new: false,
+    }
 }
 
 impl Situation {
@@ -32,7 +39,7 @@ impl Situation {
     }
 
     fn new_terms(mut self, terms: &[&str]) -> Self {
-        self.explanation.new_terms.extend(terms.iter().map(|term| driver("key_phrase", term, 0.1)));
+        self.explanation.new_terms.extend(terms.iter().map(|term| driver("phrase", term, 0.1)));
         self
     }
 
@@ -69,7 +76,7 @@ impl Situation {
 
 fn surges() -> Vec<Situation> {
     let surge = |name, observed, expected| situation(name, Kind::Surge, observed, expected);
-    let outage = [("key_phrase", "power outage", 0.5), ("entity", "bremen", 0.2), ("entity", "lübeck", 0.2)];
+    let outage = [("phrase", "power outage", 0.5), ("entity", "bremen", 0.2), ("entity", "lübeck", 0.2)];
     let berlin = chrono_tz::Europe::Berlin;
     vec![
         surge("a surge with reasons", 274.0, 31.0)
@@ -77,23 +84,23 @@ fn surges() -> Vec<Situation> {
             .spelled("bremen", "Bremen")
             .spelled("lübeck", "Lübeck")
             .negative(0.93, 0.4),
-        surge("one reason", 80.0, 20.0).about(&[("key_phrase", "price increase", 0.7)]).negative(0.6, 0.55),
+        surge("one reason", 80.0, 20.0).about(&[("phrase", "price increase", 0.7)]).negative(0.6, 0.55),
         surge("a part of the increase", 80.0, 20.0).about(&[("hashtag", "#tariff", 0.2)]),
         surge("nothing known but the numbers", 120.0, 30.0),
         surge("a very large surge", 3120.0, 30.0).negative(0.2, 0.2),
-        surge("where none are usual", 12.0, 0.1).about(&[("key_phrase", "data leak", 0.9)]).negative(1.0, 0.0),
+        surge("where none are usual", 12.0, 0.1).about(&[("phrase", "data leak", 0.9)]).negative(1.0, 0.0),
         surge("a new phrase", 90.0, 30.0).about(&outage[..1]).new_terms(&["cable fire"]).negative(0.7, 0.3),
         surge("new phrases alone", 90.0, 30.0).new_terms(&["cable fire", "transformer station", "third one"]),
         surge("one country", 90.0, 30.0).about(&[("country", "NO", 0.8)]),
         surge("one author", 90.0, 30.0).about(&[("author", "busybody", 0.8)]),
         surge("one post passed on", 150.0, 20.0).copied("Our fleet's on fleek.", 110.0, 103).negative(0.1, 0.4),
         surge("some copies", 150.0, 20.0).about(&outage[..1]).copied("Win a prize today, only today!", 30.0, 20),
-        surge("the mood turns good", 90.0, 30.0).about(&[("key_phrase", "new store", 0.6)]).negative(0.05, 0.5),
+        surge("the mood turns good", 90.0, 30.0).about(&[("phrase", "new store", 0.6)]).negative(0.05, 0.5),
         surge("over midnight, another zone", 90.0, 30.0).at("2026-03-06T22:00:00Z", 3, berlin).negative(0.5, 0.5),
         surge("a category of a topic", 90.0, 30.0).of("Voltaro Energy: outage").negative(0.9, 0.6),
         surge("names within names", 90.0, 30.0).about(&[
-            ("key_phrase", "power outage", 0.4),
-            ("key_phrase", "outage", 0.3),
+            ("phrase", "power outage", 0.4),
+            ("phrase", "outage", 0.3),
             ("entity", "Voltaro Energy", 0.3),
         ]),
     ]

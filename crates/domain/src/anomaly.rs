@@ -1,5 +1,6 @@
 //! What was noticed: a change in the volume of mentions, how large against what was expected, and why.
 
+use crate::analytics::Dimension;
 use crate::clock::Timestamp;
 use crate::error::Result;
 use async_trait::async_trait;
@@ -31,8 +32,8 @@ impl Severity {
 /// The part of a topic's mentions with one value of a dimension.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Slice {
-    /// `sentiment`, `platform`, `language` or `country`.
-    pub dimension: String,
+    /// One of [`crate::WATCHED_DIMENSIONS`].
+    pub dimension: Dimension,
     pub value: String,
 }
 
@@ -72,8 +73,9 @@ pub struct Anomaly {
 /// A value of a dimension that makes up part of the excess.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Driver {
-    /// `category`, `entity`, `key_phrase`, `language`, `country`, `platform`, `author`, `sentiment`.
-    pub dimension: String,
+    /// Stored by its [`driver_name`].
+    #[serde(with = "stored_dimension")]
+    pub dimension: Dimension,
     pub value: String,
     pub observed: f64,
     pub expected: f64,
@@ -82,6 +84,29 @@ pub struct Driver {
     /// Never seen in the baseline.
     #[serde(default)]
     pub new: bool,
+}
+
+/// The name of a driver's dimension in stored anomalies and in answers: phrases are `key_phrase`, as their table.
+pub fn driver_name(dimension: Dimension) -> &'static str {
+    if dimension == Dimension::Phrase { KEY_PHRASE } else { dimension.name() }
+}
+
+const KEY_PHRASE: &str = "key_phrase";
+
+mod stored_dimension {
+    use super::{Dimension, KEY_PHRASE, driver_name};
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(dimension: &Dimension, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(driver_name(*dimension))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Dimension, D::Error> {
+        match String::deserialize(deserializer)?.as_str() {
+            KEY_PHRASE => Ok(Dimension::Phrase),
+            name => name.parse().map_err(D::Error::custom),
+        }
+    }
 }
 
 /// A post that shows what an anomaly is about.
@@ -100,4 +125,23 @@ pub struct ExamplePost {
 #[async_trait]
 pub trait AnomalyListener: Send + Sync {
     async fn observe(&self, anomalies: Vec<Anomaly>, now: Timestamp) -> Result<()>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_driver_is_stored_under_the_names_of_earlier_versions() {
+        for (dimension, name) in [(Dimension::Phrase, "key_phrase"), (Dimension::Author, "author")] {
+            let stored = serde_json::json!({
+                "dimension": name, "value": "snow", "observed": 9.0, "expected": 1.0, "contribution": 0.5, "new": false
+            });
+            let driver: Driver = serde_json::from_value(stored.clone()).unwrap();
+            assert_eq!(driver.dimension, dimension);
+            assert_eq!(serde_json::to_value(driver).unwrap(), stored);
+        }
+        let slice = Slice { dimension: Dimension::Country, value: "DE".into() };
+        assert_eq!(serde_json::to_value(slice).unwrap(), serde_json::json!({"dimension": "country", "value": "DE"}));
+    }
 }

@@ -28,7 +28,7 @@ pub mod topic;
 
 pub use alert::{Alert, AlertRule, AlertState, Condition, Notification};
 pub use analytics::{Analytics, Dimension, Selection, TimeRange};
-pub use anomaly::{Anomaly, AnomalyListener, Driver, ExamplePost, Severity, Slice};
+pub use anomaly::{Anomaly, AnomalyListener, Driver, ExamplePost, Severity, Slice, driver_name};
 pub use categories::{CategoryDefinition, check_categories};
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp, seconds};
 pub use enrichment::{

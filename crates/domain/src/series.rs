@@ -46,6 +46,6 @@ impl SeriesKey {
     /// What the series is limited to, if it is not a category.
     pub fn slice(&self) -> Option<Slice> {
         let (dimension, value) = self.part.as_ref().filter(|(dimension, _)| *dimension != Dimension::Category)?;
-        Some(Slice { dimension: dimension.name().to_owned(), value: value.clone() })
+        Some(Slice { dimension: *dimension, value: value.clone() })
     }
 }

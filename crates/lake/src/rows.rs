@@ -255,7 +255,7 @@ fn anomaly_columns(rows: &[&Anomaly]) -> Columns {
         ("drivers", owned(rows, |a| serde_json::to_string(&a.drivers).ok())),
         ("examples", owned(rows, |a| serde_json::to_string(&a.examples).ok())),
         ("detected_at", time(rows, |a| Some(a.detected_at))),
-        ("dimension", text(rows, |a| a.slice.as_ref().map(|slice| slice.dimension.as_str()))),
+        ("dimension", text(rows, |a| a.slice.as_ref().map(|slice| slice.dimension.name()))),
         ("value", text(rows, |a| a.slice.as_ref().map(|slice| slice.value.as_str()))),
     ]
 }

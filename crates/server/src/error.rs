@@ -119,8 +119,8 @@ impl Error {
     pub(crate) fn of_port(error: domain::Error) -> Self {
         match error.kind() {
             ErrorKind::Retry => Self::unavailable("The data can't be read at this moment. Try again shortly.", error),
-            // A shorter time range helps.
-            ErrorKind::TooCostly => Self::bad_field("from", error.to_string()),
+            // The message says what helps; not every question has a time range.
+            ErrorKind::TooCostly => Self::new(StatusCode::BAD_REQUEST, error.to_string()),
             ErrorKind::Reject | ErrorKind::Stop => Self::internal(error),
         }
     }

@@ -5,7 +5,7 @@ use crate::address::AddressPolicy;
 use crate::error::Error;
 use crate::words::{Letterhead, emphasised, gravest, kind_words, line, link};
 use async_trait::async_trait;
-use domain::{Notification, Notifier, Result, Severity};
+use domain::{Notification, Notifier, Result, Severity, driver_name};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
@@ -50,7 +50,7 @@ pub(crate) fn message(notification: &Notification, letterhead: &Letterhead) -> V
             .map(|d| {
                 let new = if d.new { ", never seen before" } else { "" };
                 let value = format!("{}: {:.0} against {:.0}{new}", escape(&d.value, true), d.observed, d.expected);
-                json!({"title": d.dimension.replace('_', " "), "value": value})
+                json!({"title": driver_name(d.dimension).replace('_', " "), "value": value})
             })
             .collect();
         if !facts.is_empty() {

@@ -4,6 +4,7 @@ use super::dimension::Dimension;
 use super::selection::Selection;
 use crate::clock::Timestamp;
 use crate::enrichment::EntityKind;
+use crate::error::{Error, Result};
 use serde::Serialize;
 
 /// Posts, in all and by sentiment. Posts without a sentiment are in `mentions` only.
@@ -52,6 +53,17 @@ pub struct SeriesQuery {
 }
 
 impl SeriesQuery {
+    /// What is wrong with the question.
+    pub fn check(&self) -> Result<()> {
+        match Self::DIMENSIONS.contains(&self.by) {
+            true => Ok(()),
+            false => {
+                let known = Self::DIMENSIONS.map(Dimension::name).join(", ");
+                Err(Error::reject(format!("a series by {} has too many values (use one of {known})", self.by)))
+            }
+        }
+    }
+
     /// The dimensions with few values.
     pub const DIMENSIONS: [Dimension; 6] = [
         Dimension::Sentiment,

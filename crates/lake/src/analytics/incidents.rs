@@ -1,5 +1,6 @@
 //! Anomalies and alerts as they were stored.
 
+use super::cells::dimension;
 use super::columns::{Columns, at, list, text, time, word};
 use super::sql::{literal, literals, time_in_range};
 use crate::lake::Lake;
@@ -60,12 +61,12 @@ fn anomalies_of(batch: &RecordBatch) -> Result<Vec<Anomaly>> {
     let of_row = |row| {
         let number = |nth: usize| at(&numbers[nth], row).unwrap_or_default();
         let onset = time(&onsets, row).unwrap_or_default();
-        let slice = at(&dimensions, row).zip(at(&values, row));
+        let slice = at(&dimensions, row).and_then(dimension).zip(at(&values, row));
         Anomaly {
             id: text(&ids, row),
             topic: text(&topics, row),
             category: at(&categories, row).map(str::to_owned),
-            slice: slice.map(|(dimension, value)| Slice { dimension: dimension.to_owned(), value: value.to_owned() }),
+            slice: slice.map(|(dimension, value)| Slice { dimension, value: value.to_owned() }),
             interval_s: at(&intervals, row).and_then(|seconds| u32::try_from(seconds).ok()).unwrap_or_default(),
             onset,
             end: time(&ends, row),

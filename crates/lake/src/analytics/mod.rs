@@ -49,6 +49,7 @@ impl Analytics for Lake {
     }
 
     async fn series(&self, query: &SeriesQuery) -> Result<Vec<SeriesPoint>> {
+        query.check()?;
         let SeriesQuery { by, origin, step_s, .. } = *query;
         match self.held(&query.selection, move |asked| asked.series(by, origin, step_s)).await? {
             Some(points) => Ok(points),

@@ -2,7 +2,7 @@
 
 use super::chunk::{Chunk, Lists, unpacked};
 use super::dictionary::NONE;
-use super::vocabulary::{FEW_VALUED, Profile, Vocabulary};
+use super::vocabulary::{Profile, Vocabulary, few_valued};
 use domain::{Dimension, Selection};
 use std::collections::HashSet;
 use std::ops::Range;
@@ -25,30 +25,37 @@ pub(super) struct Selected {
 }
 
 impl Selected {
+    /// Every dimension has an arm here, so that none is ignored.
     pub(super) fn of(selection: &Selection, vocabulary: &Vocabulary) -> Self {
-        let values = |dimension| selection.any_of.get(&dimension).map(Vec::as_slice);
-        let words = |dimension| {
-            values(dimension).map(|values| {
-                let mut wanted = vec![false; vocabulary.words.len() + 1];
-                values
-                    .iter()
-                    .filter_map(|value| vocabulary.words.find(value))
-                    .for_each(|word| wanted[word as usize] = true);
-                wanted
-            })
-        };
-        let folded = |dimension| values(dimension).map(|values| names_where(vocabulary, values));
-        let handles = folded(Dimension::Author);
-        let authors = vocabulary.authors.items().iter();
+        let words = |values: &[String]| words_where(vocabulary, values);
+        let (mut few, mut topics, mut countries, mut places, mut authors) = (Vec::new(), None, None, None, None);
+        let (mut hashtags, mut entities, mut phrases) = (None, None, None);
+        for (dimension, values) in &selection.any_of {
+            match dimension {
+                Dimension::Sentiment
+                | Dimension::Category
+                | Dimension::Language
+                | Dimension::Platform
+                | Dimension::Source => few.extend(few_valued(*dimension).map(|at| (at, words(values)))),
+                Dimension::Topic => topics = Some(words(values)),
+                Dimension::Country => countries = Some(words(values)),
+                Dimension::Place => places = Some(words(values)),
+                Dimension::Author => authors = Some(names_where(vocabulary, values)),
+                Dimension::Hashtag => hashtags = Some(hashtags_where(vocabulary, values)),
+                Dimension::Entity => entities = Some(names_where(vocabulary, values)),
+                Dimension::Phrase => phrases = Some(names_where(vocabulary, values)),
+            }
+        }
+        let known = vocabulary.authors.items().iter();
         Self {
             from: selection.range.from.timestamp_micros(),
             to: selection.range.to.timestamp_micros(),
-            profiles: profiles(selection, vocabulary, words),
-            places: places(vocabulary, words(Dimension::Country), words(Dimension::Place)),
-            authors: handles.map(|handles| authors.map(|author| handles[author.handle as usize]).collect()),
-            hashtags: values(Dimension::Hashtag).map(|tags| hashtags(vocabulary, tags)),
-            entities: folded(Dimension::Entity),
-            phrases: folded(Dimension::Phrase),
+            profiles: profiles(vocabulary, selection.originals_only, &few, topics.as_ref()),
+            places: places_where(vocabulary, countries, places),
+            authors: authors.map(|handles| known.map(|author| handles[author.handle as usize]).collect()),
+            hashtags,
+            entities,
+            phrases,
         }
     }
 
@@ -127,20 +134,29 @@ fn shared_out(pieces: Vec<(&Chunk, Range<usize>)>, rows_max: usize) -> Vec<Vec<(
 /// For each word, whether it is one of the values.
 type Words = Vec<bool>;
 
-fn profiles(selection: &Selection, vocabulary: &Vocabulary, words: impl Fn(Dimension) -> Option<Words>) -> Vec<bool> {
-    let wanted: Vec<(usize, Words)> =
-        FEW_VALUED.into_iter().enumerate().filter_map(|(at, of)| Some((at, words(of)?))).collect();
-    let topics = words(Dimension::Topic);
+fn words_where(vocabulary: &Vocabulary, values: &[String]) -> Words {
+    let mut wanted = vec![false; vocabulary.words.len() + 1];
+    values.iter().filter_map(|value| vocabulary.words.find(value)).for_each(|word| wanted[word as usize] = true);
+    wanted
+}
+
+/// The profiles with one of the words in each of the few-valued dimensions, by their place, and one of the topics.
+fn profiles(
+    vocabulary: &Vocabulary,
+    originals_only: bool,
+    few: &[(usize, Words)],
+    topics: Option<&Words>,
+) -> Vec<bool> {
     let takes = |profile: &Profile| {
         let set = &vocabulary.topics.items()[profile.topics as usize];
-        wanted.iter().all(|(at, words)| words[profile.values[*at] as usize])
-            && topics.as_ref().is_none_or(|topics| set.iter().any(|topic| topics[*topic as usize]))
-            && !(selection.originals_only && profile.is_repost)
+        few.iter().all(|(at, words)| words[profile.values[*at] as usize])
+            && topics.is_none_or(|topics| set.iter().any(|topic| topics[*topic as usize]))
+            && !(originals_only && profile.is_repost)
     };
     vocabulary.profiles.items().iter().map(takes).collect()
 }
 
-fn places(vocabulary: &Vocabulary, countries: Option<Words>, names: Option<Words>) -> Option<Vec<bool>> {
+fn places_where(vocabulary: &Vocabulary, countries: Option<Words>, names: Option<Words>) -> Option<Vec<bool>> {
     if countries.is_none() && names.is_none() {
         return None;
     }
@@ -158,7 +174,7 @@ fn names_where(vocabulary: &Vocabulary, values: &[String]) -> Vec<bool> {
         .collect()
 }
 
-fn hashtags(vocabulary: &Vocabulary, tags: &[String]) -> Vec<bool> {
+fn hashtags_where(vocabulary: &Vocabulary, tags: &[String]) -> Vec<bool> {
     let mut wanted = vec![false; vocabulary.names.len() + 1];
     for tag in tags.iter().flat_map(|tag| [tag.clone(), tag.to_lowercase()]) {
         if let Some(number) = vocabulary.names.find(&tag) {

@@ -159,7 +159,7 @@ async fn anomalies_and_alerts_are_replaced_by_id() {
         examples: Vec::new(),
         detected_at: at(300),
     };
-    let slice = Some(Slice { dimension: "sentiment".into(), value: "negative".into() });
+    let slice = Some(Slice { dimension: domain::Dimension::Sentiment, value: "negative".into() });
     lake.put_anomalies(vec![anomaly("a", 40.0), Anomaly { slice, ..anomaly("b", 50.0) }]).await.unwrap();
     lake.put_anomalies(vec![anomaly("a", 60.0), anomaly("a", 61.0)]).await.unwrap();
     let found = rows(&lake, "SELECT anomaly_id, observed, onset, value FROM anomalies ORDER BY 1").await.rows;

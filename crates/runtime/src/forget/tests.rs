@@ -41,7 +41,7 @@ fn anomaly() -> Anomaly {
         copies: 1,
     };
     let driver = Driver {
-        dimension: "author".into(),
+        dimension: domain::Dimension::Author,
         value: "Someone".into(),
         observed: 9.0,
         expected: 1.0,

@@ -1,7 +1,7 @@
 //! The copies that other parts made of a post's words: examples of anomalies, alerts and notifications, dead letters, and
 //! what people said of the post.
 
-use domain::{Anomaly, Author, DeadLetter, Driver, PostQueue, PostTable, Result};
+use domain::{Anomaly, Author, DeadLetter, Dimension, Driver, PostQueue, PostTable, Result};
 use lake::Lake;
 use queue::Embedded;
 use serde_json::Value;
@@ -64,9 +64,9 @@ impl Traces<'_> {
     fn clear_anomaly(&self, anomaly: &mut Anomaly) -> bool {
         let before = (anomaly.examples.len(), anomaly.drivers.len());
         anomaly.examples.retain(|example| !self.posts.contains(&example.post_id));
-        let (named, others) = std::mem::take(&mut anomaly.drivers)
-            .into_iter()
-            .partition::<Vec<Driver>, _>(|driver| driver.dimension == "author" && self.is_author(&driver.value));
+        let (named, others) = std::mem::take(&mut anomaly.drivers).into_iter().partition::<Vec<Driver>, _>(|driver| {
+            driver.dimension == Dimension::Author && self.is_author(&driver.value)
+        });
         anomaly.drivers = others;
         for driver in named {
             anomaly.sentence = without_name(&anomaly.sentence, &driver.value);

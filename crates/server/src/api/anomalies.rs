@@ -8,7 +8,7 @@ use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use domain::analytics::AnomaliesQuery;
-use domain::{Anomaly, Dimension, Driver, ExamplePost, Selection};
+use domain::{Anomaly, Dimension, Driver, ExamplePost, Selection, driver_name};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use utoipa::{IntoParams, ToSchema};
@@ -73,7 +73,7 @@ impl AnomalyView {
             anomaly_id: anomaly.id.clone(),
             topic: anomaly.topic.clone(),
             category: anomaly.category.clone(),
-            dimension: slice.map(|slice| slice.dimension.clone()),
+            dimension: slice.map(|slice| slice.dimension.to_string()),
             value: slice.map(|slice| slice.value.clone()),
             interval_s: anomaly.interval_s.into(),
             onset: anomaly.onset,
@@ -95,7 +95,7 @@ impl AnomalyView {
 impl DriverView {
     fn of(driver: &Driver) -> Self {
         Self {
-            dimension: driver.dimension.clone(),
+            dimension: driver_name(driver.dimension).to_owned(),
             value: driver.value.clone(),
             observed: driver.observed,
             expected: driver.expected,

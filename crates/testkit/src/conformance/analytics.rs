@@ -65,6 +65,12 @@ async fn an_empty_lake_has_no_answers<L: Analytics>(lake: L) {
     assert!(lake.posts(&page).await.expect("posts").posts.is_empty());
     let query = PostQuery { id: post(1, 0).post.id, at: None };
     assert_eq!(lake.post(&query).await.expect("post"), None);
+    let (selection, origin) = (all(), noon());
+    for by in Dimension::ALL {
+        let query = SeriesQuery { selection: selection.clone(), by, origin, step_s: 3_600 };
+        let is_answered = lake.series(&query).await.is_ok();
+        assert_eq!(is_answered, SeriesQuery::DIMENSIONS.contains(&by), "a series by {by}");
+    }
 }
 
 async fn a_batch_counts_once<L: Analytics + PostTable>(lake: L) {
@@ -148,7 +154,7 @@ fn anomaly(id: &str, hour: i64) -> Anomaly {
         id: id.into(),
         topic: "storm".into(),
         category: None,
-        slice: Some(Slice { dimension: "country".into(), value: "DE".into() }),
+        slice: Some(Slice { dimension: Dimension::Country, value: "DE".into() }),
         interval_s: 900,
         onset: noon() + TimeDelta::hours(hour),
         end: None,

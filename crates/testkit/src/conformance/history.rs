@@ -201,7 +201,7 @@ async fn rules_are_answered(store: &impl History) {
 
 fn anomaly(id: &str, topic: &str, onset: Timestamp) -> Anomaly {
     let driver = Driver {
-        dimension: "key_phrase".into(),
+        dimension: Dimension::Phrase,
         value: "lost bag".into(),
         observed: 40.0,
         expected: 2.5,
@@ -212,7 +212,7 @@ fn anomaly(id: &str, topic: &str, onset: Timestamp) -> Anomaly {
         id: id.into(),
         topic: topic.into(),
         category: None,
-        slice: Some(Slice { dimension: "sentiment".into(), value: "negative".into() }),
+        slice: Some(Slice { dimension: Dimension::Sentiment, value: "negative".into() }),
         interval_s: 900,
         onset,
         end: None,

@@ -186,6 +186,7 @@ impl Analytics for MemoryLake {
     }
 
     async fn series(&self, query: &SeriesQuery) -> Result<Vec<SeriesPoint>> {
+        query.check()?;
         let step = TimeDelta::seconds(query.step_s);
         let mut cells: BTreeMap<(Timestamp, Option<String>), u64> = BTreeMap::new();
         self.answer(|state| {
