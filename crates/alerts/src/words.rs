@@ -29,12 +29,15 @@ pub enum Template {
 }
 
 impl Template {
-    fn name(self) -> &'static str {
+    const ALL: [Self; 4] = [Self::Text, Self::Html, Self::Slack, Self::Short];
+
+    /// Its name, whose ending says how it is escaped, and its source.
+    fn file(self) -> (&'static str, &'static str) {
         match self {
-            Self::Text => "text.txt",
-            Self::Html => "email.html",
-            Self::Slack => "slack.txt",
-            Self::Short => "sms.txt",
+            Self::Text => ("text.txt", include_str!("templates/text.txt.j2")),
+            Self::Html => ("email.html", include_str!("templates/email.html.j2")),
+            Self::Slack => ("slack.txt", include_str!("templates/slack.txt.j2")),
+            Self::Short => ("sms.txt", include_str!("templates/sms.txt.j2")),
         }
     }
 }
@@ -74,12 +77,7 @@ fn environment() -> Environment<'static> {
     let mut environment = Environment::new();
     environment
         .set_auto_escape_callback(|name| if name.ends_with(".html") { AutoEscape::Html } else { AutoEscape::None });
-    for (name, source) in [
-        ("text.txt", include_str!("templates/text.txt.j2")),
-        ("email.html", include_str!("templates/email.html.j2")),
-        ("slack.txt", include_str!("templates/slack.txt.j2")),
-        ("sms.txt", include_str!("templates/sms.txt.j2")),
-    ] {
+    for (name, source) in Template::ALL.map(Template::file) {
         environment.add_template(name, source).expect("templates are compiled in and tested");
     }
     environment.add_filter("plain", |text: String| text.replace('*', ""));
@@ -104,7 +102,7 @@ pub fn render(template: Template, notification: &Notification, letterhead: &Lett
     let examples: Vec<Value> = examples.iter().map(example_value).collect();
     let others = alert.anomalies.iter().filter(|a| a.sentence != alert.title && notification.kind != "digest");
     let more: Vec<Value> = others.take(5).map(|a| context! { sentence => a.sentence.as_str() }).collect();
-    let text = ENVIRONMENT.get_template(template.name())?.render(context! {
+    let text = ENVIRONMENT.get_template(template.file().0)?.render(context! {
         kind_words => kind_words(notification),
         title => alert.title.as_str(),
         more,

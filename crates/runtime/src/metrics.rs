@@ -1,7 +1,7 @@
 //! The metrics of the program: one table with every name, unit and meaning, and the gauges that are read now and then.
 
 use crate::usage;
-use domain::{Analytics as _, Health, PostQueue};
+use domain::{Analytics as _, Health, PostQueue, StateStore};
 use lake::Lake;
 use metrics::{describe_counter, describe_gauge, describe_histogram, gauge};
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
@@ -56,6 +56,7 @@ const METRICS: &[Metric] = &[
     Metric("overheard_watch_unexplained_total", Kind::Counter, &[], "Anomalies reported without an explanation."),
     Metric("overheard_alerts_opened_total", Kind::Counter, &[], "Alerts opened."),
     Metric("overheard_alerts_notifications_total", Kind::Counter, &["channel", "result"], "Deliveries of notifications: delivered, postponed, refused."),
+    Metric("overheard_alerts_channel_failing", Kind::Gauge, &["channel"], "1 while the channel does not take notifications, else 0."),
     Metric("overheard_http_requests_total", Kind::Counter, &["status"], "HTTP requests by class of status."),
     Metric("overheard_http_request_seconds", Kind::Histogram, &[], "Time to the head of an answer."),
 ];
@@ -74,6 +75,15 @@ pub(crate) fn install() -> Result<PrometheusHandle, BuildError> {
     }
     gauge!("overheard_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     Ok(handle)
+}
+
+/// Which channels fail; one that can't be read keeps its last value.
+pub(crate) async fn read_channels(channels: &[String], state: &dyn StateStore) {
+    let Ok(troubles) = alerts::troubles(state).await else { return };
+    for channel in channels {
+        let fails = troubles.iter().any(|trouble| trouble.channel == *channel && trouble.failing_since.is_some());
+        gauge!("overheard_alerts_channel_failing", "channel" => channel.clone()).set(f64::from(u8::from(fails)));
+    }
 }
 
 /// Reads the gauges; one that can't be read keeps its last value.

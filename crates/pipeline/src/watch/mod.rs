@@ -101,6 +101,15 @@ pub struct Watch {
 /// When data is older than this it is history being brought in: time is then what the posts say, not what the clock says.
 const HISTORIC: TimeDelta = TimeDelta::hours(6);
 
+/// What says what time it is, as of the last look that succeeded.
+#[derive(Debug, Default, Clone, Copy)]
+enum Time {
+    #[default]
+    OfTheClock,
+    /// Of history, the newest post.
+    OfPosts(Timestamp),
+}
+
 /// Longest pause after failures.
 const PAUSE_MAX: std::time::Duration = std::time::Duration::from_secs(60);
 
@@ -111,9 +120,9 @@ impl Watch {
         let mut judges: Vec<Judge> =
             self.config.intervals_s.iter().map(|interval_s| Judge::new(*interval_s, &self.config)).collect();
         let mut telling = Telling::new();
-        let mut failures = 0_u32;
+        let (mut failures, mut time) = (0_u32, Time::default());
         while !shutdown.is_cancelled() {
-            match self.look(&mut judges, &mut telling).await {
+            match self.look(&mut judges, &mut telling, &mut time).await {
                 Ok(()) => {
                     failures = 0;
                     self.health.recovered("watch");
@@ -138,22 +147,24 @@ impl Watch {
 
     /// Judges every interval that can be closed by now, and tells. A failure of one interval length doesn't hold up the
     /// other, nor the telling of what is known.
-    async fn look(&self, judges: &mut [Judge], telling: &mut Telling) -> Result<()> {
+    async fn look(&self, judges: &mut [Judge], telling: &mut Telling, time: &mut Time) -> Result<()> {
         let mut outcome = Ok(());
         match self.history.span().await {
             Ok(None) => return Ok(()),
             Err(error) => outcome = Err(error),
             Ok(Some((first, newest))) => {
                 let upto = self.closed(newest).await;
-                // Of history the newest post says what time it is.
-                let now = self.clock.now();
-                let reference = if now - newest >= HISTORIC { newest } else { now };
-                for judge in judges {
+                *time = if self.clock.now() - newest >= HISTORIC { Time::OfPosts(newest) } else { Time::OfTheClock };
+                for judge in judges.iter_mut() {
                     outcome = outcome.and(judge.look(self, telling, first, upto).await);
-                    judge.measure(reference);
                 }
             }
         }
+        let now = match *time {
+            Time::OfPosts(newest) => newest,
+            Time::OfTheClock => self.clock.now(),
+        };
+        judges.iter().for_each(|judge| judge.measure(now));
         outcome.and(telling.tell(self).await)
     }
 

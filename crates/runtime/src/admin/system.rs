@@ -69,6 +69,7 @@ impl RunningSystem {
     pub async fn keep_metrics(self: Arc<Self>, shutdown: CancellationToken) -> Result<()> {
         while !shutdown.is_cancelled() {
             metrics::read_gauges(self.queue.as_ref(), &self.lake, &self.health, &self.config.data).await;
+            metrics::read_channels(&alerting::channels(&self.config), self.queue.as_ref()).await;
             self.metrics.run_upkeep();
             tokio::select! {
                 () = tokio::time::sleep(UPKEEP) => {}
