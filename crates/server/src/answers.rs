@@ -124,8 +124,14 @@ impl Cache {
         }
     }
 
-    /// Counts an answer that has just come.
-    fn count(&mut self, key: &Key, slot: &Slot, bytes: usize) {
+    /// Counts an answer that has just come. One that would push out most of the others is not kept.
+    fn count(&mut self, key: &Key, slot: &Slot, bytes: usize, bytes_max: usize) {
+        if bytes > bytes_max / 2 {
+            if self.entries.get(key).is_some_and(|entry| Arc::ptr_eq(&entry.slot, slot)) {
+                self.remove(key);
+            }
+            return;
+        }
         let is_new = |entry: &&mut Kept| Arc::ptr_eq(&entry.slot, slot) && !entry.is_counted;
         if let Some(entry) = self.entries.get_mut(key).filter(is_new) {
             entry.is_counted = true;
@@ -188,7 +194,7 @@ impl Answers {
             .await
             .map_err(Error::of_port)?;
         let mut cache = self.cache();
-        cache.count(&key, &slot, *bytes);
+        cache.count(&key, &slot, *bytes, self.bytes_max);
         cache.shrink(ANSWERS_MAX, self.bytes_max);
         drop(cache);
         Arc::clone(answer).downcast().map_err(|_| Error::internal("the cache holds an answer of another type"))
@@ -267,5 +273,25 @@ mod tests {
         let cache = answers.cache();
         let sizes: usize = cache.entries.values().map(|entry| entry.bytes).sum();
         assert_eq!(cache.bytes, sizes, "an answer that is asked for again is not counted again");
+    }
+
+    #[tokio::test]
+    async fn a_large_answer_does_not_push_out_the_others() {
+        let lake = MemoryLake::default();
+        let (small, mut large) =
+            (testkit::posts::enriched("2", "short"), testkit::posts::enriched("1", &"x".repeat(9_000)));
+        large.post.occurred_at -= Duration::minutes(1);
+        let range =
+            domain::TimeRange { from: large.post.occurred_at, to: small.post.occurred_at + Duration::minutes(1) };
+        lake.commit(testkit::posts::batch(vec![large, small])).await.unwrap();
+        let answers = Answers::new(Arc::new(lake), &Config { answers_max_bytes: 12_000, ..Config::default() });
+        let now = |second: i64| DateTime::from_timestamp(second, 0).unwrap();
+        let (one, both) = (RecentTextsQuery { range, limit: 1 }, RecentTextsQuery { range, limit: 2 });
+        assert_eq!(answers.ask(&one, now(1)).await.unwrap().len(), 1);
+        assert_eq!(answers.ask(&both, now(2)).await.unwrap().len(), 2);
+        let cache = answers.cache();
+        assert!(cache.entries.contains_key(&one.key()) && !cache.entries.contains_key(&both.key()));
+        let sizes: usize = cache.entries.values().map(|entry| entry.bytes).sum();
+        assert_eq!(cache.bytes, sizes);
     }
 }

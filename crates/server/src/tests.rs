@@ -307,6 +307,8 @@ async fn an_alert_is_shown_as_it_stands_though_the_lake_is_behind() {
     let shown = client.get(&admin, "/api/alerts").await.json();
     assert_eq!((&shown[0]["state"], &shown[0]["undelivered"][0]["channel"]), (&json!("acknowledged"), &json!("pager")));
     assert_eq!(client.get(&admin, "/api/alerts?state=open").await.json(), json!([]), "not open any more");
+    let acknowledged = client.get(&admin, "/api/alerts?state=acknowledged").await.json();
+    assert_eq!(acknowledged[0]["alert_id"], json!("a1"), "the lake still holds it as open");
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use crate::lake::Lake;
 use arrow::array::RecordBatch;
 use chrono::Duration;
 use domain::analytics::{
-    Cursor, FoundPost, PostCopy, PostDetail, PostQuery, PostText, PostsPage, PostsQuery, RecentTextsQuery,
+    Analytics, Cursor, FoundPost, PostCopy, PostDetail, PostQuery, PostText, PostsPage, PostsQuery, RecentTextsQuery,
 };
 use domain::{Entity, KeyPhrase, PostId, Result, Selection, TimeRange, Timestamp};
 use std::collections::HashMap;
@@ -47,7 +47,7 @@ async fn newest(lake: &Lake, query: &PostsQuery, wanted: usize) -> Result<Vec<Ch
         Some(after) => (to.min(after.at + Duration::microseconds(1)), to.min(after.at)),
         None => (to, to),
     };
-    let older = query.selection.within(TimeRange { from, to: older_to });
+    let (older, version) = (query.selection.within(TimeRange { from, to: older_to }), Analytics::version(lake));
     let starts = match lake.nth_newest_held(&older, wanted).await? {
         Some(nth) => vec![nth.unwrap_or(older_to)],
         None => FIRST_PARTS.map(|part| to - (to - from) / part).to_vec(),
@@ -56,10 +56,14 @@ async fn newest(lake: &Lake, query: &PostsQuery, wanted: usize) -> Result<Vec<Ch
     for start in starts {
         chosen = choose(lake, query, TimeRange { from: start.max(from), to }).await?;
         if chosen.len() >= wanted {
-            break;
+            return Ok(chosen);
         }
     }
-    Ok(chosen)
+    // Posts that memory knew of were deleted meanwhile: older ones take their places.
+    match Analytics::version(lake) != version {
+        true => choose(lake, query, TimeRange { from, to }).await,
+        false => Ok(chosen),
+    }
 }
 
 async fn choose(lake: &Lake, query: &PostsQuery, range: TimeRange) -> Result<Vec<Chosen>> {

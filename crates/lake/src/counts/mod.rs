@@ -47,6 +47,25 @@ struct Held {
     days: BTreeMap<NaiveDate, Day>,
     /// Days of the lake before this one are not held.
     since: Option<NaiveDate>,
+    /// Posts of days that were held and are no more: their names are still in the vocabulary.
+    gone: usize,
+}
+
+impl Held {
+    fn posts(&self) -> usize {
+        self.days.values().flat_map(|day| &day.chunks).map(Chunk::len).sum()
+    }
+
+    /// Keeps these days only. When most posts that the vocabulary knows are gone, all are forgotten with it and read
+    /// anew, or it would grow for ever.
+    fn keep(&mut self, is_kept: impl Fn(NaiveDate) -> bool) {
+        let before = self.posts();
+        self.days.retain(|day, _| is_kept(*day));
+        self.gone += before - self.posts();
+        if self.gone > self.posts() {
+            *self = Self::default();
+        }
+    }
 }
 
 #[derive(Default)]
@@ -159,7 +178,7 @@ impl Counts {
     }
 
     fn take_in(&self, days: BTreeMap<NaiveDate, DayFiles>) -> Result<()> {
-        self.change(|held| held.days.retain(|day, _| days.contains_key(day)));
+        self.change(|held| held.keep(|day| days.contains_key(&day)));
         let mut since = NaiveDate::MIN;
         for (day, files) in days.into_iter().rev() {
             if self.size().1 > self.bytes_max {
@@ -217,8 +236,7 @@ impl Counts {
     /// Posts, and bytes that they take.
     pub(crate) fn size(&self) -> (usize, usize) {
         let held = self.held.read().unwrap_or_else(PoisonError::into_inner);
-        let posts = held.days.values().flat_map(|day| &day.chunks).map(Chunk::len).sum();
-        (posts, held.vocabulary.bytes() + held.days.values().map(Day::bytes).sum::<usize>())
+        (held.posts(), held.vocabulary.bytes() + held.days.values().map(Day::bytes).sum::<usize>())
     }
 
     fn answer<T>(&self, selection: &Selection, answer: impl FnOnce(&Asked<'_>) -> Option<T>) -> Option<T> {

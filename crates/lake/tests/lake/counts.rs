@@ -2,7 +2,8 @@
 //! rewritten, and whatever is filtered by, all three say the same.
 
 use crate::support::open;
-use domain::{EnrichedBatch, EnrichedPost, PostTable};
+use domain::analytics::{Analytics, BreakdownQuery};
+use domain::{Dimension, EnrichedBatch, EnrichedPost, PostTable, Selection};
 use lake::{Config, Lake};
 use std::path::Path;
 use std::sync::Arc;
@@ -83,4 +84,30 @@ async fn the_lake_keeps_the_promises() {
         lake
     })
     .await;
+}
+
+#[tokio::test]
+async fn names_of_days_that_are_gone_leave_the_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = open(folder.path(), Config::default()).await;
+    let named = |number: u64| {
+        let mut post = EnrichedPost { offset: number, ..random::post(number) };
+        let is_old = number <= 2_000;
+        post.post.occurred_at = noon() - chrono::Duration::days(if is_old { 30 } else { 0 });
+        let name = if is_old { format!("a name that only this post has: {number}") } else { "ada".to_owned() };
+        post.post.author = Some(domain::Author { username: Some(name), ..domain::Author::default() });
+        post
+    };
+    lake.commit(batch((1..=2_100).map(named).collect())).await.unwrap();
+    held(&lake).await;
+    let (posts, bytes) = lake.counts_size();
+    let deletions: Vec<_> = (1..=2_000).map(|number| random::post(number).post.id).collect();
+    let deletion = EnrichedBatch { partition: "posts".into(), last_offset: 2_101, posts: Arc::default(), deletions };
+    lake.commit(deletion).await.unwrap();
+    let week = domain::TimeRange { from: noon() - chrono::Duration::days(7), to: noon() + chrono::Duration::days(1) };
+    let query = BreakdownQuery { selection: Selection::all(week), by: Dimension::Author, limit: 5 };
+    assert_eq!(lake.breakdown(&query).await.unwrap()[0].counts.mentions, 100);
+    let (posts_left, bytes_left) = lake.counts_size();
+    assert_eq!((posts, posts_left), (2_100, 100));
+    assert!(bytes_left < bytes / 4, "{bytes_left} of {bytes} bytes");
 }

@@ -75,6 +75,9 @@ impl AlertView {
     }
 }
 
+/// Most alerts of an answer.
+const LIMIT_MAX: usize = 500;
+
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct AlertsParams {
@@ -93,7 +96,7 @@ pub(crate) async fn alerts(
     Filtered(filter, params): Filtered<AlertsParams>,
 ) -> Result<Json<Vec<AlertView>>, Error> {
     let limit = params.limit.unwrap_or(100);
-    if !(1..=500).contains(&limit) {
+    if !(1..=LIMIT_MAX).contains(&limit) {
         return Err(Error::bad_field("limit", "limit lies between 1 and 500."));
     }
     let state = params.state.as_deref().map(parse_state).transpose()?;
@@ -101,6 +104,13 @@ pub(crate) async fn alerts(
     let query = AlertsQuery { range: filter.selection.range, topics, state, limit };
     let stored = app.answers.ask(&query, app.clock.now()).await?;
     let mut views: Vec<AlertView> = stored.iter().map(AlertView::of).collect();
+    if state.is_some() {
+        // An alert that has just come into this state is in another one in the lake.
+        let query = AlertsQuery { state: None, limit: LIMIT_MAX, ..query };
+        let others = app.answers.ask(&query, app.clock.now()).await?;
+        let is_new = |alert: &&Alert| stored.iter().all(|known| known.id != alert.id);
+        views.extend(others.iter().filter(is_new).map(AlertView::of));
+    }
     let ids: Vec<String> = views.iter().map(|view| view.alert_id.clone()).collect();
     for now in app.ports.alerts.alerts_now(&ids).await.map_err(Error::of_port)? {
         if let Some(view) = views.iter_mut().find(|view| view.alert_id == now.alert.id) {
@@ -109,6 +119,8 @@ pub(crate) async fn alerts(
     }
     if let Some(state) = &params.state {
         views.retain(|view| view.state == *state);
+        views.sort_by(|a, b| b.opened_at.cmp(&a.opened_at).then_with(|| a.alert_id.cmp(&b.alert_id)));
+        views.truncate(limit);
     }
     Ok(Json(views))
 }
@@ -155,7 +167,7 @@ pub(crate) async fn acknowledge(
 #[utoipa::path(post, path = "/api/alerts/silence", tag = "alerts", request_body = Silence, responses((status = 204)))]
 pub(crate) async fn silence(
     State(app): State<Arc<App>>,
-    Analyst(who): Analyst,
+    _: Analyst,
     Body(body): Body<Silence>,
 ) -> Result<StatusCode, Error> {
     if !(1..=43_200).contains(&body.minutes) {
