@@ -49,6 +49,23 @@ fn the_architecture_page_names_every_crate_and_no_other() {
     assert_eq!(named, arrows().into_keys().collect());
 }
 
+/// The walks of the architecture page: "- `crate/src/file.rs`: `function`, `function`. Words."
+#[test]
+fn the_walks_name_files_and_functions_that_exist() {
+    let page = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let mut steps = 0;
+    for line in page.lines().filter(|line| line.starts_with("- `") && line.contains(".rs`: `")) {
+        let (file, rest) = line.trim_start_matches("- `").split_once("`: ").unwrap();
+        let code = fs::read_to_string(root().join("crates").join(file)).unwrap_or_else(|_| panic!("no file {file}"));
+        let functions = rest.split(". ").next().unwrap();
+        for function in functions.split(", ").map(|function| function.trim_matches(['`', '.'])) {
+            assert!(code.contains(&format!("fn {function}")), "{file} has no function {function}");
+            steps += 1;
+        }
+    }
+    assert!(steps > 30, "only {steps} steps found");
+}
+
 #[test]
 fn arrows_go_one_way() {
     let arrows = arrows();
