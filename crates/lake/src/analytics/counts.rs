@@ -1,9 +1,9 @@
 //! Counts by SQL: for text searches, and for days that are not held in memory (`crate::counts` answers the others). Both
 //! give the same answers.
 
-use super::columns::{Columns, at, count, text, time, word};
+use super::cells::Cells;
 use super::sql::{self, COUNTS, SUMS, named_where, posts_where};
-use arrow::array::{AsArray, RecordBatch};
+use arrow::array::RecordBatch;
 use chrono::Duration;
 use domain::analytics::{
     BreakdownItem, BreakdownQuery, COUNTED_KINDS, ComparedTotals, CountriesQuery, CountryCount, Counts, PlaceCount,
@@ -24,12 +24,11 @@ pub(super) fn totals_sql(query: &TotalsQuery) -> String {
 pub(super) fn totals(batches: &[RecordBatch]) -> Result<ComparedTotals> {
     let mut compared = ComparedTotals::default();
     for batch in batches {
-        let columns = Columns(batch);
-        let (authors, reach) = (columns.longs("authors")?, columns.longs("reach")?);
-        let current = batch.column_by_name("current").and_then(|column| column.as_boolean_opt());
-        for (row, counts) in counts(&columns)?.into_iter().enumerate() {
-            let totals = Totals { counts, authors: count(&authors, row), reach: count(&reach, row) };
-            match current.is_some_and(|current| current.value(row)) {
+        let rows = Cells::of(batch)?;
+        let [current, authors, reach] = rows.places(["current", "authors", "reach"])?;
+        for (row, counts) in counts(&rows)?.into_iter().enumerate() {
+            let totals = Totals { counts, authors: rows.count(authors, row), reach: rows.count(reach, row) };
+            match rows.is_true(current, row) {
                 true => compared.since = totals,
                 false => compared.before = totals,
             }
@@ -39,18 +38,17 @@ pub(super) fn totals(batches: &[RecordBatch]) -> Result<ComparedTotals> {
 }
 
 /// The counts of each row.
-fn counts(columns: &Columns<'_>) -> Result<Vec<Counts>> {
-    let mentions = columns.longs("mentions")?;
-    let (positive, negative) = (columns.longs("positive")?, columns.longs("negative")?);
-    let (neutral, mixed) = (columns.longs("neutral")?, columns.longs("mixed")?);
+fn counts(rows: &Cells) -> Result<Vec<Counts>> {
+    let [mentions, positive, negative, neutral, mixed] =
+        rows.places(["mentions", "positive", "negative", "neutral", "mixed"])?;
     let of_row = |row| Counts {
-        mentions: count(&mentions, row),
-        positive: count(&positive, row),
-        negative: count(&negative, row),
-        neutral: count(&neutral, row),
-        mixed: count(&mixed, row),
+        mentions: rows.count(mentions, row),
+        positive: rows.count(positive, row),
+        negative: rows.count(negative, row),
+        neutral: rows.count(neutral, row),
+        mixed: rows.count(mixed, row),
     };
-    Ok((0..mentions.len()).map(of_row).collect())
+    Ok((0..rows.rows).map(of_row).collect())
 }
 
 pub(super) fn series_sql(query: &SeriesQuery) -> String {
@@ -65,11 +63,11 @@ pub(super) fn series_sql(query: &SeriesQuery) -> String {
 pub(super) fn series(batches: &[RecordBatch]) -> Result<Vec<SeriesPoint>> {
     let mut points = Vec::new();
     for batch in batches {
-        let columns = Columns(batch);
-        let (times, values, mentions) = (columns.micros("at")?, columns.texts("value")?, columns.longs("mentions")?);
-        points.extend((0..batch.num_rows()).filter_map(|row| {
-            let value = at(&values, row).map(str::to_owned);
-            Some(SeriesPoint { at: time(&times, row)?, value, mentions: count(&mentions, row) })
+        let rows = Cells::of(batch)?;
+        let [at, value, mentions] = rows.places(["at", "value", "mentions"])?;
+        points.extend((0..rows.rows).filter_map(|row| {
+            let (value, mentions) = (rows.owned(value, row), rows.count(mentions, row));
+            Some(SeriesPoint { at: rows.time(at, row)?, value, mentions })
         }));
     }
     Ok(points)
@@ -118,11 +116,11 @@ fn names(source: &str) -> String {
 pub(super) fn breakdown(batches: &[RecordBatch]) -> Result<Vec<BreakdownItem>> {
     let mut items = Vec::new();
     for batch in batches {
-        let columns = Columns(batch);
-        let (values, kinds) = (columns.texts("value")?, columns.texts("kind")?);
-        items.extend(counts(&columns)?.into_iter().enumerate().map(|(row, counts)| BreakdownItem {
-            value: text(&values, row),
-            kind: at(&kinds, row).and_then(word),
+        let rows = Cells::of(batch)?;
+        let [value, kind] = rows.places(["value", "kind"])?;
+        items.extend(counts(&rows)?.into_iter().enumerate().map(|(row, counts)| BreakdownItem {
+            value: rows.string(value, row),
+            kind: rows.word(kind, row),
             counts,
         }));
     }
@@ -136,10 +134,10 @@ pub(super) fn countries_sql(query: &CountriesQuery) -> String {
 pub(super) fn countries(batches: &[RecordBatch]) -> Result<Vec<CountryCount>> {
     let mut found = Vec::new();
     for batch in batches {
-        let columns = Columns(batch);
-        let names = columns.texts("country")?;
-        let of_row = |(row, counts)| CountryCount { country: at(&names, row).map(str::to_owned), counts };
-        found.extend(counts(&columns)?.into_iter().enumerate().map(of_row));
+        let rows = Cells::of(batch)?;
+        let [country] = rows.places(["country"])?;
+        let of_row = |(row, counts)| CountryCount { country: rows.owned(country, row), counts };
+        found.extend(counts(&rows)?.into_iter().enumerate().map(of_row));
     }
     Ok(found)
 }
@@ -158,16 +156,14 @@ pub(super) fn places_sql(query: &PlacesQuery) -> String {
 pub(super) fn places(batches: &[RecordBatch]) -> Result<Vec<PlaceCount>> {
     let mut found = Vec::new();
     for batch in batches {
-        let columns = Columns(batch);
-        let [names, regions, countries] =
-            [columns.texts("place")?, columns.texts("region")?, columns.texts("country")?];
-        let (lats, lons) = (columns.doubles("lat")?, columns.doubles("lon")?);
-        found.extend(counts(&columns)?.into_iter().enumerate().map(|(row, counts)| PlaceCount {
-            place: text(&names, row),
-            region: at(&regions, row).map(str::to_owned),
-            country: at(&countries, row).map(str::to_owned),
-            lat: at(&lats, row).unwrap_or_default(),
-            lon: at(&lons, row).unwrap_or_default(),
+        let rows = Cells::of(batch)?;
+        let [place, region, country, lat, lon] = rows.places(["place", "region", "country", "lat", "lon"])?;
+        found.extend(counts(&rows)?.into_iter().enumerate().map(|(row, counts)| PlaceCount {
+            place: rows.string(place, row),
+            region: rows.owned(region, row),
+            country: rows.owned(country, row),
+            lat: rows.float(lat, row).unwrap_or_default(),
+            lon: rows.float(lon, row).unwrap_or_default(),
             counts,
         }));
     }
@@ -187,15 +183,14 @@ pub(super) fn topic_volumes_sql(query: &TopicVolumesQuery) -> String {
 pub(super) fn topic_volumes(batches: &[RecordBatch]) -> Result<Vec<TopicVolume>> {
     let mut volumes = Vec::new();
     for batch in batches {
-        let columns = Columns(batch);
-        let (topics, newest) = (columns.texts("topic")?, columns.micros("newest")?);
-        let (days, weeks) = (columns.longs("day")?, columns.longs("week")?);
-        volumes.extend((0..batch.num_rows()).filter_map(|row| {
+        let rows = Cells::of(batch)?;
+        let [topic, day, week, newest] = rows.places(["topic", "day", "week", "newest"])?;
+        volumes.extend((0..rows.rows).filter_map(|row| {
             Some(TopicVolume {
-                topic: at(&topics, row)?.to_owned(),
-                day: count(&days, row),
-                week: count(&weeks, row),
-                newest_at: time(&newest, row)?,
+                topic: rows.owned(topic, row)?,
+                day: rows.count(day, row),
+                week: rows.count(week, row),
+                newest_at: rows.time(newest, row)?,
             })
         }));
     }

@@ -207,6 +207,6 @@ fn example(rows: &Cells, row: usize) -> Option<PostInWindow> {
         sentiment: rows.owned(4, row),
         fingerprint: rows.int(5, row),
         repost_of: rows.owned(6, row),
-        reach: rows.int(7, row).and_then(|reach| u64::try_from(reach).ok()),
+        reach: rows.natural(7, row),
     })
 }

@@ -1,6 +1,6 @@
 //! Every selected post, in pieces, for answers that no limit cuts and that are not held in memory.
 
-use super::columns::{Columns, at, count};
+use super::cells::Cells;
 use super::sql::posts_where;
 use super::stored::{self, stored_posts};
 use crate::lake::Lake;
@@ -23,11 +23,11 @@ pub(super) async fn posts(lake: &Lake, selection: &Selection) -> Result<PostStre
     let mut statements = Vec::new();
     let mut counted = view.clone().sql(vec![days]);
     while let Some(batch) = counted.try_next().await? {
-        let columns = Columns(&batch);
-        let (days, posts) = (columns.texts("day")?, columns.longs("posts")?);
-        for row in 0..batch.num_rows() {
-            let day = at(&days, row).and_then(|day| day.parse().ok()).unwrap_or_default();
-            let ranges = ranges_of_day(day, count(&posts, row), selection.range);
+        let rows = Cells::of(&batch)?;
+        let [day, posts] = rows.places(["day", "posts"])?;
+        for row in 0..rows.rows {
+            let day = rows.text(day, row).and_then(|day| day.parse().ok()).unwrap_or_default();
+            let ranges = ranges_of_day(day, rows.count(posts, row), selection.range);
             statements.extend(ranges.into_iter().map(|range| statement(&selection.within(range))));
         }
     }

@@ -1,7 +1,6 @@
 //! Anomalies and alerts as they were stored.
 
-use super::cells::dimension;
-use super::columns::{Columns, at, list, text, time, word};
+use super::cells::Cells;
 use super::sql::{literal, literals, time_in_range};
 use crate::lake::Lake;
 use arrow::array::RecordBatch;
@@ -48,41 +47,37 @@ fn one_of(column: &str, values: &[String]) -> String {
 }
 
 fn anomalies_of(batch: &RecordBatch) -> Result<Vec<Anomaly>> {
-    let columns = Columns(batch);
-    let [ids, topics, categories] = [columns.texts("anomaly_id")?, columns.texts("topic")?, columns.texts("category")?];
-    let [severities, sentences] = [columns.texts("severity")?, columns.texts("sentence")?];
-    let [drivers, examples] = [columns.texts("drivers")?, columns.texts("examples")?];
-    let [dimensions, values] = [columns.texts("dimension")?, columns.texts("value")?];
-    let [onsets, ends, detected] =
-        [columns.micros("onset")?, columns.micros("ended_at")?, columns.micros("detected_at")?];
-    let numbers = ["observed", "expected", "lower", "upper", "score"].map(|name| columns.doubles(name));
-    let numbers = numbers.into_iter().collect::<Result<Vec<_>>>()?;
-    let intervals = columns.longs("interval_s")?;
+    let rows = Cells::of(batch)?;
+    let [id, topic, category, dimension, value] =
+        rows.places(["anomaly_id", "topic", "category", "dimension", "value"])?;
+    let [interval_s, onset, end, detected_at] = rows.places(["interval_s", "onset", "ended_at", "detected_at"])?;
+    let numbers = rows.places(["observed", "expected", "lower", "upper", "score"])?;
+    let [severity, sentence, drivers, examples] = rows.places(["severity", "sentence", "drivers", "examples"])?;
     let of_row = |row| {
-        let number = |nth: usize| at(&numbers[nth], row).unwrap_or_default();
-        let onset = time(&onsets, row).unwrap_or_default();
-        let slice = at(&dimensions, row).and_then(dimension).zip(at(&values, row));
+        let [observed, expected, lower, upper, score] = numbers.map(|at| rows.float(at, row).unwrap_or_default());
+        let onset = rows.time(onset, row).unwrap_or_default();
+        let slice = rows.word(dimension, row).zip(rows.owned(value, row));
         Anomaly {
-            id: text(&ids, row),
-            topic: text(&topics, row),
-            category: at(&categories, row).map(str::to_owned),
-            slice: slice.map(|(dimension, value)| Slice { dimension, value: value.to_owned() }),
-            interval_s: at(&intervals, row).and_then(|seconds| u32::try_from(seconds).ok()).unwrap_or_default(),
+            id: rows.string(id, row),
+            topic: rows.string(topic, row),
+            category: rows.owned(category, row),
+            slice: slice.map(|(dimension, value)| Slice { dimension, value }),
+            interval_s: rows.int(interval_s, row).and_then(|seconds| u32::try_from(seconds).ok()).unwrap_or_default(),
             onset,
-            end: time(&ends, row),
-            observed: number(0),
-            expected: number(1),
-            lower: number(2),
-            upper: number(3),
-            score: number(4),
-            severity: at(&severities, row).and_then(word).unwrap_or(Severity::Low),
-            sentence: text(&sentences, row),
-            drivers: json(at(&drivers, row)),
-            examples: json(at(&examples, row)),
-            detected_at: time(&detected, row).unwrap_or(onset),
+            end: rows.time(end, row),
+            observed,
+            expected,
+            lower,
+            upper,
+            score,
+            severity: rows.word(severity, row).unwrap_or(Severity::Low),
+            sentence: rows.string(sentence, row),
+            drivers: json(rows.text(drivers, row)),
+            examples: json(rows.text(examples, row)),
+            detected_at: rows.time(detected_at, row).unwrap_or(onset),
         }
     };
-    Ok((0..batch.num_rows()).map(of_row).collect())
+    Ok((0..rows.rows).map(of_row).collect())
 }
 
 /// JSON that is kept as text.
@@ -116,28 +111,27 @@ pub(super) async fn alerts(lake: &Lake, query: &AlertsQuery) -> Result<Vec<Alert
 
 /// Alerts, each with the ids of its anomalies.
 fn alerts_of(batch: &RecordBatch) -> Result<Vec<(Alert, Vec<String>)>> {
-    let columns = Columns(batch);
-    let [ids, rules, topics] = [columns.texts("alert_id")?, columns.texts("rule")?, columns.texts("topic")?];
-    let [states, severities, titles] = [columns.texts("state")?, columns.texts("severity")?, columns.texts("title")?];
-    let [opened, updated, resolved] =
-        [columns.micros("opened_at")?, columns.micros("updated_at")?, columns.micros("resolved_at")?];
-    let (anomalies, notified) = (columns.lists("anomaly_ids")?, columns.texts("notified")?);
+    let rows = Cells::of(batch)?;
+    let [id, rule, topic, state, severity, title] =
+        rows.places(["alert_id", "rule", "topic", "state", "severity", "title"])?;
+    let [opened, updated, resolved] = rows.places(["opened_at", "updated_at", "resolved_at"])?;
+    let [anomalies, notified] = rows.places(["anomaly_ids", "notified"])?;
     let of_row = |row| {
-        let opened_at: Timestamp = time(&opened, row).unwrap_or_default();
+        let opened_at: Timestamp = rows.time(opened, row).unwrap_or_default();
         let alert = Alert {
-            id: text(&ids, row),
-            rule: text(&rules, row),
-            topic: at(&topics, row).map(str::to_owned),
-            state: at(&states, row).and_then(word).unwrap_or(AlertState::Open),
+            id: rows.string(id, row),
+            rule: rows.string(rule, row),
+            topic: rows.owned(topic, row),
+            state: rows.word(state, row).unwrap_or(AlertState::Open),
             opened_at,
-            updated_at: time(&updated, row).unwrap_or(opened_at),
-            resolved_at: time(&resolved, row),
-            severity: at(&severities, row).and_then(word).unwrap_or(Severity::Low),
-            title: text(&titles, row),
+            updated_at: rows.time(updated, row).unwrap_or(opened_at),
+            resolved_at: rows.time(resolved, row),
+            severity: rows.word(severity, row).unwrap_or(Severity::Low),
+            title: rows.string(title, row),
             anomalies: Vec::new(),
-            notified: json(at(&notified, row)),
+            notified: json(rows.text(notified, row)),
         };
-        (alert, list(&anomalies, row))
+        (alert, rows.texts(anomalies, row))
     };
-    Ok((0..batch.num_rows()).map(of_row).collect())
+    Ok((0..rows.rows).map(of_row).collect())
 }

@@ -3,7 +3,6 @@
 //! nowhere else.
 
 mod cells;
-mod columns;
 mod counts;
 mod evidence;
 mod export;
@@ -90,8 +89,10 @@ impl Analytics for Lake {
             return Ok(newest);
         }
         let batches = self.batches("SELECT max(occurred_at) AS newest FROM sentiment").await?;
-        let newest = batches.first().map(|batch| columns::Columns(batch).micros("newest")).transpose()?;
-        Ok(newest.and_then(|newest| columns::time(&newest, 0)))
+        match batches.first().filter(|batch| batch.num_rows() > 0) {
+            Some(batch) => Ok(Cells::of(batch)?.time(0, 0)),
+            None => Ok(None),
+        }
     }
 
     async fn posts(&self, query: &PostsQuery) -> Result<PostsPage> {

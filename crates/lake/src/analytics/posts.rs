@@ -3,7 +3,7 @@
 //! A page is found in two steps: the ids of its posts first, then those rows in full, so that the texts of other posts are
 //! not read.
 
-use super::columns::{Columns, at, count, text, time, word};
+use super::cells::Cells;
 use super::sql::{self, in_range, literal, posts_where};
 use super::stored::{self, stored_posts};
 use crate::lake::Lake;
@@ -70,13 +70,12 @@ async fn choose(lake: &Lake, query: &PostsQuery, range: TimeRange) -> Result<Vec
     let sql = choice_sql(query, &query.selection.within(range));
     let mut chosen = Vec::new();
     for batch in lake.batches(&sql).await? {
-        let columns = Columns(&batch);
-        let (ids, times, copies) =
-            (columns.texts("post_id")?, columns.micros("published_at")?, columns.longs("copies")?);
-        for row in 0..batch.num_rows() {
-            if let (Some(id), Some(at)) = (at(&ids, row), time(&times, row)) {
+        let rows = Cells::of(&batch)?;
+        let [id, published_at, copies] = rows.places(["post_id", "published_at", "copies"])?;
+        for row in 0..rows.rows {
+            if let (Some(id), Some(at)) = (rows.text(id, row), rows.time(published_at, row)) {
                 let cursor = Cursor { at, post_id: PostId::parse(id)? };
-                chosen.push(Chosen { cursor, copies: count(&copies, row).max(1) });
+                chosen.push(Chosen { cursor, copies: rows.count(copies, row).max(1) });
             }
         }
     }
@@ -146,20 +145,20 @@ async fn in_full(lake: &Lake, chosen: &[Chosen]) -> Result<Vec<FoundPost>> {
 }
 
 fn entities_of(batch: &RecordBatch) -> Result<Vec<(PostId, Entity)>> {
-    let columns = Columns(batch);
-    let (ids, names, kinds) = (columns.texts("post_id")?, columns.texts("entity")?, columns.texts("kind")?);
-    let (confidences, begins, ends) = (columns.floats("confidence")?, columns.longs("begin")?, columns.longs("end")?);
+    let rows = Cells::of(batch)?;
+    let [id, entity, kind] = rows.places(["post_id", "entity", "kind"])?;
+    let [confidence, begin, end] = rows.places(["confidence", "begin", "end"])?;
     let of_row = |row| {
         let entity = Entity {
-            text: text(&names, row),
-            kind: word(at(&kinds, row)?)?,
-            confidence: at(&confidences, row).unwrap_or_default(),
-            begin: position(count(&begins, row)),
-            end: position(count(&ends, row)),
+            text: rows.string(entity, row),
+            kind: rows.word(kind, row)?,
+            confidence: rows.single(confidence, row).unwrap_or_default(),
+            begin: position(rows.count(begin, row)),
+            end: position(rows.count(end, row)),
         };
-        Some((PostId::parse(at(&ids, row)?).ok()?, entity))
+        Some((PostId::parse(rows.text(id, row)?).ok()?, entity))
     };
-    Ok((0..batch.num_rows()).filter_map(of_row).collect())
+    Ok((0..rows.rows).filter_map(of_row).collect())
 }
 
 fn position(count: u64) -> u32 {
@@ -190,8 +189,8 @@ pub(super) async fn detail(lake: &Lake, query: &PostQuery) -> Result<Option<Post
     let (phrases, raw, copies) = tokio::try_join!(lake.batches(&phrases), lake.batches(&raw), lake.batches(&copies))?;
     let (mut payload, mut provenance) = (None, None);
     for batch in &raw {
-        Columns(batch).each_text("payload", |_, text| payload = Some(text.to_owned()))?;
-        Columns(batch).each_text("provenance", |_, text| provenance = Some(text.to_owned()))?;
+        let rows = Cells::of(batch)?;
+        (payload, provenance) = (rows.owned(0, 0), rows.owned(1, 0));
     }
     let (key_phrases, copies) = (each_row(&phrases, phrases_of)?, each_row(&copies, copies_of)?);
     Ok(Some(PostDetail { post, key_phrases, copies, payload, provenance }))
@@ -204,37 +203,35 @@ fn each_row<T>(batches: &[RecordBatch], rows: impl Fn(&RecordBatch) -> Result<Ve
 async fn published_at(lake: &Lake, id: &PostId) -> Result<Option<Timestamp>> {
     let sql = format!("SELECT occurred_at FROM sentiment WHERE post_id = {} LIMIT 1", literal(id.as_str()));
     let Some(batch) = lake.batches(&sql).await?.into_iter().next() else { return Ok(None) };
-    Ok(time(&Columns(&batch).micros("occurred_at")?, 0))
+    Ok(Cells::of(&batch)?.time(0, 0))
 }
 
 fn phrases_of(batch: &RecordBatch) -> Result<Vec<KeyPhrase>> {
-    let columns = Columns(batch);
-    let (phrases, confidences) = (columns.texts("phrase")?, columns.floats("confidence")?);
-    let (begins, ends) = (columns.longs("begin")?, columns.longs("end")?);
+    let rows = Cells::of(batch)?;
+    let [phrase, confidence, begin, end] = rows.places(["phrase", "confidence", "begin", "end"])?;
     let of_row = |row| KeyPhrase {
-        text: text(&phrases, row),
-        confidence: at(&confidences, row).unwrap_or_default(),
-        begin: position(count(&begins, row)),
-        end: position(count(&ends, row)),
+        text: rows.string(phrase, row),
+        confidence: rows.single(confidence, row).unwrap_or_default(),
+        begin: position(rows.count(begin, row)),
+        end: position(rows.count(end, row)),
     };
-    Ok((0..batch.num_rows()).map(of_row).collect())
+    Ok((0..rows.rows).map(of_row).collect())
 }
 
 fn copies_of(batch: &RecordBatch) -> Result<Vec<PostCopy>> {
-    let columns = Columns(batch);
-    let [ids, authors, platforms, urls] = ["post_id", "author", "platform", "url"].map(|name| columns.texts(name));
-    let (ids, authors, platforms, urls) = (ids?, authors?, platforms?, urls?);
-    let times = columns.micros("occurred_at")?;
+    let rows = Cells::of(batch)?;
+    let [id, author, platform, occurred_at, url] =
+        rows.places(["post_id", "author", "platform", "occurred_at", "url"])?;
     let of_row = |row| {
         Some(PostCopy {
-            id: PostId::parse(at(&ids, row)?).ok()?,
-            author: at(&authors, row).map(str::to_owned),
-            platform: text(&platforms, row),
-            occurred_at: time(&times, row)?,
-            url: at(&urls, row).map(str::to_owned),
+            id: PostId::parse(rows.text(id, row)?).ok()?,
+            author: rows.owned(author, row),
+            platform: rows.string(platform, row),
+            occurred_at: rows.time(occurred_at, row)?,
+            url: rows.owned(url, row),
         })
     };
-    Ok((0..batch.num_rows()).filter_map(of_row).collect())
+    Ok((0..rows.rows).filter_map(of_row).collect())
 }
 
 pub(super) fn recent_texts_sql(query: &RecentTextsQuery) -> String {
@@ -247,17 +244,16 @@ pub(super) fn recent_texts_sql(query: &RecentTextsQuery) -> String {
 }
 
 pub(super) fn recent_texts(batch: &RecordBatch) -> Result<impl Iterator<Item = PostText> + use<>> {
-    let columns = Columns(batch);
-    let [ids, texts, authors, languages] = ["post_id", "text", "author", "language"].map(|name| columns.texts(name));
-    let (ids, texts, authors, languages) = (ids?, texts?, authors?, languages?);
-    let times = columns.micros("occurred_at")?;
+    let rows = Cells::of(batch)?;
+    let [id, text, author, language, occurred_at] =
+        rows.places(["post_id", "text", "author", "language", "occurred_at"])?;
     let of_row = move |row| {
         Some(PostText {
-            id: PostId::parse(at(&ids, row)?).ok()?,
-            text: text(&texts, row),
-            author: at(&authors, row).map(str::to_owned),
-            language: at(&languages, row).map(str::to_owned),
-            occurred_at: time(&times, row)?,
+            id: PostId::parse(rows.text(id, row)?).ok()?,
+            text: rows.string(text, row),
+            author: rows.owned(author, row),
+            language: rows.owned(language, row),
+            occurred_at: rows.time(occurred_at, row)?,
         })
     };
     Ok((0..batch.num_rows()).filter_map(of_row))

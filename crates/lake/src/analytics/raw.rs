@@ -50,11 +50,11 @@ impl RawPosts for Lake {
             for row in 0..rows.rows {
                 let post_id = rows.owned(0, row).ok_or_else(|| Error::stop("a row of raw has no post_id"))?;
                 posts.push(RawPost {
-                    source: rows.owned(1, row).unwrap_or_default(),
-                    platform: rows.owned(2, row).unwrap_or_default(),
-                    provenance: rows.owned(3, row).unwrap_or_default(),
+                    source: rows.string(1, row),
+                    platform: rows.string(2, row),
+                    provenance: rows.string(3, row),
                     received_at: rows.time(4, row).unwrap_or_default(),
-                    payload: rows.owned(5, row).unwrap_or_default(),
+                    payload: rows.string(5, row),
                     payload_format: rows.owned(6, row),
                     post_id,
                 });

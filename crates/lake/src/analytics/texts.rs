@@ -98,7 +98,7 @@ fn text(rows: &Cells, row: usize) -> Option<PostText> {
         id: PostId::parse(rows.text(0, row)?).ok()?,
         author: rows.owned(1, row),
         language: rows.owned(2, row),
-        text: rows.owned(3, row).unwrap_or_default(),
+        text: rows.string(3, row),
         occurred_at: rows.time(4, row)?,
     })
 }

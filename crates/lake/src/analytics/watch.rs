@@ -1,7 +1,7 @@
 //! The questions of the watch: what is counted per interval.
 
 use super::Budget;
-use super::cells::{Cells, dimension};
+use super::cells::Cells;
 use super::sql::{in_range, interval, literal, of_series};
 use crate::lake::Lake;
 use async_trait::async_trait;
@@ -104,7 +104,7 @@ impl Lake {
 
 fn series_count(rows: &Cells, row: usize, interval_s: u32) -> Result<(SeriesKey, (Timestamp, f64))> {
     let topic = rows.owned(1, row).ok_or_else(|| Error::stop("the lake counted a series without a topic"))?;
-    let part = rows.text(2, row).and_then(dimension).zip(rows.owned(3, row));
+    let part = rows.word(2, row).zip(rows.owned(3, row));
     let at = begin(rows.int(0, row), interval_s)?;
     Ok((SeriesKey { topic, part }, (at, rows.count(4, row) as f64)))
 }
