@@ -30,6 +30,7 @@ use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::Deserialize;
 use state::Cursor;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 use timeline::{Polled, Timeline, Versions};
@@ -71,7 +72,10 @@ impl Settings {
             return Err(Error::Setting(format!("interval_s = {} is too short (at least 15)", self.interval_s)));
         }
         let tag = |tag: &String| tag.trim_start_matches('#').to_owned();
-        let tags: Vec<String> = self.tags.iter().map(tag).filter(|tag| !tag.is_empty()).collect();
+        let mut listed = HashSet::new();
+        // A tag that is listed twice is read once: each has a cursor.
+        let is_new = |tag: &String| !tag.is_empty() && listed.insert(tag.clone());
+        let tags: Vec<String> = self.tags.iter().map(tag).filter(is_new).collect();
         if tags.is_empty() && !self.public {
             return Err(Error::Setting("nothing is selected: set tags, or public = true".into()));
         }
@@ -160,5 +164,17 @@ impl Connector for Mastodon {
         let streams = futures::future::try_join_all(listening);
         let polls = poll::run(polls, &context, self.config.backoff, &shutdown);
         futures::future::try_join(polls, streams).await.map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_that_is_listed_twice_is_read_once() {
+        let settings = serde_json::json!({"url": "https://a.example", "tags": ["rain", "#rain", "", "snow"]});
+        let settings: Settings = serde_json::from_value(settings).unwrap();
+        assert_eq!(settings.config(None).unwrap().tags, ["rain", "snow"]);
     }
 }
