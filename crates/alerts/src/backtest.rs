@@ -48,7 +48,8 @@ async fn judge(
     Ok(book.alerts().await?.into_iter().rev().map(|stored| stored.alert).collect())
 }
 
-/// Each anomaly when its first interval had closed, and when it was over.
+/// Each anomaly when its first interval had closed, and when it was over. The lake keeps the severity that an anomaly
+/// reached and not when, so an alert on a high severity opens with the anomaly here; live it opens when it is reached.
 async fn anomalies(history: &dyn RuleHistory, rule: &AlertRule, range: TimeRange) -> Result<Moments> {
     let mut moments = Moments::new();
     for anomaly in history.anomalies(rule.topic.as_deref(), range).await? {
