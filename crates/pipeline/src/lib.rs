@@ -5,6 +5,7 @@
 #![warn(clippy::print_stdout, clippy::unwrap_used)]
 
 pub mod carry;
+mod patience;
 pub mod understand;
 pub mod watch;
 

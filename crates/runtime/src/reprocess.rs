@@ -145,6 +145,7 @@ fn post_from_raw(raw: &RawPost) -> Result<Post> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use domain::WorkQueue;
     use std::time::Duration;
 
     #[tokio::test]

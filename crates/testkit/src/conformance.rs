@@ -15,6 +15,7 @@ mod notifier;
 mod queue;
 mod state;
 mod translator;
+mod work;
 
 pub use analytics::{lake, says_the_same};
 pub use connector::{StandIn, Start, Subject, connector};
@@ -25,3 +26,4 @@ pub use notifier::{Receiver, http_receiver, notifier, smtp_receiver};
 pub use queue::queue;
 pub use state::state;
 pub use translator::{translator, translator_that_is_down};
+pub use work::{Sides, work};

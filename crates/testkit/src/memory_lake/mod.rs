@@ -4,7 +4,7 @@
 mod answers;
 
 use async_trait::async_trait;
-use domain::{Alert, Anomaly, EnrichedBatch, EnrichedPost, PostId, PostTable, Result};
+use domain::{Alert, Anomaly, EnrichedBatch, EnrichedPost, PartitionId, PostId, PostTable, Result};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -17,7 +17,7 @@ struct State {
     posts: BTreeMap<PostId, EnrichedPost>,
     /// Rows ever written for a post: above 1 would be a post counted twice.
     written: HashMap<PostId, u32>,
-    versions: HashMap<String, u64>,
+    versions: HashMap<PartitionId, u64>,
     commits: u64,
     /// Grows with every change.
     changes: u64,
@@ -91,7 +91,7 @@ impl PostTable for MemoryLake {
         Ok(())
     }
 
-    async fn committed(&self, partition: &str) -> Result<Option<u64>> {
+    async fn committed(&self, partition: &PartitionId) -> Result<Option<u64>> {
         Ok(self.state().versions.get(partition).copied())
     }
 
