@@ -142,6 +142,28 @@ pub trait WorkQueue: Send + Sync {
     async fn wait(&self, timeout: Duration);
 }
 
+/// Letters that a worker sent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SentLetters {
+    pub id: u64,
+    pub letters: Vec<DeadLetter>,
+}
+
+/// Carries batches from the listener, whose queue keeps them until the lake has them, to workers on other machines. A
+/// broker may lose, double or reorder batches: the lake takes each offset once, and the listener sends again what is
+/// missing there.
+#[async_trait]
+pub trait Broker: Send + Sync {
+    /// Hands over a lease of the listener's queue.
+    async fn send(&self, lease: &Lease) -> Result<()>;
+    /// Batches of the partition that the broker holds, lent or not.
+    async fn holds(&self, partition: &PartitionId) -> Result<u64>;
+    /// The next letters that workers set aside; `None` when there are none now.
+    async fn letters(&self) -> Result<Option<SentLetters>>;
+    /// The letters are kept: forget them.
+    async fn ack_letters(&self, id: u64) -> Result<()>;
+}
+
 /// One change of a compare and swap ([`StateStore::swap`]). A change whose two values are the same only checks that the
 /// document is still so.
 #[derive(Debug, Clone, PartialEq)]

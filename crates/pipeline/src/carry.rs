@@ -145,7 +145,7 @@ impl Carry {
         while !shutdown.is_cancelled() {
             if hand.batches.is_empty() {
                 let lease = self.next_lease(hand.size.posts, due, shutdown).await;
-                hand.take(put_off(lease).await?, held);
+                hand.take(self.put_off(lease).await?, held);
             }
             let Some(batch) = hand.batches.pop_front() else {
                 if !finish(committing.take()).await? {
@@ -174,7 +174,7 @@ impl Carry {
             let mut understood = understood?;
             understood.deletions.extend(deletions);
             hand.size = self.next_size(hand.size, count, text_bytes, began.elapsed());
-            hand.take(put_off(next).await?, held);
+            hand.take(self.put_off(next).await?, held);
             // Committed before an earlier one, this batch would make the lake skip the earlier one's rows.
             if !finish(committing.take()).await? {
                 return Ok(());
@@ -233,8 +233,11 @@ impl Carry {
     /// lake is tried until it has that.
     async fn refuse(&self, batch: &Batch, hand: &mut Hand, held: &Held) -> Result<bool> {
         let (lease, after_offset, partition) = (batch.lease, batch.after_offset, batch.partition.as_str());
-        if !self.queue.refuse(lease).await? {
-            return Ok(false);
+        match self.queue.refuse(lease).await {
+            Ok(false) => return Ok(false),
+            // Given up all the same: it runs out, is lent again and refused again.
+            Err(error) if error.kind() == ErrorKind::Retry => warn!(lease, %error, "a lease could not be refused"),
+            refused => drop(refused?),
         }
         warn!(lease, partition, after_offset, "the lake lacks what lies before this lease; both are sent again");
         metrics::counter!("overheard_leases_refused_total").increment(1);
@@ -265,6 +268,23 @@ impl Carry {
             }
         }
         self.queue.lease(size, self.config.lease).await
+    }
+
+    /// A queue that can't lend for now lends later.
+    async fn put_off(&self, lease: Result<Option<Lease>>) -> Result<Option<Lease>> {
+        match lease {
+            Err(error) if error.kind() == ErrorKind::Retry => {
+                self.health.failed("queue", &error, self.clock.now());
+                warn!(%error, "the queue can't lend now, trying again");
+                tokio::time::sleep(Duration::from_millis(250)).await;
+                Ok(None)
+            }
+            Ok(lease) => {
+                self.health.recovered("queue");
+                Ok(lease)
+            }
+            lease => lease,
+        }
     }
 
     async fn understand(&self, records: Vec<Leased>) -> Result<Understood> {
@@ -402,18 +422,6 @@ fn beyond(records: Vec<Leased>, covered: Option<Offset>) -> (Vec<Leased>, Vec<Po
         }
     }
     (beyond, deletions)
-}
-
-/// A queue that can't lend for now lends later.
-async fn put_off(lease: Result<Option<Lease>>) -> Result<Option<Lease>> {
-    match lease {
-        Err(error) if error.kind() == ErrorKind::Retry => {
-            warn!(%error, "the queue can't lend now, trying again");
-            tokio::time::sleep(Duration::from_millis(250)).await;
-            Ok(None)
-        }
-        lease => lease,
-    }
 }
 
 /// Waits for the commit under way; its failure is the service's. False: it was given up at the shutdown.

@@ -1,7 +1,7 @@
 //! The port that the server asks (`domain::Operations`): sources, system report, push, replay, alerts, SQL, deletion.
 
 use crate::clock::clock;
-use crate::config::{Config, SourceConfig};
+use crate::config::{Config, QueueEngine, SourceConfig};
 use crate::forget::request::Request;
 use crate::roles::{Role, Roles};
 use crate::traffic::{Speed, Traffic};
@@ -144,7 +144,11 @@ impl Admin {
         if !self.roles.has(Role::Understand) {
             notices.push(ELSEWHERE.into());
         }
-        if !self.roles.has(Role::Understand) && self.queue.has_lender().await.is_ok_and(|has| !has) {
+        let takes_out = match self.config.queue.engine {
+            QueueEngine::Embedded => Role::Understand,
+            QueueEngine::Nats => Role::Listen,
+        };
+        if !self.roles.has(takes_out) && self.queue.has_lender().await.is_ok_and(|has| !has) {
             notices.push("no process enriches posts: start one with `overheard up --role understand`".into());
         }
         if disk_free_bytes.is_some_and(|free| free < DISK_FREE_MIN) {
