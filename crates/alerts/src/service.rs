@@ -34,6 +34,7 @@ impl Default for Config {
 }
 
 /// The running outbox.
+#[derive(Clone)]
 pub struct Service {
     config: Config,
     book: AlertBook,
@@ -42,7 +43,7 @@ pub struct Service {
     /// Where changed alerts are written for people to query; none: nowhere.
     table: Option<Arc<dyn PostTable>>,
     health: Arc<Health>,
-    done: Mutex<Done>,
+    done: Arc<Mutex<Done>>,
 }
 
 /// What needs no second look.
@@ -61,7 +62,7 @@ impl Service {
         table: Option<Arc<dyn PostTable>>,
         health: Arc<Health>,
     ) -> Self {
-        Self { config, book, notifiers, clock, table, health, done: Mutex::default() }
+        Self { config, book, notifiers, clock, table, health, done: Arc::default() }
     }
 
     /// Delivers what is due, again and again. Neither a channel nor the store stops it by failing. At the end deliveries

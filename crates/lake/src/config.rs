@@ -8,6 +8,8 @@ use std::time::Duration;
 pub struct Config {
     /// Name of the queue partition whose batches are committed here.
     pub partition: String,
+    /// Partitions of that queue; the first one has its name.
+    pub partitions: u16,
     /// Largest data file that a compaction makes, in bytes. About five times as much is held in memory while it is made.
     pub file_bytes_max: u64,
     /// So many files of about the same size in one day are made into one.
@@ -38,6 +40,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             partition: "posts".into(),
+            partitions: 1,
             file_bytes_max: 24 << 20,
             compaction_files_min: 8,
             settled_after: Duration::from_secs(600),

@@ -10,7 +10,7 @@ use crate::table::{Change, Committed};
 use arrow::array::{AsArray, BooleanArray, RecordBatch};
 use chrono::NaiveDate;
 use deltalake::kernel::{Add, LogicalFileView};
-use domain::{EnrichedPost, Timestamp};
+use domain::{EnrichedPost, PartitionId, Timestamp};
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
@@ -66,11 +66,18 @@ impl Lake {
 
     /// A batch that a crash cut short is in some tables only: its replay adds the rest, so a rewrite must not.
     async fn refuse_half_batches(&self) -> Result<()> {
-        let mut versions = HashSet::new();
-        for name in TableName::OF_POSTS {
-            versions.insert(self.table(name).transaction(&self.config.partition).await?);
+        let queue = self.owner()?.unwrap_or_else(|| self.config.partition.clone());
+        for index in 0..self.config.partitions {
+            let partition = PartitionId::new(&queue, index);
+            let mut versions = HashSet::new();
+            for name in TableName::OF_POSTS {
+                versions.insert(self.table(name).transaction(partition.as_str()).await?);
+            }
+            if versions.len() > 1 {
+                return Err(Error::Contended(TableName::Sentiment.as_str()));
+            }
         }
-        if versions.len() > 1 { Err(Error::Contended(TableName::Sentiment.as_str())) } else { Ok(()) }
+        Ok(())
     }
 
     /// Which of the keys a table holds, and in which days.

@@ -4,20 +4,23 @@
 
 use crate::admin::{RunningAlerts, RunningPosts, RunningPush, RunningSystem};
 use crate::clock::clock;
-use crate::config::{Config, EARLIER_FORM};
+use crate::config::{Config, EARLIER_FORM, QueueEngine};
 use crate::roles::{Role, Roles};
 use crate::supervisor::{Stage, Supervisor};
-use crate::{agreement, alerting, follow, forget, upkeep, wiring};
+use crate::{agreement, alerting, exclusive, follow, forget, upkeep, wiring};
 use alerts::{AlertBook, RuleEvaluator};
 use anyhow::Result;
 use domain::{Health, SourceId, StateStore, Topic};
 use lake::{Lake, SqlWorkers};
-use pipeline::{Carry, Committed, Corrections, Understand, Watch, WatchConfig};
+use pipeline::{Carry, Committed, Corrections, Forward, ForwardConfig, Understand, Watch, WatchConfig};
 use queue::Embedded;
 use sources::kit::status::SharedStatus;
+use state::Exclusive;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{broadcast, watch};
+use tokio_util::sync::CancellationToken;
 
 /// Committed batches that a slow listener may lag behind before it misses some.
 const LIVE_BATCHES: usize = 64;
@@ -46,7 +49,12 @@ impl Installation {
     /// Opens queue and lake and loads the models that the roles need.
     pub async fn open(config: Config, roles: Roles, queue: Arc<Embedded>) -> Result<Self> {
         let state: Arc<dyn StateStore> = queue.clone();
-        let lake = match roles.has(Role::Understand) {
+        // Whoever takes posts out of the queue's file compares it with the lake.
+        let takes_out = match wiring::broker(&config)? {
+            None => roles.has(Role::Understand),
+            Some(_) => roles.has(Role::Listen),
+        };
+        let lake = match takes_out {
             true => agreement::open_lake(&config, &queue).await?,
             false if roles.write_lake() => wiring::open_lake(&config, &queue).await?,
             false => wiring::open_lake_read_only(&config).await?,
@@ -110,7 +118,7 @@ impl Installation {
             self.start_connectors(supervisor)?;
         }
         if let Some(enrichment) = &self.enrichment {
-            self.start_enrichment(enrichment, supervisor);
+            self.start_enrichment(enrichment, supervisor)?;
             self.start_upkeep(supervisor);
         }
         if self.roles.has(Role::Detect) {
@@ -128,7 +136,7 @@ impl Installation {
         Ok(())
     }
 
-    /// The connectors of the configured sources.
+    /// The connectors of the configured sources, and the way from the queue to the broker.
     fn start_connectors(&self, supervisor: &mut Supervisor) -> Result<()> {
         if self.config.sources.is_earlier_form {
             tracing::warn!("{EARLIER_FORM}");
@@ -147,15 +155,26 @@ impl Installation {
             let name = format!("source {}", source.name);
             supervisor.start(Stage::Ingest, name, |shutdown| connector.run(context, shutdown));
         }
+        if let Some(broker) = wiring::broker(&self.config)? {
+            let forward = Forward {
+                config: ForwardConfig::default(),
+                queue: self.queue.clone(),
+                broker,
+                lake: self.lake.clone(),
+                clock: clock(),
+                health: self.health.clone(),
+            };
+            supervisor.start(Stage::Ingest, "forward", |shutdown| forward.run(shutdown));
+        }
         Ok(())
     }
 
     /// From the queue into the lake, and what changes how posts are enriched.
-    fn start_enrichment(&self, enrichment: &Enrichment, supervisor: &mut Supervisor) {
+    fn start_enrichment(&self, enrichment: &Enrichment, supervisor: &mut Supervisor) -> Result<()> {
         let Enrichment { language, stage } = enrichment;
         let carry = Carry {
             config: self.config.understand.carry(),
-            queue: self.queue.clone(),
+            queue: wiring::work_queue(&self.config, &self.queue)?,
             understand: stage.clone(),
             lake: Arc::new(forget::NotedTable { lake: self.lake.clone(), state: self.state() }),
             clock: clock(),
@@ -176,14 +195,17 @@ impl Installation {
             supervisor
                 .start(Stage::Enrich, "categories", |shutdown| follow::categories(config, language, state, shutdown));
         }
+        Ok(())
     }
 
     /// Deletion, and the maintenance of lake and queue.
     fn start_upkeep(&self, supervisor: &mut Supervisor) {
         let (queue, lake, health) = (self.queue.clone(), self.lake.clone(), self.health.clone());
-        supervisor.start(Stage::Enrich, "deletion", |shutdown| forget::run(queue, lake, health, shutdown));
+        let deletion = move |stop| forget::run(queue.clone(), lake.clone(), health.clone(), stop);
+        self.start_alone(supervisor, Stage::Enrich, "deletion", deletion);
         let (lake, health) = (self.lake.clone(), self.health.clone());
-        supervisor.start(Stage::Enrich, "lake upkeep", |shutdown| upkeep::lake(lake, health, shutdown));
+        let lake_upkeep = move |stop| upkeep::lake(lake.clone(), health.clone(), stop);
+        self.start_alone(supervisor, Stage::Enrich, "lake upkeep", lake_upkeep);
         let queue = self.queue.clone();
         supervisor.start(Stage::Enrich, "queue upkeep", |shutdown| upkeep::queue(queue, shutdown));
     }
@@ -208,12 +230,28 @@ impl Installation {
                 queue: self.queue.clone(),
                 health: self.health.clone(),
             };
-            supervisor.start(Stage::Detect, "watch", |shutdown| watch.run(shutdown));
+            self.start_alone(supervisor, Stage::Detect, "watch", move |stop| watch.clone().run(stop));
         }
-        supervisor.start(Stage::Detect, "alert rules", |shutdown| evaluator.run(shutdown));
+        self.start_alone(supervisor, Stage::Detect, "alert rules", move |stop| evaluator.clone().run(stop));
         let service = alerting::outbox(&self.config, &self.book, self.lake.clone(), self.health.clone())?;
-        supervisor.start(Stage::Detect, "alerts", |shutdown| service.run(shutdown));
+        self.start_alone(supervisor, Stage::Detect, "alerts", move |stop| service.clone().run(stop));
         Ok(())
+    }
+
+    /// Starts a service that one process at a time runs, where the processes are on several machines.
+    fn start_alone<F>(
+        &self,
+        supervisor: &mut Supervisor,
+        stage: Stage,
+        name: &'static str,
+        service: impl Fn(CancellationToken) -> F + Send + Sync + 'static,
+    ) where
+        F: Future<Output = domain::Result<()>> + Send + 'static,
+    {
+        let is_one_machine = self.config.queue.engine == QueueEngine::Embedded;
+        let holder = format!("{}-{}", std::process::id(), clock().now().timestamp_micros());
+        let claim = (!is_one_machine).then(|| Exclusive::new(self.state(), clock(), name, &holder));
+        supervisor.start(stage, name, |shutdown| exclusive::run(claim, name, service, shutdown));
     }
 }
 

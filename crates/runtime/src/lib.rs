@@ -12,6 +12,7 @@ pub mod alerting;
 pub mod backups;
 mod clock;
 pub mod config;
+mod exclusive;
 mod follow;
 pub mod forget;
 mod hub;

@@ -2,11 +2,13 @@
 //! workers. Services and commands take what they need.
 
 use crate::clock::clock;
-use crate::config::{self, Config, PlacesEngine, TranslationConfig, TranslationEngine};
+use crate::config::{self, Config, PlacesEngine, QueueEngine, TranslationConfig, TranslationEngine};
 use crate::secrets;
 use anyhow::{Context, Result, bail};
+use brokers::Worker;
+use brokers::nats::{MESSAGE_MAX, Nats};
 use domain::topic::TopicMatcher;
-use domain::{Geocoder, PostQueue, Record, StateStore, SystemClock, Topic, Translator};
+use domain::{Broker, Geocoder, PostQueue, Record, StateStore, SystemClock, Topic, Translator, WorkQueue};
 use engines::{AmazonLocation, AmazonLocationConfig, Translation};
 use lake::{Lake, WorkerConfig};
 use nlp::Task;
@@ -47,11 +49,38 @@ pub fn open_queue(config: &Config) -> Result<Arc<Embedded>> {
     Ok(Arc::new(queue))
 }
 
+/// The connection to NATS, where posts go through it.
+pub fn nats(config: &Config) -> Result<Option<Nats>> {
+    match config.queue.engine {
+        QueueEngine::Embedded => Ok(None),
+        QueueEngine::Nats => {
+            let lease = Duration::from_secs(config.understand.lease_s);
+            let settings = config.queue.nats.settings(config.queue.partitions, lease);
+            Ok(Some(Nats::new(settings.context("queue.engine = \"nats\"")?)))
+        }
+    }
+}
+
+/// The listener's side of the broker, where posts go through one.
+pub fn broker(config: &Config) -> Result<Option<Arc<dyn Broker>>> {
+    Ok(nats(config)?.map(|nats| Arc::new(nats) as Arc<dyn Broker>))
+}
+
+/// Where workers take posts from: the broker, or the queue itself.
+pub fn work_queue(config: &Config, queue: &Arc<Embedded>) -> Result<Arc<dyn WorkQueue>> {
+    let lease = Duration::from_secs(config.understand.lease_s);
+    Ok(match nats(config)? {
+        None => queue.clone(),
+        Some(nats) => Arc::new(Worker::new(nats, lease, MESSAGE_MAX)),
+    })
+}
+
 /// The lake, to write and to read. Whoever carries posts into it uses [`crate::agreement::open_lake`].
 pub async fn open_lake(config: &Config, queue: &Embedded) -> Result<Arc<Lake>> {
     let folder = config.data.join("lake");
     make_folder(&folder)?;
-    let settings = lake::Config { partition: queue.identity(), ..config.lake.settings() };
+    let partitions = config.queue.partitions;
+    let settings = lake::Config { partition: queue.identity(), partitions, ..config.lake.settings() };
     let opened = Lake::open(&folder.to_string_lossy(), settings, clock()).await;
     Ok(Arc::new(opened.with_context(|| format!("open the lake {}", folder.display()))?))
 }

@@ -25,6 +25,8 @@ pub enum Kind {
     Deletion,
     /// Devices that signed in, by the digest of their secret.
     Device,
+    /// Who does work that one process at a time does, by work.
+    Exclusive,
     /// Histories of corrections, by post id.
     Label,
     /// Corrected posts whose rows are to be written again.
@@ -65,6 +67,7 @@ impl Kind {
             Self::Cursor => "cursor",
             Self::Deletion => "deletion",
             Self::Device => "device",
+            Self::Exclusive => "exclusive",
             Self::Label => "label",
             Self::LabelWaiting => "label_waiting",
             Self::Notification => "notification",

@@ -104,6 +104,7 @@ fn kinds_keep_their_names() {
         (Kind::Cursor, "cursor"),
         (Kind::Deletion, "deletion"),
         (Kind::Device, "device"),
+        (Kind::Exclusive, "exclusive"),
         (Kind::Label, "label"),
         (Kind::LabelWaiting, "label_waiting"),
         (Kind::Notification, "notification"),

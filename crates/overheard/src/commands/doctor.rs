@@ -43,6 +43,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
         findings.push(("places", places(config)));
         findings.push(("translation", translation(config)));
         findings.push(("queue", queue(config).await));
+        findings.extend(broker(config).await.map(|finding| ("broker", finding)));
         findings.push(("lake", lake(config).await));
         findings.push(("server", server(config)));
         if config.sources.is_earlier_form {
@@ -177,6 +178,28 @@ async fn lake(config: &Config) -> Finding {
     lake.check_sizes().map_err(|error| error.to_string())?;
     let count = lake.count_rows(TableName::Sentiment).await.map_err(|error| error.to_string())?;
     Ok(format!("{count} posts; every data file is there (`overheard check` reads them all)"))
+}
+
+/// Makes the stream where it is missing.
+async fn broker(config: &Config) -> Option<Finding> {
+    let nats = match wiring::nats(config) {
+        Ok(nats) => nats?,
+        Err(error) => return Some(Err(format!("{error:#}"))),
+    };
+    let stream = &config.queue.nats.stream;
+    let advice = "without `sync_interval: always` in the jetstream block of nats-server, or three replicas, it loses what \
+                  it acknowledged shortly before a power failure (the listener sends that again)";
+    Some(match nats.make().await {
+        Err(error) => Err(format!("{error}; look at queue.nats")),
+        Ok(found) => {
+            let made = if found.was_made { "made" } else { "there" };
+            let warning = if found.replicas < 3 { format!("; {advice}") } else { String::new() };
+            Ok(format!(
+                "NATS stream {stream} {made}: {} batches wait in {} bytes{warning}",
+                found.messages, found.bytes
+            ))
+        }
+    })
 }
 
 fn server(config: &Config) -> Finding {

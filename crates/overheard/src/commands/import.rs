@@ -9,6 +9,7 @@ use indicatif::HumanCount;
 use pipeline::Carry;
 use queue::Embedded;
 use runtime::Config;
+use runtime::config::QueueEngine;
 use runtime::forget::NotedTable;
 use runtime::{agreement, clock, wiring};
 use sources::file::{FileConfig, FileSource, Format, Pace, Progress, Report};
@@ -165,6 +166,10 @@ struct Carrying<'a> {
 impl Carrying<'_> {
     /// Carries from now on when no other process does; one that did may have ended.
     async fn take_over(&mut self) -> Result<()> {
+        if self.config.queue.engine != QueueEngine::Embedded {
+            // The listener and its workers do.
+            return Ok(());
+        }
         if self.task.is_none() && self.queue.is_lender().await? {
             let carry = carry(self.config, self.queue.clone()).await?;
             self.task = Some(tokio::spawn(carry.run(self.shutdown.clone())));

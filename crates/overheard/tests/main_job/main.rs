@@ -6,6 +6,7 @@
 mod agreement;
 mod analyze;
 mod bad_input;
+mod cluster_crash;
 mod crash;
 mod damage;
 mod forget;

@@ -86,6 +86,7 @@ impl WatchConfig {
 }
 
 /// The service.
+#[derive(Clone)]
 pub struct Watch {
     pub config: WatchConfig,
     pub history: Arc<dyn WatchHistory>,

@@ -1,7 +1,12 @@
 //! The system report, the sources, readiness and the metrics.
 
 use crate::clock::clock;
+<<<<<<< HEAD:crates/runtime/src/admin/system.rs
 use crate::config::{Config, SourceConfig};
+=======
+use crate::config::{Config, QueueEngine, SourceConfig};
+use crate::forget::request::Request;
+>>>>>>> broker:crates/runtime/src/admin.rs
 use crate::roles::{Role, Roles};
 use crate::traffic::{Speed, Traffic};
 use crate::usage::{self, Meter};
@@ -108,7 +113,11 @@ impl RunningSystem {
         if !self.roles.has(Role::Understand) {
             notices.push(ELSEWHERE.into());
         }
-        if !self.roles.has(Role::Understand) && self.queue.has_lender().await.is_ok_and(|has| !has) {
+        let takes_out = match self.config.queue.engine {
+            QueueEngine::Embedded => Role::Understand,
+            QueueEngine::Nats => Role::Listen,
+        };
+        if !self.roles.has(takes_out) && self.queue.has_lender().await.is_ok_and(|has| !has) {
             notices.push("no process enriches posts: start one with `overheard up --role understand`".into());
         }
         if disk_free_bytes.is_some_and(|free| free < DISK_FREE_MIN) {

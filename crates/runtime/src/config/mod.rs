@@ -15,7 +15,7 @@ pub use alerts::{AlertsConfig, ChannelConfig, ChannelKind, DigestConfig, Encrypt
 pub use limits::LimitsConfig;
 pub use server::{ForwardedHeader, ServerConfig};
 pub use sources::{EARLIER_FORM, PushConfig, SourceConfig, SourcesConfig};
-pub use storage::{LakeConfig, QueueConfig};
+pub use storage::{LakeConfig, NatsConfig, QueueConfig, QueueEngine};
 pub use understand::{
     PlacesConfig, PlacesEngine, TranslationConfig, TranslationEngine, UnderstandConfig, classifier_setting,
     model_folder, models_folder,
@@ -244,6 +244,11 @@ mod tests {
             ("[alerts.digest]\nat = \"25:99\"", "alerts.digest.at"),
             ("[watch]\nlateness_s = 100_000", "watch.lateness_s = 100000 must be 0 to 86400"),
             ("[watch]\nfalse_alarms_per_week = inf", "watch.false_alarms_per_week"),
+            ("[queue]\nengine = \"kafka\"", "`embedded` or `nats`"),
+            ("[queue]\npartitions = 0", "queue.partitions = 0 must be 1 to 1024"),
+            ("[queue.nats]\nservers = [\"localhost\"]", "nats://host:4222"),
+            ("[queue.nats]\nservers = [\"nats://me:secret@host\"]", "settings of their own"),
+            ("[queue.nats]\nstream = \"a.b\"", "queue.nats.stream"),
             ("free_space_min_mb = 99_999_999_999_999", "free_space_min_mb"),
             (
                 "[[alerts.channels]]\nname=\"m\"\nkind=\"email\"\nencryption=\"ssl\"",

@@ -1,7 +1,10 @@
 //! Settings of the queue and the lake.
 
 use super::bounds::within;
-use anyhow::Result;
+use super::words::word;
+use crate::secrets;
+use anyhow::{Context, Result, bail};
+use brokers::nats;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -21,6 +24,42 @@ pub struct QueueConfig {
     pub dead_letters_max: u64,
     /// Bytes of dead letters that are kept.
     pub dead_letters_bytes_max: u64,
+    /// Where workers take posts from.
+    #[serde(deserialize_with = "word")]
+    pub engine: QueueEngine,
+    /// Partitions of the queue; each is worked on by one worker at a time.
+    pub partitions: u16,
+    pub nats: NatsConfig,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum QueueEngine {
+    /// From the database in the data folder: all processes run on one machine.
+    Embedded,
+    Nats,
+}
+
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NatsConfig {
+    /// Addresses of the servers of one cluster: nats://host:4222 or tls://host:4222.
+    pub servers: Vec<String>,
+    /// Name of the stream and first word of its subjects.
+    pub stream: String,
+    pub user: String,
+    /// Environment variable, or file, that holds the password of `user`.
+    pub password_env: String,
+    pub password_file: String,
+    /// Environment variable, or file, that holds a token.
+    pub token_env: String,
+    pub token_file: String,
+    /// Certificates to trust, in PEM; empty: those of the system.
+    pub ca_file: String,
+    /// Copies of a new stream in the cluster.
+    pub replicas: u8,
+    /// Bytes of a new stream.
+    pub bytes_max: u64,
 }
 
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
@@ -63,8 +102,10 @@ impl QueueConfig {
                 ("waiting_bytes_max", self.waiting_bytes_max, 1 << 20, most),
                 ("dead_letters_max", self.dead_letters_max, 1, most),
                 ("dead_letters_bytes_max", self.dead_letters_bytes_max, 1 << 20, most),
+                ("partitions", self.partitions.into(), 1, queue::PARTITIONS_MAX.into()),
             ],
-        )
+        )?;
+        self.nats.check()
     }
 
     /// The queue's own settings. An id is known for longer than the lake keeps its post, or the post would be stored twice.
@@ -74,9 +115,66 @@ impl QueueConfig {
             waiting_bytes_max: self.waiting_bytes_max,
             dead_letters_max: self.dead_letters_max,
             dead_letters_bytes_max: self.dead_letters_bytes_max,
+            partitions: self.partitions,
+            // What is at a broker is on loan until the lake has it.
+            leases_max: match self.engine {
+                QueueEngine::Embedded => queue::Config::default().leases_max,
+                QueueEngine::Nats => usize::MAX,
+            },
             seen_days: (retention_days > 0).then_some(retention_days.saturating_add(SEEN_SPARE_DAYS)),
             ..queue::Config::default()
         }
+    }
+}
+
+impl NatsConfig {
+    fn check(&self) -> Result<()> {
+        within(
+            "queue.nats",
+            &[("replicas", self.replicas.into(), 1, 5), ("bytes_max", self.bytes_max, 1 << 20, 1 << 50)],
+        )?;
+        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        if self.stream.is_empty() || !self.stream.chars().all(is_name) {
+            bail!("queue.nats.stream = {:?} must be letters, digits, '-' and '_'", self.stream);
+        }
+        self.addresses().map(drop)
+    }
+
+    fn addresses(&self) -> Result<Vec<url::Url>> {
+        let address = |text: &String| {
+            let url: Option<url::Url> = text.parse().ok();
+            let url = url.filter(|url| ["nats", "tls"].contains(&url.scheme()) && url.host_str().is_some());
+            let url = url.filter(|url| url.username().is_empty() && url.password().is_none());
+            url.with_context(|| {
+                format!(
+                    "queue.nats.servers: {text:?} is not an address such as nats://host:4222 or tls://host:4222 (user and \
+                     password have settings of their own)"
+                )
+            })
+        };
+        self.servers.iter().map(address).collect()
+    }
+
+    /// The connection's own settings.
+    pub fn settings(&self, partitions: u16, lease: Duration) -> Result<nats::Settings> {
+        let secret = |name, variable: &str, file: &str| {
+            let is_set = !(variable.is_empty() && file.is_empty());
+            is_set.then(|| secrets::read(variable, file)).transpose().with_context(|| format!("queue.nats.{name}"))
+        };
+        Ok(nats::Settings {
+            servers: self.addresses()?,
+            sign_in: nats::SignIn {
+                user: (!self.user.is_empty()).then(|| self.user.clone()),
+                password: secret("password_env", &self.password_env, &self.password_file)?,
+                token: secret("token_env", &self.token_env, &self.token_file)?,
+                ca_file: (!self.ca_file.is_empty()).then(|| PathBuf::from(&self.ca_file)),
+            },
+            stream: self.stream.clone(),
+            partitions,
+            lease,
+            replicas: self.replicas,
+            bytes_max: self.bytes_max,
+        })
     }
 }
 

@@ -104,7 +104,7 @@ impl UnderstandConfig {
                 ("batch_max", self.batch_max as u64, 1, 100_000),
                 ("batch_target_ms", self.batch_target_ms, 100, 60_000),
                 ("batch_every_ms", self.batch_every_ms, 0, 60_000),
-                ("lease_s", self.lease_s, 30, 86_400),
+                ("lease_s", self.lease_s, 3, 86_400),
                 ("retry_max_s", self.retry_max_s, 1, 3_600),
             ],
         )
