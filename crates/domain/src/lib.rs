@@ -40,7 +40,7 @@ pub use history::{
     Evidence, EvidencePost, IncidentScope, PostInWindow, RuleHistory, WatchHistory, WindowCount, Windows,
 };
 pub use ids::{PostId, SourceId};
-pub use network::Network;
+pub use network::{AddressPolicy, Network};
 pub use operations::{
     AlertNow, Forgotten, Operations, PushError, PushOutcome, PushStatus, Replayed, SourceStatus, SqlAnswer,
     SystemReport, TableReport, ToForget, Undelivered,

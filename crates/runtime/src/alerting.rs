@@ -4,9 +4,9 @@ use crate::clock::clock;
 use crate::config::{ChannelConfig, ChannelKind, Config, Encryption};
 use crate::secrets;
 use alerts::notifiers::{self, Email, Log, Slack, Smtp, Sns, Teams, Webhook};
-use alerts::{AddressPolicy, AlertBook, Digest, Letterhead, Policy, Rules, Service};
+use alerts::{AlertBook, Digest, Letterhead, Policy, Rules, Service};
 use anyhow::{Context, Result};
-use domain::{AlertRule, Health, Notifier, PostTable, StateStore};
+use domain::{AddressPolicy, AlertRule, Health, Notifier, PostTable, StateStore};
 use secrecy::{ExposeSecret, SecretString};
 use std::sync::Arc;
 
