@@ -50,6 +50,10 @@ const DISK_FREE_MIN: u64 = 2_000_000_000;
 /// What a process without the role `understand` can't show.
 const ELSEWHERE: &str = "posts are enriched by another process: live posts, posts per second, lag and posts per source are \
     known there and not shown here";
+/// What a process without the role `listen` can't show.
+const LISTENS_ELSEWHERE: &str = "sources are read by another process: their state is known there and not shown here";
+/// The state of a source that another process reads.
+const ANOTHER_PROCESS: &str = "another process";
 /// Posts that one call may delete: it answers when they are gone.
 const FORGET_MAX: usize = 20_000;
 
@@ -136,13 +140,16 @@ impl Admin {
             Ok(troubles) => notices.extend(troubles.iter().map(alerts::ChannelTrouble::sentence)),
             Err(error) => notices.push(format!("the state of the alert channels can't be read: {error}")),
         }
-        let rules = alerts::rule_problems(self.queue.as_ref()).await.unwrap_or_default();
+        let rules = self.rule_problems().await.unwrap_or_default();
         notices.extend(rules.iter().map(|(name, problem)| format!("alert rule {name:?} {problem}")));
         if self.model.is_none() && self.roles.has(Role::Understand) {
             notices.push("posts are kept without being understood: understand.enabled is false".into());
         }
         if !self.roles.has(Role::Understand) {
             notices.push(ELSEWHERE.into());
+        }
+        if !self.roles.has(Role::Listen) {
+            notices.push(LISTENS_ELSEWHERE.into());
         }
         if !self.roles.has(Role::Understand) && self.queue.has_lender().await.is_ok_and(|has| !has) {
             notices.push("no process enriches posts: start one with `overheard up --role understand`".into());
@@ -182,6 +189,15 @@ impl Operations for Admin {
         let connectors = self.connectors.lock().unwrap_or_else(PoisonError::into_inner);
         let mut sources: Vec<SourceStatus> = connectors.iter().map(|running| running.status(now)).collect();
         drop(connectors);
+        if !self.roles.has(Role::Listen) {
+            let configured = self.config.sources.connectors.iter().filter(|source| source.enabled);
+            sources.extend(configured.map(|source| SourceStatus {
+                id: source.name.clone(),
+                connector: source.kind.clone(),
+                state: ANOTHER_PROCESS.into(),
+                ..SourceStatus::default()
+            }));
+        }
         sources.extend(self.push.keys().map(|name| SourceStatus {
             id: format!("push:{name}"),
             connector: "push".into(),
@@ -285,7 +301,7 @@ impl Operations for Admin {
     }
 
     async fn rule_problems(&self) -> Result<HashMap<String, String>> {
-        alerts::rule_problems(self.queue.as_ref()).await
+        alerting::rule_problems(&self.config, self.queue.clone()).await
     }
 
     async fn alerts_now(&self, ids: &[String]) -> Result<Vec<AlertNow>> {
