@@ -28,7 +28,7 @@ mod rules;
 mod service;
 pub mod words;
 
-pub use address::AddressPolicy;
+pub use address::client;
 pub use backtest::back_test;
 pub use book::AlertBook;
 pub use channels::{ChannelTrouble, troubles};

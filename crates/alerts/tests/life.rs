@@ -1,11 +1,9 @@
 //! The life of alerts over a store in memory: told once, grouped, held back, retried, never lost.
 
-use alerts::{
-    AddressPolicy, AlertBook, Delivery, Digest, Facts, Letterhead, Policy, SourceFacts, WindowFacts, notifiers,
-};
+use alerts::{AlertBook, Delivery, Digest, Facts, Letterhead, Policy, SourceFacts, WindowFacts, notifiers};
 use domain::{
-    AlertRule, AlertState, Anomaly, Clock, Condition, Driver, ErrorKind, ManualClock, Notification, Notifier, Severity,
-    StateStore, Timestamp,
+    AddressPolicy, AlertRule, AlertState, Anomaly, Clock, Condition, Driver, ErrorKind, ManualClock, Notification,
+    Notifier, Severity, StateStore, Timestamp,
 };
 use state::MemoryState;
 use std::sync::Arc;
@@ -368,7 +366,7 @@ async fn a_webhook_is_signed_and_its_answer_decides() {
 
 #[tokio::test]
 async fn a_name_that_resolves_to_this_machine_is_not_called() {
-    let client = AddressPolicy::default().client().unwrap();
+    let client = alerts::client(AddressPolicy::default()).unwrap();
     // The name passes no check of the address itself: the resolver has to stop it.
     let error = client.get("http://localhost:9/").send().await.unwrap_err();
     let causes: Vec<String> =

@@ -1,8 +1,8 @@
 //! Every channel keeps the promises of the port, against receivers that take, are busy, refuse, or are gone.
 
+use alerts::Letterhead;
 use alerts::notifiers::{Email, Encryption, Log, Slack, Smtp, Sns, Teams, Webhook};
-use alerts::{AddressPolicy, Letterhead};
-use domain::{Clock, ManualClock, Notifier};
+use domain::{AddressPolicy, Clock, ManualClock, Notifier};
 use std::sync::Arc;
 use testkit::conformance::{Receiver, http_receiver, notifier, smtp_receiver};
 

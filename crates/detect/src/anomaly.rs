@@ -5,7 +5,7 @@ use crate::incident::{Change, Incident};
 use crate::sentence::sentence;
 use chrono::Duration;
 use chrono_tz::Tz;
-use domain::{Anomaly, Dimension, SeriesKey, Timestamp};
+use domain::{ALL_POSTS, Anomaly, Dimension, SeriesKey, Timestamp};
 
 /// One change of an incident as an anomaly. Without an explanation its sentence has the numbers alone.
 pub fn anomaly(
@@ -31,7 +31,7 @@ pub fn anomaly(
     let sentence = sentence(&subject(key), incident.kind, incident.onset, to, time_zone, &explanation);
     Anomaly {
         id: anomaly_id(key, interval_s, incident),
-        topic: key.topic.clone(),
+        topic: key.topic_name().to_owned(),
         category: key.category().map(str::to_owned),
         slice: key.slice(),
         interval_s,
@@ -52,21 +52,27 @@ pub fn anomaly(
 
 /// The id of an anomaly: the same series and onset give the same.
 pub fn anomaly_id(key: &SeriesKey, interval_s: u32, incident: &Incident) -> String {
+    let topic = match key.topic.as_deref() {
+        // Earlier versions let people take the name of all posts.
+        Some(ALL_POSTS) => "topic:everything",
+        _ => key.topic_name(),
+    };
     let series = match &key.part {
-        None => format!("{}/", key.topic),
-        Some((Dimension::Category, value)) => format!("{}/{value}", key.topic),
-        Some((dimension, value)) => format!("{}/{}={value}", key.topic, dimension.name()),
+        None => format!("{topic}/"),
+        Some((Dimension::Category, value)) => format!("{topic}/{value}"),
+        Some((dimension, value)) => format!("{topic}/{}={value}", dimension.name()),
     };
     format!("{series}/{interval_s}/{}", incident.onset.timestamp())
 }
 
 /// A series' name for people: `late flight`, `late flight: negative`, `late flight: country US`.
 pub(crate) fn subject(key: &SeriesKey) -> String {
+    let topic = key.topic_name();
     match &key.part {
-        None => key.topic.clone(),
+        None => topic.to_owned(),
         Some((dimension @ (Dimension::Language | Dimension::Country), value)) => {
-            format!("{}: {} {value}", key.topic, dimension.name())
+            format!("{topic}: {} {value}", dimension.name())
         }
-        Some((_, value)) => format!("{}: {value}", key.topic),
+        Some((_, value)) => format!("{topic}: {value}"),
     }
 }

@@ -183,7 +183,7 @@ impl Grid {
             return false;
         }
         let rises = |incident: &Incident| incident.kind == Kind::Surge;
-        let whole = SeriesKey::whole(&key.topic);
+        let whole = key.as_whole();
         let incident = self.series.get(&whole).and_then(|series| series.detector.incident());
         if incident.is_some_and(|incident| rises(incident) == rises(opened)) {
             return true;
@@ -232,11 +232,11 @@ impl Grid {
             .filter(|(key, _)| key.part.is_some())
             .collect();
         parts.sort_by(|(a, one), (b, other)| other.total_cmp(one).then_with(|| precedence(a, b)));
-        let mut of_dimension: BTreeMap<(&str, Dimension), usize> = BTreeMap::new();
+        let mut of_dimension: BTreeMap<(Option<&str>, Dimension), usize> = BTreeMap::new();
         let (mut stay, mut leave) = (0, BTreeSet::new());
         for (key, _) in parts {
             let Some((dimension, _)) = &key.part else { continue };
-            let seen = of_dimension.entry((&key.topic, *dimension)).or_default();
+            let seen = of_dimension.entry((key.topic.as_deref(), *dimension)).or_default();
             if *seen < self.config.parts_max && stay < self.config.series_max {
                 *seen += 1;
                 stay += 1;
@@ -303,7 +303,7 @@ mod tests {
     }
 
     fn part(dimension: Dimension, value: &str) -> SeriesKey {
-        SeriesKey { topic: "trains".into(), part: Some((dimension, value.into())) }
+        SeriesKey { topic: Some("trains".into()), part: Some((dimension, value.into())) }
     }
 
     fn negative() -> SeriesKey {

@@ -59,6 +59,8 @@ pub fn check_name(field: impl Into<Cow<'static, str>>, name: &str) -> Result<(),
         _ if is_long => format!("A name has at most {NAME_MAX_CHARS} characters."),
         name if name.trim() != name => "A name has no white space at its ends.".to_owned(),
         name if name.chars().any(char::is_control) => "A name has no control characters.".to_owned(),
+        // Browsers take them out of the addresses of the API.
+        "." | ".." => "A name is not . or ..".to_owned(),
         _ => return Ok(()),
     };
     Err(Fault::new(field, message))
@@ -73,7 +75,7 @@ mod tests {
         for name in ["a", "Größe 東京", &"x".repeat(64)] {
             assert_eq!(check_name("name", name), Ok(()), "{name}");
         }
-        for name in ["", " ", " a", "a\n", "a\u{7}b", &"x".repeat(65)] {
+        for name in ["", " ", " a", "a\n", "a\u{7}b", ".", "..", &"x".repeat(65)] {
             assert_eq!(check_name("name", name).unwrap_err().field, "name", "{name:?}");
         }
     }

@@ -41,7 +41,7 @@ pub use history::{
     Evidence, EvidencePost, IncidentScope, PostInWindow, RuleHistory, WatchHistory, WindowCount, Windows,
 };
 pub use ids::{PartitionId, PostId, SourceId};
-pub use network::Network;
+pub use network::{AddressPolicy, Network};
 pub use operations::{
     AlertDesk, AlertNow, Forgotten, PostAdmin, PushError, PushIntake, PushOutcome, PushStatus, Replayed, SourceStatus,
     SqlAnswer, SqlRunner, SystemInfo, SystemReport, TableReport, ToForget, Undelivered,

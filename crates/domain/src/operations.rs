@@ -19,7 +19,7 @@ pub struct SourceStatus {
     pub id: String,
     /// Connector: `x`, `push`, `file`, `bluesky`, ...
     pub connector: String,
-    /// `connected`, `connecting`, `waiting`, `stopped`, `failed`.
+    /// `connected`, `connecting`, `waiting`, `stopped`, `failed`; `another process` where this one does not read it.
     pub state: String,
     /// Since when it is in this state.
     pub since: Option<DateTime<Utc>>,

@@ -5,7 +5,7 @@ use crate::anomaly::Slice;
 use crate::clock::Timestamp;
 use std::collections::BTreeMap;
 
-/// The topic of the series over all posts, whatever their topics.
+/// What stored anomalies have as the topic if they are of all posts, whatever their topics.
 pub const ALL_POSTS: &str = "everything";
 
 /// Dimensions that topics can be watched by, besides their categories: few values, one a post.
@@ -15,7 +15,8 @@ pub const WATCHED_DIMENSIONS: [Dimension; 4] =
 /// A topic as a whole, or its part with one value of a dimension.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SeriesKey {
-    pub topic: String,
+    /// None: all posts, whatever their topics.
+    pub topic: Option<String>,
     pub part: Option<(Dimension, String)>,
 }
 
@@ -25,17 +26,27 @@ pub type SeriesCounts = BTreeMap<SeriesKey, Vec<(Timestamp, f64)>>;
 impl SeriesKey {
     /// The topic as a whole.
     pub fn whole(topic: &str) -> Self {
-        Self { topic: topic.to_owned(), part: None }
+        Self::of_topic(Some(topic))
     }
 
     /// All posts, whatever their topics.
     pub fn all_posts() -> Self {
-        Self::whole(ALL_POSTS)
+        Self::of_topic(None)
     }
 
-    /// A topic as a whole, or all posts.
+    /// A topic as a whole; none: all posts.
     pub fn of_topic(topic: Option<&str>) -> Self {
-        Self::whole(topic.unwrap_or(ALL_POSTS))
+        Self { topic: topic.map(str::to_owned), part: None }
+    }
+
+    /// The whole that the series is a part of.
+    pub fn as_whole(&self) -> Self {
+        Self { topic: self.topic.clone(), part: None }
+    }
+
+    /// The name of the topic, for people and in stored anomalies.
+    pub fn topic_name(&self) -> &str {
+        self.topic.as_deref().unwrap_or(ALL_POSTS)
     }
 
     /// The category, if the series is one of a category.

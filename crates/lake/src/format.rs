@@ -29,7 +29,13 @@ pub(crate) fn check(root: &Path, writes: bool) -> Result<()> {
     match found {
         Some(found) if found > FORMAT => Err(Error::NewerFormat { path, found, known: FORMAT }),
         Some(FORMAT) => Ok(()),
-        _ if writes => write(root),
+        _ if writes => {
+            if found.is_some() || root.join("raw").exists() {
+                let from = found.unwrap_or(1);
+                tracing::warn!(from, to = FORMAT, "the lake's format is raised; going back needs a backup from before");
+            }
+            write(root)
+        }
         _ => Ok(()),
     }
 }

@@ -72,6 +72,10 @@ pub(crate) fn open_writer(path: &Path, partitions: u16) -> Result<Connection> {
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .doing("begin to make the queue's tables")?;
     let found = format(&transaction)?;
+    if (1..FORMAT).contains(&found) {
+        let (from, to) = (found, FORMAT);
+        tracing::warn!(from, to, "the queue's format is raised; going back needs a backup from before");
+    }
     if found == 0 {
         transaction.execute_batch(TABLES).doing("make the queue's tables")?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID).doing("name the queue's file")?;

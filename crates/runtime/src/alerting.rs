@@ -4,10 +4,12 @@ use crate::clock::clock;
 use crate::config::{ChannelConfig, ChannelKind, Config, Encryption};
 use crate::secrets;
 use alerts::notifiers::{self, Email, Log, Slack, Smtp, Sns, Teams, Webhook};
-use alerts::{AddressPolicy, AlertBook, Digest, Letterhead, Policy, Rules, Service};
+use alerts::{AlertBook, Digest, Letterhead, Policy, Rules, Service};
 use anyhow::{Context, Result};
-use domain::{AlertRule, Health, Notifier, PostTable, StateStore};
+use domain::{ALL_POSTS, AddressPolicy, AlertRule, Condition, Health, Notifier, PostTable, StateStore};
 use secrecy::{ExposeSecret, SecretString};
+use state::{Accounts, Topics};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// The channel that is always there.
@@ -94,4 +96,33 @@ pub fn channels(config: &Config) -> Vec<String> {
 /// The rules in force.
 pub fn rules(config: &Config, state: Arc<dyn StateStore>) -> Rules {
     Rules::new(config.alerts.rules.iter().map(AlertRule::from).collect(), channels(config), state)
+}
+
+/// The rules that can't be judged, by name, with a sentence each: their question failed, or they name a topic or a source
+/// that does not exist.
+pub async fn rule_problems(config: &Config, state: Arc<dyn StateStore>) -> domain::Result<HashMap<String, String>> {
+    let topics = Topics::new(state.as_ref()).list_readable().await?;
+    let accounts = Accounts::new(state.clone());
+    let tokens = accounts.tokens().await.map_err(|error| domain::Error::retry(error.to_string()))?;
+    // Rules may name the series over all posts as anomalies do.
+    let is_topic = |name: &str| name == ALL_POSTS || topics.iter().any(|topic| topic.name == name);
+    let is_source = |name: &str| {
+        let pushed = name.strip_prefix("push:");
+        let has_token = pushed.is_some() && tokens.iter().any(|token| token.scope.source() == pushed);
+        // Imports and the sample are not configured.
+        name.starts_with("file:") || name == "sample" || has_token || config.sources.has(name)
+    };
+    let mut problems = HashMap::new();
+    for rule in rules(config, state.clone()).all().await?.into_iter().filter(|rule| rule.enabled) {
+        let unknown = match (&rule.topic, &rule.condition) {
+            (Some(topic), _) if !is_topic(topic) => Some(format!("names the topic {topic:?}, which does not exist")),
+            (_, Condition::Silence { source, .. }) if !is_source(source) => {
+                Some(format!("names the source {source:?}, which is not configured"))
+            }
+            _ => None,
+        };
+        problems.extend(unknown.map(|unknown| (rule.name, unknown)));
+    }
+    problems.extend(alerts::rule_problems(state.as_ref()).await?);
+    Ok(problems)
 }

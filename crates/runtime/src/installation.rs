@@ -4,7 +4,7 @@
 
 use crate::admin::{RunningAlerts, RunningPosts, RunningPush, RunningSystem};
 use crate::clock::clock;
-use crate::config::{Config, EARLIER_FORM, QueueEngine};
+use crate::config::{Config, QueueEngine};
 use crate::roles::{Role, Roles};
 use crate::supervisor::{Stage, Supervisor};
 use crate::{agreement, alerting, exclusive, follow, forget, upkeep, wiring};
@@ -57,7 +57,7 @@ impl Installation {
         let lake = match takes_out {
             true => agreement::open_lake(&config, &queue).await?,
             false if roles.write_lake() => wiring::open_lake(&config, &queue).await?,
-            false => wiring::open_lake_read_only(&config).await?,
+            false => wiring::open_lake_for(&config, &queue, roles.has(Role::Serve)).await?,
         };
         let topics = wiring::topics(state.as_ref()).await?;
         let enrichment = match roles.has(Role::Understand) {
@@ -138,11 +138,12 @@ impl Installation {
 
     /// The connectors of the configured sources, and the way from the queue to the broker.
     fn start_connectors(&self, supervisor: &mut Supervisor) -> Result<()> {
-        if self.config.sources.is_earlier_form {
-            tracing::warn!("{EARLIER_FORM}");
+        for notice in self.config.sources.notices() {
+            tracing::warn!("{notice}");
         }
         for source in self.config.sources.connectors.iter().filter(|source| source.enabled) {
-            let connector = source.connector()?;
+            // Settings and secrets are checked before anything runs.
+            drop(source.connector()?);
             let context = sources::Context {
                 source: SourceId(source.name.clone()),
                 queue: self.queue.clone(),
@@ -152,8 +153,9 @@ impl Installation {
                 status: SharedStatus::default(),
             };
             self.system.show_source(source, context.status.clone());
-            let name = format!("source {}", source.name);
-            supervisor.start(Stage::Ingest, name, |shutdown| connector.run(context, shutdown));
+            let (name, source) = (format!("source {}", source.name), source.clone());
+            let connector = move || source.connector().map_err(|error| domain::Error::stop(format!("{error:#}")));
+            supervisor.start(Stage::Ingest, name, |shutdown| sources::keep_running(connector, context, shutdown));
         }
         if let Some(broker) = wiring::broker(&self.config)? {
             let forward = Forward {

@@ -90,12 +90,20 @@ pub async fn open_lake_read_only(config: &Config) -> Result<Arc<Lake>> {
     let folder = config.data.join("lake");
     if !folder.exists() {
         bail!(
-            "there is no lake in {}; bring posts in first: overheard demo, overheard import FILE or overheard up",
+            "there is no lake in {}; bring posts in first: overheard demo, overheard import FILE or overheard up (of \
+             several processes on one folder, start the one with the role understand first)",
             config.data.display()
         );
     }
     let opened = Lake::open_read_only(&folder.to_string_lossy(), config.lake.settings(), clock()).await;
     Ok(Arc::new(opened.with_context(|| format!("open the lake {}", folder.display()))?))
+}
+
+/// The lake for a process that doesn't write posts to it. One that only listens needs none, so on a first start it makes an
+/// empty one; a queue that has delivered posts must find theirs.
+pub async fn open_lake_for(config: &Config, queue: &Embedded, serves: bool) -> Result<Arc<Lake>> {
+    let is_first = !config.data.join("lake").exists() && queue.standing().await?.acked_offset == 0;
+    if is_first && !serves { open_lake(config, queue).await } else { open_lake_read_only(config).await }
 }
 
 /// The saved topics, by name.

@@ -29,7 +29,7 @@ pub const KINDS: &[Kind] = &[
     Kind::of::<mastodon::Settings>("mastodon"),
 ];
 
-pub use connector::{Check, Connector, Context};
+pub use connector::{Check, Connector, Context, keep_running};
 pub use error::{Error, Result};
 pub use file::{FileConfig, FileSource};
 pub use push::PushSource;

@@ -213,3 +213,17 @@ async fn it_passes_the_suite() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redirect_into_the_own_network_is_not_followed() {
+    let (inside, asked) = serve(vec![("/feed.xml", answer(200, "", FEED.as_bytes()))]).await;
+    // The configured server itself may be on this machine; where it leads may not.
+    let moved = answer(302, &format!("location: {inside}/feed.xml\r\n"), b"");
+    let (outside, _) = serve(vec![("/feed.xml", moved)]).await;
+    let running = Running::start(&[format!("{outside}/feed.xml")]);
+    until("it is told", async || running.status().last_error.is_some()).await;
+    let error = running.status().last_error.unwrap();
+    assert!(error.contains("not a public address") && error.contains("configure it"), "{error}");
+    assert!(asked.lock().unwrap().is_empty() && running.queue.posts().is_empty());
+    running.stop().await;
+}

@@ -2,11 +2,12 @@
 
 mod support;
 
-use domain::SystemClock;
+use domain::{Clock, SystemClock};
 use futures::future::BoxFuture;
 use secrecy::SecretString;
-use sources::Connector;
+use sources::kit::status::{SharedStatus, State};
 use sources::mastodon::{Mastodon, MastodonConfig};
+use sources::{Connector, Context};
 use state::MemoryState;
 use std::sync::Arc;
 use std::time::Duration;
@@ -71,6 +72,12 @@ async fn a_gap_of_many_pages_is_read_to_its_end() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_post_that_another_instance_delivers_late_is_read() {
+    let public = |url: &str| MastodonConfig { tags: Vec::new(), public: true, ..config(url) };
+    late_post_is_read(config).await;
+    late_post_is_read(public).await;
+}
+
+async fn late_post_is_read(config: impl Fn(&str) -> MastodonConfig) {
     let server = MastodonServer::start(3, SECRET).await.unwrap();
     let (queue, state): (Arc<MemoryQueue>, Arc<MemoryState>) = Default::default();
     let (url, shutdown) = (format!("http://{}", server.address()), CancellationToken::new());
@@ -91,6 +98,64 @@ async fn a_post_that_another_instance_delivers_late_is_read() {
     shutdown.cancel();
     task.await.unwrap().unwrap();
     assert!(queue.posts().iter().any(|post| post.id.native_id() == "https://late.example/1"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edit_that_no_topic_wants_deletes_what_was_kept() {
+    let server = MastodonServer::start(3, SECRET).await.unwrap();
+    let (queue, state): (Arc<MemoryQueue>, Arc<MemoryState>) = Default::default();
+    let (url, shutdown) = (format!("http://{}", server.address()), CancellationToken::new());
+    let usual = MastodonConfig { tags: Vec::new(), public: true, ..config(&url) };
+    let config = MastodonConfig { interval: Duration::from_millis(20), ..usual };
+    let start = Start { url, queue: queue.clone(), state, shutdown: shutdown.clone(), is_patient: false };
+    let task = tokio::spawn(run(Box::new(Mastodon::new(config).unwrap()), start));
+    let until = async |posts: usize, deletions: usize| {
+        let is_deletion = |record: &domain::Record| matches!(record, domain::Record::Deletion(_));
+        let waiting = async {
+            while queue.posts().len() < posts
+                || queue.records().iter().filter(|one| is_deletion(one)).count() < deletions
+            {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), waiting).await.unwrap();
+    };
+    until(3, 0).await;
+    server.rewrite(0, "<p>of no concern</p>");
+    // Without words.
+    server.rewrite(1, "");
+    until(3, 2).await;
+    shutdown.cancel();
+    task.await.unwrap().unwrap();
+    assert_eq!(queue.posts().len(), 3, "no version was added");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_fails_is_told() {
+    let server = MastodonServer::start(3, SECRET).await.unwrap();
+    let (queue, state): (Arc<MemoryQueue>, Arc<MemoryState>) = Default::default();
+    let shutdown = CancellationToken::new();
+    let token = Some(SecretString::from("another token"));
+    let config = MastodonConfig { token, ..config(&format!("http://{}", server.address())) };
+    let status = SharedStatus::default();
+    let context = Context {
+        source: domain::SourceId("tested".into()),
+        queue: queue.clone(),
+        state,
+        clock: Arc::new(SystemClock),
+        topics: tokio::sync::watch::channel(Vec::new()).1,
+        status: status.clone(),
+    };
+    let task = tokio::spawn(Box::new(Mastodon::new(config).unwrap()).run(context, shutdown.clone()));
+    let told = async {
+        while !status.get(SystemClock.now()).last_error.is_some_and(|error| error.contains("stream of #trains")) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), told).await.unwrap();
+    assert_eq!(status.get(SystemClock.now()).state, State::Connected, "the timeline is polled");
+    shutdown.cancel();
+    task.await.unwrap().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,7 +13,7 @@ pub struct Cursor<T> {
     key: String,
     /// The document as it was read or written last.
     document: Option<Value>,
-    /// Where it stands; kept by [`Self::save`].
+    /// Where it stands; changed by its owner, and written by [`Self::save`].
     pub value: T,
 }
 
@@ -27,21 +27,20 @@ impl<T: Default + Serialize + DeserializeOwned> Cursor<T> {
         Ok(Self { store, key, document, value })
     }
 
-    /// Writes the value if it changed; an error when another process moved the cursor. To be called only when the posts
-    /// that it stands for are in the queue.
+    /// Writes the value if it changed; an error of kind `Retry` when another process moved the cursor. To be called only
+    /// when the posts that it stands for are in the queue.
     pub async fn save(&mut self) -> Result<()> {
-        let key = &self.key;
-        let message = || format!("the cursor {key:?} can't be written as JSON");
-        let document =
-            serde_json::to_value(&self.value).map_err(|error| Error::caused(ErrorKind::Stop, message(), error))?;
+        // Without the key in errors, which can hold a feed's address with its secret.
+        let document = serde_json::to_value(&self.value)
+            .map_err(|error| Error::caused(ErrorKind::Stop, "a cursor can't be written as JSON", error))?;
         if self.document.as_ref() == Some(&document) {
             return Ok(());
         }
-        let moved = Swap::new(&Kind::Cursor.name(), key, self.document.clone(), Some(document.clone()));
+        let moved = Swap::new(&Kind::Cursor.name(), &self.key, self.document.clone(), Some(document.clone()));
         if !self.store.swap(vec![moved]).await? {
-            return Err(Error::retry(format!(
-                "the cursor {key:?} was moved by another process: run one process with the role listen"
-            )));
+            return Err(Error::retry(
+                "the cursor of this source was moved by another process: run one process with the role listen",
+            ));
         }
         self.document = Some(document);
         Ok(())

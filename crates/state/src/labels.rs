@@ -38,10 +38,12 @@ impl Correction {
 
     /// What is wrong with it.
     pub fn check(&self) -> Result<(), Fault> {
-        let length = self.category.as_ref().map(|category| category.chars().count());
-        match length {
-            Some(length) if !(1..=CATEGORY_MAX_CHARS).contains(&length) => {
+        match &self.category {
+            Some(category) if !(1..=CATEGORY_MAX_CHARS).contains(&category.chars().count()) => {
                 Err(Fault::new("category", format!("A category has 1 to {CATEGORY_MAX_CHARS} characters.")))
+            }
+            Some(category) if category.chars().any(char::is_control) => {
+                Err(Fault::new("category", "A category has no control characters."))
             }
             _ => Ok(()),
         }

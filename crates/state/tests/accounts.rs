@@ -66,6 +66,25 @@ async fn sessions_and_tokens_that_are_over_are_deleted_at_a_sign_in() {
 }
 
 #[tokio::test]
+async fn names_are_fit_for_addresses_and_terminals() {
+    let accounts = Accounts::new(Arc::new(MemoryState::default()));
+    accounts.add_first_admin(None, false, noon()).await.unwrap();
+    for name in [".", "..", "a/b", "a\u{1b}[2Jb", "a\nb", ""] {
+        let added = accounts.add(name, Role::Viewer, "twelve chars".into(), false, noon()).await;
+        assert!(matches!(added, Err(AccountError::Invalid(_))), "{name:?}");
+    }
+    let order = |name: &str, source: &str| {
+        let scope = TokenScope::Push { source: source.into() };
+        TokenOrder { name: name.into(), scope, expires_at: None, makes_source: true }
+    };
+    for (name, source) in [("a\u{1b}[2Jb", "shop"), ("", "shop"), ("ci", "sh\u{7}op"), ("ci", " ")] {
+        let issued = accounts.issue(order(name, source), "admin", noon()).await;
+        assert!(matches!(issued, Err(AccountError::Invalid(_))), "{name:?} {source:?}");
+    }
+    assert!(accounts.issue(order("ci / nightly", "push:shop"), "admin", noon()).await.is_ok());
+}
+
+#[tokio::test]
 async fn a_user_who_was_changed_meanwhile_opens_no_session_and_the_last_admin_stays() {
     let accounts = Accounts::new(Arc::new(MemoryState::default()));
     let password = accounts.add_first_admin(None, false, noon()).await.unwrap().unwrap();

@@ -127,3 +127,13 @@ async fn a_cursor_that_another_process_moved_is_not_moved_back() {
     anew.save().await.unwrap();
     assert_eq!(store.get("cursor", "x:x").await.unwrap(), Some(json!(3)));
 }
+
+#[tokio::test]
+async fn a_category_has_no_control_characters() {
+    let store = MemoryState::default();
+    let labels = Labels::new(&store);
+    let post = PostId::parse("x:1".to_owned()).unwrap();
+    let bad = Correction { category: Some("a\u{1b}[2Jb".into()), ..correction(1) };
+    assert!(matches!(labels.add(&post, bad).await, Err(SaveError::Invalid(fault)) if fault.field == "category"));
+    assert!(labels.history(post.as_str()).await.unwrap().is_empty());
+}

@@ -88,6 +88,21 @@ impl BlueskyServer {
         Ok(Self { address, shared, task })
     }
 
+    /// An edit takes the word "entry" out of the post with this number.
+    pub fn edit_away(&self, number: usize) {
+        self.shared.add(commit(number, "update", "of no concern"));
+    }
+
+    /// A message of about so many bytes that is no post.
+    pub fn add_long(&self, bytes: usize) {
+        self.shared.add(|time| json!({"did": did(0), "time_us": time, "padding": "x".repeat(bytes)}));
+    }
+
+    /// One more post with the word "entry".
+    pub fn publish(&self, number: usize) {
+        self.shared.add(commit(number, "create", &format!("Entry {number}")));
+    }
+
     /// Posts, and deletions of posts, that nobody asked for.
     pub fn add_noise(&self) {
         self.shared.add(commit(2 * UNWANTED, "delete", ""));

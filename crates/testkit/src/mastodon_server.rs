@@ -65,6 +65,7 @@ impl MastodonServer {
         let routes = Router::new()
             .route("/api/v2/instance", get(instance))
             .route("/api/v1/timelines/tag/{tag}", get(timeline))
+            .route("/api/v1/timelines/public", get(timeline))
             .route("/api/v1/streaming/hashtag", get(streaming))
             .with_state(shared.clone());
         let task = tokio::spawn(async move {
@@ -87,6 +88,13 @@ impl MastodonServer {
         late["id"] = (FIRST_ID - 1).to_string().into();
         late["uri"] = "https://late.example/1".into();
         self.shared.statuses().insert(0, late);
+    }
+
+    /// The text of this status becomes another.
+    pub fn rewrite(&self, number: usize, text: &str) {
+        let mut statuses = self.shared.statuses();
+        statuses[number]["content"] = text.into();
+        statuses[number]["edited_at"] = "2026-11-01T10:30:00.000Z".into();
     }
 
     /// Sends an event once somebody listens.

@@ -161,7 +161,7 @@ fn counts(posts: &[EnrichedPost], interval_s: u32, of: impl Fn(&EnrichedPost) ->
 }
 
 fn is_of(post: &EnrichedPost, series: &SeriesKey) -> bool {
-    let topic = series.topic == domain::ALL_POSTS || post.topics.contains(&series.topic);
+    let topic = series.topic.as_ref().is_none_or(|topic| post.topics.contains(topic));
     topic && series.part.as_ref().is_none_or(|(dimension, value)| values(post, *dimension).contains(value))
 }
 

@@ -1448,7 +1448,7 @@ export interface components {
              * @description Since when it is in this state.
              */
             since?: string | null;
-            /** @description `connected`, `connecting`, `waiting`, `stopped`, `failed`. */
+            /** @description `connected`, `connecting`, `waiting`, `stopped`, `failed`; `another process` where this one does not read it. */
             state: string;
         };
         Statement: {

@@ -1,11 +1,11 @@
 //! Slack, by an incoming webhook.
 
 use super::deliver;
-use crate::address::AddressPolicy;
+use crate::address::{checked, client};
 use crate::error::Error;
 use crate::words::{Letterhead, Template, escape_slack, kind_words, render};
 use async_trait::async_trait;
-use domain::{Notification, Notifier, Result};
+use domain::{AddressPolicy, Notification, Notifier, Result};
 use secrecy::{ExposeSecret, SecretString};
 
 /// Longest text of a section block.
@@ -27,8 +27,8 @@ impl Slack {
         letterhead: Letterhead,
         policy: AddressPolicy,
     ) -> Result<Self, Error> {
-        policy.check(url.expose_secret())?;
-        Ok(Self { channel: channel.into(), url, letterhead, client: policy.client()? })
+        checked(url.expose_secret(), policy)?;
+        Ok(Self { channel: channel.into(), url, letterhead, client: client(policy)? })
     }
 }
 

@@ -1,12 +1,12 @@
 //! Amazon SNS: one signed POST (`Publish`, Signature Version 4), without the SDK, which would double the build.
 
 use super::{deliver, hex};
-use crate::address::AddressPolicy;
+use crate::address::{checked, client};
 use crate::error::Error;
 use crate::words::{Letterhead, Template, render};
 use async_trait::async_trait;
 use aws_signature::{Credentials, Target};
-use domain::{Clock, Notification, Notifier, Result, Timestamp};
+use domain::{AddressPolicy, Clock, Notification, Notifier, Result, Timestamp};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
@@ -40,11 +40,11 @@ impl Sns {
         let endpoint = endpoint.map_or_else(|| format!("https://sns.{region}.amazonaws.com/"), str::to_owned);
         Ok(Self {
             channel: channel.into(),
-            target: Target { service: "sns", region: region.to_owned(), url: policy.check(&endpoint)? },
+            target: Target { service: "sns", region: region.to_owned(), url: checked(&endpoint, policy)? },
             topic_arn: topic_arn.to_owned(),
             credentials,
             letterhead,
-            client: policy.client()?,
+            client: client(policy)?,
             clock,
         })
     }

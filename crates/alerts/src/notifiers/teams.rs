@@ -1,11 +1,11 @@
 //! Microsoft Teams, by a workflow's webhook ("when a Teams webhook request is received"), as an adaptive card.
 
 use super::deliver;
-use crate::address::AddressPolicy;
+use crate::address::{checked, client};
 use crate::error::Error;
 use crate::words::{Letterhead, emphasised, gravest, kind_words, line, link};
 use async_trait::async_trait;
-use domain::{Notification, Notifier, Result, Severity, driver_name};
+use domain::{AddressPolicy, Notification, Notifier, Result, Severity, driver_name};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
@@ -27,9 +27,9 @@ impl Teams {
         letterhead: Letterhead,
         policy: AddressPolicy,
     ) -> Result<Self, Error> {
-        let address = policy.check(url.expose_secret())?;
+        let address = checked(url.expose_secret(), policy)?;
         let is_connector = address.host_str().is_some_and(|host| host.ends_with(".webhook.office.com"));
-        Ok(Self { channel: channel.into(), url, letterhead, client: policy.client()?, is_connector })
+        Ok(Self { channel: channel.into(), url, letterhead, client: client(policy)?, is_connector })
     }
 }
 

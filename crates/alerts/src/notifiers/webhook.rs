@@ -3,11 +3,11 @@
 //! `X-Overheard-Signature` (`sha256=` and the hex HMAC-SHA256 of `timestamp.body` under the shared secret).
 
 use super::{deliver, hex};
-use crate::address::AddressPolicy;
+use crate::address::{checked, client};
 use crate::error::Error;
 use crate::words::{Letterhead, Template, render};
 use async_trait::async_trait;
-use domain::{Clock, Notification, Notifier, Result};
+use domain::{AddressPolicy, Clock, Notification, Notifier, Result};
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
@@ -35,10 +35,10 @@ impl Webhook {
     ) -> Result<Self, Error> {
         Ok(Self {
             channel: channel.into(),
-            url: policy.check(url)?,
+            url: checked(url, policy)?,
             secret,
             letterhead,
-            client: policy.client()?,
+            client: client(policy)?,
             clock,
         })
     }

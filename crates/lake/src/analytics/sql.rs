@@ -3,7 +3,7 @@
 //! files of other days are left out at once.
 
 use chrono::TimeDelta;
-use domain::{ALL_POSTS, Dimension, Selection, SeriesKey, TimeRange, Timestamp};
+use domain::{Dimension, Selection, SeriesKey, TimeRange, Timestamp};
 
 /// A text as an SQL literal.
 pub(super) fn literal(text: &str) -> String {
@@ -49,9 +49,9 @@ pub(super) fn time_in_range(column: &str, range: TimeRange) -> String {
 
 /// Rows of `sentiment` that belong to a series.
 pub(super) fn of_series(key: &SeriesKey) -> String {
-    let topic = match key.topic.as_str() {
-        ALL_POSTS => "TRUE".to_owned(),
-        topic => format!("array_has(topics, {})", literal(topic)),
+    let topic = match &key.topic {
+        None => "TRUE".to_owned(),
+        Some(topic) => format!("array_has(topics, {})", literal(topic)),
     };
     match &key.part {
         Some((dimension, value)) => format!("{topic} AND {} = {}", dimension.name(), literal(value)),
@@ -196,6 +196,7 @@ mod tests {
         let part = Some((Dimension::Sentiment, "it's".to_owned()));
         assert_eq!(of_series(&SeriesKey { part, ..SeriesKey::all_posts() }), "TRUE AND sentiment = 'it''s'");
         assert_eq!(of_series(&SeriesKey::whole("late")), "array_has(topics, 'late')");
+        assert_eq!(of_series(&SeriesKey::whole(domain::ALL_POSTS)), "array_has(topics, 'everything')");
     }
 
     #[test]

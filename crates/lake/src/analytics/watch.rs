@@ -7,8 +7,8 @@ use crate::lake::Lake;
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use domain::{
-    ALL_POSTS, Analytics, Dimension, Error, Evidence, IncidentScope, Result, SeriesCounts, SeriesKey, TimeRange,
-    Timestamp, WatchHistory,
+    Analytics, Dimension, Error, Evidence, IncidentScope, Result, SeriesCounts, SeriesKey, TimeRange, Timestamp,
+    WatchHistory,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -17,6 +17,8 @@ pub(super) const TIMEOUT: Duration = Duration::from_secs(120);
 /// Bytes of a count, and of a key besides its texts.
 const COUNT_BYTES: usize = 16;
 const KEY_BYTES: usize = 100;
+/// Stands for all posts in counts by topic: no topic has an empty name.
+const ALL: &str = "";
 
 #[async_trait]
 impl WatchHistory for Lake {
@@ -80,7 +82,8 @@ impl Lake {
             (0..rows.rows).try_for_each(|row| {
                 let (key, count) = series_count(rows, row, interval_s)?;
                 budget.take(COUNT_BYTES)?;
-                let key_bytes = KEY_BYTES + key.topic.len() + key.part.as_ref().map_or(0, |(_, value)| value.len());
+                let key_bytes =
+                    KEY_BYTES + key.topic_name().len() + key.part.as_ref().map_or(0, |(_, value)| value.len());
                 let of_series = match counts.entry(key) {
                     std::collections::btree_map::Entry::Vacant(entry) => {
                         budget.take(key_bytes)?;
@@ -94,9 +97,7 @@ impl Lake {
         })
         .await?;
         for of_series in counts.values_mut() {
-            // All posts come before a topic that has taken their name.
-            of_series.sort_unstable_by(|(a, one), (b, other)| a.cmp(b).then(other.total_cmp(one)));
-            of_series.dedup_by_key(|(at, _)| *at);
+            of_series.sort_unstable_by_key(|(at, _)| *at);
         }
         Ok(counts)
     }
@@ -106,6 +107,7 @@ fn series_count(rows: &Cells, row: usize, interval_s: u32) -> Result<(SeriesKey,
     let topic = rows.owned(1, row).ok_or_else(|| Error::stop("the lake counted a series without a topic"))?;
     let part = rows.word(2, row).zip(rows.owned(3, row));
     let at = begin(rows.int(0, row), interval_s)?;
+    let topic = Some(topic).filter(|topic| topic != ALL);
     Ok((SeriesKey { topic, part }, (at, rows.count(4, row) as f64)))
 }
 
@@ -121,7 +123,7 @@ fn begin(number: Option<i64>, interval_s: u32) -> Result<Timestamp> {
 }
 
 fn wholes(range: TimeRange, interval_s: u32) -> String {
-    let (bin, within, all) = (bin(interval_s), in_range(range), literal(ALL_POSTS));
+    let (bin, within, all) = (bin(interval_s), in_range(range), literal(ALL));
     format!(
         "SELECT {bin} AS at, {all} AS topic, CAST(NULL AS VARCHAR) AS dimension, CAST(NULL AS VARCHAR) AS value, \
                 count(*) AS n FROM sentiment WHERE {within} GROUP BY 1 \
@@ -132,7 +134,7 @@ fn wholes(range: TimeRange, interval_s: u32) -> String {
 }
 
 fn parts(range: TimeRange, interval_s: u32, dimensions: &[Dimension]) -> String {
-    let (bin, within, all) = (bin(interval_s), in_range(range), literal(ALL_POSTS));
+    let (bin, within, all) = (bin(interval_s), in_range(range), literal(ALL));
     let parts = std::iter::once(Dimension::Category).chain(dimensions.iter().copied()).map(|dimension| {
         let topics = match dimension {
             Dimension::Category => "topics".to_owned(),

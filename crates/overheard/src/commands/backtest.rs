@@ -6,7 +6,7 @@ use crate::output::say;
 use anyhow::{Context, Result, bail};
 use chrono::Offset;
 use detect::{Backtest, FalseAlarms};
-use domain::{ALL_POSTS, Clock, Dimension, SeriesKey, SystemClock, TimeRange, Timestamp, WatchHistory};
+use domain::{Clock, Dimension, SeriesKey, SystemClock, TimeRange, Timestamp, WatchHistory};
 use pipeline::watch::counts;
 use runtime::{Config, wiring};
 use std::collections::HashMap;
@@ -64,11 +64,11 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
         None => {
             let interval_s = asked.unwrap_or(3600);
             let key = SeriesKey {
-                topic: args.topic.clone().unwrap_or_else(|| ALL_POSTS.into()),
+                topic: args.topic.clone(),
                 part: args.category.clone().map(|category| (Dimension::Category, category)),
             };
             let (rows, watched) = from_lake(&config, &args, &key, interval_s).await?;
-            (key.topic, rows, interval_s, watched)
+            (key.topic_name().to_owned(), rows, interval_s, watched)
         }
     };
     let per_week = args.false_alarms_per_week.unwrap_or(config.watch.false_alarms_per_week);
@@ -136,7 +136,7 @@ async fn from_lake(
     let watched = counted.len();
     let mut known: HashMap<Timestamp, f64> = counted.remove(key).into_iter().flatten().collect();
     if known.is_empty() {
-        bail!("no mention of {:?} since {since}; `overheard topics list` shows the topics", key.topic);
+        bail!("no mention of {:?} since {since}; `overheard topics list` shows the topics", key.topic_name());
     }
     let intervals = (to - from).num_seconds() / step;
     let rows = (0..intervals)

@@ -6,9 +6,10 @@ use anyhow::Result;
 use domain::{Clock, Enricher, Error, PlaceHints, PostQueue, SystemClock, Untranslated};
 use lake::TableName;
 use runtime::Config;
-use runtime::config::{EARLIER_FORM, SourceConfig};
-use runtime::{models, secrets, wiring};
+use runtime::config::SourceConfig;
+use runtime::{alerting, models, secrets, wiring};
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -36,7 +37,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
     ));
     if let Ok(config) = &config {
         findings.push(("clock", clock()));
-        findings.push(("disk", disk(&config.data)));
+        findings.push(("disk", disk(config)));
         findings.push(("model", model(config)));
         findings.extend(added_models(config).into_iter().map(|finding| ("model added", finding)));
         findings.push(("categories", categories(config)));
@@ -44,11 +45,10 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
         findings.push(("translation", translation(config)));
         findings.push(("queue", queue(config).await));
         findings.extend(broker(config).await.map(|finding| ("broker", finding)));
+        findings.extend(rules(config).await.into_iter().map(|finding| ("alert rule", finding)));
         findings.push(("lake", lake(config).await));
         findings.push(("server", server(config)));
-        if config.sources.is_earlier_form {
-            findings.push(("sources", Ok(EARLIER_FORM.into())));
-        }
+        findings.extend(config.sources.notices().into_iter().map(|notice| ("sources", Ok(notice))));
         for configured in &config.sources.connectors {
             findings.push(("source", source(configured).await));
         }
@@ -88,18 +88,19 @@ fn clock() -> Finding {
     Ok(format!("{}", now.format("%Y-%m-%d %H:%M:%S UTC")))
 }
 
-fn disk(data: &Path) -> Finding {
-    let existing = data.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("."));
+fn disk(config: &Config) -> Finding {
+    let existing = config.data.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("."));
     let probe = existing.join(".overheard-doctor");
     std::fs::write(&probe, b"probe").and_then(|()| std::fs::remove_file(&probe)).map_err(|error| {
         format!("{} can't be written: {error}; choose another folder with --data", existing.display())
     })?;
     let free = fs4::available_space(existing).map_err(|error| error.to_string())?;
-    let gigabytes = free as f64 / 1e9;
-    if free < 1_000_000_000 {
-        return Err(format!("only {gigabytes:.1} GB free in {}; posts would soon have to wait", existing.display()));
+    let words = format!("{:.1} GB free in {}", free as f64 / 1e9, existing.display());
+    let free_min_mb = config.free_space_min_mb;
+    if free / 1_000_000 < free_min_mb {
+        return Err(format!("{words}, fewer than the {free_min_mb} MB of free_space_min_mb: free space, or lower it"));
     }
-    Ok(format!("{gigabytes:.1} GB free in {}", existing.display()))
+    Ok(words)
 }
 
 fn model(config: &Config) -> Finding {
@@ -168,6 +169,21 @@ async fn queue(config: &Config) -> Finding {
         return Err(format!("{words}: nearly full; is `overheard up` running?"));
     }
     Ok(words)
+}
+
+/// The rules that can't be judged.
+async fn rules(config: &Config) -> Vec<Finding> {
+    if !config.data.join("overheard.db").exists() {
+        return Vec::new();
+    }
+    let Ok(queue) = wiring::open_queue(config) else { return Vec::new() };
+    match alerting::rule_problems(config, queue).await {
+        Ok(problems) => {
+            let problems: BTreeMap<_, _> = problems.into_iter().collect();
+            problems.into_iter().map(|(name, problem)| Err(format!("{name:?} {problem}"))).collect()
+        }
+        Err(error) => vec![Err(error.to_string())],
+    }
 }
 
 async fn lake(config: &Config) -> Finding {

@@ -68,7 +68,10 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
         say(if was_blocked { "unblocked" } else { "nobody of this name is blocked; --blocked lists them" })?;
         return Ok(if was_blocked { ExitCode::SUCCESS } else { ExitCode::from(3) });
     }
-    let lake = wiring::open_lake(&config, &queue).await?;
+    let lake = match args.dry_run {
+        true => wiring::open_lake_read_only(&config).await?,
+        false => wiring::open_lake(&config, &queue).await?,
+    };
     let Args { post: posts, author, platform, query, and_block, .. } = args;
     let request = Request { posts, author, platform, query, and_block };
     let found = request.find(&lake).await?;

@@ -238,7 +238,8 @@ fn tell_tallies(what: &str, tallies: &BTreeMap<String, Tally>) -> Result<()> {
     all.sort_by_key(|(_, tally)| std::cmp::Reverse(tally.count));
     for (kind, Tally { count, example }) in all.iter().take(TOLD_MAX) {
         let example = example.replace(char::is_control, " ");
-        say(format_args!("{what}: {} × {kind}; the first: {example}", HumanCount(*count)))?;
+        let first = if example.trim().is_empty() { String::new() } else { format!("; the first: {example}") };
+        say(format_args!("{what}: {} × {kind}{first}", HumanCount(*count)))?;
     }
     if all.len() > TOLD_MAX {
         say(format_args!("{what}: {} more kinds", all.len() - TOLD_MAX))?;

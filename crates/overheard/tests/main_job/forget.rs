@@ -16,8 +16,17 @@ fn an_author_who_is_forgotten_is_not_imported_again() {
         assert!(said.contains("3 posts") && said.contains("nothing was deleted"), "{said}");
     }
     assert_eq!(counts(&data).0, 200);
+    // A dry run does not even raise the lake's format; a deletion does, and says what that means.
+    let format = data.join("lake/lake.json");
+    std::fs::write(&format, "{\"format\":1}").unwrap();
+    assert!(forget(&["--dry-run"]).status.success());
+    assert_eq!(std::fs::read_to_string(&format).unwrap(), "{\"format\":1}");
     let output = forget(&["--and-block", "--yes"]);
-    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(
+        output.status.success() && text(&output.stderr).contains("going back needs a backup"),
+        "{}",
+        text(&output.stderr)
+    );
     assert_eq!(counts(&data), (197, 197, 197, 197));
 
     // A larger file with the same posts, and new ones of the same author.

@@ -1,7 +1,7 @@
 //! The whole house running: who may read, what is pushed arrives, a storm of mentions opens an anomaly and an alert, and
 //! a soft stop loses nothing.
 
-use crate::program::{counts, plain, text};
+use crate::program::{counts, plain, posts_file, run, succeed, text};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
@@ -26,10 +26,15 @@ impl House {
 
     /// With more settings.
     pub(crate) async fn start_with(data: &Path, settings: &str) -> Self {
+        Self::start_roles(data, settings, "listen,understand,detect,serve").await
+    }
+
+    /// One that plays these roles.
+    async fn start_roles(data: &Path, settings: &str, roles: &str) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let config = config_file(data, settings);
         let mut child = plain(data)
-            .arg("up")
+            .args(["up", "--role", roles])
             .args(["--config".as_ref(), config.as_os_str()])
             .env("OVERHEARD__SERVER__BIND", format!("127.0.0.1:{port}"))
             .env("TEST_PUSH_TOKEN", TOKEN)
@@ -204,4 +209,33 @@ async fn what_is_pushed_arrives_is_watched_and_survives_a_stop() {
     assert!(!log.contains("ERROR"), "{log}");
     let all = posts.len() as u64;
     assert_eq!(counts(&data), (all, all, all, all));
+}
+
+#[tokio::test]
+async fn a_process_that_only_serves_says_where_its_sources_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let posts = posts_file(folder.path(), 3);
+    succeed(plain(&data).arg("import").arg(posts));
+    let house = House::start_roles(&data, "[sources.x]\nenabled = true\n", "serve").await;
+    let cookie = house.sign_in().await;
+    let answer = house.client.get(house.url("/api/sources")).header("cookie", cookie).send().await.unwrap();
+    let sources: Value = answer.json().await.unwrap();
+    let x = sources.as_array().unwrap().iter().find(|source| source["id"] == "x").unwrap();
+    assert_eq!(x["state"], "another process", "{sources}");
+    house.stop();
+}
+
+#[test]
+fn a_process_that_only_listens_starts_on_an_empty_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let serve = run(plain(&data).args(["up", "--role", "serve"]));
+    let said = text(&serve.stderr);
+    assert!(!serve.status.success() && said.contains("the role understand first"), "{said}");
+    let mut child = plain(&data).args(["up", "--role", "listen"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line.contains("Ctrl-C")), "it runs");
+    let killed = std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    assert!(killed.success() && child.wait().unwrap().success());
 }

@@ -1,12 +1,7 @@
 //! The system report, the sources, readiness and the metrics.
 
 use crate::clock::clock;
-<<<<<<< HEAD:crates/runtime/src/admin/system.rs
-use crate::config::{Config, SourceConfig};
-=======
 use crate::config::{Config, QueueEngine, SourceConfig};
-use crate::forget::request::Request;
->>>>>>> broker:crates/runtime/src/admin.rs
 use crate::roles::{Role, Roles};
 use crate::traffic::{Speed, Traffic};
 use crate::usage::{self, Meter};
@@ -44,6 +39,10 @@ const DISK_FREE_MIN: u64 = 2_000_000_000;
 /// What a process without the role `understand` can't show.
 const ELSEWHERE: &str = "posts are enriched by another process: live posts, posts per second, lag and posts per source are \
     known there and not shown here";
+/// What a process without the role `listen` can't show.
+const LISTENS_ELSEWHERE: &str = "sources are read by another process: their state is known there and not shown here";
+/// The state of a source that another process reads.
+const ANOTHER_PROCESS: &str = "another process";
 
 impl RunningSystem {
     pub fn new(
@@ -105,13 +104,16 @@ impl RunningSystem {
             Ok(troubles) => notices.extend(troubles.iter().map(alerts::ChannelTrouble::sentence)),
             Err(error) => notices.push(format!("the state of the alert channels can't be read: {error}")),
         }
-        let rules = alerts::rule_problems(self.queue.as_ref()).await.unwrap_or_default();
+        let rules = alerting::rule_problems(&self.config, self.queue.clone()).await.unwrap_or_default();
         notices.extend(rules.iter().map(|(name, problem)| format!("alert rule {name:?} {problem}")));
         if self.model.is_none() && self.roles.has(Role::Understand) {
             notices.push("posts are kept without being understood: understand.enabled is false".into());
         }
         if !self.roles.has(Role::Understand) {
             notices.push(ELSEWHERE.into());
+        }
+        if !self.roles.has(Role::Listen) {
+            notices.push(LISTENS_ELSEWHERE.into());
         }
         let takes_out = match self.config.queue.engine {
             QueueEngine::Embedded => Role::Understand,
@@ -134,6 +136,15 @@ impl SystemInfo for RunningSystem {
         let connectors = self.connectors.lock().unwrap_or_else(PoisonError::into_inner);
         let mut sources: Vec<SourceStatus> = connectors.iter().map(|running| running.status(now)).collect();
         drop(connectors);
+        if !self.roles.has(Role::Listen) {
+            let configured = self.config.sources.connectors.iter().filter(|source| source.enabled);
+            sources.extend(configured.map(|source| SourceStatus {
+                id: source.name.clone(),
+                connector: source.kind.clone(),
+                state: ANOTHER_PROCESS.into(),
+                ..SourceStatus::default()
+            }));
+        }
         sources.extend(self.config.sources.push.iter().map(|source| SourceStatus {
             id: format!("push:{}", source.name),
             connector: "push".into(),

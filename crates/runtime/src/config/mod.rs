@@ -14,7 +14,7 @@ mod words;
 pub use alerts::{AlertsConfig, ChannelConfig, ChannelKind, DigestConfig, Encryption, RuleConfig};
 pub use limits::LimitsConfig;
 pub use server::{ForwardedHeader, ServerConfig};
-pub use sources::{EARLIER_FORM, PushConfig, SourceConfig, SourcesConfig};
+pub use sources::{PushConfig, SourceConfig, SourcesConfig};
 pub use storage::{LakeConfig, NatsConfig, QueueConfig, QueueEngine};
 pub use understand::{
     PlacesConfig, PlacesEngine, TranslationConfig, TranslationEngine, UnderstandConfig, classifier_setting,

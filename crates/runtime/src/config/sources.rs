@@ -20,9 +20,16 @@ use std::collections::BTreeSet;
 /// `OVERHEARD__SOURCES` is the whole list as JSON.
 pub(crate) const ENVIRONMENT: &str = "OVERHEARD__SOURCES";
 
-/// What is said of a section of earlier versions.
-pub const EARLIER_FORM: &str =
-    "[sources.x] and [[sources.push]] are the form of earlier versions: write [[sources]] with kind and name";
+/// The notice about a configuration file of an earlier version.
+const EARLIER_FORM: &str = "[sources.x] and [[sources.push]] are the form of earlier versions and still work; the current \
+    form is [[sources]] with kind = \"x\" or kind = \"push\" and a name (docs/sources.md)";
+
+/// How to change a name.
+const RENAMING: &str = "the token and the stored posts stay valid under a new name; before you change it, replay or delete \
+    the source's dead letters, and afterwards change the rules that name it (docs/sources.md, \"Renaming a source\")";
+
+/// Longest name of a source.
+const NAME_MAX_BYTES: usize = 64;
 
 /// All configured sources.
 #[derive(Debug, Clone, Default)]
@@ -76,17 +83,23 @@ impl SourcesConfig {
     }
 
     fn add(&mut self, mut table: Map<String, Value>) -> Result<()> {
-        let mut text = |key: &str| match table.remove(key) {
-            Some(Value::String(text)) if !text.trim().is_empty() => Ok(text),
+        let text = |key: &str| match table.get(key) {
+            Some(Value::String(text)) if !text.trim().is_empty() => Ok(text.clone()),
             Some(_) => Err(anyhow!("sources: {key} must be text")),
             None => Err(anyhow!("sources: a source has no {key} (e.g. kind = \"feed\", name = \"news\")")),
         };
-        let (kind, name) = (text("kind")?, text("name")?);
+        let kind = text("kind")?;
+        // Earlier versions checked no names.
+        let name = match table.get("name").and_then(Value::as_str) {
+            Some(name) if self.is_earlier_form && kind == "push" => name.to_owned(),
+            _ => text("name")?,
+        };
         let enabled = match table.remove("enabled") {
             None => true,
-            Some(Value::Bool(enabled)) => enabled,
-            Some(other) => bail!("sources: enabled = {other} of the source {name:?} must be true or false"),
+            Some(value) => boolean(&value)
+                .with_context(|| format!("sources: enabled = {value} of the source {name:?} must be true or false"))?,
         };
+        table.retain(|key, _| !["kind", "name"].contains(&key.as_str()));
         if kind != "push" {
             self.connectors.push(SourceConfig { kind, name, enabled, settings: table });
         } else if enabled {
@@ -115,7 +128,9 @@ impl SourcesConfig {
             let (Some(name), Some(key), None) = (keys.next(), keys.next(), keys.next()) else {
                 bail!("{ENVIRONMENT}{}: expected {ENVIRONMENT}__<NAME>__<KEY>", path.to_uppercase());
             };
-            let is_connector = self.connectors.iter().any(|source| variable(&source.name) == name);
+            let is_connector = self.connectors.iter().any(|source| variable(&source.name) == name)
+                // In earlier versions these variables meant [sources.x] alone.
+                || self.is_earlier_form && name == "x";
             match self.push.iter().position(|source| variable(&source.name) == name) {
                 Some(place) if !is_connector => self.set_push(place, key, value)?,
                 _ => self.source(name)?.set(key, value)?,
@@ -134,7 +149,9 @@ impl SourcesConfig {
         };
         let value = match key {
             "platforms" => list(&text),
-            "enabled" | "deletes" => serde_json::from_str(&text).unwrap_or(Value::String(text)),
+            "enabled" | "deletes" => {
+                boolean(&Value::from(text.as_str())).map_or_else(|| Value::String(text.clone()), Value::Bool)
+            }
             "kind" | "name" => bail!("{key} of the source {name:?} can't be set by the environment"),
             _ => Value::String(text),
         };
@@ -155,19 +172,39 @@ impl SourcesConfig {
         self.connectors.get_mut(place.with_context(unknown)?).context("a source")
     }
 
-    /// Checks what types can't express.
+    /// Checks what types can't express. Names of earlier versions are not checked: see [`Self::notices`].
     pub fn check(&self) -> Result<()> {
-        let mut names = BTreeSet::new();
-        let push = self.push.iter().map(|source| format!("push:{}", source.name));
-        for name in self.connectors.iter().map(|source| source.name.clone()).chain(push) {
-            if !name.chars().all(|c| c.is_alphanumeric() || "_-.:".contains(c)) || name.len() > 64 {
-                bail!("sources: the name {name:?} must be 1 to 64 letters, digits, '_', '-' or '.'");
-            }
-            if !names.insert(name.clone()) {
-                bail!("sources: two sources have the name {name:?}");
+        if let Some(fault) = self.name_faults().into_iter().next().filter(|_| !self.is_earlier_form) {
+            bail!("sources: {fault}; {RENAMING}");
+        }
+        let checked = self.connectors.iter().filter(|source| source.enabled || !self.is_earlier_form);
+        checked.map(|source| source.platforms().map(drop)).collect()
+    }
+
+    /// What is wrong with the names.
+    fn name_faults(&self) -> Vec<String> {
+        let (mut names, mut faults) = (BTreeSet::new(), Vec::new());
+        let connectors = self.connectors.iter().map(|source| ("", &source.name));
+        for (namespace, name) in connectors.chain(self.push.iter().map(|source| ("push", &source.name))) {
+            let is_allowed = |c: char| c.is_alphanumeric() || "_-.:".contains(c);
+            if name.is_empty() || name.len() > NAME_MAX_BYTES || !name.chars().all(is_allowed) {
+                faults.push(format!(
+                    "the name {name:?} must be 1 to {NAME_MAX_BYTES} letters, digits, '_', '-', '.' or ':'"
+                ));
+            } else if !names.insert((namespace, name)) {
+                faults.push(format!("two sources have the name {name:?}: give each its own"));
             }
         }
-        self.connectors.iter().try_for_each(|source| source.platforms().map(drop))
+        faults
+    }
+
+    /// What should be changed in a configuration that works.
+    pub fn notices(&self) -> Vec<String> {
+        if !self.is_earlier_form {
+            return Vec::new();
+        }
+        let faults = self.name_faults().into_iter().map(|fault| format!("in [[sources]] {fault}; {RENAMING}"));
+        std::iter::once(EARLIER_FORM.to_owned()).chain(faults).collect()
     }
 
     /// What a configured push source may do; `None`: none has this name.
@@ -221,6 +258,12 @@ impl SourcesConfig {
             || connectors.into_iter().any(of_connectors)
     }
 
+    /// Whether a source has this name, as it stands in posts: `news`, `push:reviews`.
+    pub fn has(&self, name: &str) -> bool {
+        self.connectors.iter().any(|source| source.name == name)
+            || self.push.iter().any(|source| name.strip_prefix("push:") == Some(&source.name))
+    }
+
     /// All sources as they are written.
     fn tables(&self) -> Result<Vec<Value>, serde_json::Error> {
         let connectors = self.connectors.iter().map(|source| {
@@ -245,6 +288,20 @@ impl SourcesConfig {
 /// What environment variables call a source of this name, in small letters.
 fn variable(name: &str) -> String {
     name.to_lowercase().replace(|c: char| !c.is_ascii_alphanumeric(), "_")
+}
+
+/// `true` or `false`, or a word or number that stands for it, as in the other sections.
+fn boolean(value: &Value) -> Option<bool> {
+    match value {
+        Value::Bool(value) => Some(*value),
+        Value::Number(number) => number.as_i64().map(|number| number != 0),
+        Value::String(text) => match text.to_lowercase().as_str() {
+            "true" | "on" | "yes" | "1" => Some(true),
+            "false" | "off" | "no" | "0" => Some(false),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 /// A list from text: JSON, or commas between its items.
@@ -283,23 +340,24 @@ fn of_earlier_form(sections: Map<String, Value>) -> Result<Vec<Map<String, Value
 }
 
 impl SourceConfig {
-    /// Sets a key from text: JSON where it is JSON (numbers, lists), else text. A list may have commas between its items.
+    /// Sets a key from text: as its type says, else JSON where it is JSON. A list may have commas between its items.
     fn set(&mut self, key: &str, text: String) -> Result<()> {
-        let value = match serde_json::from_str(&text) {
-            _ if self.is_list(key)? => list(&text),
-            Ok(value) => value,
-            Err(_) => Value::String(text),
-        };
-        match (key, value) {
-            ("enabled", Value::Bool(enabled)) => self.enabled = enabled,
-            ("enabled" | "kind" | "name", value) => bail!("{key} = {value} of the source {:?} can't be set", self.name),
-            (key, value) => drop(self.settings.insert(key.to_owned(), value)),
+        if ["kind", "name"].contains(&key) {
+            bail!("{key} of the source {:?} can't be set by the environment", self.name);
         }
+        if key == "enabled" {
+            let fault = || format!("enabled = {text:?} of the source {:?} must be true or false", self.name);
+            self.enabled = boolean(&text.clone().into()).with_context(fault)?;
+            return Ok(());
+        }
+        let schema = self.kind()?.schema().to_value();
+        let value = match schema["properties"][key]["type"].as_str() {
+            Some("array") => list(&text),
+            Some("string") => Value::String(text),
+            _ => serde_json::from_str(&text).unwrap_or(Value::String(text)),
+        };
+        self.settings.insert(key.to_owned(), value);
         Ok(())
-    }
-
-    fn is_list(&self, key: &str) -> Result<bool> {
-        Ok(self.kind()?.schema().to_value()["properties"][key]["type"] == "array")
     }
 
     fn kind(&self) -> Result<&'static registry::Kind> {
@@ -397,6 +455,54 @@ mod tests {
         assert_eq!(written.tables().unwrap(), now.tables().unwrap(), "what is written is read again");
         assert!(!read("[sources.x]\ntoken_env = \"T\"\n").unwrap().connectors[0].enabled, "as in earlier versions");
         assert!(read("").unwrap().connectors.is_empty());
+    }
+
+    #[test]
+    fn what_earlier_versions_accepted_is_still_read() {
+        let push = |name: &str| {
+            format!("[[sources.push]]\nname = \"{name}\"\nplatform = \"reviews\"\ntoken_env = \"A\"\ndeletes = true\n")
+        };
+        let names = ["My Reviews!", "", "a", "a", "x", "größe\t"];
+        let toml: String = names.iter().map(|name| push(name)).collect();
+        let sources = read(&toml).unwrap();
+        sources.check().unwrap();
+        assert_eq!(sources.push.iter().map(|source| source.name.as_str()).collect::<Vec<_>>(), names);
+        assert!(sources.push_rights("My Reviews!").unwrap().keep.is_empty());
+        let notices = sources.notices().join("\n");
+        for word in
+            ["kind = \"push\"", "\"My Reviews!\" must be", "the name \"\" must be", "two sources", "dead letters"]
+        {
+            assert!(notices.contains(word), "{word}: {notices}");
+        }
+        let off = read("[sources.x]\nenabled = false\nbase_url = \"nowhere\"\n").unwrap();
+        off.check().unwrap();
+        let error = format!(
+            "{:#}",
+            read(&push("My Reviews!").replace("[[sources.push]]", "[[sources]]\nkind = \"push\""))
+                .and_then(|sources| sources.check())
+                .unwrap_err()
+        );
+        assert!(
+            error.contains("\"My Reviews!\" must be") && error.contains("the token and the stored posts"),
+            "{error}"
+        );
+        assert!(read(NEWS).unwrap().notices().is_empty());
+    }
+
+    #[test]
+    fn the_environment_sets_what_it_set_in_earlier_versions() {
+        let mut sources = read("[[sources.push]]\nname = \"x\"\nplatform = \"reviews\"\ntoken_env = \"A\"\n").unwrap();
+        let variables = [("ENABLED", "yes"), ("TOKEN_ENV", "12"), ("COST_PER_POST", "0.01")];
+        sources
+            .apply(variables.iter().map(|(key, value)| (format!("{ENVIRONMENT}__X__{key}"), (*value).into())))
+            .unwrap();
+        let x = &sources.connectors[0];
+        assert_eq!(
+            (x.enabled, &x.settings["token_env"], &x.settings["cost_per_post"]),
+            (true, &json!("12"), &json!(0.01))
+        );
+        assert_eq!(sources.push[0].token_env, "A");
+        sources.check().unwrap();
     }
 
     #[test]

@@ -57,9 +57,12 @@ pub(crate) async fn map(State(app): State<Arc<App>>, _: Viewer, filter: Filter) 
     let places = PlacesQuery { selection: filter.selection, limit: PLACES_MAX };
     let (countries, places) = tokio::try_join!(app.answers.ask(&countries, now), app.answers.ask(&places, now))?;
     let mentions = countries.iter().map(|country| country.counts.mentions).sum();
-    let countries: Vec<CountryView> = countries.iter().filter_map(CountryView::of).collect();
+    let mut countries: Vec<CountryView> = countries.iter().filter_map(CountryView::of).collect();
+    countries.sort_by(|a, b| b.mentions.cmp(&a.mentions).then_with(|| a.country.cmp(&b.country)));
     let placed = countries.iter().map(|country| country.mentions).sum();
-    let places = places.iter().map(PlaceView::of).collect();
+    let mut places: Vec<PlaceView> = places.iter().map(PlaceView::of).collect();
+    let name = |place: &PlaceView| (place.country.clone(), place.region.clone(), place.place.clone());
+    places.sort_by(|a, b| b.mentions.cmp(&a.mentions).then_with(|| name(a).cmp(&name(b))));
     Ok(Json(MapView { countries, places, mentions, placed }))
 }
 

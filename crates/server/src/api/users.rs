@@ -165,10 +165,6 @@ pub(crate) async fn issue_token(
     Extension(trail): Extension<Trail>,
     Body(new): Body<NewToken>,
 ) -> Result<(StatusCode, Json<IssuedToken>), Error> {
-    let named = !new.name.trim().is_empty() && new.name.chars().count() <= 64;
-    if !named {
-        return Err(Error::bad_field("name", "A token's name has 1 to 64 characters."));
-    }
     if new.expires_in_days.is_some_and(|days| !(1..=TOKEN_DAYS_MAX).contains(&days)) {
         return Err(Error::bad_field("expires_in_days", format!("A token ends after 1 to {TOKEN_DAYS_MAX} days.")));
     }

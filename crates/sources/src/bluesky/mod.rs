@@ -17,7 +17,7 @@ use crate::kit::http::{Fetcher, web_address};
 use crate::kit::ingest;
 use crate::kit::status::State;
 use crate::kit::stream::{self, Ended, Limits, Streaming, Taken};
-use crate::record::{Format, Origin, Parsed, RECORD_MAX_BYTES};
+use crate::record::{Format, Origin, Parsed, RECORD_MAX_BYTES, Rejection};
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta};
 use domain::topic::TopicMatcher;
@@ -48,6 +48,12 @@ const KEPT: TimeDelta = TimeDelta::hours(36);
 const SAVE_EVERY: TimeDelta = TimeDelta::seconds(1);
 /// Messages that are taken together.
 const TOGETHER_MAX: usize = 500;
+/// Longest message that is received. A real one has some kilobytes.
+const MESSAGE_MAX_BYTES: usize = 64 << 20;
+/// Connections that end at the same message before it is passed over.
+const TRIES_MAX: u32 = 3;
+/// How much later the stream is resumed to pass over a message; doubled while it comes again.
+const PASS_OVER_US: i64 = 1_000;
 
 /// Settings of a source of the kind `bluesky`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -101,6 +107,8 @@ pub struct BlueskyConfig {
     pub silence_max: Duration,
     /// For the connection, and for looking up authors.
     pub request_timeout: Duration,
+    /// Longest message that is received.
+    pub message_max_bytes: usize,
     pub backoff: BackoffPolicy,
 }
 
@@ -108,7 +116,8 @@ impl BlueskyConfig {
     /// The usual patience.
     pub fn new(url: Url, api: Option<Url>) -> Self {
         let (silence_max, request_timeout) = (Duration::from_secs(60), Duration::from_secs(30));
-        Self { url, api, silence_max, request_timeout, backoff: BackoffPolicy::default() }
+        let (message_max_bytes, backoff) = (MESSAGE_MAX_BYTES, BackoffPolicy::default());
+        Self { url, api, silence_max, request_timeout, message_max_bytes, backoff }
     }
 }
 
@@ -152,6 +161,7 @@ impl Connector for Bluesky {
             context: context.clone(),
             cursor,
             saved_at: None,
+            stuck: Stuck::default(),
         };
         let ended = stream::run(&mut listener, &context, limits, &shutdown).await;
         context.status.set_state(State::Stopped);
@@ -169,8 +179,8 @@ async fn connect(config: &BlueskyConfig, cursor: Option<i64>) -> Result<Socket, 
     if let Some(cursor) = cursor {
         url.query_pairs_mut().append_pair("cursor", &cursor.to_string());
     }
-    let limits =
-        WebSocketConfig::default().max_message_size(Some(RECORD_MAX_BYTES)).max_frame_size(Some(RECORD_MAX_BYTES));
+    let longest = Some(config.message_max_bytes);
+    let limits = WebSocketConfig::default().max_message_size(longest).max_frame_size(longest);
     let connecting = connect_async_with_config(url.as_str(), Some(limits), true);
     match tokio::time::timeout(config.request_timeout, connecting).await {
         Ok(Ok((socket, _))) => Ok(socket),
@@ -203,6 +213,30 @@ fn reached(before: Option<i64>, last: Option<i64>, now: Timestamp) -> Option<i64
     before.max(last).map(|at| at.min(now.timestamp_micros()))
 }
 
+/// An open stream.
+struct Connection {
+    socket: Socket,
+    /// Why it ended, once what came before is taken.
+    ended: Option<Ended>,
+}
+
+/// What came together.
+struct Heard {
+    texts: Vec<String>,
+    /// After them a message came that is too long to be received.
+    is_cut: bool,
+}
+
+/// A message that ends every connection.
+#[derive(Debug, Default)]
+struct Stuck {
+    /// The cursor before it.
+    at: Option<i64>,
+    tries: u32,
+    /// The stream is resumed here, if the cursor is not further.
+    behind: Option<i64>,
+}
+
 /// Reads the stream.
 struct Listener {
     config: BlueskyConfig,
@@ -211,15 +245,15 @@ struct Listener {
     matcher: Option<TopicMatcher>,
     cursor: Cursor<Position>,
     saved_at: Option<Timestamp>,
+    stuck: Stuck,
 }
 
 #[async_trait]
 impl Streaming for Listener {
-    type Connection = Socket;
-    /// Messages that are there together.
-    type Event = Vec<String>;
+    type Connection = Connection;
+    type Event = Heard;
 
-    async fn connect(&mut self) -> Result<Socket, Failure> {
+    async fn connect(&mut self) -> Result<Connection, Failure> {
         self.read_topics();
         let now = self.context.clock.now();
         let last = reached(self.cursor.value.time_us, None, now);
@@ -229,37 +263,56 @@ impl Streaming for Listener {
             tracing::warn!(source.id = %self.context.source, %since, "Jetstream no longer has the posts since then");
             self.context.status.set_error(&format!("posts between {since} and 36 hours ago are no longer to be had"));
         }
-        connect(&self.config, last.map(|last| last.saturating_sub(REWIND_US))).await
+        let from = last.map(|last| last.saturating_sub(REWIND_US)).max(self.stuck.behind);
+        let socket = connect(&self.config, from).await?;
+        Ok(Connection { socket, ended: None })
     }
 
-    async fn next(&self, socket: &mut Socket) -> Result<Vec<String>, Ended> {
+    async fn next(&self, connection: &mut Connection) -> Result<Heard, Ended> {
+        if let Some(ended) = connection.ended.take() {
+            return Err(ended);
+        }
         let mut texts = Vec::new();
-        let mut message = socket.next().await;
+        let mut message = connection.socket.next().await;
         loop {
-            match message {
-                Some(Ok(Message::Text(text))) => texts.push(text.as_str().to_owned()),
+            let ended = match message {
+                Some(Ok(Message::Text(text))) => {
+                    texts.push(text.as_str().to_owned());
+                    None
+                }
                 Some(Ok(Message::Close(frame))) => {
                     let reason = frame.map(|frame| frame.reason.to_string()).unwrap_or_default();
-                    return Err(Ended::broken(format!("Jetstream closed the connection: {reason}")));
+                    Some(format!("Jetstream closed the connection: {reason}"))
                 }
                 // Pings are answered by the library.
-                Some(Ok(_)) => {}
-                Some(Err(error)) => return Err(Ended::broken(format!("the connection broke: {error}"))),
-                None => return Err(Ended::broken("Jetstream closed the connection")),
+                Some(Ok(_)) => None,
+                Some(Err(tungstenite::Error::Capacity(_))) => return Ok(Heard { texts, is_cut: true }),
+                Some(Err(error)) => Some(format!("the connection broke: {error}")),
+                None => Some("Jetstream closed the connection".into()),
+            };
+            match ended.map(Ended::broken) {
+                Some(ended) if texts.is_empty() => return Err(ended),
+                Some(ended) => connection.ended = Some(ended),
+                None => {}
             }
-            if texts.len() >= TOGETHER_MAX {
-                return Ok(texts);
+            if texts.len() >= TOGETHER_MAX || connection.ended.is_some() {
+                return Ok(Heard { texts, is_cut: false });
             }
-            message = match socket.next().now_or_never() {
+            message = match connection.socket.next().now_or_never() {
                 Some(message) => message,
-                None => return Ok(texts),
+                None => return Ok(Heard { texts, is_cut: false }),
             };
         }
     }
 
-    async fn take(&mut self, _: &mut Socket, texts: Vec<String>) -> domain::Result<Taken> {
-        self.store(&texts).await?;
-        Ok(Taken::GoOn)
+    async fn take(&mut self, _: &mut Connection, heard: Heard) -> domain::Result<Taken> {
+        self.store(&heard.texts).await?;
+        if !heard.is_cut {
+            return Ok(Taken::GoOn);
+        }
+        self.pass_over_too_long().await?;
+        let longest = self.config.message_max_bytes;
+        Ok(Taken::Ended(Ended::broken(format!("a message came that is longer than {longest} bytes"))))
     }
 
     async fn topics_changed(&mut self) {
@@ -290,6 +343,8 @@ impl Listener {
             match event.commit_of_post().map(|commit| commit.operation) {
                 Some(Operation::Delete) => deleted.extend(event.post_id()),
                 Some(Operation::Create | Operation::Update) if self.wants(&event, &origin) => kept.push((text, event)),
+                // What was kept before is no longer what the author says.
+                Some(Operation::Update) => deleted.extend(event.post_id()),
                 _ => {}
             }
         }
@@ -313,6 +368,11 @@ impl Listener {
         // Taken down only once the posts are in the queue, for what is cut off before comes again.
         let mut edits = self.cursor.value.edits.clone();
         for (text, event) in kept {
+            if text.len() > RECORD_MAX_BYTES {
+                let reason = format!("the message has {} bytes; at most {RECORD_MAX_BYTES} are accepted", text.len());
+                parsed.rejections.push(Rejection::new(reason, text.as_bytes()));
+                continue;
+            }
             let Ok(raw) = serde_json::from_str::<&RawValue>(text) else { continue };
             let replaces = edits.note(event).map(String::from);
             let payload = Payload { event: raw, author: self.profiles.get(&event.did), replaces };
@@ -322,6 +382,29 @@ impl Listener {
         ingest::store(&self.context, payload::FORMAT, parsed, origin).await?;
         self.cursor.value.edits = edits;
         Ok(())
+    }
+
+    /// A message is too long to be received. After some tries the stream is resumed behind it, with a dead letter that
+    /// says so: it would end every connection.
+    async fn pass_over_too_long(&mut self) -> domain::Result<()> {
+        let at = self.cursor.value.time_us;
+        let tries = if self.stuck.at == at { self.stuck.tries.saturating_add(1) } else { 1 };
+        (self.stuck.at, self.stuck.tries) = (at, tries);
+        if tries < TRIES_MAX {
+            return Ok(());
+        }
+        let further = PASS_OVER_US << (tries - TRIES_MAX).min(20);
+        self.stuck.behind = at.map(|at| at.saturating_add(further));
+        let origin = self.context.origin(PLATFORM, Provenance::Stream);
+        let since = at.and_then(DateTime::from_timestamp_micros).unwrap_or(origin.received_at);
+        let reason = format!(
+            "a message longer than {} bytes could not be received; the stream is resumed {} ms after {since}",
+            self.config.message_max_bytes,
+            further / 1_000
+        );
+        tracing::warn!(source.id = %self.context.source, reason, "message passed over");
+        let rejections = vec![Rejection::new(reason, b"")];
+        ingest::reject_patiently(&*self.context.queue, &origin, payload::FORMAT, rejections).await
     }
 
     /// The posts up to this event are in the queue.

@@ -59,7 +59,7 @@ impl Profiles {
             let mut url = api.clone();
             url.set_path("/xrpc/app.bsky.actor.getProfiles");
             url.query_pairs_mut().extend_pairs(some.iter().map(|did| ("actors", did)));
-            let answer = match self.fetcher.get(&url, &Validators::default(), now).await {
+            let answer = match self.fetcher.get(&url, api, &Validators::default(), now).await {
                 Ok(answer) => answer.body.and_then(|body| serde_json::from_slice::<Answer>(&body).ok()),
                 Err(failure) => {
                     tracing::debug!(error = failure.message(), "authors of Bluesky can't be looked up");

@@ -12,6 +12,8 @@ use xxhash_rust::xxh3::Xxh3;
 
 /// Most entries of one document; real ones have well under a thousand.
 const ENTRIES_MAX: usize = 5_000;
+/// Longest content that is kept, well above the longest text of a post.
+const CONTENT_MAX_BYTES: usize = 1 << 20;
 /// Longest id that is kept as it is.
 const ID_MAX_BYTES: usize = 400;
 
@@ -56,15 +58,27 @@ fn of_entry(entry: model::Entry, feed: &Url, language: Option<&str>, now: Timest
     Entry {
         id: id(&entry.id, link.as_deref(), title.as_deref(), content.as_deref(), feed),
         replaces: Vec::new(),
-        feed: format!("{}://{}", feed.scheme(), &feed[Position::BeforeHost..]),
+        feed: shown(feed),
         author: entry.authors.into_iter().find_map(|author| author.name).filter(|name| !name.trim().is_empty()),
         language: entry.language.map(|code| code.to_lowercase()).or_else(|| language.map(str::to_owned)),
         date: entry.published.or(entry.updated),
         read_at: now,
-        title,
+        title: title.map(bounded),
         link,
-        content,
+        content: content.map(bounded),
     }
+}
+
+fn bounded(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(CONTENT_MAX_BYTES));
+    text
+}
+
+/// The address of a feed without what can be a secret: password and values of the query.
+fn shown(feed: &Url) -> String {
+    let address = format!("{}://{}", feed.scheme(), &feed[Position::BeforeHost..Position::AfterPath]);
+    let names: Vec<String> = feed.query_pairs().map(|(name, _)| format!("{name}=***")).collect();
+    if names.is_empty() { address } else { format!("{address}?{}", names.join("&")) }
 }
 
 /// Video feeds describe their entries in their media.
@@ -184,10 +198,19 @@ mod tests {
 
     #[test]
     fn the_password_of_a_feed_is_not_kept_with_its_entries() {
-        let url = Url::parse("https://me:secret@example.org/feed.xml?a=1").unwrap();
+        let url = Url::parse("https://me:secret@example.org/feed.xml?a=1&token=secret").unwrap();
         let body = b"<rss version=\"2.0\"><channel><title>t</title><item><title>u</title></item></channel></rss>";
         let document = Document::read(body, &url, &url, Timestamp::UNIX_EPOCH).unwrap();
-        assert_eq!(document.entries[0].feed, "https://example.org/feed.xml?a=1");
+        assert_eq!(document.entries[0].feed, "https://example.org/feed.xml?a=***&token=***");
+    }
+
+    #[test]
+    fn an_endless_entry_is_kept_up_to_a_limit() {
+        let long = "é".repeat(5 << 20);
+        let item = format!("<item><guid>https://example.org/1</guid><description>{long}</description></item>");
+        let entries = read(&format!("<rss version=\"2.0\"><channel><title>t</title>{item}</channel></rss>")).entries;
+        assert_eq!(entries[0].content.as_ref().map(String::len), Some(CONTENT_MAX_BYTES));
+        assert!(entries[0].to_json().len() < crate::record::RECORD_MAX_BYTES);
     }
 
     #[test]

@@ -135,7 +135,7 @@ impl Feeds {
 
     /// Asks a feed as if for the first time.
     async fn look(&self, url: &Url, now: Timestamp) -> Result<Document, Failure> {
-        let answer = self.fetcher.get(url, &Validators::default(), now).await?;
+        let answer = self.fetcher.get(url, url, &Validators::default(), now).await?;
         read(answer.body.unwrap_or_default(), url, url, now).await
     }
 }
@@ -144,11 +144,11 @@ impl Feeds {
 impl Connector for Feeds {
     async fn check(&self, clock: &dyn Clock) -> Check {
         let mut entries = 0;
-        for url in &self.config.urls {
+        for (url, name) in self.config.urls.iter().zip(names(&self.config.urls)) {
             match self.look(url, clock.now()).await {
                 Ok(document) => entries += document.entries.len(),
                 Err(failure) => {
-                    let summary = format!("{url}: {}", failure.message());
+                    let summary = format!("{name}: {}", failure.message());
                     let advice = "check the address in a browser; it must lead to the feed, not to a page about it";
                     return Check { ok: false, summary, advice: Some(advice.into()) };
                 }
@@ -234,7 +234,7 @@ impl Feed {
         let now = self.context.clock.now();
         let seen = &self.cursor.value;
         let url = seen.moved_to.clone().unwrap_or_else(|| self.url.clone());
-        let answer = match self.fetcher.get(&url, &seen.validators, now).await {
+        let answer = match self.fetcher.get(&url, &self.url, &seen.validators, now).await {
             Err(Failure::Http { status: 410, .. }) => {
                 let message = "the feed is gone for good (410): remove it from the source".into();
                 return Err(Failure::Http { status: 410, message, retry_at: Some(now + GONE) }.into());

@@ -99,7 +99,7 @@ fn post(entry: Entry, payload: &str, origin: &Origin) -> Result<Record, String> 
         platform: origin.platform.clone(),
         text,
         author,
-        url: entry.link,
+        url: entry.link.filter(|link| checks::is_link(link)),
         occurred_at: checks::bounded(entry.date, entry.read_at),
         received_at: origin.received_at,
         language_hint: entry.language,

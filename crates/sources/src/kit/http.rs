@@ -1,14 +1,17 @@
 //! Requests to platforms and their answers: conditional, with redirects followed by hand, a limit on the size of answers,
-//! and failures in words.
+//! and failures in words. A redirect never leads from a configured server into the network of this machine.
 
 use super::failure::Failure;
 use chrono::{DateTime, TimeDelta};
-use domain::Timestamp;
+use domain::{AddressPolicy, Timestamp};
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{self, HeaderMap, HeaderValue};
 use reqwest::redirect::Policy;
-use reqwest::{Client, RequestBuilder, Response, StatusCode};
+use reqwest::{Client, ClientBuilder, RequestBuilder, Response, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
 
@@ -19,12 +22,15 @@ const REDIRECTS_MAX: usize = 5;
 /// How programs introduce themselves.
 pub(crate) const USER_AGENT: &str = concat!("overheard/", env!("CARGO_PKG_VERSION"));
 
+/// What to do about an address that is not called.
+const CONFIGURE_IT: &str = "if you trust that address, configure it as the source's own";
+
 /// Makes requests that are repeated.
 #[derive(Debug, Clone)]
 pub(crate) struct Fetcher {
     client: Client,
-    /// The client sends a secret, which must not travel to another server.
-    has_secret: bool,
+    /// Sent with each request. They hold a secret, which must not travel to another server.
+    headers: HeaderMap,
     /// For a whole request, so that a server that sends a byte a second is not waited for.
     timeout: Duration,
 }
@@ -107,37 +113,66 @@ impl Fetcher {
     }
 
     fn with_headers(timeout: Duration, headers: HeaderMap) -> crate::Result<Self> {
-        let has_secret = !headers.is_empty();
-        // Redirects are followed here: where something moved for good is remembered.
-        let builder =
-            Client::builder().user_agent(USER_AGENT).connect_timeout(CONNECT_TIMEOUT).redirect(Policy::none());
-        let builder = builder.default_headers(headers);
-        let client =
-            builder.build().map_err(|error| crate::Error::Setting(format!("no connection can be made: {error}")))?;
-        Ok(Self { client, has_secret, timeout })
+        let client = builder(&headers)
+            .build()
+            .map_err(|error| crate::Error::Setting(format!("no connection can be made: {error}")))?;
+        Ok(Self { client, headers, timeout })
     }
 
-    /// Asks for what changed since the version of the validators.
-    pub(crate) async fn get(&self, url: &Url, validators: &Validators, now: Timestamp) -> Result<Answer, Failure> {
-        match tokio::time::timeout(self.timeout, self.follow(url, validators, now)).await {
+    /// The client for requests of other kinds to the configured server. It follows no redirects.
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Asks for what changed since the version of the validators. `configured`: the address that `url` was reached from.
+    pub(crate) async fn get(
+        &self,
+        url: &Url,
+        configured: &Url,
+        validators: &Validators,
+        now: Timestamp,
+    ) -> Result<Answer, Failure> {
+        match tokio::time::timeout(self.timeout, self.follow(url, configured, validators, now)).await {
             Ok(answer) => answer,
             Err(_) => Err(Failure::Network(format!("no whole answer within {} s", self.timeout.as_secs()))),
         }
     }
 
-    async fn follow(&self, url: &Url, validators: &Validators, now: Timestamp) -> Result<Answer, Failure> {
+    /// The client for an address that the configured server named: one of its own, or of a public server.
+    fn client_for(&self, url: &Url, configured: &Url) -> Result<Client, Failure> {
+        if is_same_server(url, configured) {
+            return Ok(self.client.clone());
+        }
+        let host = url.host_str().unwrap_or_default();
+        if !AddressPolicy::default().allows_host(host) {
+            let who = configured.host_str().unwrap_or_default();
+            let message = format!("{who} leads to {host}, which is not a public address");
+            return Err(Failure::Refused { message, advice: CONFIGURE_IT.into() });
+        }
+        let builder = builder(&self.headers).dns_resolver(Arc::new(PublicHost(host.to_owned())));
+        builder.build().map_err(|error| Failure::Network(format!("no connection can be made: {error}")))
+    }
+
+    async fn follow(
+        &self,
+        url: &Url,
+        configured: &Url,
+        validators: &Validators,
+        now: Timestamp,
+    ) -> Result<Answer, Failure> {
         let who = url.host_str().unwrap_or("the server").to_owned();
         let mut at = url.clone();
         // Redirects for good count only from the first on: behind one for now, everything may change.
         let (mut moved_to, mut for_good) = (None, true);
         for _ in 0..=REDIRECTS_MAX {
-            let sent = validators.apply(self.client.get(at.clone())).send().await;
+            let client = self.client_for(&at, configured)?;
+            let sent = validators.apply(client.get(at.clone())).send().await;
             let answer =
                 sent.map_err(|error| Failure::Network(format!("{who} can't be reached: {}", innermost(&error))))?;
             let status = answer.status();
             if status.is_redirection() && status != StatusCode::NOT_MODIFIED {
                 for_good &= matches!(status, StatusCode::MOVED_PERMANENTLY | StatusCode::PERMANENT_REDIRECT);
-                let to = target(&at, &answer).filter(|to| !self.has_secret || to.origin() == at.origin());
+                let to = target(&at, &answer).filter(|to| self.headers.is_empty() || to.origin() == at.origin());
                 at = to.ok_or_else(|| failure(status, answer.headers(), &who, now))?;
                 moved_to = for_good.then(|| at.clone()).or(moved_to);
                 continue;
@@ -155,17 +190,48 @@ impl Fetcher {
         Err(Failure::Network(format!("{who} redirects more than {REDIRECTS_MAX} times")))
     }
 
-    /// Opens an answer without end; only its headers must come in time.
-    pub(crate) async fn open(&self, url: &Url, now: Timestamp) -> Result<Response, Failure> {
+    /// Opens an answer without end; only its headers must come in time. `configured`: the server that named the address.
+    pub(crate) async fn open(&self, url: &Url, configured: &Url, now: Timestamp) -> Result<Response, Failure> {
         let who = url.host_str().unwrap_or("the server");
         // Compressed, a stream would sit in the decoder until a block is full.
-        let request = self.client.get(url.clone()).header(header::ACCEPT_ENCODING, "identity");
+        let request = self.client_for(url, configured)?.get(url.clone()).header(header::ACCEPT_ENCODING, "identity");
         match tokio::time::timeout(self.timeout, request.send()).await {
             Ok(Ok(answer)) if answer.status().is_success() => Ok(answer),
             Ok(Ok(answer)) => Err(failure(answer.status(), answer.headers(), who, now)),
             Ok(Err(error)) => Err(Failure::Network(format!("{who} can't be reached: {}", innermost(&error)))),
             Err(_) => Err(Failure::Network(format!("{who} did not answer in time"))),
         }
+    }
+}
+
+fn builder(headers: &HeaderMap) -> ClientBuilder {
+    // Redirects are followed here: where something moved for good is remembered.
+    let builder = Client::builder().user_agent(USER_AGENT).connect_timeout(CONNECT_TIMEOUT).redirect(Policy::none());
+    builder.default_headers(headers.clone())
+}
+
+/// The same host at the same port, or at that of HTTPS.
+fn is_same_server(url: &Url, configured: &Url) -> bool {
+    let port = url.port_or_known_default();
+    url.host() == configured.host() && (port == configured.port_or_known_default() || port == Some(443))
+}
+
+/// Resolves this host to public addresses only. Other names are those of a proxy, which is configured.
+#[derive(Debug)]
+struct PublicHost(String);
+
+impl Resolve for PublicHost {
+    fn resolve(&self, name: Name) -> Resolving {
+        let is_guarded = name.as_str() == self.0;
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let policy = AddressPolicy { internal: !is_guarded };
+            let allowed: Vec<SocketAddr> = found.filter(|address| policy.allows(address.ip())).collect();
+            if allowed.is_empty() {
+                return Err(format!("{} is not a public address; {CONFIGURE_IT}", name.as_str()).into());
+            }
+            Ok(Box::new(allowed.into_iter()) as Addrs)
+        })
     }
 }
 
@@ -223,6 +289,28 @@ mod tests {
         for text in ["a.example", "ftp://a.example/feed", "file:///etc/passwd", "https://", "data:,x"] {
             assert_eq!(web_address(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn only_the_configured_server_may_be_an_internal_one() {
+        let fetcher = Fetcher::new(Duration::from_secs(5)).unwrap();
+        let asks = |url: &str, configured: &str| {
+            fetcher.client_for(&url.parse().unwrap(), &configured.parse().unwrap()).is_ok()
+        };
+        assert!(asks("http://10.0.0.5/feed/", "http://10.0.0.5/feed"));
+        assert!(asks("https://10.0.0.5/feed", "http://10.0.0.5/feed"));
+        assert!(asks("https://b.example/feed", "https://a.example/feed"));
+        for to in ["http://10.0.0.5:6379/", "http://127.0.0.1/", "http://localhost/", "http://[::1]/", "http://0x7f.1/"]
+        {
+            assert!(!asks(to, "https://a.example/feed") && !asks(to, "http://10.0.0.5/feed"), "{to}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_of_an_internal_address_is_not_called() {
+        let resolve = |guarded: &str| PublicHost(guarded.into()).resolve("localhost".parse().unwrap());
+        assert!(resolve("localhost").await.is_err());
+        assert!(resolve("a.example").await.is_ok(), "a proxy");
     }
 
     #[test]

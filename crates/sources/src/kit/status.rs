@@ -67,7 +67,11 @@ const ERRORS_MAX: usize = 5;
 
 /// The status, shared between a connector and its readers.
 #[derive(Debug, Clone)]
-pub struct SharedStatus(Arc<Mutex<Inner>>);
+pub struct SharedStatus {
+    inner: Arc<Mutex<Inner>>,
+    /// The part of the source that this handle tells about; none: the source as a whole.
+    part: Option<String>,
+}
 
 #[derive(Debug)]
 struct Inner {
@@ -97,12 +101,9 @@ impl Default for SharedStatus {
             filling_gap: false,
             posts_from_gaps: 0,
         };
-        Self(Arc::new(Mutex::new(Inner {
-            status,
-            cost_per_post_usd: None,
-            seconds: [(0, 0); 60],
-            polled: BTreeMap::new(),
-        })))
+        let polled = BTreeMap::new();
+        let inner = Inner { status, cost_per_post_usd: None, seconds: [(0, 0); 60], polled };
+        Self { inner: Arc::new(Mutex::new(inner)), part: None }
     }
 }
 
@@ -116,16 +117,28 @@ impl SharedStatus {
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A handle for a connection beside what is polled: its errors are told under this name, and the source stays
+    /// connected as long as anything of it answers.
+    pub(crate) fn of_part(&self, name: impl Into<String>) -> Self {
+        Self { inner: self.inner.clone(), part: Some(name.into()) }
     }
 
     pub(crate) fn set_state(&self, state: State) {
+        if self.part.is_some() {
+            return;
+        }
         let mut inner = self.inner();
         inner.status.state = state;
         inner.status.connected_since = inner.status.connected_since.filter(|_| state == State::Connected);
     }
 
     pub(crate) fn connected(&self, now: Timestamp) {
+        if let Some(part) = &self.part {
+            return self.answered(part, now);
+        }
         let mut inner = self.inner();
         inner.status.state = State::Connected;
         inner.status.connected_since = Some(now);
@@ -137,7 +150,14 @@ impl SharedStatus {
     }
 
     pub(crate) fn set_error(&self, message: &str) {
-        self.inner().status.last_error = Some(message.to_owned());
+        let mut inner = self.inner();
+        match &self.part {
+            None => inner.status.last_error = Some(message.to_owned()),
+            Some(part) => {
+                inner.polled.insert(part.clone(), Some(message.to_owned()));
+                inner.status.last_error = inner.errors();
+            }
+        }
     }
 
     /// Something that is polled answered.
@@ -206,5 +226,26 @@ impl Inner {
         self.status.posts_read += read;
         self.status.posts_billed += billed;
         self.status.cost_usd = self.cost_per_post_usd.map(|cost| self.status.posts_billed as f64 * cost);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_that_fails_is_told_and_leaves_the_source_connected() {
+        let (status, now) = (SharedStatus::default(), Timestamp::UNIX_EPOCH);
+        let stream = status.of_part("stream of #a");
+        status.answered("#a", now);
+        stream.set_state(State::Connecting);
+        stream.set_error("the stream broke");
+        let told = status.get(now);
+        assert_eq!(
+            (told.state, told.last_error.as_deref()),
+            (State::Connected, Some("stream of #a: the stream broke"))
+        );
+        stream.connected(now);
+        assert_eq!(status.get(now).last_error, None);
     }
 }

@@ -84,11 +84,11 @@ impl Api {
             }
             Selection::Public => url.set_path("/api/v1/streaming/public"),
         }
-        self.fetcher.open(&url, now).await
+        self.fetcher.open(&url, &self.base, now).await
     }
 
     async fn json<T: for<'de> Deserialize<'de>>(&self, url: &Url, now: Timestamp) -> Result<T, Failure> {
-        let answer = self.fetcher.get(url, &Validators::default(), now).await?;
+        let answer = self.fetcher.get(url, &self.base, &Validators::default(), now).await?;
         serde_json::from_slice(&answer.body.unwrap_or_default()).map_err(|error| unreadable(&error))
     }
 }

@@ -1,7 +1,7 @@
 //! The connector of Mastodon: hashtags, or the public timeline, of one instance.
 //!
-//! Timelines are polled from the last post on (`min_id`), so a break leaves no gap; polls of hashtags look back a little,
-//! for posts of other instances that come late. With a token the same timelines are streamed as well: posts come at once,
+//! Timelines are polled from the last post on (`min_id`), so a break leaves no gap; polls look back a little, for posts of
+//! other instances that come late, except where the stream brings them. With a token the same timelines are streamed as well: posts come at once,
 //! and edits and deletions are followed. A post has the same id on every instance, so one that several sources bring is
 //! one post. The public timeline is large: what no topic wants of it is dropped.
 
@@ -20,8 +20,7 @@ use crate::error::{Error, Result};
 use crate::kit::failure::Failure;
 use crate::kit::http::web_address;
 use crate::kit::poll::{self, Poll};
-use crate::kit::status::SharedStatus;
-use crate::kit::stream::Limits;
+use crate::kit::stream::{Limits, run as stream_run};
 use crate::record::Format;
 use api::Api;
 use async_trait::async_trait;
@@ -149,18 +148,17 @@ impl Connector for Mastodon {
             let key = format!("mastodon:{}:{}", context.source, selection.name());
             let cursor = Cursor::load(context.state.clone(), key).await?;
             let timeline = Timeline::new(selection, self.api.clone(), context.clone(), versions.clone());
-            if self.config.token.is_some() {
-                streams.push(stream::Listener { timeline: timeline.clone() });
+            let is_streamed = self.config.token.is_some();
+            if is_streamed {
+                // Polls make good what a stream leaves out, so the source is connected without it.
+                let status = context.status.of_part(format!("stream of {}", timeline.name()));
+                let streaming = Context { status, ..context.clone() };
+                streams.push((stream::Listener { timeline: timeline.clone() }, streaming));
             }
-            polls.push(Box::new(Polled::new(timeline, cursor, self.config.interval)));
+            polls.push(Box::new(Polled::new(timeline, cursor, self.config.interval, is_streamed)));
         }
-        // The timelines tell how the source does: a stream that breaks is made good by them.
-        let streaming = Context { status: SharedStatus::default(), ..context.clone() };
         let limits = Limits { silence_max: self.config.silence_max, backoff: self.config.stream_backoff };
-        let mut listening = Vec::new();
-        for listener in &mut streams {
-            listening.push(crate::kit::stream::run(listener, &streaming, limits, &shutdown));
-        }
+        let listening = streams.iter_mut().map(|(listener, context)| stream_run(listener, context, limits, &shutdown));
         let streams = futures::future::try_join_all(listening);
         let polls = poll::run(polls, &context, self.config.backoff, &shutdown);
         futures::future::try_join(polls, streams).await.map(drop)

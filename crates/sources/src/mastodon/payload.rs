@@ -71,6 +71,19 @@ impl Status {
         }
     }
 
+    /// The versions before this one: `replaces`, if it is known, and the first.
+    pub(super) fn earlier(&self, replaces: Option<PostId>) -> Result<Vec<PostId>, String> {
+        let (id, first) = (self.version_id()?, self.first_id()?);
+        let mut earlier: Vec<PostId> = replaces.into_iter().chain([first]).filter(|earlier| *earlier != id).collect();
+        earlier.dedup();
+        Ok(earlier)
+    }
+
+    /// Whether the post, or the one that it reposts, has words. One of pictures alone has none.
+    pub(super) fn has_text(&self) -> bool {
+        !self.reblog.as_deref().unwrap_or(self).text().trim().is_empty()
+    }
+
     fn text(&self) -> String {
         let content = markup::html_to_text(&self.content);
         match self.spoiler_text.trim() {
@@ -88,11 +101,9 @@ fn record(text: &str, origin: &Origin) -> Result<Record, String> {
     let not_ours = |error: serde_json::Error| format!("not a status of Mastodon: {error}");
     let Payload { host, status, replaces } = serde_json::from_str(text).map_err(not_ours)?;
     let status: Status = serde_json::from_str(status.get()).map_err(not_ours)?;
-    let first = status.first_id()?;
     let id = status.version_id()?;
     let replaces = replaces.map(PostId::parse).transpose().map_err(|error| error.to_string())?;
-    let mut earlier: Vec<PostId> = replaces.into_iter().chain([first]).filter(|earlier| *earlier != id).collect();
-    earlier.dedup();
+    let earlier = status.earlier(replaces)?;
     let shown = status.reblog.as_deref().unwrap_or(&status);
     let words = shown.text();
     checks::text(&words)?;
@@ -109,7 +120,7 @@ fn record(text: &str, origin: &Origin) -> Result<Record, String> {
             location: None,
             followers: status.account.followers_count,
         }),
-        url: shown.url.clone().or_else(|| Some(shown.uri.clone())),
+        url: [shown.url.as_ref(), Some(&shown.uri)].into_iter().flatten().find(|link| checks::is_link(link)).cloned(),
         occurred_at: checks::bounded(time(&status.created_at), origin.received_at),
         received_at: origin.received_at,
         language_hint: shown.language.clone(),

@@ -19,9 +19,12 @@ use std::time::Duration;
 
 /// Pages of one poll; the next goes on.
 const PAGES_MAX: usize = 50;
-/// Posts of other instances can come late, and stand in the timeline where they were written: under hashtags each poll
-/// looks back so far. The public timeline is too large for it.
+/// Posts of other instances can come late, and stand in the timeline where they were written: each poll looks back so far.
 const LATE_MS: u64 = 15 * 60 * 1_000;
+/// The public timeline of a large instance has too many posts for it: there a poll looks back less far, but at least this.
+const LATE_LEAST_MS: u64 = 15 * 1_000;
+/// Pages that a poll of the public timeline should take, looking back included.
+const LATE_PAGES: usize = 10;
 /// Mastodon's ids are numbers that hold the time in milliseconds above so many bits.
 const ID_TIME_BITS: u32 = 16;
 /// Posts whose versions are remembered; beyond, all are forgotten.
@@ -75,27 +78,26 @@ impl Timeline {
         Self { selection, api, context, versions }
     }
 
-    pub(super) async fn open_stream(&self) -> Result<reqwest::Response, crate::kit::failure::Failure> {
-        self.api.stream(&self.selection, self.context.clock.now()).await
+    pub(super) fn name(&self) -> String {
+        self.selection.name()
     }
 
-    /// From where a poll reads when `newest` was read.
-    fn look_back(&self, newest: &str) -> String {
-        let late = LATE_MS << ID_TIME_BITS;
-        match newest.parse::<u64>() {
-            Ok(number) if self.selection != Selection::Public => number.saturating_sub(late).to_string(),
-            _ => newest.to_owned(),
-        }
+    pub(super) async fn open_stream(&self) -> Result<reqwest::Response, crate::kit::failure::Failure> {
+        self.api.stream(&self.selection, self.context.clock.now()).await
     }
 
     /// Stores statuses, the oldest first.
     pub(super) async fn store(&self, statuses: &[&RawValue], provenance: Provenance) -> domain::Result<()> {
         let origin = self.context.origin(PLATFORM, provenance);
-        let mut parsed = Parsed::default();
+        let (mut parsed, mut gone) = (Parsed::default(), Vec::new());
         for raw in statuses.iter().copied() {
             let read = serde_json::from_str::<Status>(raw.get()).map_err(|error| format!("not a status: {error}"));
-            match read.and_then(|status| self.versions.note(&status)) {
-                Ok(replaces) => {
+            match read.and_then(|status| Ok((self.versions.note(&status)?, status))) {
+                // Posts of pictures alone; an edit may have taken the words away.
+                Ok((replaces, status)) if !status.has_text() => {
+                    gone.extend(status.earlier(replaces).unwrap_or_default())
+                }
+                Ok((replaces, _)) => {
                     let replaces = replaces.map(String::from);
                     let payload = Payload { host: self.api.host().to_owned(), status: raw, replaces };
                     let json = serde_json::to_string(&payload).unwrap_or_default();
@@ -104,22 +106,28 @@ impl Timeline {
                 Err(reason) => parsed.rejections.push(Rejection::new(reason, raw.get().as_bytes())),
             }
         }
-        // Posts of pictures alone have no words.
-        parsed.rejections.retain(|rejection| rejection.reason != "the text is empty");
         if self.selection == Selection::Public {
-            self.drop_unwanted(&mut parsed);
+            gone.extend(self.drop_unwanted(&mut parsed));
         }
-        ingest::store(&self.context, payload::FORMAT, parsed, &origin).await.map(drop)
+        ingest::store(&self.context, payload::FORMAT, parsed, &origin).await?;
+        ingest::delete(&self.context, gone, &origin).await
     }
 
-    /// Drops what no topic wants.
-    fn drop_unwanted(&self, parsed: &mut Parsed) {
+    /// Drops what no topic wants. Gives the earlier versions of what was dropped: their text is no longer what the author
+    /// says.
+    fn drop_unwanted(&self, parsed: &mut Parsed) -> Vec<PostId> {
         let topics = self.context.topics.borrow().clone();
-        let Ok((matcher, _)) = TopicMatcher::of_readable(topics) else { return };
-        parsed.records.retain(|record| match record {
-            Record::Post(post) => !matcher.matches(post, None).is_empty(),
-            Record::Deletion(_) => true,
+        let Ok((matcher, _)) = TopicMatcher::of_readable(topics) else { return Vec::new() };
+        let is_unwanted = |record: &mut Record| match record {
+            Record::Post(post) => matcher.matches(post, None).is_empty(),
+            Record::Deletion(_) => false,
+        };
+        let unwanted = parsed.records.extract_if(.., is_unwanted);
+        let earlier = unwanted.map(|record| match record {
+            Record::Post(post) => post.replaces,
+            Record::Deletion(_) => Vec::new(),
         });
+        earlier.flatten().collect()
     }
 
     /// Follows the deletion of a post that was read lately.
@@ -145,6 +153,8 @@ pub(super) struct Polled {
     timeline: Timeline,
     cursor: Cursor<Position>,
     interval: Duration,
+    /// How far a poll looks back; none: late posts come by the stream.
+    late_ms: Option<u64>,
     /// The last poll did not come to the end: the next goes on where it stopped, without looking back.
     is_behind: bool,
     /// What was read since where the last poll began, by id, with the time of its edit: looking back brings it again.
@@ -152,12 +162,39 @@ pub(super) struct Polled {
 }
 
 impl Polled {
-    pub(super) fn new(timeline: Timeline, cursor: Cursor<Position>, interval: Duration) -> Self {
-        Self { timeline, cursor, interval, is_behind: false, seen: HashMap::new() }
+    /// `is_streamed`: the timeline is streamed as well.
+    pub(super) fn new(timeline: Timeline, cursor: Cursor<Position>, interval: Duration, is_streamed: bool) -> Self {
+        let late_ms = (timeline.selection != Selection::Public || !is_streamed).then_some(LATE_MS);
+        Self { timeline, cursor, interval, late_ms, is_behind: false, seen: HashMap::new() }
+    }
+
+    /// From where a poll reads when `newest` was read.
+    fn look_back(&self, newest: &str) -> String {
+        match (newest.parse::<u64>(), self.late_ms) {
+            (Ok(number), Some(late_ms)) => number.saturating_sub(late_ms << ID_TIME_BITS).to_string(),
+            _ => newest.to_owned(),
+        }
+    }
+
+    /// Adapts to the number of posts how far the next poll of the public timeline looks back.
+    fn adapt(&mut self, pages: usize) {
+        if self.timeline.selection != Selection::Public {
+            return;
+        }
+        self.late_ms = self.late_ms.map(|late_ms| late_after(late_ms, pages));
     }
 
     fn is_seen(&self, status: &RawValue) -> bool {
         head(status).is_some_and(|head| self.seen.get(&head.id) == Some(&head.edited_at))
+    }
+}
+
+/// How far to look back after a poll that took so many pages.
+fn late_after(late_ms: u64, pages: usize) -> u64 {
+    match pages {
+        _ if pages > LATE_PAGES => (late_ms / 2).max(LATE_LEAST_MS),
+        _ if pages < LATE_PAGES / 2 => (late_ms * 2).min(LATE_MS),
+        _ => late_ms,
     }
 }
 
@@ -183,15 +220,17 @@ struct Head {
 #[async_trait]
 impl Poll for Polled {
     fn name(&self) -> String {
-        self.timeline.selection.name()
+        self.timeline.name()
     }
 
     async fn poll(&mut self) -> Result<Duration, Problem> {
         let newest = self.cursor.value.newest.clone();
-        let looked_back = newest.as_deref().filter(|_| !self.is_behind).map(|newest| self.timeline.look_back(newest));
+        let looked_back = newest.as_deref().filter(|_| !self.is_behind).map(|newest| self.look_back(newest));
         let begin = looked_back.or(newest);
         let mut from = begin.clone();
-        for _ in 0..PAGES_MAX {
+        let mut pages = 0;
+        while pages < PAGES_MAX {
+            pages += 1;
             let timeline = &self.timeline;
             let now = timeline.context.clock.now();
             let page = timeline.api.page(&timeline.selection, from.as_deref(), now).await?;
@@ -213,6 +252,7 @@ impl Poll for Polled {
                 break;
             }
         }
+        self.adapt(pages);
         self.seen.retain(|id, _| begin.as_deref().is_none_or(|begin| is_later(id, begin)));
         Ok(self.interval)
     }
@@ -221,6 +261,14 @@ impl Poll for Polled {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_poll_looks_back_as_far_as_a_few_pages_reach() {
+        let busy = (0..9).fold(LATE_MS, |late_ms, _| late_after(late_ms, LATE_PAGES + 1));
+        assert_eq!(busy, LATE_LEAST_MS);
+        assert_eq!(late_after(busy, LATE_PAGES), busy);
+        assert_eq!((0..9).fold(busy, |late_ms, _| late_after(late_ms, 1)), LATE_MS);
+    }
 
     #[test]
     fn an_older_version_that_is_read_late_replaces_none() {

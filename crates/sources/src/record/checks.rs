@@ -1,6 +1,7 @@
 //! What every post must satisfy, whatever form it came in.
 
 use domain::Timestamp;
+use url::Url;
 
 /// Longest text accepted: far above the longest post of any platform.
 pub const TEXT_MAX_BYTES: usize = 64 << 10;
@@ -49,6 +50,11 @@ pub(crate) fn platform(name: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// Whether a link may be kept: an absolute address of the web. Others, such as `javascript:`, are no places to read a post.
+pub(crate) fn is_link(link: &str) -> bool {
+    Url::parse(link).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
+}
+
 /// Whether an id is a number that a spreadsheet or a script rounded: `1.89305E+18`, `1893050000000000000.0`. Ids with
 /// the same digits left would be taken for the same post.
 pub(crate) fn has_lost_digits(id: &str) -> bool {
@@ -59,7 +65,17 @@ pub(crate) fn has_lost_digits(id: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::has_lost_digits;
+    use super::{has_lost_digits, is_link};
+
+    #[test]
+    fn only_links_of_the_web_are_kept() {
+        assert!(is_link("https://a.example/1?b=c") && is_link("HTTP://a.example"));
+        for link in
+            ["javascript:alert(1)", " java\nscript:alert(1)", "data:text/html,x", "//a.example", "a.example/1", ""]
+        {
+            assert!(!is_link(link), "{link}");
+        }
+    }
 
     #[test]
     fn ids_that_lost_digits_are_known() {

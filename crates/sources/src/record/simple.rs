@@ -192,6 +192,16 @@ fn parse(text: &str, origin: &Origin, parsed: &mut Parsed) {
     parsed.keep(record, text.as_bytes());
 }
 
+/// The link of the post, unless it leads elsewhere than into the web.
+fn link(fields: &mut Fields<'_>, notes: &mut Notes) -> Option<String> {
+    let link = fields.text(Field::Url)?;
+    if !checks::is_link(&link) {
+        notes.guess("links that are not http or https: they were left out", &link);
+        return None;
+    }
+    Some(link)
+}
+
 /// A record of the fields. `payload` is what the post can be rebuilt from.
 pub(crate) fn build(
     mut fields: Box<Fields<'_>>,
@@ -217,7 +227,7 @@ pub(crate) fn build(
     let post_id = |native: &str| PostId::new(&platform, native).map_err(|error| error.to_string());
     let id = post_id(&native)?;
     let username = author.as_ref().and_then(|author| author.username.as_deref());
-    let url = fields.text(Field::Url).or_else(|| domain::platform::post_url(&platform, username, &native));
+    let url = link(&mut fields, notes).or_else(|| domain::platform::post_url(&platform, username, &native));
     let repost_of = fields.id(Field::RepostOf, notes).map(|native| post_id(native.trim())).transpose()?;
     let record = Record::Post(Box::new(Post {
         id,

@@ -5,18 +5,16 @@ use super::payload::StreamError;
 use crate::connector::Check;
 use crate::error::{Error, Result};
 use crate::kit::failure::Failure;
-use crate::kit::http::{USER_AGENT as AGENT, innermost, web_address};
+use crate::kit::http::{Fetcher, innermost, web_address};
 use crate::kit::stream::Ended;
 use chrono::DateTime;
 use domain::{Clock, Timestamp};
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, USER_AGENT};
+use reqwest::header::{ACCEPT_ENCODING, HeaderMap};
 use reqwest::{RequestBuilder, Response, StatusCode};
-use secrecy::ExposeSecret;
 use serde::Deserialize;
 use std::time::Duration;
 use url::Url;
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const RULES_PAGE: usize = 1_000;
 
 /// What to ask for with each post.
@@ -88,9 +86,9 @@ struct Problem {
 /// X's API with our token.
 #[derive(Clone)]
 pub(super) struct Api {
-    client: reqwest::Client,
+    /// With the token. It follows no redirects, which would carry the token away.
+    fetcher: Fetcher,
     base: Url,
-    authorization: HeaderValue,
     expand_authors: bool,
     timeout: Duration,
 }
@@ -114,19 +112,9 @@ impl Api {
         let base = web_address(base).ok_or_else(|| {
             Error::Setting(format!("{base:?} is not the base URL of an API (expected e.g. https://api.x.com)"))
         })?;
-        let mut authorization =
-            HeaderValue::from_str(&format!("Bearer {}", config.bearer_token.expose_secret().trim()))
-                .map_err(|_| Error::Setting("the bearer token of X holds characters that no token has".into()))?;
-        authorization.set_sensitive(true);
-        // Compressed, the stream would sit in the decoder until a block is full; a redirect would carry the token away.
-        let client = reqwest::Client::builder()
-            .no_gzip()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .map_err(|error| Error::Setting(format!("no connection can be made: {error}")))?;
         let XConfig { expand_authors, request_timeout: timeout, .. } = *config;
-        Ok(Self { client, base, authorization, expand_authors, timeout })
+        let fetcher = Fetcher::with_token(timeout, &config.bearer_token)?;
+        Ok(Self { fetcher, base, expand_authors, timeout })
     }
 
     fn url(&self, path: &str, query: &[(&str, &str)]) -> Url {
@@ -152,7 +140,8 @@ impl Api {
     pub(super) async fn open_stream(&self) -> Result<Stream, Failure> {
         let url = self.url("tweets/search/stream", &self.post_query());
         // No limit on the whole: a stream has no end. The headers must come in time, though.
-        let sending = self.send(self.client.get(url));
+        // Compressed, the stream would sit in the decoder until a block is full.
+        let sending = self.send(self.fetcher.client().get(url).header(ACCEPT_ENCODING, "identity"));
         match tokio::time::timeout(self.timeout, sending).await {
             Ok(answer) => Ok(Stream(answer?)),
             Err(_) => Err(Failure::Network("X did not answer in time".into())),
@@ -168,7 +157,7 @@ impl Api {
             let mut query = vec![("max_results", size.as_str())];
             query.extend(next.as_deref().map(|token| ("pagination_token", token)));
             let url = self.url("tweets/search/stream/rules", &query);
-            let page: RulesPage = self.json(self.client.get(url).timeout(self.timeout)).await?;
+            let page: RulesPage = self.json(self.fetcher.client().get(url).timeout(self.timeout)).await?;
             rules.extend(page.data);
             next = page.meta.and_then(|meta| meta.next_token);
             if next.is_none() {
@@ -195,7 +184,7 @@ impl Api {
     async fn change_rules(&self, body: &serde_json::Value, dry_run: bool) -> Result<Vec<RefusedRule>, Failure> {
         let query: &[(&str, &str)] = if dry_run { &[("dry_run", "true")] } else { &[] };
         let url = self.url("tweets/search/stream/rules", query);
-        let request = self.client.post(url).timeout(self.timeout).json(body);
+        let request = self.fetcher.client().post(url).timeout(self.timeout).json(body);
         // X answers 400 when none of the rules is good, and names them in the same form as in a 201.
         let answer = self.answer(request).await?;
         let status = answer.status();
@@ -215,7 +204,7 @@ impl Api {
         whole.extend_from_slice(&[("max_results", "100")]);
         let mut url = self.url("tweets/search/recent", &whole);
         url.query_pairs_mut().extend_pairs(query);
-        read(self.send(self.client.get(url).timeout(self.timeout)).await?).await
+        read(self.send(self.fetcher.client().get(url).timeout(self.timeout)).await?).await
     }
 
     /// Asks for the rules, which costs nothing, and says in words what came of it.
@@ -260,7 +249,6 @@ impl Api {
     }
 
     async fn answer(&self, request: RequestBuilder) -> Result<Response, Failure> {
-        let request = request.header(AUTHORIZATION, self.authorization.clone()).header(USER_AGENT, AGENT);
         request.send().await.map_err(|error| Failure::Network(format!("X can't be reached: {}", innermost(&error))))
     }
 }

@@ -72,6 +72,16 @@ pub enum TokenScope {
     Push { source: String },
 }
 
+impl TokenScope {
+    /// The source that a token for push stands for, without its kind (`push:`).
+    pub fn source(&self) -> Option<&str> {
+        match self {
+            Self::Api { .. } => None,
+            Self::Push { source } => Some(source.strip_prefix("push:").unwrap_or(source)),
+        }
+    }
+}
+
 /// A program's token, by the digest of its secret.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Token {

@@ -6,7 +6,7 @@ use super::secret;
 use super::sessions::SEEN_EVERY;
 use super::store::Accounts;
 use chrono::Duration;
-use domain::{Swap, Timestamp};
+use domain::{Swap, Timestamp, check_name};
 
 /// Tokens that have expired are listed for so long, then deleted.
 const EXPIRED_KEPT: Duration = Duration::days(30);
@@ -15,6 +15,8 @@ impl Accounts {
     /// Makes a token of this user and gives its secret, which is shown this once.
     pub async fn issue(&self, order: TokenOrder, by: &str, now: Timestamp) -> Result<(Token, String), AccountError> {
         let TokenOrder { name, scope, expires_at, makes_source } = order;
+        check_name("name", &name)?;
+        scope.source().map_or(Ok(()), |source| check_name("scope.source", source))?;
         let secret = secret::new("ovh_");
         let key = secret::digest(&secret);
         let id = public_id(&key).to_owned();

@@ -169,8 +169,9 @@ impl Accounts {
 }
 
 fn check_name(name: &str) -> Result<(), Fault> {
+    domain::check_name("name", name)?;
     let allowed = |c: char| c.is_alphanumeric() || ".-_@".contains(c);
-    match (1..=64).contains(&name.chars().count()) && name.chars().all(allowed) && name != CONFIGURATION {
+    match name.chars().all(allowed) && name != CONFIGURATION {
         true => Ok(()),
         false => Err(Fault::new("name", "A name has 1 to 64 letters, digits or . - _ @")),
     }

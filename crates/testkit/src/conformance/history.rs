@@ -25,6 +25,7 @@ pub async fn history<T: History>(make: impl AsyncFn() -> Arc<T>) {
     an_empty_store_has_answers(make().await.as_ref()).await;
     counts_are_those_of_the_posts(make().await.as_ref()).await;
     a_part_is_a_value_within_a_topic(make().await.as_ref()).await;
+    a_topic_with_the_name_of_all_posts_is_one_of_its_own(make().await.as_ref()).await;
     an_incident_is_explained_by_its_posts_and_those_before(make().await.as_ref()).await;
     a_sample_stands_for_all_posts(make().await.as_ref()).await;
     rules_are_answered(make().await.as_ref()).await;
@@ -116,8 +117,10 @@ async fn counts_are_those_of_the_posts(store: &impl History) {
 
 async fn a_part_is_a_value_within_a_topic(store: &impl History) {
     commit(store, (1..=12).map(|number| enriched(number, number as i64)).collect()).await;
-    let key =
-        |topic: &str, dimension, value: &str| SeriesKey { topic: topic.into(), part: Some((dimension, value.into())) };
+    let key = |topic: &str, dimension, value: &str| SeriesKey {
+        topic: Some(topic.into()),
+        part: Some((dimension, value.into())),
+    };
     let mentions = async |key: SeriesKey| store.mentions(&key, range(0, 60)).await.expect("mentions");
     assert_eq!(mentions(SeriesKey::all_posts()).await, 12);
     assert_eq!(mentions(SeriesKey::whole("it's late")).await, 6);
@@ -126,8 +129,25 @@ async fn a_part_is_a_value_within_a_topic(store: &impl History) {
     assert_eq!(mentions(SeriesKey::whole("ferries")).await, 0);
     let counts = store.part_counts(range(0, 60), 3600, &DIMENSIONS).await.expect("counts");
     assert_eq!(counts.get(&key("it's late", Dimension::Sentiment, "negative")), Some(&vec![(at(0), 2.0)]));
-    let all_posts = |key: &&SeriesKey| key.topic == domain::ALL_POSTS && key.category().is_some();
+    let all_posts = |key: &&SeriesKey| key.topic.is_none() && key.category().is_some();
     assert_eq!(counts.keys().find(all_posts), None, "categories belong to topics");
+}
+
+/// Earlier versions let people save such a topic.
+async fn a_topic_with_the_name_of_all_posts_is_one_of_its_own(store: &impl History) {
+    let posts = (1..=4).map(|number| EnrichedPost {
+        topics: if number == 1 { vec![domain::ALL_POSTS.into()] } else { Vec::new() },
+        ..enriched(number, number as i64)
+    });
+    commit(store, posts.collect()).await;
+    let (all, topic) = (SeriesKey::all_posts(), SeriesKey::whole(domain::ALL_POSTS));
+    let counts = store.topic_counts(range(0, 60), 3600).await.expect("counts");
+    let count = |key: &SeriesKey| counts.get(key).and_then(|counts| Some(counts.first()?.1));
+    assert_eq!((count(&all), count(&topic)), (Some(4.0), Some(1.0)));
+    assert_eq!(store.mentions(&topic, range(0, 60)).await.expect("mentions"), 1);
+    let windows = Windows { from: at(0), length: TimeDelta::minutes(60), count: 1 };
+    let counted = async |topic| store.window_counts(topic, windows).await.expect("counts")[0].mentions;
+    assert_eq!((counted(None).await, counted(Some(domain::ALL_POSTS)).await), (4, 1));
 }
 
 fn scope(posts_max: u32) -> IncidentScope {
