@@ -23,6 +23,7 @@ pub mod ports;
 pub mod post;
 pub mod quiet;
 pub mod series;
+pub mod sources;
 pub mod topic;
 
 pub use alert::{Alert, AlertRule, AlertState, Condition, Notification};
@@ -50,4 +51,7 @@ pub use ports::*;
 pub use post::{Author, Deletion, Post, Provenance, Record};
 pub use quiet::QuietHours;
 pub use series::{ALL_POSTS, SeriesCounts, SeriesKey, WATCHED_DIMENSIONS};
+pub use sources::{
+    AddedSource, FieldKind, SamplePost, SourceError, SourceField, SourceKind, SourceOrder, SourceSettings, SourceTrial,
+};
 pub use topic::Topic;

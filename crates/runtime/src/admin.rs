@@ -1,7 +1,8 @@
 //! The port that the server asks (`domain::Operations`): sources, system report, push, replay, alerts, SQL, deletion.
 
 use crate::clock::clock;
-use crate::config::{Config, SourceConfig};
+use crate::config::Config;
+use crate::connectors::Connectors;
 use crate::forget::request::Request;
 use crate::roles::{Role, Roles};
 use crate::traffic::{Speed, Traffic};
@@ -17,10 +18,9 @@ use lake::{Lake, SqlWorkers};
 use metrics_exporter_prometheus::PrometheusHandle;
 use pipeline::Committed;
 use queue::Embedded;
-use sources::kit::status::SharedStatus;
 use sources::push::{self, PushSource};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -36,7 +36,7 @@ pub struct Admin {
     book: Arc<alerts::AlertBook>,
     health: Arc<Health>,
     push: HashMap<String, PushSource>,
-    connectors: Mutex<Vec<Running>>,
+    connectors: Arc<Connectors>,
     metrics: PrometheusHandle,
     traffic: Traffic,
     meter: Meter,
@@ -62,6 +62,7 @@ impl Admin {
         model: Option<String>,
         book: Arc<alerts::AlertBook>,
         health: Arc<Health>,
+        connectors: Arc<Connectors>,
     ) -> anyhow::Result<Arc<Self>> {
         let now = clock().now();
         let source = |name: &String| {
@@ -81,7 +82,7 @@ impl Admin {
             book,
             health,
             push,
-            connectors: Mutex::default(),
+            connectors,
             metrics: metrics::install()?,
             traffic: Traffic::new(now),
         }))
@@ -98,12 +99,6 @@ impl Admin {
             }
         }
         Ok(())
-    }
-
-    /// Shows a connector that runs.
-    pub fn show_source(&self, source: &SourceConfig, status: SharedStatus) {
-        let running = Running { name: source.name.clone(), kind: source.kind.clone(), status };
-        self.connectors.lock().unwrap_or_else(PoisonError::into_inner).push(running);
     }
 
     /// Counts a commit.
@@ -179,9 +174,7 @@ fn refusal(error: push::Error) -> PushError {
 impl Operations for Admin {
     async fn sources(&self) -> Vec<SourceStatus> {
         let now = clock().now();
-        let connectors = self.connectors.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut sources: Vec<SourceStatus> = connectors.iter().map(|running| running.status(now)).collect();
-        drop(connectors);
+        let mut sources = self.connectors.statuses(now);
         sources.extend(self.push.keys().map(|name| SourceStatus {
             id: format!("push:{name}"),
             connector: "push".into(),
@@ -331,28 +324,4 @@ impl Operations for Admin {
 fn alert_now(stored: alerts::StoredAlert) -> AlertNow {
     let lost = |lost: alerts::Undelivered| Undelivered { channel: lost.channel, at: lost.at, reason: lost.reason };
     AlertNow { alert: stored.alert, undelivered: stored.undelivered.into_iter().map(lost).collect() }
-}
-
-/// A connector that runs.
-struct Running {
-    name: String,
-    kind: String,
-    status: SharedStatus,
-}
-
-impl Running {
-    fn status(&self, now: Timestamp) -> SourceStatus {
-        let status = self.status.get(now);
-        SourceStatus {
-            id: self.name.clone(),
-            connector: self.kind.clone(),
-            state: status.state.as_str().into(),
-            since: status.connected_since,
-            posts: status.posts_read,
-            posts_per_minute: status.posts_per_minute as f64,
-            last_post_at: status.last_post_at,
-            last_error: status.last_error,
-            cost_usd: status.cost_usd,
-        }
-    }
 }

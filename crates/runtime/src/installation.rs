@@ -5,16 +5,16 @@
 use crate::admin::Admin;
 use crate::clock::clock;
 use crate::config::{Config, EARLIER_FORM};
+use crate::connectors::Connectors;
 use crate::roles::{Role, Roles};
 use crate::supervisor::{Stage, Supervisor};
 use crate::{agreement, alerting, follow, forget, upkeep, wiring};
 use alerts::{AlertBook, RuleEvaluator};
 use anyhow::Result;
-use domain::{Health, SourceId, StateStore, Topic};
+use domain::{Health, StateStore, Topic};
 use lake::Lake;
 use pipeline::{Carry, Committed, Understand, Watch, WatchConfig};
 use queue::Embedded;
-use sources::kit::status::SharedStatus;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{broadcast, watch};
@@ -29,6 +29,7 @@ pub struct Installation {
     pub queue: Arc<Embedded>,
     pub lake: Arc<Lake>,
     pub admin: Arc<Admin>,
+    pub connectors: Arc<Connectors>,
     health: Arc<Health>,
     book: Arc<AlertBook>,
     topics: watch::Sender<Vec<Topic>>,
@@ -66,11 +67,20 @@ impl Installation {
         let book = alerting::book(&config, state);
         let health = Arc::new(Health::default());
         lake.report_to(health.clone());
-        let admin =
-            Admin::new(&config, roles.clone(), queue.clone(), lake.clone(), model, book.clone(), health.clone())?;
         let (topics, _) = watch::channel(topics);
+        let connectors = Connectors::new(&config, queue.clone(), topics.clone());
+        let admin = Admin::new(
+            &config,
+            roles.clone(),
+            queue.clone(),
+            lake.clone(),
+            model,
+            book.clone(),
+            health.clone(),
+            connectors.clone(),
+        )?;
         let (committed, _) = broadcast::channel(LIVE_BATCHES);
-        Ok(Self { config, roles, queue, lake, admin, health, book, topics, committed, enrichment })
+        Ok(Self { config, roles, queue, lake, admin, connectors, health, book, topics, committed, enrichment })
     }
 
     /// Users, topics, rules and the other small documents.
@@ -107,25 +117,13 @@ impl Installation {
         Ok(())
     }
 
-    /// The connectors of the configured sources.
+    /// The connectors of the sources.
     fn start_connectors(&self, supervisor: &mut Supervisor) -> Result<()> {
         if self.config.sources.is_earlier_form {
             tracing::warn!("{EARLIER_FORM}");
         }
-        for source in self.config.sources.connectors.iter().filter(|source| source.enabled) {
-            let connector = source.connector()?;
-            let context = sources::Context {
-                source: SourceId(source.name.clone()),
-                queue: self.queue.clone(),
-                state: self.state(),
-                clock: clock(),
-                topics: self.topics.subscribe(),
-                status: SharedStatus::default(),
-            };
-            self.admin.show_source(source, context.status.clone());
-            let name = format!("source {}", source.name);
-            supervisor.start(Stage::Ingest, name, |shutdown| connector.run(context, shutdown));
-        }
+        let (connectors, configured) = (self.connectors.clone(), self.connectors.configured()?);
+        supervisor.start(Stage::Ingest, "sources", |shutdown| connectors.run(configured, shutdown));
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use crate::answers::Answers;
 use crate::auth::Attempts;
 use crate::config::Config;
-use domain::{Clock, EnrichedPost, Operations, PostQueue, StateStore};
+use domain::{Clock, EnrichedPost, Operations, PostQueue, SourceSettings, StateStore};
 use state::{Accounts, AuditLog};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -22,6 +22,7 @@ pub(crate) struct App {
     pub(crate) audit: AuditLog,
     pub(crate) queue: Arc<dyn PostQueue>,
     pub(crate) operations: Arc<dyn Operations>,
+    pub(crate) sources: Arc<dyn SourceSettings>,
     pub(crate) live: broadcast::Sender<LivePosts>,
     pub(crate) clock: Arc<dyn Clock>,
     /// Open live streams of each user.

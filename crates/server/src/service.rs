@@ -11,7 +11,7 @@ use axum::middleware;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use domain::analytics::Analytics;
-use domain::{Clock, Operations, PostQueue, StateStore};
+use domain::{Clock, Operations, PostQueue, SourceSettings, StateStore};
 use state::{Accounts, AuditLog};
 use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;
@@ -27,6 +27,7 @@ pub struct Server {
     pub state: Arc<dyn StateStore>,
     pub queue: Arc<dyn PostQueue>,
     pub operations: Arc<dyn Operations>,
+    pub sources: Arc<dyn SourceSettings>,
     /// Committed posts; the pipeline sends, every live stream subscribes.
     pub live: broadcast::Sender<LivePosts>,
     pub clock: Arc<dyn Clock>,
@@ -64,6 +65,7 @@ impl Server {
             state: self.state,
             queue: self.queue,
             operations: self.operations,
+            sources: self.sources,
             live: self.live,
             clock: self.clock,
             streams: Mutex::default(),

@@ -4,6 +4,7 @@ mod access;
 mod fakes;
 mod limits;
 mod matrix;
+mod sources;
 
 use crate::{Config, Server};
 use axum::Router;
@@ -75,6 +76,7 @@ async fn client_with(config: Config) -> Client {
         state: state.clone(),
         queue: letters.clone(),
         operations: house.clone(),
+        sources: house.clone(),
         live: broadcast::channel(16).0,
         clock: clock.clone(),
     };

@@ -35,6 +35,7 @@ pub(crate) async fn start(installation: &Installation, must_change: bool, superv
         state: state.clone(),
         queue: installation.queue.clone(),
         operations: installation.admin.clone(),
+        sources: installation.connectors.clone(),
         live: live.clone(),
         clock: clock(),
     };
