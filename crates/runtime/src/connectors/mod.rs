@@ -8,7 +8,7 @@ mod vault;
 
 use crate::clock::clock;
 use crate::config::{Config, SourceConfig};
-use domain::{Error, Result, SourceId, SourceStatus, StateStore, Timestamp, Topic};
+use domain::{Error, Result, SourceId, SourceStatus, Timestamp, Topic};
 use queue::Embedded;
 use sources::Connector;
 use sources::kit::status::SharedStatus;
@@ -20,6 +20,9 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use vault::Vault;
+
+#[cfg(test)]
+mod tests;
 
 /// How often the sources that people add are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);

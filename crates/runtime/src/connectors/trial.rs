@@ -77,7 +77,7 @@ impl Samples {
 fn sample(post: Post) -> SamplePost {
     SamplePost {
         post_id: post.id.to_string(),
-        author: post.author.and_then(|author| author.name.or(author.username)),
+        author: post.author.and_then(|author| author.username),
         url: post.url,
         occurred_at: post.occurred_at,
         text: post.text,

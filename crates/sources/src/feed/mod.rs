@@ -263,8 +263,8 @@ impl Feed {
                 Found::Page { .. } if url != self.url => return Err(no_feed("it is a web page").into()),
                 Found::Page { feed } => {
                     tracing::info!(source.id = %self.context.source, page = %self.name, "the page names its feed");
-                    self.memory.value.moved_to = Some(feed);
-                    self.memory.save().await?;
+                    self.cursor.value.moved_to = Some(feed);
+                    self.cursor.save().await?;
                     return Ok(AT_ONCE);
                 }
             };
