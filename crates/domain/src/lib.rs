@@ -24,6 +24,7 @@ pub mod post;
 pub mod quiet;
 pub mod raw;
 pub mod series;
+pub mod sources;
 pub mod topic;
 
 pub use alert::{Alert, AlertRule, AlertState, Condition, Notification};
@@ -52,4 +53,7 @@ pub use post::{Author, Deletion, Post, Provenance, Record};
 pub use quiet::QuietHours;
 pub use raw::{Origin, PayloadRecords, RawPost, RawPosts, RawSelection, ReadPayload};
 pub use series::{ALL_POSTS, SeriesCounts, SeriesKey, WATCHED_DIMENSIONS};
+pub use sources::{
+    AddedSource, FieldKind, SamplePost, SourceError, SourceField, SourceKind, SourceOrder, SourceSettings, SourceTrial,
+};
 pub use topic::Topic;

@@ -5,16 +5,16 @@
 use crate::admin::{RunningAlerts, RunningPosts, RunningPush, RunningSystem};
 use crate::clock::clock;
 use crate::config::{Config, QueueEngine};
+use crate::connectors::Connectors;
 use crate::roles::{Role, Roles};
 use crate::supervisor::{Stage, Supervisor};
 use crate::{agreement, alerting, exclusive, follow, forget, upkeep, wiring};
 use alerts::{AlertBook, RuleEvaluator};
 use anyhow::Result;
-use domain::{Health, SourceId, StateStore, Topic};
+use domain::{Health, StateStore, Topic};
 use lake::{Lake, SqlWorkers};
 use pipeline::{Carry, Committed, Corrections, Forward, ForwardConfig, Understand, Watch, WatchConfig};
 use queue::Embedded;
-use sources::kit::status::SharedStatus;
 use state::Exclusive;
 use std::future::Future;
 use std::sync::Arc;
@@ -32,6 +32,7 @@ pub struct Installation {
     pub queue: Arc<Embedded>,
     pub lake: Arc<Lake>,
     pub system: Arc<RunningSystem>,
+    pub connectors: Arc<Connectors>,
     health: Arc<Health>,
     book: Arc<AlertBook>,
     topics: watch::Sender<Vec<Topic>>,
@@ -74,10 +75,31 @@ impl Installation {
         let book = alerting::book(&config, state);
         let health = Arc::new(Health::default());
         lake.report_to(health.clone());
-        let system = RunningSystem::new(&config, roles.clone(), queue.clone(), lake.clone(), model, health.clone())?;
         let (topics, _) = watch::channel(topics);
+        let connectors = Connectors::new(&config, queue.clone(), topics.clone());
+        let system = RunningSystem::new(
+            &config,
+            roles.clone(),
+            queue.clone(),
+            lake.clone(),
+            model,
+            health.clone(),
+            connectors.clone(),
+        )?;
         let (committed, _) = broadcast::channel(LIVE_BATCHES);
-        Ok(Self { config, roles, queue, lake, system: Arc::new(system), health, book, topics, committed, enrichment })
+        Ok(Self {
+            config,
+            roles,
+            queue,
+            lake,
+            system: Arc::new(system),
+            connectors,
+            health,
+            book,
+            topics,
+            committed,
+            enrichment,
+        })
     }
 
     /// Users, topics, rules and the other small documents.
@@ -136,27 +158,14 @@ impl Installation {
         Ok(())
     }
 
-    /// The connectors of the configured sources, and the way from the queue to the broker.
+    /// The connectors of the sources, and the way from the queue to the broker.
     fn start_connectors(&self, supervisor: &mut Supervisor) -> Result<()> {
         for notice in self.config.sources.notices() {
             tracing::warn!("{notice}");
         }
-        for source in self.config.sources.connectors.iter().filter(|source| source.enabled) {
-            // Settings and secrets are checked before anything runs.
-            drop(source.connector()?);
-            let context = sources::Context {
-                source: SourceId(source.name.clone()),
-                queue: self.queue.clone(),
-                state: self.state(),
-                clock: clock(),
-                topics: self.topics.subscribe(),
-                status: SharedStatus::default(),
-            };
-            self.system.show_source(source, context.status.clone());
-            let (name, source) = (format!("source {}", source.name), source.clone());
-            let connector = move || source.connector().map_err(|error| domain::Error::stop(format!("{error:#}")));
-            supervisor.start(Stage::Ingest, name, |shutdown| sources::keep_running(connector, context, shutdown));
-        }
+        self.connectors.check()?;
+        let connectors = self.connectors.clone();
+        supervisor.start(Stage::Ingest, "sources", |shutdown| connectors.run(shutdown));
         if let Some(broker) = wiring::broker(&self.config)? {
             let forward = Forward {
                 config: ForwardConfig::default(),

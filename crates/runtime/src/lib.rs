@@ -12,6 +12,7 @@ pub mod alerting;
 pub mod backups;
 mod clock;
 pub mod config;
+mod connectors;
 mod exclusive;
 mod follow;
 pub mod forget;
@@ -29,6 +30,7 @@ pub mod wiring;
 
 pub use clock::clock;
 pub use config::Config;
+pub use connectors::Connectors;
 pub use installation::Installation;
 pub use roles::{Role, Roles};
 pub use supervisor::{Stage, Supervisor};

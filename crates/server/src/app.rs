@@ -3,7 +3,9 @@
 use crate::answers::Answers;
 use crate::auth::Attempts;
 use crate::config::Config;
-use domain::{AlertDesk, Clock, EnrichedPost, PostAdmin, PostQueue, PushIntake, SqlRunner, StateStore, SystemInfo};
+use domain::{
+    AlertDesk, Clock, EnrichedPost, PostAdmin, PostQueue, PushIntake, SourceSettings, SqlRunner, StateStore, SystemInfo,
+};
 use state::{Accounts, AuditLog};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -21,6 +23,7 @@ pub struct Ports {
     pub alerts: Arc<dyn AlertDesk>,
     pub sql: Arc<dyn SqlRunner>,
     pub posts: Arc<dyn PostAdmin>,
+    pub sources: Arc<dyn SourceSettings>,
 }
 
 pub(crate) struct App {

@@ -4,6 +4,7 @@ mod access;
 mod fakes;
 mod limits;
 mod matrix;
+mod sources;
 
 use crate::{Config, Ports, Server};
 use axum::Router;
@@ -80,6 +81,7 @@ async fn client_with(config: Config) -> Client {
             alerts: house.clone(),
             sql: house.clone(),
             posts: house.clone(),
+            sources: house.clone(),
         },
         live: broadcast::channel(16).0,
         clock: clock.clone(),

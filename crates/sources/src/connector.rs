@@ -29,6 +29,12 @@ pub type Secrets<'a> = dyn Fn(&str, &str) -> Result<SecretString> + 'a;
 
 /// Settings of a kind of source, as they are configured. Unknown keys must be errors.
 pub trait Settings: DeserializeOwned + JsonSchema {
+    /// What people call it.
+    const TITLE: &str;
+    /// What it brings and what it needs, in a sentence or two.
+    const ABOUT: &str;
+    /// The platform charges for posts, or lets a source in once only: it is not read to show what it would bring.
+    const IS_CHARGED: bool = false;
     /// The formats of the payloads that its posts have, or had in earlier versions.
     const FORMATS: &[Format];
     /// What types can't say, without secrets and without asking anybody.

@@ -10,6 +10,12 @@ use serde_json::Value;
 /// A kind of source: how its settings are read, and its connector made.
 pub struct Kind {
     pub name: &'static str,
+    /// What people call it.
+    pub title: &'static str,
+    /// What it brings and what it needs.
+    pub about: &'static str,
+    /// It is not read to show what it would bring.
+    pub is_charged: bool,
     pub(crate) formats: &'static [Format],
     platforms: fn(&Value) -> Result<Vec<String>>,
     connector: fn(&Value, &Secrets<'_>) -> Result<Box<dyn Connector>>,
@@ -18,7 +24,16 @@ pub struct Kind {
 
 impl Kind {
     pub(crate) const fn of<S: Settings>(name: &'static str) -> Self {
-        Self { name, formats: S::FORMATS, platforms: platforms::<S>, connector: connector::<S>, schema: schema::<S> }
+        Self {
+            name,
+            title: S::TITLE,
+            about: S::ABOUT,
+            is_charged: S::IS_CHARGED,
+            formats: S::FORMATS,
+            platforms: platforms::<S>,
+            connector: connector::<S>,
+            schema: schema::<S>,
+        }
     }
 
     /// Checks settings, and names the platforms whose posts the source will bring.

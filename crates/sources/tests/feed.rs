@@ -151,6 +151,23 @@ async fn a_feed_that_moves_brings_no_post_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_address_of_a_page_leads_to_the_feed_that_it_names() {
+    let head = br#"<html><head><link rel="alternate" type="application/rss+xml" href="/feed"></head></html>"#;
+    let (url, asked) = serve(vec![("/", answer(200, "", head)), ("/feed", answer(200, "", FEED.as_bytes()))]).await;
+    let feeds = Feeds::new(FeedConfig::new(&[format!("{url}/")], "news").unwrap()).unwrap();
+    assert!(feeds.check(&SystemClock).await.ok);
+    let running = Running::start(&[format!("{url}/")]);
+    until("the feed is asked", async || asked.lock().unwrap().iter().filter(|p| *p == "/feed").count() > 3).await;
+    assert_eq!(running.queue.posts().len(), 1);
+    assert_eq!(asked.lock().unwrap().iter().filter(|path| *path == "/").count(), 2, "the page is asked once by each");
+    running.stop().await;
+    let page = br#"<html><link rel="alternate" type="application/rss+xml" href="/"></html>"#;
+    let (url, _) = serve(vec![("/", answer(200, "", page))]).await;
+    let check = Feeds::new(FeedConfig::new(&[format!("{url}/")], "news").unwrap()).unwrap().check(&SystemClock).await;
+    assert!(!check.ok && check.summary.contains("not a feed"), "{check:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_move_to_what_is_no_feed_is_not_remembered() {
     let moved = answer(301, "location: /login\r\n", b"");
     let page = answer(200, "", b"<html><body>sign in to this network</body></html>");

@@ -43,6 +43,8 @@ pub enum Kind {
     RuleState,
     /// Sessions, by the digest of their secret.
     Session,
+    /// Sources that people added, by name.
+    Source,
     /// Tokens, by the digest of their secret.
     Token,
     /// Topics, by name.
@@ -76,6 +78,7 @@ impl Kind {
             Self::Rule => "rule",
             Self::RuleState => "rule_state",
             Self::Session => "session",
+            Self::Source => "source",
             Self::Token => "token",
             Self::Topic => "topic",
             Self::User => "user",

@@ -35,6 +35,7 @@ mod labels;
 mod memory;
 mod named;
 mod queries;
+mod sources;
 
 pub use accounts::{
     Account, AccountError, Accounts, DEVICE_AGE_MAX, Role, Session, Token, TokenOrder, TokenScope, digest, public_id,
@@ -52,6 +53,7 @@ pub use labels::{Correction, Labels};
 pub use memory::MemoryState;
 pub use named::{Named, NamedDocuments, SaveError};
 pub use queries::SavedQuery;
+pub use sources::SavedSource;
 
 /// The topics.
 pub type Topics<'a> = NamedDocuments<'a, domain::Topic>;
@@ -59,3 +61,5 @@ pub type Topics<'a> = NamedDocuments<'a, domain::Topic>;
 pub type Rules<'a> = NamedDocuments<'a, domain::AlertRule>;
 /// The queries that people saved.
 pub type SavedQueries<'a> = NamedDocuments<'a, SavedQuery>;
+/// The sources that people added; others stand in the configuration.
+pub type SavedSources<'a> = NamedDocuments<'a, SavedSource>;

@@ -4,7 +4,7 @@ use domain::{AlertRule, CategoryDefinition, PostId, SentimentLabel, StateStore, 
 use serde_json::{Value, json};
 use state::{
     BlockedAuthors, Categories, Correction, Cursor, Deletions, Kind, Labels, MemoryState, Named, NamedDocuments,
-    SavedQuery, edit_copies,
+    SavedQuery, SavedSource, edit_copies,
 };
 use std::sync::Arc;
 
@@ -21,8 +21,8 @@ async fn comes_back<T: Named>(key: &str, document: Value) {
 
 #[tokio::test]
 async fn named_documents_keep_their_form() {
-    let kinds = [Topic::KIND, AlertRule::KIND, SavedQuery::KIND];
-    assert_eq!(kinds.map(|kind| kind.to_string()), ["topic", "rule", "query"]);
+    let kinds = [Topic::KIND, AlertRule::KIND, SavedQuery::KIND, SavedSource::KIND];
+    assert_eq!(kinds.map(|kind| kind.to_string()), ["topic", "rule", "query", "source"]);
     let topic = json!({"name": "storm", "query": "snow* OR ice", "created_at": "2026-01-02T03:04:05.000006Z"});
     comes_back::<Topic>("storm", topic).await;
     let rule = json!({
@@ -34,6 +34,11 @@ async fn named_documents_keep_their_form() {
         "name": "all", "sql": "SELECT 1", "saved_by": "admin", "saved_at": "2026-01-02T03:04:05Z"
     });
     comes_back::<SavedQuery>("all", query).await;
+    let source = json!({
+        "name": "news", "kind": "feed", "enabled": true, "settings": {"urls": ["https://example.org/feed.xml"]},
+        "secrets": {"token": "00"}, "saved_by": "admin", "saved_at": "2026-01-02T03:04:05Z"
+    });
+    comes_back::<SavedSource>("news", source).await;
 }
 
 #[tokio::test]

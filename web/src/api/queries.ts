@@ -21,6 +21,10 @@ export type Preview = Schema['Preview'];
 export type Category = Schema['CategoryBody'];
 export type CategorySet = Schema['CategorySetView'];
 export type Source = Schema['SourceStatus'];
+export type SourceKind = Schema['SourceKind'];
+export type AddedSource = Schema['AddedSource'];
+export type SourceOrder = Schema['SourceOrder'];
+export type Trial = Schema['SourceTrial'];
 export type System = Schema['System'];
 export type DeadLetter = Schema['DeadLetterView'];
 export type Answer = Schema['Answer'];
@@ -63,6 +67,8 @@ export const paths = {
   topics: '/api/topics',
   categories: '/api/categories',
   sources: '/api/sources',
+  sourceKinds: '/api/source-kinds',
+  addedSources: '/api/added-sources',
   system: '/api/system',
   deadLetters: '/api/dead-letters',
   tables: '/api/sql/tables',
@@ -96,6 +102,12 @@ export const saveTopic = (name: string, query: string) => write('PUT', `/api/top
 export const removeTopic = (name: string) => write('DELETE', `/api/topics/${part(name)}`);
 export const checkTopic = (query: string) => write<Preview>('POST', '/api/topics/check', { query });
 export const saveCategories = (categories: Category[]) => write('PUT', '/api/categories', categories);
+
+export const saveSource = (name: string, order: SourceOrder) =>
+  write('PUT', `/api/added-sources/${part(name)}`, order);
+export const removeSource = (name: string) => write('DELETE', `/api/added-sources/${part(name)}`);
+export const trySource = (name: string, source: SourceOrder) =>
+  write<Trial>('POST', '/api/source-trials', { name, source });
 
 export const runSql = (sql: string) => write<Answer>('POST', '/api/sql', { sql });
 export const saveQuery = (name: string, sql: string) => write('PUT', `/api/queries/${part(name)}`, { sql });

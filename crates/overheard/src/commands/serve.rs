@@ -41,6 +41,7 @@ pub(crate) async fn start(installation: &Installation, must_change: bool, superv
             alerts: Arc::new(installation.alerts()),
             sql: Arc::new(installation.sql()?),
             posts: Arc::new(installation.posts()),
+            sources: installation.connectors.clone(),
         },
         live: live.clone(),
         clock: clock(),

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 /// Rules and alerts of the installation.
 pub struct RunningAlerts {
+    config: Config,
     rules: Rules,
     channels: Vec<String>,
     state: Arc<dyn StateStore>,
@@ -30,7 +31,7 @@ impl RunningAlerts {
         writes_lake: bool,
     ) -> Self {
         let (rules, channels) = (alerting::rules(config, state.clone()), alerting::channels(config));
-        Self { rules, channels, state, lake, book, writes_lake }
+        Self { config: config.clone(), rules, channels, state, lake, book, writes_lake }
     }
 
     /// SQL reads alerts from the lake. Where this process can't write it, the one that judges the rules does.
@@ -52,7 +53,7 @@ impl AlertDesk for RunningAlerts {
     }
 
     async fn rule_problems(&self) -> Result<HashMap<String, String>> {
-        alerts::rule_problems(self.state.as_ref()).await
+        alerting::rule_problems(&self.config, self.state.clone()).await
     }
 
     fn channels(&self) -> Vec<String> {

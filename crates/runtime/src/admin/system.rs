@@ -1,7 +1,8 @@
 //! The system report, the sources, readiness and the metrics.
 
 use crate::clock::clock;
-use crate::config::{Config, QueueEngine, SourceConfig};
+use crate::config::{Config, QueueEngine};
+use crate::connectors::Connectors;
 use crate::roles::{Role, Roles};
 use crate::traffic::{Speed, Traffic};
 use crate::usage::{self, Meter};
@@ -12,8 +13,7 @@ use lake::Lake;
 use metrics_exporter_prometheus::PrometheusHandle;
 use pipeline::Committed;
 use queue::Embedded;
-use sources::kit::status::SharedStatus;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -26,7 +26,7 @@ pub struct RunningSystem {
     lake: Arc<Lake>,
     model: Option<String>,
     health: Arc<Health>,
-    connectors: Mutex<Vec<Running>>,
+    connectors: Arc<Connectors>,
     metrics: PrometheusHandle,
     traffic: Traffic,
     meter: Meter,
@@ -41,8 +41,6 @@ const ELSEWHERE: &str = "posts are enriched by another process: live posts, post
     known there and not shown here";
 /// What a process without the role `listen` can't show.
 const LISTENS_ELSEWHERE: &str = "sources are read by another process: their state is known there and not shown here";
-/// The state of a source that another process reads.
-const ANOTHER_PROCESS: &str = "another process";
 
 impl RunningSystem {
     pub fn new(
@@ -52,6 +50,7 @@ impl RunningSystem {
         lake: Arc<Lake>,
         model: Option<String>,
         health: Arc<Health>,
+        connectors: Arc<Connectors>,
     ) -> anyhow::Result<Self> {
         let now = clock().now();
         Ok(Self {
@@ -63,7 +62,7 @@ impl RunningSystem {
             lake,
             model,
             health,
-            connectors: Mutex::default(),
+            connectors,
             metrics: metrics::install()?,
             traffic: Traffic::new(now),
         })
@@ -81,12 +80,6 @@ impl RunningSystem {
             }
         }
         Ok(())
-    }
-
-    /// Shows a connector that runs.
-    pub fn show_source(&self, source: &SourceConfig, status: SharedStatus) {
-        let running = Running { name: source.name.clone(), kind: source.kind.clone(), status };
-        self.connectors.lock().unwrap_or_else(PoisonError::into_inner).push(running);
     }
 
     /// Counts a commit.
@@ -133,18 +126,10 @@ impl RunningSystem {
 impl SystemInfo for RunningSystem {
     async fn sources(&self) -> Vec<SourceStatus> {
         let now = clock().now();
-        let connectors = self.connectors.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut sources: Vec<SourceStatus> = connectors.iter().map(|running| running.status(now)).collect();
-        drop(connectors);
-        if !self.roles.has(Role::Listen) {
-            let configured = self.config.sources.connectors.iter().filter(|source| source.enabled);
-            sources.extend(configured.map(|source| SourceStatus {
-                id: source.name.clone(),
-                connector: source.kind.clone(),
-                state: ANOTHER_PROCESS.into(),
-                ..SourceStatus::default()
-            }));
-        }
+        let mut sources = match self.roles.has(Role::Listen) {
+            true => self.connectors.statuses(now),
+            false => self.connectors.elsewhere().await,
+        };
         sources.extend(self.config.sources.push.iter().map(|source| SourceStatus {
             id: format!("push:{}", source.name),
             connector: "push".into(),
@@ -198,29 +183,5 @@ impl SystemInfo for RunningSystem {
     async fn preset_categories(&self) -> Result<Vec<CategoryDefinition>> {
         let set = wiring::categories(&self.config).map_err(|error| Error::reject(format!("{error:#}")))?;
         Ok(set.map_or(Vec::new(), |set| set.categories))
-    }
-}
-
-/// A connector that runs.
-struct Running {
-    name: String,
-    kind: String,
-    status: SharedStatus,
-}
-
-impl Running {
-    fn status(&self, now: Timestamp) -> SourceStatus {
-        let status = self.status.get(now);
-        SourceStatus {
-            id: self.name.clone(),
-            connector: self.kind.clone(),
-            state: status.state.as_str().into(),
-            since: status.connected_since,
-            posts: status.posts_read,
-            posts_per_minute: status.posts_per_minute as f64,
-            last_post_at: status.last_post_at,
-            last_error: status.last_error,
-            cost_usd: status.cost_usd,
-        }
     }
 }

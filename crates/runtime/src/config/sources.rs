@@ -11,6 +11,7 @@ use secrecy::ExposeSecret as _;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value, json};
+use sources::connector::Secrets;
 use sources::push::Rights;
 use sources::{Connector, registry};
 use std::borrow::Cow;
@@ -370,12 +371,16 @@ impl SourceConfig {
         platforms.with_context(|| format!("source {:?} (kind {:?})", self.name, self.kind))
     }
 
-    /// The connector.
+    /// The connector, with secrets of the environment and of files.
     pub fn connector(&self) -> Result<Box<dyn Connector>> {
-        let secrets = |variable: &str, file: &str| {
+        self.connector_with(&|variable, file| {
             secrets::read(variable, file).map_err(|error| sources::Error::Setting(format!("{error:#}")))
-        };
-        let connector = self.kind()?.connector(&self.settings.clone().into(), &secrets);
+        })
+    }
+
+    /// The connector.
+    pub fn connector_with(&self, secrets: &Secrets<'_>) -> Result<Box<dyn Connector>> {
+        let connector = self.kind()?.connector(&self.settings.clone().into(), secrets);
         connector.with_context(|| format!("set up the source {:?} (kind {:?})", self.name, self.kind))
     }
 }

@@ -17,6 +17,7 @@ mod posts;
 mod push;
 mod rules;
 mod session;
+mod sources;
 mod sql;
 mod system;
 mod topics;
@@ -84,7 +85,11 @@ fn open_api_router() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(sql::saved))
         .routes(routes!(sql::save, sql::forget))
         .routes(routes!(system::system))
-        .routes(routes!(system::sources))
+        .routes(routes!(sources::list))
+        .routes(routes!(sources::kinds))
+        .routes(routes!(sources::added))
+        .routes(routes!(sources::put, sources::remove))
+        .routes(routes!(sources::try_out))
         .routes(routes!(system::dead_letters, system::drop_letter))
         .routes(routes!(system::replay))
         .routes(routes!(live::live))

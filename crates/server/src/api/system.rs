@@ -1,4 +1,4 @@
-//! How the house does: queue, lag, sources, disk; and the dead letters, to look at, replay or give up.
+//! How the house does: queue, lag, disk; and the dead letters, to look at, replay or give up.
 
 use super::{Admin, Body, Params, Viewer};
 use crate::app::App;
@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
-use domain::{DeadLetter, Replayed, SourceStatus, SystemReport};
+use domain::{DeadLetter, Replayed, SystemReport};
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, PoisonError};
 use utoipa::{IntoParams, ToSchema};
@@ -51,12 +51,6 @@ pub(crate) async fn system(State(app): State<Arc<App>>, _: Viewer) -> Result<Jso
     };
     let streams = app.streams.lock().unwrap_or_else(PoisonError::into_inner).values().sum();
     Ok(Json(System { report, queue, lake_version: app.answers.version(), streams }))
-}
-
-/// Every configured source and how it does.
-#[utoipa::path(get, path = "/api/sources", tag = "system", responses((status = 200, body = Vec<SourceStatus>)))]
-pub(crate) async fn sources(State(app): State<Arc<App>>, _: Viewer) -> Json<Vec<SourceStatus>> {
-    Json(app.ports.system.sources().await)
 }
 
 #[derive(Deserialize, IntoParams)]

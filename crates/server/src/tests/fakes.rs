@@ -2,9 +2,10 @@
 
 use async_trait::async_trait;
 use domain::{
-    Alert, AlertDesk, AlertNow, AlertRule, Appended, CategoryDefinition, DeadLetter, Error, Forgotten, PostAdmin,
-    PostQueue, PushError, PushIntake, PushOutcome, PushStatus, QueryLimits, QueueDepth, Record, Replayed, Result,
-    SourceStatus, SqlAnswer, SqlRunner, SystemInfo, SystemReport, Timestamp, ToForget,
+    AddedSource, Alert, AlertDesk, AlertNow, AlertRule, Appended, CategoryDefinition, DeadLetter, Error, Fault,
+    Forgotten, PostAdmin, PostQueue, PushError, PushIntake, PushOutcome, PushStatus, QueryLimits, QueueDepth, Record,
+    Replayed, Result, SourceError, SourceKind, SourceOrder, SourceSettings, SourceStatus, SourceTrial, SqlAnswer,
+    SqlRunner, SystemInfo, SystemReport, Timestamp, ToForget,
 };
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -150,5 +151,32 @@ impl PostAdmin for House {
     async fn replay(&self, letter: &DeadLetter) -> Result<Replayed> {
         let reason = (letter.payload == "bad").then(|| "still bad".to_owned());
         Ok(Replayed { accepted: u64::from(reason.is_none()), reason })
+    }
+}
+
+#[async_trait]
+impl SourceSettings for House {
+    fn kinds(&self) -> Vec<SourceKind> {
+        vec![SourceKind { name: "feed".into(), title: "Feeds".into(), about: String::new(), fields: Vec::new() }]
+    }
+
+    async fn added(&self) -> Result<Vec<AddedSource>> {
+        Ok(Vec::new())
+    }
+
+    async fn save(&self, name: &str, order: SourceOrder, who: &str) -> std::result::Result<(), SourceError> {
+        if order.kind != "feed" {
+            return Err(Fault::new("kind", "unknown kind").into());
+        }
+        self.called.lock().unwrap().push(format!("{who} saves the source {name}"));
+        Ok(())
+    }
+
+    async fn remove(&self, name: &str) -> Result<bool> {
+        Ok(name == "news")
+    }
+
+    async fn try_out(&self, name: &str, _order: SourceOrder) -> std::result::Result<SourceTrial, SourceError> {
+        Ok(SourceTrial { ok: true, summary: format!("{name} answers"), advice: None, posts: Vec::new() })
     }
 }

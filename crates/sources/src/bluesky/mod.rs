@@ -83,6 +83,8 @@ impl Settings {
 }
 
 impl connector::Settings for Settings {
+    const TITLE: &str = "Bluesky";
+    const ABOUT: &str = "All public posts on Bluesky that match your topics. Needs no account.";
     const FORMATS: &[Format] = &[payload::FORMAT];
 
     fn check(&self) -> Result<()> {

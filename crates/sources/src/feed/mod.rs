@@ -2,9 +2,10 @@
 //!
 //! Requests are conditional (`ETag`, `Last-Modified`), and the time to the next one follows the server's words:
 //! `Cache-Control`, `Retry-After`, the feed's own `ttl` and `skipHours`. A feed that moved for good (301, 308) is asked at
-//! its new address; one that is gone (410) is asked once a day. An entry that changed is a new version of its post. What a
+//! its new address; one that is gone (410) is asked once a day. The address of a page leads to the feed that it names. An entry that changed is a new version of its post. What a
 //! feed no longer lists is not deleted: feeds list the newest entries only.
 
+mod discovery;
 mod document;
 pub(crate) mod payload;
 
@@ -33,6 +34,8 @@ use url::Url;
 const PAUSE_MAX: Duration = Duration::from_secs(6 * 3_600);
 /// How often a feed is asked that is gone.
 const GONE: TimeDelta = TimeDelta::days(1);
+/// Until a feed is asked that a page named.
+const AT_ONCE: Duration = Duration::from_millis(100);
 /// Versions of one entry that are followed: text that changes with each request is not an edit.
 const VERSIONS_MAX: u32 = 10;
 
@@ -40,7 +43,7 @@ const VERSIONS_MAX: u32 = 10;
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// Addresses of RSS, Atom or JSON feeds.
+    /// Addresses of RSS, Atom or JSON feeds, or of pages that name theirs.
     pub urls: Vec<String>,
     /// Platform of the posts.
     #[serde(default = "news")]
@@ -69,6 +72,9 @@ impl Settings {
 }
 
 impl connector::Settings for Settings {
+    const TITLE: &str = "Feeds";
+    const ABOUT: &str =
+        "RSS, Atom and JSON feeds of news sites, blogs and forums. Needs their addresses, and no account.";
     const FORMATS: &[Format] = &[payload::FORMAT];
 
     fn check(&self) -> Result<()> {
@@ -135,8 +141,17 @@ impl Feeds {
 
     /// Asks a feed as if for the first time.
     async fn look(&self, url: &Url, now: Timestamp) -> Result<Document, Failure> {
-        let answer = self.fetcher.get(url, url, &Validators::default(), now).await?;
-        read(answer.body.unwrap_or_default(), url, url, now).await
+        let ask = async |url: &Url| {
+            let answer = self.fetcher.get(url, url, &Validators::default(), now).await?;
+            read(answer.body.unwrap_or_default(), url, url, now).await
+        };
+        match ask(url).await? {
+            Found::Feed(document) => Ok(document),
+            Found::Page { feed } => match ask(&feed).await? {
+                Found::Feed(document) => Ok(document),
+                Found::Page { .. } => Err(no_feed("it is a web page")),
+            },
+        }
     }
 }
 
@@ -149,7 +164,7 @@ impl Connector for Feeds {
                 Ok(document) => entries += document.entries.len(),
                 Err(failure) => {
                     let summary = format!("{name}: {}", failure.message());
-                    let advice = "check the address in a browser; it must lead to the feed, not to a page about it";
+                    let advice = "check the address in a browser; it must lead to a feed, or to a page that names one";
                     return Check { ok: false, summary, advice: Some(advice.into()) };
                 }
             }
@@ -243,7 +258,16 @@ impl Feed {
         };
         let mut pause = self.config.interval.max(answer.max_age.unwrap_or_default().min(PAUSE_MAX));
         if let Some(body) = answer.body {
-            let document = read(body, answer.moved_to.as_ref().unwrap_or(&url), &self.url, now).await?;
+            let document = match read(body, answer.moved_to.as_ref().unwrap_or(&url), &self.url, now).await? {
+                Found::Feed(document) => document,
+                Found::Page { .. } if url != self.url => return Err(no_feed("it is a web page").into()),
+                Found::Page { feed } => {
+                    tracing::info!(source.id = %self.context.source, page = %self.name, "the page names its feed");
+                    self.cursor.value.moved_to = Some(feed);
+                    self.cursor.save().await?;
+                    return Ok(AT_ONCE);
+                }
+            };
             pause = document.pause(pause, now);
             self.store(document.entries).await?;
             self.cursor.value.validators = answer.validators;
@@ -292,16 +316,28 @@ fn next_version(known: Option<&Version>, entry: &mut Entry) -> (Version, bool) {
     }
 }
 
+/// What an address leads to.
+enum Found {
+    Feed(Document),
+    /// A web page that names a feed.
+    Page {
+        feed: Url,
+    },
+}
+
 /// Reads a document away from the async threads: it can be long.
-async fn read(body: Vec<u8>, at: &Url, feed: &Url, now: Timestamp) -> Result<Document, Failure> {
+async fn read(body: Vec<u8>, at: &Url, feed: &Url, now: Timestamp) -> Result<Found, Failure> {
     let (at, feed) = (at.clone(), feed.clone());
-    let reading = tokio::task::spawn_blocking(move || Document::read(&body, &at, &feed, now));
+    let reading = tokio::task::spawn_blocking(move || match Document::read(&body, &at, &feed, now) {
+        Ok(document) => Ok(Found::Feed(document)),
+        Err(reason) => discovery::feed_of(&body, &at).map(|feed| Found::Page { feed }).ok_or(reason),
+    });
     let read = reading.await.unwrap_or_else(|_| Err("the reader of feeds failed on it".into()));
-    read.map_err(|reason| Failure::Http {
-        status: 200,
-        message: format!("the answer is not a feed: {reason}"),
-        retry_at: None,
-    })
+    read.map_err(|reason| no_feed(&reason))
+}
+
+fn no_feed(reason: &str) -> Failure {
+    Failure::Http { status: 200, message: format!("the answer is not a feed: {reason}"), retry_at: None }
 }
 
 impl Document {

@@ -84,6 +84,9 @@ impl Settings {
 }
 
 impl connector::Settings for Settings {
+    const TITLE: &str = "Mastodon";
+    const ABOUT: &str = "Hashtags, or the public timeline, of a Mastodon instance. A token brings posts at once, and edits \
+        and deletions.";
     const FORMATS: &[Format] = &[payload::FORMAT];
 
     fn check(&self) -> Result<()> {

@@ -92,6 +92,10 @@ impl Connector for X {
 }
 
 impl connector::Settings for Settings {
+    const TITLE: &str = "X";
+    const ABOUT: &str = "Posts on X that match your topics. Needs a bearer token of an app whose plan has the filtered stream; \
+        X charges for each post.";
+    const IS_CHARGED: bool = true;
     const FORMATS: &[Format] = &[payload::FORMAT];
 
     fn check(&self) -> Result<()> {

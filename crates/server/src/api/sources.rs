@@ -1,0 +1,91 @@
+//! Sources: how each does, and those that people add, change, try out and remove.
+
+use super::{Admin, Body, QUERY, Viewer};
+use crate::app::App;
+use crate::audit::Trail;
+use crate::error::Error;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::{Extension, Json};
+use domain::{AddedSource, SourceError, SourceKind, SourceOrder, SourceStatus, SourceTrial};
+use serde::Deserialize;
+use std::sync::Arc;
+use utoipa::ToSchema;
+
+impl From<SourceError> for Error {
+    fn from(error: SourceError) -> Self {
+        match error {
+            SourceError::Invalid(fault) => fault.into(),
+            SourceError::Failed(error) => Self::of_port(error),
+        }
+    }
+}
+
+/// Every configured source and how it does.
+#[utoipa::path(get, path = "/api/sources", tag = "sources", responses((status = 200, body = Vec<SourceStatus>)))]
+pub(crate) async fn list(State(app): State<Arc<App>>, _: Viewer) -> Json<Vec<SourceStatus>> {
+    Json(app.ports.system.sources().await)
+}
+
+/// The kinds of sources that can be added, with their settings.
+#[utoipa::path(get, path = "/api/source-kinds", tag = "sources", responses((status = 200, body = Vec<SourceKind>)))]
+pub(crate) async fn kinds(State(app): State<Arc<App>>, _: Viewer) -> Json<Vec<SourceKind>> {
+    Json(app.ports.sources.kinds())
+}
+
+/// The sources that people added; others stand in the configuration file. Secrets are not shown.
+#[utoipa::path(get, path = "/api/added-sources", tag = "sources", responses((status = 200, body = Vec<AddedSource>)))]
+pub(crate) async fn added(State(app): State<Arc<App>>, _: Admin) -> Result<Json<Vec<AddedSource>>, Error> {
+    app.ports.sources.added().await.map(Json).map_err(Error::of_port)
+}
+
+/// Adds a source, or changes one that was added. It runs within seconds.
+#[utoipa::path(put, path = "/api/added-sources/{name}", tag = "sources", params(("name" = String, Path)),
+    request_body = SourceOrder, responses((status = 204)))]
+pub(crate) async fn put(
+    State(app): State<Arc<App>>,
+    Admin(who): Admin,
+    Extension(trail): Extension<Trail>,
+    Path(name): Path<String>,
+    Body(order): Body<SourceOrder, QUERY>,
+) -> Result<StatusCode, Error> {
+    let state = if order.enabled { "running" } else { "paused" };
+    trail.about(format!("{name} ({}), {state}", order.kind));
+    app.ports.sources.save(&name, order, &who.name).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Removes a source that was added; its posts stay.
+#[utoipa::path(delete, path = "/api/added-sources/{name}", tag = "sources", params(("name" = String, Path)),
+    responses((status = 204)))]
+pub(crate) async fn remove(
+    State(app): State<Arc<App>>,
+    _: Admin,
+    Path(name): Path<String>,
+) -> Result<StatusCode, Error> {
+    match app.ports.sources.remove(&name).await.map_err(Error::of_port)? {
+        true => Ok(StatusCode::NO_CONTENT),
+        false => Err(Error::not_found("No source of this name was added here.")),
+    }
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TrialBody {
+    /// Name of a source that was added, whose secrets are used where the order has none.
+    #[serde(default)]
+    name: String,
+    source: SourceOrder,
+}
+
+/// Asks the platform as the source would, and reads its first posts where that costs nothing. Nothing is kept. Takes up
+/// to a quarter of a minute.
+#[utoipa::path(post, path = "/api/source-trials", tag = "sources", request_body = TrialBody,
+    responses((status = 200, body = SourceTrial)))]
+pub(crate) async fn try_out(
+    State(app): State<Arc<App>>,
+    _: Admin,
+    Body(body): Body<TrialBody, QUERY>,
+) -> Result<Json<SourceTrial>, Error> {
+    Ok(Json(app.ports.sources.try_out(&body.name, body.source).await?))
+}
