@@ -102,7 +102,8 @@ pub async fn open_lake_read_only(config: &Config) -> Result<Arc<Lake>> {
 /// The lake for a process that doesn't write posts to it. One that only listens needs none, so on a first start it makes an
 /// empty one; a queue that has delivered posts must find theirs.
 pub async fn open_lake_for(config: &Config, queue: &Embedded, serves: bool) -> Result<Arc<Lake>> {
-    let is_first = !config.data.join("lake").exists() && queue.standing().await?.acked_offset == 0;
+    let is_acked = queue.standing().await?.iter().any(|partition| partition.acked_offset > 0);
+    let is_first = !is_acked && !config.data.join("lake").exists();
     if is_first && !serves { open_lake(config, queue).await } else { open_lake_read_only(config).await }
 }
 

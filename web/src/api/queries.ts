@@ -103,8 +103,7 @@ export const removeTopic = (name: string) => write('DELETE', `/api/topics/${part
 export const checkTopic = (query: string) => write<Preview>('POST', '/api/topics/check', { query });
 export const saveCategories = (categories: Category[]) => write('PUT', '/api/categories', categories);
 
-export const saveSource = (name: string, order: SourceOrder) =>
-  write('PUT', `/api/added-sources/${part(name)}`, order);
+export const saveSource = (name: string, order: SourceOrder) => write('PUT', `/api/added-sources/${part(name)}`, order);
 export const removeSource = (name: string) => write('DELETE', `/api/added-sources/${part(name)}`);
 export const trySource = (name: string, source: SourceOrder) =>
   write<Trial>('POST', '/api/source-trials', { name, source });

@@ -4,6 +4,41 @@
  */
 
 export interface paths {
+    "/api/added-sources": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The sources that people added; others stand in the configuration file. Secrets are not shown. */
+        get: operations["get_api_added_sources"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/added-sources/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Adds a source, or changes one that was added. It runs within seconds. */
+        put: operations["put_api_added_sources_name"];
+        post?: never;
+        /** Removes a source that was added; its posts stay. */
+        delete: operations["delete_api_added_sources_name"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/alerts": {
         parameters: {
             query?: never;
@@ -476,6 +511,43 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/source-kinds": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The kinds of sources that can be added, with their settings. */
+        get: operations["get_api_source_kinds"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/source-trials": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Asks the platform as the source would, and reads its first posts where that costs nothing. Nothing is kept. Takes up
+         *     to a quarter of a minute.
+         */
+        post: operations["post_api_source_trials"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/sources": {
         parameters: {
             query?: never;
@@ -696,6 +768,20 @@ export interface components {
     schemas: {
         Acknowledgement: {
             alert_id: string;
+        };
+        /** @description A source that a person added. */
+        AddedSource: {
+            enabled: boolean;
+            kind: string;
+            name: string;
+            /** Format: date-time */
+            saved_at: string;
+            saved_by: string;
+            /** @description The secrets that are set, by key. */
+            secrets: string[];
+            settings: {
+                [key: string]: unknown;
+            };
         };
         /** @description One opening of a rule. */
         AlertView: {
@@ -978,6 +1064,11 @@ export interface components {
             text: string;
             url?: string | null;
         };
+        /**
+         * @description How a setting of a source is typed in.
+         * @enum {string}
+         */
+        FieldKind: "text" | "number" | "switch" | "list" | "secret";
         /** @description What was deleted, or would be. */
         Forgotten: {
             /** @description Alerts and notifications of the same kind. */
@@ -1351,6 +1442,15 @@ export interface components {
             /** @description None: every topic. */
             topic?: string | null;
         };
+        /** @description A post that a trial brought. */
+        SamplePost: {
+            author?: string | null;
+            /** Format: date-time */
+            occurred_at: string;
+            post_id: string;
+            text: string;
+            url?: string | null;
+        };
         /** @description A saved query. */
         SavedQuery: {
             name: string;
@@ -1415,6 +1515,39 @@ export interface components {
              */
             minutes: number;
         };
+        /** @description A setting of a kind of source. */
+        SourceField: {
+            /** @description What it means. */
+            about: string;
+            /** @description What holds when it is left out. */
+            default?: unknown;
+            key: string;
+            kind: components["schemas"]["FieldKind"];
+            required: boolean;
+        };
+        /** @description A kind of source that can be added. */
+        SourceKind: {
+            /** @description What it brings and what it needs. */
+            about: string;
+            fields: components["schemas"]["SourceField"][];
+            /** @description As in the configuration: `feed`. */
+            name: string;
+            title: string;
+        };
+        /** @description A source as a person wants it. */
+        SourceOrder: {
+            /** @description False: it is kept and does not run. */
+            enabled: boolean;
+            kind: string;
+            /** @description Secrets to set; an empty text removes one. Those that are left out stay as they are. */
+            secrets?: {
+                [key: string]: string;
+            };
+            /** @description The settings of its kind. */
+            settings?: {
+                [key: string]: unknown;
+            };
+        };
         /** @description One configured source and how it does. */
         SourceStatus: {
             /** @description Connector: `x`, `push`, `file`, `bluesky`, ... */
@@ -1450,6 +1583,17 @@ export interface components {
             since?: string | null;
             /** @description `connected`, `connecting`, `waiting`, `stopped`, `failed`; `another process` where this one does not read it. */
             state: string;
+        };
+        /** @description What became of a trial. Nothing of it is kept. */
+        SourceTrial: {
+            /** @description What to do about it. */
+            advice?: string | null;
+            /** @description The platform lets us in. */
+            ok: boolean;
+            /** @description The first posts that it would bring, at most five. */
+            posts: components["schemas"]["SamplePost"][];
+            /** @description What the platform said, in words. */
+            summary: string;
         };
         Statement: {
             /** @description Rows of the answer; at most (and when left out) the server's limit. */
@@ -1653,6 +1797,11 @@ export interface components {
              */
             share_negative?: number | null;
         };
+        TrialBody: {
+            /** @description Name of a source that was added, whose secrets are used where the order has none. */
+            name?: string;
+            source: components["schemas"]["SourceOrder"];
+        };
         /** @description A notification that did not reach its channel: refused for good, or given up. */
         Undelivered: {
             /** Format: date-time */
@@ -1692,6 +1841,94 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    get_api_added_sources: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AddedSource"][];
+                };
+            };
+            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_api_added_sources_name: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SourceOrder"];
+            };
+        };
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_api_added_sources_name: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_api_alerts: {
         parameters: {
             query?: {
@@ -2975,6 +3212,66 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_api_source_kinds: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SourceKind"][];
+                };
+            };
+            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_api_source_trials: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TrialBody"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SourceTrial"];
+                };
             };
             /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
             default: {

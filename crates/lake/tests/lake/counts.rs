@@ -108,7 +108,13 @@ async fn names_of_days_that_are_gone_leave_the_memory() {
     held(&lake).await;
     let (posts, bytes) = lake.counts_size();
     let deletions: Vec<_> = (1..=2_000).map(|number| random::post(number).post.id).collect();
-    let deletion = EnrichedBatch { partition: "posts".into(), last_offset: 2_101, posts: Arc::default(), deletions };
+    let deletion = EnrichedBatch {
+        partition: "posts".into(),
+        after_offset: 2_100,
+        last_offset: 2_101,
+        posts: Arc::default(),
+        deletions,
+    };
     lake.commit(deletion).await.unwrap();
     let week = domain::TimeRange { from: noon() - chrono::Duration::days(7), to: noon() + chrono::Duration::days(1) };
     let query = BreakdownQuery { selection: Selection::all(week), by: Dimension::Author, limit: 5 };

@@ -36,7 +36,14 @@ test('a source comes back as it was, without its secrets', () => {
 });
 
 test('what is typed is sent with its type', () => {
-  const values = { ...shown(kind, undefined), url: 'u', tags: ' a\n\nb, c ', public: true, interval_s: '15', token: 's' };
+  const values = {
+    ...shown(kind, undefined),
+    url: 'u',
+    tags: ' a\n\nb, c ',
+    public: true,
+    interval_s: '15',
+    token: 's',
+  };
   const order = orderOf(kind, values, false);
   expect(order.settings).toEqual({ url: 'u', tags: ['a', 'b', 'c'], public: true, interval_s: 15 });
   expect([order.enabled, order.secrets]).toEqual([false, { token: 's' }]);

@@ -32,7 +32,8 @@ export function orderOf(kind: SourceKind, values: Values, enabled: boolean): Sou
       if (value) secrets[field.key] = String(value);
       continue;
     }
-    const typed = field.kind === 'list' ? lines(value) : field.kind === 'number' && value !== '' ? Number(value) : value;
+    const typed =
+      field.kind === 'list' ? lines(value) : field.kind === 'number' && value !== '' ? Number(value) : value;
     const isEmpty = typed === '' || typed === null || typed === undefined;
     if (!isEmpty && JSON.stringify(typed) !== JSON.stringify(field.default ?? null)) settings[field.key] = typed;
   }
