@@ -138,6 +138,14 @@ fn graph(files: &BTreeMap<Module, Names>) -> Graph {
 
 /// The file that defines what a path names, seen from a module; `None`: another crate.
 fn resolve(module: &Module, path: &[String], files: &BTreeMap<Module, Names>) -> Option<Module> {
+    follow(module, path, files, RE_EXPORTS_MAX)
+}
+
+/// Re-exports that are followed from one to the next. A module inside a file that names what is beside it by `super` looks
+/// like a re-export of the file by itself.
+const RE_EXPORTS_MAX: usize = 8;
+
+fn follow(module: &Module, path: &[String], files: &BTreeMap<Module, Names>, left: usize) -> Option<Module> {
     let ups = path.iter().take_while(|part| *part == "super").count();
     let full: Module = match path.first()?.as_str() {
         "crate" => path[1..].to_vec(),
@@ -151,7 +159,8 @@ fn resolve(module: &Module, path: &[String], files: &BTreeMap<Module, Names>) ->
     let target = (0..=full.len()).rev().map(|length| full[..length].to_vec()).find(|part| files.contains_key(part))?;
     let name = full.get(target.len());
     let re_export = files[&target].uses.iter().find(|one| Some(&one.name) == name && one.path != path);
-    re_export.and_then(|one| resolve(&target, &one.path, files)).or(Some(target))
+    let re_export = re_export.filter(|_| left > 0);
+    re_export.and_then(|one| follow(&target, &one.path, files, left - 1)).or(Some(target))
 }
 
 fn shortest_cycle(graph: &Graph) -> Option<String> {

@@ -13,6 +13,7 @@ pub struct Settings {
     pub token_env: String,
     /// File with the bearer token.
     pub token_file: String,
+    /// Address of the API.
     pub base_url: String,
     /// What X charges for a post read, US dollars.
     pub cost_per_post: f64,
