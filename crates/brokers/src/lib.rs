@@ -1,4 +1,4 @@
-//! Brokers between a listener and workers on other machines: NATS JetStream. A broker carries batches and decides
+//! Brokers between a listener and workers on other machines: NATS JetStream and Amazon SQS. A broker carries batches and decides
 //! nothing: the listener's queue gives offsets and keeps every post until the lake has it, and the lake takes each offset
 //! once. A broker that loses, doubles or reorders a batch costs time only.
 //!
@@ -8,6 +8,7 @@
 #![warn(clippy::print_stdout, clippy::unwrap_used)]
 
 pub mod nats;
+pub mod sqs;
 mod transport;
 mod wire;
 mod work;

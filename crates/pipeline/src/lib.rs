@@ -1,6 +1,6 @@
-//! The stages a post passes, in order: where workers run on other machines, forward from the queue to a broker (`forward`);
-//! lease, understand, commit to the lake, acknowledge (`carry`). Beside them: enriching stored posts again (`reprocess`),
-//! after a correction as well (`corrections`), replaying dead letters (`replay`), and the watch that turns the lake's counts
+//! The stages a post passes, in order: where workers run on other machines, from the queue to a broker (`forward`); lease,
+//! understand, commit to the lake, acknowledge (`carry`). Beside them: enriching stored posts again (`reprocess`), after
+//! a correction as well (`corrections`), replaying dead letters (`replay`), and the watch that turns the lake's counts
 //! into anomalies (`watch`). It relies on the ports of `domain` alone for disks and
 //! models, and holds no business rule of its own.
 

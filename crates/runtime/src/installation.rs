@@ -50,12 +50,7 @@ impl Installation {
     /// Opens queue and lake and loads the models that the roles need.
     pub async fn open(config: Config, roles: Roles, queue: Arc<Embedded>) -> Result<Self> {
         let state: Arc<dyn StateStore> = queue.clone();
-        // Whoever takes posts out of the queue's file compares it with the lake.
-        let takes_out = match wiring::broker(&config)? {
-            None => roles.has(Role::Understand),
-            Some(_) => roles.has(Role::Listen),
-        };
-        let lake = match takes_out {
+        let lake = match roles.has(Role::that_empties_the_queue(config.queue.engine)) {
             true => agreement::open_lake(&config, &queue).await?,
             false if roles.write_lake() => wiring::open_lake(&config, &queue).await?,
             false => wiring::open_lake_for(&config, &queue, roles.has(Role::Serve)).await?,
@@ -143,6 +138,10 @@ impl Installation {
             self.start_enrichment(enrichment, supervisor)?;
             self.start_upkeep(supervisor);
         }
+        if self.roles.has(Role::that_empties_the_queue(self.config.queue.engine)) {
+            let queue = self.queue.clone();
+            supervisor.start(Stage::Enrich, "queue upkeep", |shutdown| upkeep::queue(queue, shutdown));
+        }
         if self.roles.has(Role::Detect) {
             self.start_detection(supervisor)?;
         }
@@ -209,7 +208,7 @@ impl Installation {
         Ok(())
     }
 
-    /// Deletion, and the maintenance of lake and queue.
+    /// Deletion, and the maintenance of the lake.
     fn start_upkeep(&self, supervisor: &mut Supervisor) {
         let (queue, lake, health) = (self.queue.clone(), self.lake.clone(), self.health.clone());
         let deletion = move |stop| forget::run(queue.clone(), lake.clone(), health.clone(), stop);
@@ -217,8 +216,6 @@ impl Installation {
         let (lake, health) = (self.lake.clone(), self.health.clone());
         let lake_upkeep = move |stop| upkeep::lake(lake.clone(), health.clone(), stop);
         self.start_alone(supervisor, Stage::Enrich, "lake upkeep", lake_upkeep);
-        let queue = self.queue.clone();
-        supervisor.start(Stage::Enrich, "queue upkeep", |shutdown| upkeep::queue(queue, shutdown));
     }
 
     /// Anomaly detection, alert rules and notifications.

@@ -1,5 +1,6 @@
 //! The roles of a process: which parts of the installation it runs.
 
+use crate::config::QueueEngine;
 use std::str::FromStr;
 
 /// A part of the installation that a process can run by itself.
@@ -13,6 +14,14 @@ pub enum Role {
 
 impl Role {
     pub const ALL: [Self; 4] = [Self::Listen, Self::Understand, Self::Detect, Self::Serve];
+
+    /// The role that takes posts out of the queue's database: into the lake, or to a broker.
+    pub fn that_empties_the_queue(engine: QueueEngine) -> Self {
+        match engine {
+            QueueEngine::Embedded => Self::Understand,
+            _ => Self::Listen,
+        }
+    }
 
     /// The name on the command line and in the system report.
     pub fn name(self) -> &'static str {

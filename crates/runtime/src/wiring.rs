@@ -6,7 +6,8 @@ use crate::config::{self, Config, PlacesEngine, QueueEngine, TranslationConfig, 
 use crate::secrets;
 use anyhow::{Context, Result, bail};
 use brokers::Worker;
-use brokers::nats::{MESSAGE_MAX, Nats};
+use brokers::nats::{self, Nats};
+use brokers::sqs::{self, Sqs};
 use domain::topic::TopicMatcher;
 use domain::{Broker, Geocoder, PostQueue, Record, StateStore, SystemClock, Topic, Translator, WorkQueue};
 use engines::{AmazonLocation, AmazonLocationConfig, Translation};
@@ -49,29 +50,37 @@ pub fn open_queue(config: &Config) -> Result<Arc<Embedded>> {
     Ok(Arc::new(queue))
 }
 
-/// The connection to NATS, where posts go through it.
-pub fn nats(config: &Config) -> Result<Option<Nats>> {
-    match config.queue.engine {
-        QueueEngine::Embedded => Ok(None),
-        QueueEngine::Nats => {
-            let lease = Duration::from_secs(config.understand.lease_s);
-            let settings = config.queue.nats.settings(config.queue.partitions, lease);
-            Ok(Some(Nats::new(settings.context("queue.engine = \"nats\"")?)))
-        }
-    }
+/// The connection to NATS.
+pub fn nats(config: &Config) -> Result<Nats> {
+    let settings = config.queue.nats.settings(config.queue.partitions, lease(config));
+    Ok(Nats::new(settings.context("queue.engine = \"nats\"")?))
+}
+
+/// The connection to SQS.
+pub fn sqs(config: &Config) -> Result<Sqs> {
+    let settings = config.queue.sqs.settings(lease(config)).context("queue.engine = \"sqs\"")?;
+    Ok(Sqs::new(settings, clock())?)
+}
+
+fn lease(config: &Config) -> Duration {
+    Duration::from_secs(config.understand.lease_s)
 }
 
 /// The listener's side of the broker, where posts go through one.
 pub fn broker(config: &Config) -> Result<Option<Arc<dyn Broker>>> {
-    Ok(nats(config)?.map(|nats| Arc::new(nats) as Arc<dyn Broker>))
+    Ok(match config.queue.engine {
+        QueueEngine::Embedded => None,
+        QueueEngine::Nats => Some(Arc::new(nats(config)?)),
+        QueueEngine::Sqs => Some(Arc::new(sqs(config)?)),
+    })
 }
 
 /// Where workers take posts from: the broker, or the queue itself.
 pub fn work_queue(config: &Config, queue: &Arc<Embedded>) -> Result<Arc<dyn WorkQueue>> {
-    let lease = Duration::from_secs(config.understand.lease_s);
-    Ok(match nats(config)? {
-        None => queue.clone(),
-        Some(nats) => Arc::new(Worker::new(nats, lease, MESSAGE_MAX)),
+    Ok(match config.queue.engine {
+        QueueEngine::Embedded => queue.clone(),
+        QueueEngine::Nats => Arc::new(Worker::new(nats(config)?, lease(config), nats::MESSAGE_MAX)),
+        QueueEngine::Sqs => Arc::new(Worker::new(sqs(config)?, lease(config), sqs::MESSAGE_MAX)),
     })
 }
 

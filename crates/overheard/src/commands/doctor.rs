@@ -6,7 +6,7 @@ use anyhow::Result;
 use domain::{Clock, Enricher, Error, PlaceHints, PostQueue, SystemClock, Untranslated};
 use lake::TableName;
 use runtime::Config;
-use runtime::config::SourceConfig;
+use runtime::config::{QueueEngine, SourceConfig};
 use runtime::{alerting, models, secrets, wiring};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -196,26 +196,34 @@ async fn lake(config: &Config) -> Finding {
     Ok(format!("{count} posts; every data file is there (`overheard check` reads them all)"))
 }
 
-/// Makes the stream where it is missing.
+/// The broker, where posts go through one.
 async fn broker(config: &Config) -> Option<Finding> {
-    let nats = match wiring::nats(config) {
-        Ok(nats) => nats?,
-        Err(error) => return Some(Err(format!("{error:#}"))),
+    match config.queue.engine {
+        QueueEngine::Embedded => None,
+        QueueEngine::Nats => Some(nats(config).await),
+        QueueEngine::Sqs => Some(sqs(config).await),
+    }
+}
+
+/// Makes the stream where it is missing.
+async fn nats(config: &Config) -> Finding {
+    let nats = wiring::nats(config).map_err(|error| format!("{error:#}"))?;
+    let found = nats.make().await.map_err(|error| format!("{error}; look at queue.nats"))?;
+    let made = if found.was_made { "made" } else { "there" };
+    let warning = if found.replicas < 3 {
+        "; without `sync_interval: always` in the jetstream block of nats-server, or three replicas, it loses what it \
+         acknowledged shortly before a power failure (the listener sends that again)"
+    } else {
+        ""
     };
     let stream = &config.queue.nats.stream;
-    let advice = "without `sync_interval: always` in the jetstream block of nats-server, or three replicas, it loses what \
-                  it acknowledged shortly before a power failure (the listener sends that again)";
-    Some(match nats.make().await {
-        Err(error) => Err(format!("{error}; look at queue.nats")),
-        Ok(found) => {
-            let made = if found.was_made { "made" } else { "there" };
-            let warning = if found.replicas < 3 { format!("; {advice}") } else { String::new() };
-            Ok(format!(
-                "NATS stream {stream} {made}: {} batches wait in {} bytes{warning}",
-                found.messages, found.bytes
-            ))
-        }
-    })
+    Ok(format!("NATS stream {stream} {made}: {} batches wait in {} bytes{warning}", found.messages, found.bytes))
+}
+
+async fn sqs(config: &Config) -> Finding {
+    let sqs = wiring::sqs(config).map_err(|error| format!("{error:#}"))?;
+    let waiting = sqs.check().await.map_err(|error| format!("{error}; look at queue.sqs"))?;
+    Ok(format!("SQS: about {waiting} batches wait"))
 }
 
 fn server(config: &Config) -> Finding {

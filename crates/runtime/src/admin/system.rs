@@ -1,7 +1,7 @@
 //! The system report, the sources, readiness and the metrics.
 
 use crate::clock::clock;
-use crate::config::{Config, QueueEngine};
+use crate::config::Config;
 use crate::connectors::Connectors;
 use crate::roles::{Role, Roles};
 use crate::traffic::{Speed, Traffic};
@@ -108,10 +108,7 @@ impl RunningSystem {
         if !self.roles.has(Role::Listen) {
             notices.push(LISTENS_ELSEWHERE.into());
         }
-        let takes_out = match self.config.queue.engine {
-            QueueEngine::Embedded => Role::Understand,
-            QueueEngine::Nats => Role::Listen,
-        };
+        let takes_out = Role::that_empties_the_queue(self.config.queue.engine);
         if !self.roles.has(takes_out) && self.queue.has_lender().await.is_ok_and(|has| !has) {
             notices.push("no process enriches posts: start one with `overheard up --role understand`".into());
         }

@@ -15,7 +15,7 @@ pub use alerts::{AlertsConfig, ChannelConfig, ChannelKind, DigestConfig, Encrypt
 pub use limits::LimitsConfig;
 pub use server::{ForwardedHeader, ServerConfig};
 pub use sources::{PushConfig, SourceConfig, SourcesConfig};
-pub use storage::{LakeConfig, NatsConfig, QueueConfig, QueueEngine};
+pub use storage::{LakeConfig, NatsConfig, QueueConfig, QueueEngine, SqsConfig};
 pub use understand::{
     PlacesConfig, PlacesEngine, TranslationConfig, TranslationEngine, UnderstandConfig, classifier_setting,
     model_folder, models_folder,
@@ -244,7 +244,7 @@ mod tests {
             ("[alerts.digest]\nat = \"25:99\"", "alerts.digest.at"),
             ("[watch]\nlateness_s = 100_000", "watch.lateness_s = 100000 must be 0 to 86400"),
             ("[watch]\nfalse_alarms_per_week = inf", "watch.false_alarms_per_week"),
-            ("[queue]\nengine = \"kafka\"", "`embedded` or `nats`"),
+            ("[queue]\nengine = \"kafka\"", "`embedded`, `nats`, `sqs`"),
             ("[queue]\npartitions = 0", "queue.partitions = 0 must be 1 to 1024"),
             ("[queue.nats]\nservers = [\"localhost\"]", "nats://host:4222"),
             ("[queue.nats]\nservers = [\"nats://me:secret@host\"]", "settings of their own"),

@@ -4,7 +4,7 @@ use super::bounds::within;
 use super::words::word;
 use crate::secrets;
 use anyhow::{Context, Result, bail};
-use brokers::nats;
+use brokers::{nats, sqs};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -30,6 +30,7 @@ pub struct QueueConfig {
     /// Partitions of the queue; each is worked on by one worker at a time.
     pub partitions: u16,
     pub nats: NatsConfig,
+    pub sqs: SqsConfig,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -38,6 +39,7 @@ pub enum QueueEngine {
     /// From the database in the data folder: all processes run on one machine.
     Embedded,
     Nats,
+    Sqs,
 }
 
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
@@ -60,6 +62,20 @@ pub struct NatsConfig {
     pub replicas: u8,
     /// Bytes of a new stream.
     pub bytes_max: u64,
+}
+
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SqsConfig {
+    /// AWS region of the queues.
+    pub region: String,
+    /// Address of the FIFO queue of batches.
+    pub queue_url: String,
+    /// Address of the FIFO queue by which workers send dead letters to the listener.
+    pub letters_url: String,
+    /// Environment variables with the access key; AWS_SESSION_TOKEN is used where it is set.
+    pub access_key_env: String,
+    pub secret_env: String,
 }
 
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
@@ -119,7 +135,7 @@ impl QueueConfig {
             // What is at a broker is on loan until the lake has it.
             leases_max: match self.engine {
                 QueueEngine::Embedded => queue::Config::default().leases_max,
-                QueueEngine::Nats => usize::MAX,
+                QueueEngine::Nats | QueueEngine::Sqs => usize::MAX,
             },
             seen_days: (retention_days > 0).then_some(retention_days.saturating_add(SEEN_SPARE_DAYS)),
             ..queue::Config::default()
@@ -174,6 +190,33 @@ impl NatsConfig {
             lease,
             replicas: self.replicas,
             bytes_max: self.bytes_max,
+        })
+    }
+}
+
+impl SqsConfig {
+    /// The connection's own settings.
+    pub fn settings(&self, lease: Duration) -> Result<sqs::Settings> {
+        let address = |name: &str, text: &str| {
+            let url: Option<url::Url> = text.parse().ok();
+            url.filter(|url| ["http", "https"].contains(&url.scheme()) && url.path().ends_with(".fifo")).with_context(
+                || {
+                    format!(
+                        "queue.sqs.{name} = {text:?} is not the address of a FIFO queue, such as \
+                     https://sqs.eu-central-1.amazonaws.com/123456789012/overheard.fifo"
+                    )
+                },
+            )
+        };
+        if self.region.is_empty() {
+            bail!("queue.sqs.region is empty: name the AWS region of the queues");
+        }
+        Ok(sqs::Settings {
+            region: self.region.clone(),
+            queue: address("queue_url", &self.queue_url)?,
+            letters: address("letters_url", &self.letters_url)?,
+            credentials: secrets::aws_credentials(&self.access_key_env, &self.secret_env)?,
+            lease,
         })
     }
 }

@@ -1,20 +1,23 @@
 //! The queue over a real nats-server: the promises of its port, a server that is killed or loses everything, and a worker
 //! that stands still for longer than its lease.
 
-mod support;
-
-use brokers::nats::{Nats, SignIn};
+use crate::listener::Listener;
+use crate::nats_server::{Server, worker};
+use brokers::nats::{Nats, Settings, SignIn};
 use domain::{EnrichedBatch, EnrichedPost, Enrichment, Lease, PostQueue, PostTable, Record, WorkQueue};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
-use support::{Listener, Server, worker};
 use testkit::conformance::{self, Sides};
 use testkit::{MemoryLake, posts};
 use tokio::task::JoinHandle;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 const PATIENCE: Duration = Duration::from_secs(60);
+
+fn listen(settings: &Settings, lake: Arc<MemoryLake>, lost_after: Duration) -> Listener {
+    Listener::start(Arc::new(Nats::new(settings.clone())), settings.partitions, lake, lost_after)
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nats_keeps_the_promises_of_a_work_queue() {
@@ -25,7 +28,7 @@ async fn nats_keeps_the_promises_of_a_work_queue() {
             let stream = format!("test-{}", streams.fetch_add(1, Ordering::SeqCst));
             let settings = server.settings(&stream, partitions, lease);
             Nats::new(settings.clone()).make().await.unwrap();
-            let listener = Listener::start(&settings, Arc::new(MemoryLake::default()), HOUR);
+            let listener = listen(&settings, Arc::new(MemoryLake::default()), HOUR);
             let queue = listener.queue.clone();
             listeners.lock().unwrap().push(listener);
             Sides { listener: queue, workers: [worker(&settings), worker(&settings)], lease }
@@ -102,7 +105,7 @@ async fn nothing_is_lost_or_doubled_when_the_server_is_killed() {
     let Some(mut server) = Server::start(&[]).await else { return };
     let settings = server.settings("killed", 4, Duration::from_secs(2));
     let lake = Arc::new(MemoryLake::default());
-    let listener = Listener::start(&settings, lake.clone(), Duration::from_secs(3));
+    let listener = listen(&settings, lake.clone(), Duration::from_secs(3));
     let workers = [0, 1, 2].map(|_| work(worker(&settings), lake.clone()));
     for round in 0..6 {
         append(&listener, round * 300..(round + 1) * 300).await;
@@ -123,7 +126,7 @@ async fn a_worker_that_stood_still_for_longer_than_its_lease_does_no_harm() {
     let Some(server) = Server::start(&[]).await else { return };
     let settings = server.settings("still", 1, Duration::from_secs(1));
     let lake = Arc::new(MemoryLake::default());
-    let listener = Listener::start(&settings, lake.clone(), HOUR);
+    let listener = listen(&settings, lake.clone(), HOUR);
     append(&listener, 0..10).await;
     let still = worker(&settings);
     let held = loop {

@@ -1,16 +1,13 @@
-//! A nats-server of its own for each test, and the two ends of the queue on it.
+//! A nats-server of its own for each test.
 
 use brokers::Worker;
 use brokers::nats::{MESSAGE_MAX, Nats, Settings, SignIn};
-use domain::{PostTable, SystemClock, WorkQueue};
-use pipeline::{Forward, ForwardConfig};
-use queue::{Config, Embedded};
+use domain::WorkQueue;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
-use tokio_util::sync::CancellationToken;
 
 /// A running server. Stopped, and its files removed, when it is dropped.
 pub(crate) struct Server {
@@ -87,45 +84,6 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.kill();
-    }
-}
-
-/// A listener: its queue, and the service that forwards from it until it is dropped.
-pub(crate) struct Listener {
-    pub(crate) queue: Arc<Embedded>,
-    _folder: TempDir,
-    shutdown: CancellationToken,
-}
-
-impl Drop for Listener {
-    fn drop(&mut self) {
-        self.shutdown.cancel();
-    }
-}
-
-impl Listener {
-    pub(crate) fn start(settings: &Settings, lake: Arc<dyn PostTable>, lost_after: Duration) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let config = Config { partitions: settings.partitions, leases_max: usize::MAX, ..Config::default() };
-        let queue = Embedded::open(folder.path().join("overheard.db"), config, Arc::new(SystemClock)).unwrap();
-        let queue = Arc::new(queue);
-        let forward = Forward {
-            config: ForwardConfig {
-                batch_max: 50,
-                linger: Duration::from_millis(10),
-                confirm_every: Duration::from_millis(50),
-                lost_after,
-                retry_max: Duration::from_millis(200),
-            },
-            queue: queue.clone(),
-            broker: Arc::new(Nats::new(settings.clone())),
-            lake,
-            clock: Arc::new(SystemClock),
-            health: Arc::default(),
-        };
-        let shutdown = CancellationToken::new();
-        tokio::spawn(forward.run(shutdown.clone()));
-        Self { queue, _folder: folder, shutdown }
     }
 }
 
