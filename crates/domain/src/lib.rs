@@ -8,6 +8,7 @@ pub mod analytics;
 pub mod anomaly;
 pub mod categories;
 pub mod clock;
+pub mod enriched;
 pub mod enrichment;
 pub mod error;
 pub mod fault;
@@ -32,6 +33,7 @@ pub use analytics::{Analytics, Dimension, Selection, TimeRange};
 pub use anomaly::{Anomaly, AnomalyListener, Driver, ExamplePost, Severity, Slice, driver_name};
 pub use categories::{CategoryDefinition, check_categories};
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp, seconds};
+pub use enriched::EnrichedPost;
 pub use enrichment::{
     Category, EmotionScore, Enrichment, Entity, EntityKind, KeyPhrase, Language, Sentiment, SentimentLabel,
 };

@@ -4,10 +4,11 @@
 use crate::alert::{Alert, Notification};
 use crate::anomaly::Anomaly;
 use crate::clock::Timestamp;
-use crate::enrichment::{Enrichment, EntityKind};
+use crate::enriched::EnrichedPost;
+use crate::enrichment::Enrichment;
 use crate::error::Result;
 use crate::ids::{PartitionId, PostId};
-use crate::place::{Coordinates, Place, PlaceFrom};
+use crate::place::{Coordinates, Place};
 use crate::post::{Post, Provenance, Record};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -198,35 +199,6 @@ pub trait StateStore: Send + Sync {
     async fn delete(&self, kind: &str, key: &str) -> Result<bool>;
     /// All of a kind, by key.
     async fn list(&self, kind: &str) -> Result<Vec<(String, serde_json::Value)>>;
-}
-
-/// A post with everything that was understood of it, ready for the lake.
-#[derive(Debug, Clone, PartialEq)]
-pub struct EnrichedPost {
-    pub offset: Offset,
-    pub post: Post,
-    pub enrichment: Enrichment,
-    /// Names of the topics it mentions.
-    pub topics: Vec<String>,
-    /// The place of the post: the surest of geotag, text, profile.
-    pub place: Option<(Place, PlaceFrom)>,
-    /// Where the author says he lives, told apart from the post's own place.
-    pub author_place: Option<Place>,
-    pub enriched_at: Timestamp,
-}
-
-impl EnrichedPost {
-    /// The post's hashtags as they are stored: without `#`, in lower case, each once.
-    pub fn hashtags(&self) -> Vec<String> {
-        let mut tags = Vec::new();
-        for entity in self.enrichment.entities.iter().filter(|entity| entity.kind == EntityKind::Hashtag) {
-            let tag = entity.text.trim_start_matches(['#', '＃']).to_lowercase();
-            if !tag.is_empty() && !tags.contains(&tag) {
-                tags.push(tag);
-            }
-        }
-        tags
-    }
 }
 
 /// One batch for the lake.

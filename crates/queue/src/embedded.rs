@@ -2,8 +2,8 @@
 //! connection.
 
 use crate::append::{self, PreparedLetter, Room};
+use crate::consumer::Consumer;
 use crate::error::{Doing, Error};
-use crate::lending::Consumer;
 use crate::partitions::{self, PARTITIONS_MAX};
 use crate::progress::Progress;
 use crate::record;

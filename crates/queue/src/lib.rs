@@ -49,6 +49,7 @@
 
 mod append;
 mod check;
+mod consumer;
 mod documents;
 mod embedded;
 mod error;

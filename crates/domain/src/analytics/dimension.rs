@@ -1,9 +1,9 @@
 //! The properties of a post that it is filtered and grouped by. This is the only list of them: the HTTP API, the lake and
 //! the in-memory fake of the tests read it.
 
+use crate::enriched::EnrichedPost;
 use crate::enrichment::EntityKind;
 use crate::error::Error;
-use crate::ports::EnrichedPost;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;

@@ -2,10 +2,10 @@
 
 use super::selection::{Selection, TimeRange};
 use crate::clock::Timestamp;
+use crate::enriched::EnrichedPost;
 use crate::enrichment::{Category, Entity, KeyPhrase, SentimentLabel};
 use crate::ids::PostId;
 use crate::place::PlaceFrom;
-use crate::ports::EnrichedPost;
 use serde::Serialize;
 
 /// The position of a post in the order of pages: the newest first, then the greatest id.

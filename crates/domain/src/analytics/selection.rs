@@ -2,7 +2,7 @@
 
 use super::dimension::Dimension;
 use crate::clock::Timestamp;
-use crate::ports::EnrichedPost;
+use crate::enriched::EnrichedPost;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
