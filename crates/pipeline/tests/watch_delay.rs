@@ -26,6 +26,7 @@ async fn the_delay_grows_while_the_lake_cannot_be_asked() {
     let running = Running::start(&lake, quick(), until);
     assert!(running.until(60, |_| delay() < 3_600.0).await, "{}", metrics.render());
     *running.asked.refused.lock().unwrap() = Some("span");
+    assert!(running.until(60, |running| !running.health.problems().is_empty()).await);
     running.clock.advance(2 * HOUR);
     assert!(running.until(60, |_| delay() >= 7_200.0).await, "{}", metrics.render());
     running.stop().await;
