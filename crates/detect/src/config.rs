@@ -8,12 +8,8 @@ pub struct FalseAlarms {
 }
 
 impl FalseAlarms {
-    /// About one a month.
-    pub const MONTHLY: Self = Self { per_week: 12.0 / 52.18 };
     /// About one a week: the default.
     pub const WEEKLY: Self = Self { per_week: 1.0 };
-    /// About one a day.
-    pub const DAILY: Self = Self { per_week: 7.0 };
 
     /// Reads the words of the settings page: `one a month`, `one a week`, `one a day`, or a number a week (`2.5`).
     pub fn parse(words: &str) -> Option<Self> {
