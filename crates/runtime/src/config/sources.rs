@@ -178,8 +178,8 @@ impl SourcesConfig {
         if let Some(fault) = self.name_faults().into_iter().next().filter(|_| !self.is_earlier_form) {
             bail!("sources: {fault}; {RENAMING}");
         }
-        let checked = self.connectors.iter().filter(|source| source.enabled || !self.is_earlier_form);
-        checked.map(|source| source.platforms().map(drop)).collect()
+        let mut checked = self.connectors.iter().filter(|source| source.enabled || !self.is_earlier_form);
+        checked.try_for_each(|source| source.platforms().map(drop))
     }
 
     /// What is wrong with the names.
