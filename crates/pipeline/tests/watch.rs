@@ -96,3 +96,27 @@ async fn posts_that_come_late_end_a_false_drop_and_raise_what_they_make_up() {
     assert!(running.until(60, |running| running.told.of_storm().is_some()).await, "late posts are judged");
     running.stop().await;
 }
+
+/// A file that is read backwards brings a post older than all others again and again.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_post_older_than_all_others_has_no_history_counted_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = lake(&folder, Config::default()).await;
+    let mut numbers = 0;
+    incident::write(&lake, 240, begin(), onset(), &mut numbers).await.unwrap();
+    let running = Running::start(&lake, quick(), onset() + Duration::minutes(1));
+    let days = (onset() - begin()).num_hours() as usize;
+    assert!(running.until(60, |running| running.effort().1 >= days).await, "the history is counted once");
+    let looks = running.effort().0;
+    assert!(running.until(60, |running| running.effort().0 > looks + 2).await);
+    let before = running.effort();
+    for day in 1..=3 {
+        let from = begin() - Duration::days(day);
+        incident::write(&lake, 24, from, from + Duration::hours(1), &mut numbers).await.unwrap();
+        let looks = running.effort().0;
+        assert!(running.until(60, |running| running.effort().0 > looks + 2).await);
+    }
+    let counted = running.effort().1 - before.1;
+    assert!(counted < days, "{counted} hours were counted for three posts");
+    running.stop().await;
+}

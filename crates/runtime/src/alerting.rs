@@ -8,7 +8,7 @@ use alerts::{AlertBook, Digest, Letterhead, Policy, Rules, Service};
 use anyhow::{Context, Result};
 use domain::{ALL_POSTS, AddressPolicy, AlertRule, Condition, Health, Notifier, PostTable, StateStore};
 use secrecy::{ExposeSecret, SecretString};
-use state::{Accounts, Topics};
+use state::{Accounts, SavedSources, Topics};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -102,6 +102,7 @@ pub fn rules(config: &Config, state: Arc<dyn StateStore>) -> Rules {
 /// that does not exist.
 pub async fn rule_problems(config: &Config, state: Arc<dyn StateStore>) -> domain::Result<HashMap<String, String>> {
     let topics = Topics::new(state.as_ref()).list_readable().await?;
+    let added = SavedSources::new(state.as_ref()).list_readable().await?;
     let accounts = Accounts::new(state.clone());
     let tokens = accounts.tokens().await.map_err(|error| domain::Error::retry(error.to_string()))?;
     // Rules may name the series over all posts as anomalies do.
@@ -110,7 +111,8 @@ pub async fn rule_problems(config: &Config, state: Arc<dyn StateStore>) -> domai
         let pushed = name.strip_prefix("push:");
         let has_token = pushed.is_some() && tokens.iter().any(|token| token.scope.source() == pushed);
         // Imports and the sample are not configured.
-        name.starts_with("file:") || name == "sample" || has_token || config.sources.has(name)
+        let is_added = added.iter().any(|source| source.name == name);
+        name.starts_with("file:") || name == "sample" || has_token || is_added || config.sources.has(name)
     };
     let mut problems = HashMap::new();
     for rule in rules(config, state.clone()).all().await?.into_iter().filter(|rule| rule.enabled) {

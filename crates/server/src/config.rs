@@ -1,6 +1,7 @@
 //! Settings of the server, checked by the binary before they come here.
 
 use crate::auth::ForwardedHeader;
+use crate::tls::TlsFiles;
 use domain::Network;
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -15,6 +16,8 @@ pub struct Config {
     /// Origin by which people reach the server (`https://overheard.example.org`), in lower case; none: by `bind`. With
     /// https, cookies are `Secure` and browsers are told to come by https alone.
     pub public_origin: Option<String>,
+    /// The certificate by which the server speaks HTTPS itself; none: it speaks HTTP.
+    pub tls: Option<TlsFiles>,
     /// Other origins whose pages may write with a session.
     pub origins: Vec<String>,
     /// Names besides those of the origins, of this machine (`localhost`) and addresses that the server answers to.
@@ -70,6 +73,7 @@ impl Default for Config {
         Self {
             bind: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080),
             public_origin: None,
+            tls: None,
             origins: Vec::new(),
             allowed_hosts: Vec::new(),
             trusted_proxies: Vec::new(),
@@ -101,7 +105,7 @@ impl Default for Config {
 impl Config {
     /// Whether people reach the server by https alone.
     pub(crate) fn is_https(&self) -> bool {
-        self.public_origin.as_deref().is_some_and(|origin| origin.starts_with("https://"))
+        self.tls.is_some() || self.public_origin.as_deref().is_some_and(|origin| origin.starts_with("https://"))
     }
 
     /// The cookie of this name. On https the prefix has browsers see to it that no other host and no plain http sets it.

@@ -121,8 +121,11 @@ fn is_own(headers: &HeaderMap, config: &Config) -> bool {
     }
     let host = text(header::HOST).unwrap_or_default();
     let Some((scheme, authority)) = origin.split_once("://") else { return false };
-    // What we serve ourselves is http. Behind a proxy that nobody told us of, https is seen as http here.
-    let scheme_fits = scheme == "http" || config.public_origin.is_none();
+    let scheme_fits = match config.tls {
+        Some(_) => scheme == "https",
+        // What we serve ourselves is http. Behind a proxy that nobody told us of, https is seen as http here.
+        None => scheme == "http" || config.public_origin.is_none(),
+    };
     let public = config.public_origin.as_deref().and_then(|own| own.split_once("://"));
     let is_public = public.is_some_and(|(_, own)| own.eq_ignore_ascii_case(authority));
     !host.is_empty() && authority == host && scheme_fits && !is_public
@@ -156,6 +159,19 @@ mod tests {
         assert!(!own(&[("host", "localhost:8080"), ("origin", "null"), cookie]));
         assert!(!own(&[("host", "localhost:8080"), cookie]));
         assert!(own(&[("host", "localhost:8080")]));
+    }
+
+    #[test]
+    fn with_a_certificate_of_our_own_pages_are_https() {
+        let files = crate::TlsFiles { certificate: "a".into(), key: "b".into() };
+        let config = Config { tls: Some(files), ..Config::default() };
+        let own = |origin: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, HeaderValue::from_static("10.0.0.1:8480"));
+            headers.insert(header::ORIGIN, HeaderValue::from_static(origin));
+            is_own(&headers, &config)
+        };
+        assert!(own("https://10.0.0.1:8480") && !own("http://10.0.0.1:8480"));
     }
 
     #[test]

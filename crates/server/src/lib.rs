@@ -21,12 +21,14 @@ mod guard;
 mod health;
 mod listen;
 mod service;
+mod tls;
 
 pub use api::document;
 pub use app::{LivePosts, Ports};
 pub use config::Config;
 pub use error::Error;
 pub use service::Server;
+pub use tls::TlsFiles;
 
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,7 @@
 //! only holds a connection open keeps others out for long.
 
 use crate::config::Config;
+use crate::tls::Tls;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
@@ -21,6 +22,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Sleep, sleep, timeout};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
@@ -30,7 +32,13 @@ const GRACE: Duration = Duration::from_secs(5);
 const HEAD_BYTES_MAX: usize = 64 << 10;
 
 /// Answers on the listener until `shutdown`, then lets answers in flight finish.
-pub(crate) async fn serve(listener: TcpListener, router: Router, config: &Config, shutdown: CancellationToken) {
+pub(crate) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    config: &Config,
+    tls: Option<Tls>,
+    shutdown: CancellationToken,
+) {
     let connections_max = config.connections_max.clamp(1, Semaphore::MAX_PERMITS);
     let connections = Arc::new(Semaphore::new(connections_max));
     loop {
@@ -42,8 +50,16 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, config: &Config
         };
         match accepted {
             (Ok(place), Ok((stream, peer))) => {
-                let answering = answer(stream, peer, router.clone(), config, place, shutdown.clone());
-                tokio::spawn(answering);
+                let (router, shutdown) = (router.clone(), shutdown.clone());
+                let header_timeout = config.header_timeout;
+                let connection = Connection { peer, router, header_timeout, shutdown, _place: place };
+                // An answer leaves at once rather than with the next one.
+                drop(stream.set_nodelay(true));
+                let stream = Patient::new(stream, config.write_timeout);
+                match &tls {
+                    None => drop(tokio::spawn(connection.answer(stream))),
+                    Some(tls) => drop(tokio::spawn(connection.answer_by_tls(stream, tls.acceptor()))),
+                }
             }
             (_, Err(error)) => {
                 // Out of files, most likely: some connection will end.
@@ -59,28 +75,37 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, config: &Config
     drop(timeout(GRACE, connections.acquire_many(all)).await);
 }
 
-fn answer(
-    stream: TcpStream,
+/// A connection to be answered.
+struct Connection {
     peer: SocketAddr,
     router: Router,
-    config: &Config,
-    place: OwnedSemaphorePermit,
+    header_timeout: Duration,
     shutdown: CancellationToken,
-) -> impl Future<Output = ()> + Send + 'static {
-    // An answer leaves at once rather than with the next one.
-    drop(stream.set_nodelay(true));
-    let io = TokioIo::new(Patient::new(stream, config.write_timeout));
-    let service = service_fn(move |request: Request<Incoming>| {
-        let mut request = request.map(Body::new);
-        request.extensions_mut().insert(ConnectInfo(peer));
-        router.clone().oneshot(request)
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(config.header_timeout)
-        .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(io, service);
-    async move {
+    _place: OwnedSemaphorePermit,
+}
+
+impl Connection {
+    /// The same once the two sides agreed on TLS, which takes no longer than the head of a request.
+    async fn answer_by_tls(self, stream: Patient, acceptor: TlsAcceptor) {
+        match timeout(self.header_timeout, acceptor.accept(stream)).await {
+            Ok(Ok(stream)) => self.answer(stream).await,
+            Ok(Err(error)) => tracing::debug!(%error, "no TLS connection"),
+            Err(_) => tracing::debug!("no TLS connection in time"),
+        }
+    }
+
+    async fn answer(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+        let Self { peer, router, header_timeout, shutdown, .. } = &self;
+        let service = service_fn(move |request: Request<Incoming>| {
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(ConnectInfo(*peer));
+            router.clone().oneshot(request)
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(*header_timeout)
+            .max_buf_size(HEAD_BYTES_MAX)
+            .serve_connection(TokioIo::new(stream), service);
         let mut connection = pin!(connection);
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
@@ -92,7 +117,6 @@ fn answer(
         if let Err(error) = ended {
             tracing::debug!(%error, "connection ended");
         }
-        drop(place);
     }
 }
 

@@ -4,6 +4,7 @@ use crate::answers::Answers;
 use crate::app::{App, LivePosts, Ports};
 use crate::auth::Attempts;
 use crate::config::Config;
+use crate::tls::Tls;
 use crate::{api, audit_layer, dashboard, error::Error, guard, health, listen};
 use axum::Router;
 use axum::http::{HeaderValue, header};
@@ -49,7 +50,8 @@ impl Server {
             tracing::info!(%address, "server listens");
         }
         let config = self.config.clone();
-        listen::serve(listener, self.router(shutdown.clone()), &config, shutdown).await;
+        let tls = config.tls.clone().map(Tls::open).transpose().map_err(domain::Error::stop)?;
+        listen::serve(listener, self.router(shutdown.clone()), &config, tls, shutdown).await;
         Ok(())
     }
 

@@ -5,6 +5,7 @@ mod fakes;
 mod limits;
 mod matrix;
 mod sources;
+mod tls;
 
 use crate::{Config, Ports, Server};
 use axum::Router;

@@ -48,18 +48,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
         findings.extend(rules(config).await.into_iter().map(|finding| ("alert rule", finding)));
         findings.push(("lake", lake(config).await));
         findings.push(("server", server(config)));
-        findings.extend(config.sources.notices().into_iter().map(|notice| ("sources", Ok(notice))));
-        for configured in &config.sources.connectors {
-            findings.push(("source", source(configured).await));
-        }
-        for push in &config.sources.push {
-            findings.push((
-                "source push",
-                secrets::read(&push.token_env, "")
-                    .map(|_| format!("{}: token is set", push.name))
-                    .map_err(|e| format!("{}: {e:#}", push.name)),
-            ));
-        }
+        findings.extend(sources(config).await);
     }
     let wrong = findings.iter().filter(|(_, finding)| finding.is_err()).count();
     let rows: Vec<[&str; 3]> = findings
@@ -234,6 +223,21 @@ fn server(config: &Config) -> Finding {
         }
         Err(error) => Err(format!("{} can't be listened on: {error}", config.server.bind)),
     }
+}
+
+/// The form of the section, and each source.
+async fn sources(config: &Config) -> Vec<(&'static str, Finding)> {
+    let mut findings: Vec<(&str, Finding)> =
+        config.sources.notices().into_iter().map(|notice| ("sources", Ok(notice))).collect();
+    for configured in &config.sources.connectors {
+        findings.push(("source", source(configured).await));
+    }
+    for push in &config.sources.push {
+        let token = secrets::read(&push.token_env, "");
+        let found = token.map(|_| format!("{}: token is set", push.name));
+        findings.push(("source push", found.map_err(|error| format!("{}: {error:#}", push.name))));
+    }
+    findings
 }
 
 /// Whether a source would be let in by its platform.

@@ -8,7 +8,7 @@ use pipeline::Committed;
 use runtime::admin::RunningSystem;
 use runtime::config::ForwardedHeader;
 use runtime::{Config, Installation, Stage, Supervisor, clock};
-use server::{LivePosts, Ports};
+use server::{LivePosts, Ports, TlsFiles};
 use state::{Accounts, AuditLog};
 use std::sync::Arc;
 use std::time::Duration;
@@ -115,6 +115,10 @@ fn settings(config: &Config) -> Result<server::Config> {
     Ok(server::Config {
         bind: settings.bind()?,
         public_origin: settings.public_origin()?,
+        tls: settings.tls.is_on().then(|| TlsFiles {
+            certificate: settings.tls.certificate.clone().into(),
+            key: settings.tls.key.clone().into(),
+        }),
         origins: settings.other_origins()?,
         allowed_hosts: settings.allowed_hosts.clone(),
         trusted_proxies: settings.proxies()?,

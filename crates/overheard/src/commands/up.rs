@@ -62,7 +62,7 @@ pub(crate) async fn run_roles(
     }
     greet(&installation.config, &installation.roles, installation.state().as_ref()).await?;
     if open {
-        open_browser(&installation.config.server.bind);
+        open_browser(&installation.config.server.local_address());
     }
     supervisor.run().await?;
     info!("stopped");
@@ -74,7 +74,7 @@ async fn greet(config: &Config, roles: &Roles, state: &dyn StateStore) -> Result
     say("")?;
     say(format_args!("  data      {}", config.data.display()))?;
     if roles.has(Role::Serve) {
-        say(format_args!("  dashboard http://{}", config.server.bind))?;
+        say(format_args!("  dashboard {}", config.server.local_address()))?;
     }
     let model = if config.understand.enabled { model_folder(&config.understand.model) } else { None };
     match model {
@@ -87,17 +87,17 @@ async fn greet(config: &Config, roles: &Roles, state: &dyn StateStore) -> Result
     }
     say("  stop      Ctrl-C (work in progress is finished)\n")?;
     let bind = config.server.bind()?.ip();
-    if roles.has(Role::Serve) && !bind.to_canonical().is_loopback() {
-        warn!(%bind, "the dashboard can be reached from other machines without TLS; put a proxy with TLS in front of it");
+    if roles.has(Role::Serve) && !bind.to_canonical().is_loopback() && !config.server.tls.is_on() {
+        warn!(%bind, "the dashboard can be reached from other machines without TLS; set server.tls, or use a proxy with TLS");
     }
     Ok(())
 }
 
 /// Opens the page where there is a desktop; elsewhere the address was printed.
-fn open_browser(bind: &str) {
+fn open_browser(address: &str) {
     let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
     let opened = std::process::Command::new(opener)
-        .arg(format!("http://{bind}"))
+        .arg(address)
         .stdout(std::process::Stdio::null())
         .stderr(std::process::Stdio::null())
         .spawn();

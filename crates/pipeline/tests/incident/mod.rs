@@ -160,6 +160,8 @@ impl AnomalyListener for Told {
 pub(crate) struct Asked {
     lake: Arc<Lake>,
     looks: AtomicUsize,
+    /// Hours whose topics were counted, whenever that was.
+    counted_hours: AtomicUsize,
     pub(crate) refused: Mutex<Option<&'static str>>,
 }
 
@@ -189,6 +191,8 @@ impl WatchHistory for Asked {
     }
     async fn topic_counts(&self, range: TimeRange, interval_s: u32) -> Result<SeriesCounts> {
         self.ask("topic_counts")?;
+        let hours = usize::try_from((range.to - range.from).num_hours()).unwrap_or(0);
+        self.counted_hours.fetch_add(hours, Ordering::Relaxed);
         self.lake.topic_counts(range, interval_s).await
     }
     async fn part_counts(&self, range: TimeRange, interval_s: u32, dimensions: &[Dimension]) -> Result<SeriesCounts> {
@@ -231,8 +235,13 @@ impl Running {
     ) -> Self {
         let (clock, told) = (Arc::new(ManualClock::at(now)), Arc::new(Told::default()));
         let (health, stop) = (Arc::new(Health::default()), CancellationToken::new());
-        let (looks, refused) = (AtomicUsize::new(0), Mutex::new(refused));
-        let asked = Arc::new(Asked { lake: lake.clone(), looks, refused });
+        let refused = Mutex::new(refused);
+        let asked = Arc::new(Asked {
+            lake: lake.clone(),
+            looks: AtomicUsize::new(0),
+            counted_hours: AtomicUsize::new(0),
+            refused,
+        });
         let watch = Watch {
             config,
             history: asked.clone(),
@@ -260,6 +269,11 @@ impl Running {
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
         false
+    }
+
+    /// Looks of the watch so far, and the hours that it counted.
+    pub(crate) fn effort(&self) -> (usize, usize) {
+        (self.asked.looks.load(Ordering::Relaxed), self.asked.counted_hours.load(Ordering::Relaxed))
     }
 
     pub(crate) async fn stop(self) {

@@ -13,6 +13,7 @@ use lake::Lake;
 use metrics_exporter_prometheus::PrometheusHandle;
 use pipeline::Committed;
 use queue::Embedded;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -127,8 +128,10 @@ impl SystemInfo for RunningSystem {
             true => self.connectors.statuses(now),
             false => self.connectors.elsewhere().await,
         };
-        sources.extend(self.config.sources.push.iter().map(|source| SourceStatus {
-            id: format!("push:{}", source.name),
+        // Configurations of earlier versions may repeat a name.
+        let push: BTreeSet<&String> = self.config.sources.push.iter().map(|source| &source.name).collect();
+        sources.extend(push.into_iter().map(|name| SourceStatus {
+            id: format!("push:{name}"),
             connector: "push".into(),
             state: "connected".into(),
             since: Some(self.started_at),

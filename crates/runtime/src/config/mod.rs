@@ -229,6 +229,7 @@ mod tests {
             ("[server]\norigins = [\"overheard.example.org\"]", "server.origins"),
             ("[server]\ntrusted_proxies = [\"10.0.0.0/99\"]", "server.trusted_proxies"),
             ("[server]\naudit_days = 0", "server.audit_days"),
+            ("[server.tls]\ncertificate = \"a.pem\"", "server.tls: set both"),
             ("[translation]\nengine = \"libretranslate\"", "translation.endpoint"),
             ("time_zone = \"Mars\"", "time_zone"),
             ("[watch]\nintervals_s = [7]", "intervals_s"),

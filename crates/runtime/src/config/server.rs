@@ -4,7 +4,7 @@ use super::bounds::within;
 use super::limits::LimitsConfig;
 use super::words::word;
 use crate::secrets;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use domain::Network;
 use schemars::JsonSchema;
 use secrecy::ExposeSecret as _;
@@ -18,6 +18,7 @@ pub struct ServerConfig {
     pub bind: String,
     /// Address by which people reach the dashboard; empty: http:// and `bind`.
     pub public_url: String,
+    pub tls: TlsConfig,
     /// Environment variable with the token that reads `/metrics`; empty: anybody does.
     pub metrics_token_env: String,
     /// Platforms of whose posts an export holds the id and what was understood only.
@@ -42,6 +43,22 @@ pub struct ServerConfig {
     pub session_days: u64,
 }
 
+/// HTTPS without a proxy.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TlsConfig {
+    /// File with the certificate and those that lead to its authority, PEM; empty: the server speaks HTTP.
+    pub certificate: String,
+    /// File with the certificate's key, PEM.
+    pub key: String,
+}
+
+impl TlsConfig {
+    pub fn is_on(&self) -> bool {
+        !self.certificate.is_empty()
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ForwardedHeader {
@@ -53,9 +70,14 @@ impl ServerConfig {
     /// The dashboard's address, without a slash at its end.
     pub fn address(&self) -> String {
         match self.public_url.trim_end_matches('/') {
-            "" => format!("http://{}", self.bind),
+            "" => self.local_address(),
             public => public.to_owned(),
         }
+    }
+
+    /// The address by `bind`.
+    pub fn local_address(&self) -> String {
+        format!("{}://{}", if self.tls.is_on() { "https" } else { "http" }, self.bind)
     }
 
     /// Where to listen.
@@ -109,6 +131,9 @@ impl ServerConfig {
         self.public_origin()?;
         self.other_origins()?;
         self.proxies()?;
+        if self.tls.certificate.is_empty() != self.tls.key.is_empty() {
+            bail!("server.tls: set both certificate and key, or neither");
+        }
         self.limits.check()?;
         within(
             "server",

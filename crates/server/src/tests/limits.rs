@@ -25,7 +25,7 @@ async fn listen(router: Router, config: Config) -> Listening {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, shutdown) = (listener.local_addr().unwrap(), CancellationToken::new());
     let stopped = shutdown.clone();
-    let serving = tokio::spawn(async move { crate::listen::serve(listener, router, &config, stopped).await });
+    let serving = tokio::spawn(async move { crate::listen::serve(listener, router, &config, None, stopped).await });
     Listening { address, shutdown, serving }
 }
 
