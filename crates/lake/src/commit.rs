@@ -117,7 +117,8 @@ impl Lake {
         Ok(())
     }
 
-    /// Writes the rows of the batch that the table doesn't have; none when it has them all. A batch without rows for
+    /// Writes the rows of the batch that the table doesn't have; none when it has them all. A batch is refused while one
+    /// before it is missing: its rows would be skipped for ever. A batch without rows for
     /// the table still moves its transaction, so that all tables stand at the same offset between batches.
     async fn prepare(&self, name: TableName, batch: &EnrichedBatch) -> Result<Option<Prepared>> {
         let table = self.table(name);
@@ -125,6 +126,15 @@ impl Lake {
         let to = i64::try_from(batch.last_offset).unwrap_or(i64::MAX);
         if from.is_some_and(|from| from >= to) {
             return Ok(None);
+        }
+        let held = from.and_then(|from| u64::try_from(from).ok()).unwrap_or(0);
+        if batch.after_offset > held {
+            return Err(Error::Gap {
+                table: name.as_str(),
+                partition: batch.partition.to_string(),
+                held,
+                after: batch.after_offset,
+            });
         }
         let step = Advance { app: batch.partition.to_string(), from, to };
         let (root, batch, now) = (table.root.clone(), batch.clone(), self.clock.now());

@@ -27,6 +27,12 @@ pub enum Error {
     /// Another writer was faster every time.
     #[error("table {0} is being changed by another writer; try again")]
     Contended(&'static str),
+    /// A batch before this one is missing.
+    #[error(
+        "table {table} holds partition {partition} up to offset {held} and the batch follows on offset {after}: nothing was \
+         written; it can be committed once the batches between are"
+    )]
+    Gap { table: &'static str, partition: String, held: u64, after: u64 },
     /// There is no lake to read.
     #[error("there is no lake in {}: run `overheard up` or `overheard import` first", .0.display())]
     Missing(PathBuf),
@@ -74,7 +80,9 @@ impl Error {
             | Self::Engine(_)
             | Self::Closing => ErrorKind::Stop,
             // Commits are idempotent, so a repeat is safe; a disk that is full is full for now.
-            Self::Delta { .. } | Self::Disk { .. } | Self::Parquet { .. } | Self::Contended(_) => ErrorKind::Retry,
+            Self::Delta { .. } | Self::Disk { .. } | Self::Parquet { .. } | Self::Contended(_) | Self::Gap { .. } => {
+                ErrorKind::Retry
+            }
         }
     }
 

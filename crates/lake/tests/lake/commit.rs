@@ -243,3 +243,25 @@ async fn a_reader_sees_commits_and_writes_nothing() {
     }
     assert_eq!(reader.commit(batch(100..=101)).await.unwrap_err().kind(), domain::ErrorKind::Reject);
 }
+
+/// A worker that is ahead of another, or a message that overtook one: its rows would hide those of the batch between.
+#[tokio::test]
+async fn a_batch_waits_for_the_batches_that_it_follows_on() {
+    let folder = tempdir().unwrap();
+    let lake = open(folder.path(), Config::default()).await;
+    let after = |after_offset, numbers| EnrichedBatch { after_offset, ..batch(numbers) };
+    for early in [after(10, 11..=20), after(1, 2..=5)] {
+        let refused = lake.commit(early).await.unwrap_err();
+        assert_eq!(refused.kind(), domain::ErrorKind::Retry);
+        assert!(refused.to_string().contains("raw holds partition posts up to offset 0"), "{refused}");
+    }
+    assert_eq!(counts(&lake).await, [0; 4]);
+    lake.commit(after(0, 1..=10)).await.unwrap();
+    lake.commit(after(10, 11..=20)).await.unwrap();
+    // A replay with other bounds, and one that is late.
+    lake.commit(after(4, 5..=25)).await.unwrap();
+    lake.commit(after(0, 1..=10)).await.unwrap();
+    assert_eq!(counts(&lake).await, [25, 25, 50, 25]);
+    let refused = lake.commit(after(26, 27..=30)).await.unwrap_err().to_string();
+    assert!(refused.contains("up to offset 25 and the batch follows on offset 26"), "{refused}");
+}
