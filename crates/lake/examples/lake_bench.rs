@@ -22,7 +22,7 @@ async fn main() -> Outcome {
     let folder = tempfile::tempdir_in(".")?;
     let kept = arguments.iter().skip(1).find(|text| text.contains('/'));
     let place = kept.cloned().unwrap_or_else(|| folder.path().to_string_lossy().into_owned());
-    let lake = Lake::open(&place, Config::default(), Arc::new(SystemClock)).await?;
+    let lake = Lake::open(place.as_str(), Config::default(), Arc::new(SystemClock)).await?;
     match arguments.first().map(String::as_str) {
         Some("paced") => paced(&lake, number(1, 60), number(2, 200)).await,
         Some("compact") => compact(&lake, number(1, 1_000), number(2, 200)).await,

@@ -10,7 +10,7 @@ use lake::Config;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = std::env::args().nth(1).ok_or("name the folder to write")?;
-    let lake = support::open(folder.as_ref(), Config::default()).await;
+    let lake = support::open(std::path::Path::new(&folder), Config::default()).await;
     lake.commit(support::batch(1..=3)).await?;
     lake.commit(support::batch(4..=5)).await?;
     Ok(())

@@ -87,7 +87,7 @@ async fn main() -> Outcome {
     let folder = arguments.first().ok_or("say the folder, and how many posts")?;
     let posts: u64 = arguments.get(1).ok_or("say how many posts")?.parse()?;
     let days: u64 = arguments.get(2).map_or(Ok(90), |text| text.parse())?;
-    let lake = Lake::open(folder, Config::default(), Arc::new(SystemClock)).await?;
+    let lake = Lake::open(folder.as_str(), Config::default(), Arc::new(SystemClock)).await?;
     let (began, mut done) = (Instant::now(), 0);
     for day in 0..days {
         let until = posts * (day + 1) / days;

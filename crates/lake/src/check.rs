@@ -1,12 +1,14 @@
 //! Looks at every file of a lake and says what is wrong with it: the logs, the data files against what the log says of
 //! them, and the tables against each other. Reads everything once and changes nothing.
 
-use crate::compaction::fault_of_size;
+use crate::compaction::{fault_of_size, sizes_of};
 use crate::error::{Error, Result};
-use crate::files::{StoredFile, blocking, day_of};
+use crate::files::{StoredFile, day_of};
 use crate::format;
+use crate::location::Location;
 use crate::log::Log;
 use crate::schema::TableName;
+use crate::storage::blocking;
 use crate::table::Table;
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::TimestampMicrosecondType;
@@ -14,7 +16,6 @@ use chrono::DateTime;
 use deltalake::kernel::LogicalFileView;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// How a damage is mended.
@@ -54,10 +55,11 @@ impl Checked {
     }
 }
 
-/// Checks the lake in a folder. `partition`: the queue's; `progress` is told of data files read and to read.
-pub async fn check(root: &Path, partition: &str, progress: impl Fn(u64, u64)) -> Result<Checked> {
+/// Checks a lake. `partition`: the queue's; `progress` is told of data files read and to read.
+pub async fn check(root: &Location, partition: &str, progress: impl Fn(u64, u64)) -> Result<Checked> {
     let mut found = Checked::default();
-    if let Err(error) = format::check(root, false) {
+    let place = root.clone();
+    if let Err(error) = blocking(move || format::check(&place, false)).await {
         match error {
             Error::Damaged { what, .. } => found.add("lake", format::FILE, what, Mend::Repair),
             error => return Err(error),
@@ -78,10 +80,11 @@ pub async fn check(root: &Path, partition: &str, progress: impl Fn(u64, u64)) ->
             found.transactions.push((table.name.as_str(), table.transaction(partition).await?));
         }
         let keys = posts.entry(table.name).or_default();
+        let sizes = sizes_of(&table.root, &files).await?;
         for file in files {
             let path = format!("{}/{}", table.name.as_str(), file.path());
-            let (folder, name) = (table.root.clone(), table.name);
-            match inspect(folder, name, file).await? {
+            let (folder, name, size_fault) = (table.root.clone(), table.name, fault_of_size(&sizes, &file));
+            match inspect(folder, name, file, size_fault).await? {
                 Ok(held) => {
                     found.rows += held.len() as u64;
                     keys.extend(held);
@@ -97,16 +100,20 @@ pub async fn check(root: &Path, partition: &str, progress: impl Fn(u64, u64)) ->
 }
 
 /// The table, when its log can be read to the end; what is wrong with the log is told.
-async fn open(root: &Path, name: TableName, found: &mut Checked) -> Result<Option<Table>> {
+async fn open(root: &Location, name: TableName, found: &mut Checked) -> Result<Option<Table>> {
     let folder = root.join(name.as_str());
-    let log = blocking(move || Log::list(&folder, name)).await?;
+    let looked = blocking(move || {
+        let log = Log::list(&folder, name)?;
+        Ok((log.flaws(true), log.is_empty(), log.has_no_beginning()))
+    });
+    let (flaws, is_empty, has_no_beginning) = looked.await?;
     let place = format!("{}/_delta_log", name.as_str());
-    if log.is_empty() {
+    if is_empty {
         found.add(name.as_str(), place, "the table isn't there", Mend::Start);
         return Ok(None);
     }
-    for flaw in log.flaws(true) {
-        let lost = name == TableName::Raw && log.has_no_beginning();
+    for flaw in flaws {
+        let lost = name == TableName::Raw && has_no_beginning;
         found.add(name.as_str(), &place, flaw.to_string(), if lost { Mend::Backup } else { Mend::Repair });
     }
     match Table::open_existing(root, name).await {
@@ -121,12 +128,13 @@ async fn open(root: &Path, name: TableName, found: &mut Checked) -> Result<Optio
 
 /// Hashes of the keys of a file's rows; or what is wrong with the file.
 pub(crate) async fn inspect(
-    root: PathBuf,
+    root: Location,
     table: TableName,
     file: LogicalFileView,
+    size_fault: Option<String>,
 ) -> Result<std::result::Result<Vec<u64>, String>> {
     blocking(move || {
-        if let Some(fault) = fault_of_size(&root, &file) {
+        if let Some(fault) = size_fault {
             return Ok(Err(told(&file, &fault)));
         }
         let read = read_keys(&root, table, &file);
@@ -149,7 +157,11 @@ fn told(file: &LogicalFileView, fault: &str) -> String {
     format!("{fault}; by the log {rows} rows of {}", day_of(file))
 }
 
-fn read_keys(root: &Path, table: TableName, file: &LogicalFileView) -> Result<std::result::Result<Vec<u64>, String>> {
+fn read_keys(
+    root: &Location,
+    table: TableName,
+    file: &LogicalFileView,
+) -> Result<std::result::Result<Vec<u64>, String>> {
     let bounds = Bounds::of(table, file);
     let mut stored = StoredFile::open(root, table, &file.path(), None)?;
     let mut keys = Vec::new();

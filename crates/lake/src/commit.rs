@@ -2,14 +2,15 @@
 //! batch's deletions.
 
 use crate::error::{Error, Result};
-use crate::files::{self, blocking};
+use crate::files::{discard, write_file};
 use crate::lake::Lake;
 use crate::rows;
 use crate::schema::TableName;
+use crate::storage::blocking;
 use crate::table::{Advance, Change, Committed};
 use async_trait::async_trait;
 use deltalake::kernel::Add;
-use domain::{Alert, Anomaly, EnrichedBatch, EnrichedPost, PartitionId, PostId, PostTable};
+use domain::{Alert, Anomaly, EnrichedBatch, EnrichedPost, Offset, PartitionId, PostId, PostTable};
 use std::collections::HashSet;
 use std::time::Instant;
 use tracing::warn;
@@ -85,8 +86,12 @@ impl Lake {
             let outcome = match prepared {
                 Ok(prepared) if failure.is_none() => self.commit_table(name, batch, prepared).await,
                 Ok(prepared) => {
-                    files::discard(&self.table(name).root, &prepared.map_or_else(Vec::new, |prepared| prepared.adds));
-                    Ok(())
+                    let root = self.table(name).root.clone();
+                    blocking(move || {
+                        discard(&root, &prepared.map_or_else(Vec::new, |prepared| prepared.adds));
+                        Ok(())
+                    })
+                    .await
                 }
                 Err(error) => Err(error),
             };
@@ -117,14 +122,29 @@ impl Lake {
         Ok(())
     }
 
-    /// Writes the rows of the batch that the table doesn't have; none when it has them all. A batch without rows for
+    /// Writes the rows of the batch that the table doesn't have; none when it has them all. A batch is refused while one
+    /// before it is missing: its rows would be skipped for ever. A batch without rows for
     /// the table still moves its transaction, so that all tables stand at the same offset between batches.
     async fn prepare(&self, name: TableName, batch: &EnrichedBatch) -> Result<Option<Prepared>> {
         let table = self.table(name);
-        let from = table.transaction(batch.partition.as_str()).await?;
+        let partition = batch.partition.as_str();
+        let mut from = table.transaction(partition).await?;
+        if batch.after_offset > held(from) {
+            // Another process may have committed what is missing.
+            table.refresh().await?;
+            from = table.transaction(partition).await?;
+        }
         let to = i64::try_from(batch.last_offset).unwrap_or(i64::MAX);
         if from.is_some_and(|from| from >= to) {
             return Ok(None);
+        }
+        if batch.after_offset > held(from) {
+            return Err(Error::Gap {
+                table: name.as_str(),
+                partition: batch.partition.to_string(),
+                held: held(from),
+                after: batch.after_offset,
+            });
         }
         let step = Advance { app: batch.partition.to_string(), from, to };
         let (root, batch, now) = (table.root.clone(), batch.clone(), self.clock.now());
@@ -133,10 +153,10 @@ impl Lake {
             let rows = rows::of_posts(name, &posts)?;
             let mut adds = Vec::with_capacity(rows.len());
             for (day, rows) in &rows {
-                match files::write_file(&root, name, *day, rows, now) {
+                match write_file(&root, name, *day, rows, now) {
                     Ok(add) => adds.push(add),
                     Err(error) => {
-                        files::discard(&root, &adds);
+                        discard(&root, &adds);
                         return Err(error);
                     }
                 }
@@ -145,6 +165,11 @@ impl Lake {
         });
         Ok(Some(Prepared { step, adds: adds.await? }))
     }
+}
+
+/// The offset up to which a table holds a partition.
+fn held(transaction: Option<i64>) -> Offset {
+    transaction.and_then(|version| u64::try_from(version).ok()).unwrap_or(0)
 }
 
 /// The batch's posts beyond the transaction, without those that the batch itself deletes.

@@ -8,9 +8,11 @@
 
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::files::{NewFile, Purpose, StoredFile, blocking, day_of};
+use crate::files::{NewFile, Purpose, StoredFile, day_of};
 use crate::lake::Lake;
+use crate::location::Location;
 use crate::schema::TableName;
+use crate::storage::blocking;
 use crate::table::{Change, Committed, Table};
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::interleave_record_batch;
@@ -18,8 +20,7 @@ use arrow::datatypes::TimestampMicrosecondType;
 use chrono::{NaiveDate, TimeDelta};
 use deltalake::kernel::{Add, LogicalFileView};
 use domain::Timestamp;
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::{BTreeMap, HashMap};
 use tracing::{info, warn};
 
 /// Rows written at once.
@@ -51,7 +52,7 @@ impl Lake {
         let grace = TimeDelta::from_std(self.config.readers_grace).unwrap_or(TimeDelta::MAX);
         let vacuum = vacuumed_at.is_none_or(|at| now - at >= grace);
         let (mut done, mut failure) = (Maintained::default(), None);
-        let first_kept = self.first_kept(now).unwrap_or_else(|error| {
+        let first_kept = self.first_kept(now).await.unwrap_or_else(|error| {
             warn!(%error, "retention refused");
             failure = Some(error);
             None
@@ -79,9 +80,30 @@ impl Lake {
     }
 
     /// Whether every data file is there with its size; the first that isn't is the error. Reads no file.
-    pub fn check_sizes(&self) -> Result<()> {
-        let damage = |name: TableName| whole_files(self.table(name)).map(|(_, damage)| damage);
-        TableName::ALL.into_iter().try_for_each(|name| damage(name)?.map_or(Ok(()), Err))
+    pub async fn check_sizes(&self) -> Result<()> {
+        for name in TableName::ALL {
+            if let (_, Some(damage)) = whole_files(self.table(name)).await? {
+                return Err(damage);
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes this process's copies of a bucket's files that were replaced or deleted, and that no query used for as long
+    /// as replaced files are kept.
+    pub async fn tidy_copies(&self) -> Result<()> {
+        for name in TableName::ALL.into_iter().filter(|_| self.root.is_bucket()) {
+            let table = self.table(name);
+            table.refresh().await?;
+            let alive: Vec<String> = table.files()?.iter().map(|file| file.path().into_owned()).collect();
+            let (root, unused_for) = (table.root.clone(), self.config.readers_grace);
+            blocking(move || {
+                root.tidy(&alive, unused_for);
+                Ok(())
+            })
+            .await?;
+        }
+        Ok(())
     }
 
     /// A data file that is damaged is left as it is and told at the end: the other files get their maintenance.
@@ -95,7 +117,9 @@ impl Lake {
     ) -> Result<()> {
         let table = self.table(name);
         done.files_expired += self.expire(table, first_kept).await?;
-        let (whole, mut damage) = whole_files(table)?;
+        // In a bucket files can't be torn, and a look at every file costs.
+        let (whole, mut damage) =
+            if table.root.is_bucket() { (table.files()?, None) } else { whole_files(table).await? };
         for bin in plan(whole, now, &self.config) {
             let files = bin.files.len() as u64;
             match self.merge(table, bin, now).await {
@@ -133,26 +157,30 @@ impl Lake {
     }
 }
 
-/// The files that are on the disk with the size that the log says, and the first that is not, in words.
-fn whole_files(table: &Table) -> Result<(Vec<LogicalFileView>, Option<Error>)> {
-    let (whole, damaged): (Vec<_>, Vec<_>) =
-        table.files()?.into_iter().partition(|file| fault_of_size(&table.root, file).is_none());
-    let damage = damaged.first().and_then(|file| {
-        let what = format!("{} {}", file.path(), fault_of_size(&table.root, file)?);
+/// The files that are there with the size that the log says, and the first that is not, in words.
+async fn whole_files(table: &Table) -> Result<(Vec<LogicalFileView>, Option<Error>)> {
+    let files = table.files()?;
+    let sizes = sizes_of(&table.root, &files).await?;
+    let damage = files.iter().find_map(|file| {
+        let what = format!("{} {}", file.path(), fault_of_size(&sizes, file)?);
         Some(Error::Damaged { table: table.name.as_str(), what })
     });
+    let whole = files.into_iter().filter(|file| fault_of_size(&sizes, file).is_none()).collect();
     Ok((whole, damage))
 }
 
+/// The sizes of the files that are there, by path.
+pub(crate) async fn sizes_of(root: &Location, files: &[LogicalFileView]) -> Result<HashMap<String, u64>> {
+    let (root, names) = (root.clone(), files.iter().map(|file| file.path().into_owned()).collect::<Vec<_>>());
+    blocking(move || root.sizes(&names)).await
+}
+
 /// Why the file can't be what the log says; none when it is there with its size.
-pub(crate) fn fault_of_size(root: &Path, file: &LogicalFileView) -> Option<String> {
-    match std::fs::metadata(root.join(&*file.path())) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Some("is missing".into()),
-        Err(error) => Some(format!("can't be read: {error}")),
-        Ok(metadata) if metadata.len() != bytes(file) => {
-            Some(format!("has {} bytes, the log says {}", metadata.len(), bytes(file)))
-        }
-        Ok(_) => None,
+pub(crate) fn fault_of_size(sizes: &HashMap<String, u64>, file: &LogicalFileView) -> Option<String> {
+    match sizes.get(&*file.path()) {
+        None => Some("is missing".into()),
+        Some(size) if *size != bytes(file) => Some(format!("has {size} bytes, the log says {}", bytes(file))),
+        Some(_) => None,
     }
 }
 
@@ -223,7 +251,8 @@ fn pack(day: NaiveDate, mut files: Vec<LogicalFileView>, bytes_max: u64) -> Vec<
 }
 
 /// Writes the rows of all files into one, by event time. Holds the rows of one bin in memory.
-fn rewrite_sorted(root: &Path, table: TableName, bin: &Bin, now: Timestamp) -> Result<(Add, u64)> {
+fn rewrite_sorted(root: &Location, table: TableName, bin: &Bin, now: Timestamp) -> Result<(Add, u64)> {
+    root.fetch(bin.files.iter().map(|file| file.path()).collect::<Vec<_>>().iter().map(|path| &**path))?;
     let mut batches = Vec::new();
     for file in &bin.files {
         let mut stored = StoredFile::open(root, table, &file.path(), None)?;

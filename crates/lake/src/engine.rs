@@ -2,13 +2,13 @@
 
 use crate::config::Config;
 use crate::error::Error;
+use crate::location::Location;
 use crate::schema::{POSTS_VIEW, TableName, VIEW};
 use crate::table::Table;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -23,17 +23,13 @@ pub(crate) struct Engine {
     pub(crate) root: Root,
 }
 
-/// The lake's folder as plans and errors write it. Who asks has no business with it.
+/// The lake's place as plans and errors write it. Who asks has no business with it.
 #[derive(Clone)]
 pub(crate) struct Root(Arc<[String]>);
 
 impl Root {
-    fn of(root: &Path) -> Self {
-        let root = root.canonicalize().unwrap_or_else(|_| root.to_owned());
-        let path = root.to_string_lossy().into_owned();
-        // Object stores name files without the first slash.
-        let store = path.trim_start_matches('/').to_owned();
-        Self([path, store].into_iter().filter(|path| !path.is_empty()).collect())
+    fn of(root: &Location) -> Self {
+        Self(root.traces().into_iter().filter(|trace| !trace.is_empty()).collect())
     }
 
     pub(crate) fn hide(&self, text: &str) -> String {
@@ -48,9 +44,9 @@ impl Root {
 }
 
 impl Engine {
-    pub(crate) fn new(root: &Path, config: &Config) -> Result<Self, Error> {
+    pub(crate) fn new(root: &Location, config: &Config) -> Result<Self, Error> {
         let failed = |error| Error::Engine(Box::new(error));
-        let spill = config.spill_folder.clone().unwrap_or_else(|| root.join(".spill"));
+        let spill = config.spill_folder.clone().unwrap_or_else(|| root.scratch());
         std::fs::create_dir_all(&spill).map_err(Error::disk("create folder", &spill))?;
         let runtime = RuntimeEnvBuilder::new()
             .with_memory_pool(Arc::new(FairSpillPool::new(config.query_memory_bytes)))

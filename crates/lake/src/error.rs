@@ -27,12 +27,41 @@ pub enum Error {
     /// Another writer was faster every time.
     #[error("table {0} is being changed by another writer; try again")]
     Contended(&'static str),
+    /// A batch before this one is missing.
+    #[error(
+        "table {table} holds partition {partition} up to offset {held} and the batch follows on offset {after}: nothing was \
+         written; it can be committed once the batches between are"
+    )]
+    Gap { table: &'static str, partition: String, held: u64, after: u64 },
     /// There is no lake to read.
     #[error("there is no lake in {}: run `overheard up` or `overheard import` first", .0.display())]
     Missing(PathBuf),
-    /// The place isn't a folder on this machine.
-    #[error("{0} is not a folder on this machine; the lake is kept on the local disk")]
+    /// The folder has no address.
+    #[error("{0} is not a folder of this machine")]
     NotLocal(String),
+    /// The address names no bucket.
+    #[error(
+        "{0:?} is not the address of a lake: use a folder, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix"
+    )]
+    Address(String),
+    /// Requests would go over the network unencrypted.
+    #[error("{0} has no TLS: use https, or set lake.allow_http = true if the network between is trusted")]
+    PlainHttp(String),
+    /// The bucket can't be read or written.
+    #[error("{doing} {}: {source}", path.display())]
+    Store { doing: &'static str, path: PathBuf, source: Box<object_store::Error> },
+    /// The store lets two writers write the same object.
+    #[error(
+        "{0} does not support conditional writes (If-None-Match): two writers would overwrite each other's commits; use a \
+         store that does"
+    )]
+    NoPutIfAbsent(String),
+    /// The store's listings come late.
+    #[error("{0} does not list an object that was just written: commits would not be seen; use a store that does")]
+    Stale(String),
+    /// What only a lake on the local disk offers.
+    #[error("{0} is not offered for a lake in a bucket")]
+    NotOnBucket(&'static str),
     /// A write through a lake that was opened for reading.
     #[error("the lake was opened for reading only")]
     ReadOnly,
@@ -65,7 +94,15 @@ impl Error {
     /// What the caller does about it.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::ReadOnly | Self::Missing(_) | Self::NotLocal(_) | Self::Rows { .. } => ErrorKind::Reject,
+            Self::ReadOnly
+            | Self::Missing(_)
+            | Self::NotLocal(_)
+            | Self::Address(_)
+            | Self::PlainHttp(_)
+            | Self::NotOnBucket(_)
+            | Self::NoPutIfAbsent(_)
+            | Self::Stale(_)
+            | Self::Rows { .. } => ErrorKind::Reject,
             Self::Schema { .. }
             | Self::Damaged { .. }
             | Self::NewerFormat { .. }
@@ -74,7 +111,12 @@ impl Error {
             | Self::Engine(_)
             | Self::Closing => ErrorKind::Stop,
             // Commits are idempotent, so a repeat is safe; a disk that is full is full for now.
-            Self::Delta { .. } | Self::Disk { .. } | Self::Parquet { .. } | Self::Contended(_) => ErrorKind::Retry,
+            Self::Delta { .. }
+            | Self::Store { .. }
+            | Self::Disk { .. }
+            | Self::Parquet { .. }
+            | Self::Contended(_)
+            | Self::Gap { .. } => ErrorKind::Retry,
         }
     }
 

@@ -8,37 +8,38 @@ use crate::error::{Error, Result};
 use crate::files::day_of;
 use crate::lake::Lake;
 use crate::schema::TableName;
-use crate::store::write_durably;
+use crate::storage::blocking;
 use crate::table::{Change, Committed, Table};
-use bytes::Bytes;
 use chrono::{Days, NaiveDate};
 use deltalake::kernel::LogicalFileView;
 use domain::Timestamp;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+
+/// Keeps what was last asked for.
+const FILE: &str = "retention.json";
 
 impl Lake {
     /// The first day that is kept, where some are to go.
-    pub(crate) fn first_kept(&self, now: Timestamp) -> Result<Option<NaiveDate>> {
+    pub(crate) async fn first_kept(&self, now: Timestamp) -> Result<Option<NaiveDate>> {
         let Some((days, first)) = self.retention(now) else { return Ok(None) };
-        let record = self.read_retention();
+        let record = self.read_retention().await?;
         let is_changed = record.get("days").and_then(Value::as_u64) != Some(days.into());
         let confirmed = record.get("confirmed_before").and_then(Value::as_str).and_then(|day| day.parse().ok());
         if !is_changed && confirmed.is_none_or(|before: NaiveDate| first > before) {
             self.refuse_too_much(days, first, now)?;
         }
         if is_changed {
-            self.write_retention(&json!({"days": days}))?;
+            self.write_retention(&json!({"days": days})).await?;
         }
         Ok(Some(first))
     }
 
     /// A person says that the clock is right: the retention may take what it refused to take.
-    pub fn confirm_expiry(&self, now: Timestamp) -> Result<()> {
+    pub async fn confirm_expiry(&self, now: Timestamp) -> Result<()> {
         self.writable()?;
         match self.retention(now) {
-            Some((days, first)) => self.write_retention(&json!({"days": days, "confirmed_before": first})),
+            Some((days, first)) => self.write_retention(&json!({"days": days, "confirmed_before": first})).await,
             None => Ok(()),
         }
     }
@@ -69,19 +70,16 @@ impl Lake {
         )))
     }
 
-    fn retention_path(&self) -> PathBuf {
-        self.root.join("retention.json")
+    /// What was last asked for; nothing when the file is damaged.
+    async fn read_retention(&self) -> Result<Value> {
+        let root = self.root.clone();
+        let text = blocking(move || root.read(FILE)).await?.unwrap_or_default();
+        Ok(serde_json::from_slice(&text).unwrap_or_default())
     }
 
-    /// What was last asked for; nothing when it can't be read.
-    fn read_retention(&self) -> Value {
-        let text = std::fs::read_to_string(self.retention_path()).unwrap_or_default();
-        serde_json::from_str(&text).unwrap_or_default()
-    }
-
-    fn write_retention(&self, record: &Value) -> Result<()> {
-        let (path, text) = (self.retention_path(), Bytes::from(record.to_string()));
-        write_durably(&path, std::iter::once(&text), true).map_err(Error::disk("write", &path))
+    async fn write_retention(&self, record: &Value) -> Result<()> {
+        let (root, text) = (self.root.clone(), record.to_string());
+        blocking(move || root.write(FILE, text)).await
     }
 
     /// Takes the days before the first that is kept out; returns how many files they had.

@@ -1,4 +1,4 @@
-//! Data files on the local disk: written whole and synced, read with the columns of today whatever day wrote them.
+//! Data files: written whole and durable, read with the columns of today whatever day wrote them.
 //!
 //! ```text
 //! <lake>/<table>/event_date=2026-11-23/part-<uuid>.parquet      the rows of one UTC day, without event_date
@@ -6,6 +6,7 @@
 //! ```
 
 use crate::error::{Error, Result};
+use crate::location::Location;
 use crate::schema::{PARTITION, TableName};
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, new_null_array};
 use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
@@ -20,7 +21,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 use serde_json::json;
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Longest key that goes into the statistics whole; a file with longer ones has none for its keys.
@@ -58,7 +59,6 @@ fn properties(table: TableName, purpose: Purpose) -> WriterProperties {
 /// A file being written: rows of one table and one day.
 pub(crate) struct NewFile {
     table: TableName,
-    root: PathBuf,
     name: String,
     path: PathBuf,
     day: NaiveDate,
@@ -67,36 +67,38 @@ pub(crate) struct NewFile {
     part: PartWritten,
 }
 
-/// Takes the file off the disk again when its writing fails or is given up: a full disk is not filled further by every
-/// try.
-struct PartWritten(Option<PathBuf>);
+/// Removes the file again when its writing fails or is given up: a full disk is not filled further by every try.
+struct PartWritten {
+    root: Location,
+    name: String,
+    is_kept: bool,
+}
 
 impl PartWritten {
-    fn keep(mut self) {
-        self.0 = None;
+    fn keep(mut self, file: &File) -> Result<()> {
+        self.root.keep(&self.name, file)?;
+        self.is_kept = true;
+        Ok(())
     }
 }
 
 impl Drop for PartWritten {
     fn drop(&mut self) {
-        if let Some(path) = &self.0 {
-            drop(std::fs::remove_file(path));
+        if !self.is_kept {
+            self.root.discard(&self.name);
         }
     }
 }
 
 impl NewFile {
-    pub(crate) fn create(root: &Path, table: TableName, day: NaiveDate, purpose: Purpose) -> Result<Self> {
+    pub(crate) fn create(root: &Location, table: TableName, day: NaiveDate, purpose: Purpose) -> Result<Self> {
         let name = format!("{PARTITION}={day}/part-{}.parquet", uuid::Uuid::new_v4());
-        let path = root.join(&name);
-        let folder = root.join(format!("{PARTITION}={day}"));
-        make_folder(&folder)?;
-        let file = File::create_new(&path).map_err(Error::disk("create", &path))?;
-        let part = PartWritten(Some(path.clone()));
+        let (path, file) = (root.shown(&name), root.create(&name)?);
+        let part = PartWritten { root: root.clone(), name: name.clone(), is_kept: false };
         let schema = Arc::clone(table.file_schema());
         let writer = ArrowWriter::try_new(file, schema, Some(properties(table, purpose)));
         let writer = writer.map_err(Error::parquet("write", &path))?;
-        Ok(Self { table, root: root.to_path_buf(), name, path, day, writer, ranges: Ranges::default(), part })
+        Ok(Self { table, name, path, day, writer, ranges: Ranges::default(), part })
     }
 
     pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<()> {
@@ -104,17 +106,12 @@ impl NewFile {
         self.writer.write(batch).map_err(Error::parquet("write", &self.path))
     }
 
-    /// Puts the file on disk for good; returns the action that makes it part of the table.
+    /// Makes the file durable; returns the action that makes it part of the table.
     pub(crate) fn finish(self, data_change: bool, now: Timestamp) -> Result<Add> {
-        let Self { table, root, name, path, day, writer, ranges, part } = self;
+        let Self { table, name, path, day, writer, ranges, part } = self;
         let file = writer.into_inner().map_err(Error::parquet("write", &path))?;
-        file.sync_all().map_err(Error::disk("sync", &path))?;
         let size = file.metadata().map_err(Error::disk("look at", &path))?.len();
-        if let Some(folder) = path.parent() {
-            sync_folder(folder)?;
-        }
-        sync_folder(&root)?;
-        part.keep();
+        part.keep(&file)?;
         Ok(Add {
             path: name,
             partition_values: [(PARTITION.to_owned(), Some(day.to_string()))].into(),
@@ -127,16 +124,14 @@ impl NewFile {
     }
 }
 
-/// Takes files off the disk that no commit made part of the table.
-pub(crate) fn discard(root: &Path, adds: &[Add]) {
-    for add in adds {
-        drop(std::fs::remove_file(root.join(&add.path)));
-    }
+/// Removes files that no commit made part of the table.
+pub(crate) fn discard(root: &Location, adds: &[Add]) {
+    adds.iter().for_each(|add| root.discard(&add.path));
 }
 
 /// Writes one file of one batch.
 pub(crate) fn write_file(
-    root: &Path,
+    root: &Location,
     table: TableName,
     day: NaiveDate,
     batch: &RecordBatch,
@@ -145,32 +140,6 @@ pub(crate) fn write_file(
     let mut file = NewFile::create(root, table, day, Purpose::Commit)?;
     file.write(batch)?;
     file.finish(true, now)
-}
-
-/// Makes a folder, and those above it that are missing, and their names durable.
-pub(crate) fn make_folder(folder: &Path) -> Result<()> {
-    if folder.is_dir() {
-        return Ok(());
-    }
-    if let Some(above) = folder.parent().filter(|above| !above.as_os_str().is_empty()) {
-        make_folder(above)?;
-    }
-    match std::fs::create_dir(folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
-            return Err(Error::disk("create folder", folder)(error));
-        }
-        _ => {}
-    }
-    match folder.parent() {
-        Some(above) if !above.as_os_str().is_empty() => sync_folder(above),
-        _ => sync_folder(Path::new(".")),
-    }
-}
-
-/// Makes the names in a folder durable.
-pub(crate) fn sync_folder(folder: &Path) -> Result<()> {
-    let handle = File::open(folder).map_err(Error::disk("open folder", folder))?;
-    handle.sync_all().map_err(Error::disk("sync folder", folder))
 }
 
 /// What the statistics of a file say: how many rows, which keys, which time.
@@ -240,9 +209,8 @@ pub(crate) struct StoredFile {
 
 impl StoredFile {
     /// All columns, or only the named one.
-    pub(crate) fn open(root: &Path, table: TableName, name: &str, only: Option<&str>) -> Result<Self> {
-        let path = root.join(name);
-        let file = File::open(&path).map_err(Error::disk("open", &path))?;
+    pub(crate) fn open(root: &Location, table: TableName, name: &str, only: Option<&str>) -> Result<Self> {
+        let (path, file) = (root.shown(name), root.open(name)?);
         let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(Error::parquet("read", &path))?;
         let builder = match only {
             Some(column) => {
@@ -296,9 +264,4 @@ pub(crate) fn day_of(file: &LogicalFileView) -> String {
     let path = file.path();
     let folder = path.split('/').next().unwrap_or_default();
     folder.strip_prefix(PARTITION).and_then(|rest| rest.strip_prefix('=')).unwrap_or_default().to_owned()
-}
-
-/// Runs work on files away from the async threads.
-pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.unwrap_or(Err(Error::Closing))
 }

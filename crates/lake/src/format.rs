@@ -2,10 +2,8 @@
 //! the file is of format 1: it was made before the file was.
 
 use crate::error::{Error, Result};
-use crate::store::write_durably;
-use bytes::Bytes;
+use crate::location::Location;
 use serde_json::{Value, json};
-use std::path::Path;
 
 /// The format that this program writes. Raise it when a table gets a column or a file is written in another form: a
 /// program of before would lose what it doesn't know.
@@ -16,18 +14,16 @@ pub(crate) const FORMAT: u64 = 2;
 pub(crate) const FILE: &str = "lake.json";
 
 /// Refuses a lake of a later format; gives a lake of ours its number.
-pub(crate) fn check(root: &Path, writes: bool) -> Result<()> {
-    let path = root.join(FILE);
-    let found = match std::fs::read_to_string(&path) {
-        Ok(text) => {
-            let format = serde_json::from_str::<Value>(&text).ok().and_then(|file| file.get("format")?.as_u64());
+pub(crate) fn check(root: &Location, writes: bool) -> Result<()> {
+    let found = match root.read(FILE)? {
+        Some(text) => {
+            let format = serde_json::from_slice::<Value>(&text).ok().and_then(|file| file.get("format")?.as_u64());
             Some(format.ok_or_else(|| Error::Damaged { table: FILE, what: "the file holds no format number".into() })?)
         }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-        Err(error) => return Err(Error::disk("read", path)(error)),
+        None => None,
     };
     match found {
-        Some(found) if found > FORMAT => Err(Error::NewerFormat { path, found, known: FORMAT }),
+        Some(found) if found > FORMAT => Err(Error::NewerFormat { path: root.shown(FILE), found, known: FORMAT }),
         Some(FORMAT) => Ok(()),
         _ if writes => {
             if found.is_some() || root.join("raw").exists() {
@@ -40,9 +36,8 @@ pub(crate) fn check(root: &Path, writes: bool) -> Result<()> {
     }
 }
 
-pub(crate) fn write(root: &Path) -> Result<()> {
-    let (path, text) = (root.join(FILE), Bytes::from(json!({"format": FORMAT}).to_string()));
-    write_durably(&path, std::iter::once(&text), true).map_err(Error::disk("write", path))
+pub(crate) fn write(root: &Location) -> Result<()> {
+    root.write(FILE, json!({"format": FORMAT}).to_string())
 }
 
 #[cfg(test)]
@@ -53,15 +48,16 @@ mod tests {
     #[test]
     fn a_later_format_is_refused_and_told() {
         let folder = tempfile::tempdir().unwrap();
-        check(folder.path(), false).unwrap();
+        let place = Location::folder(folder.path());
+        check(&place, false).unwrap();
         assert!(!folder.path().join(FILE).exists(), "a reader writes nothing");
-        check(folder.path(), true).unwrap();
-        check(folder.path(), true).unwrap();
+        check(&place, true).unwrap();
+        check(&place, true).unwrap();
         std::fs::write(folder.path().join(FILE), "{\"format\":3}").unwrap();
-        let error = check(folder.path(), false).unwrap_err().to_string();
+        let error = check(&place, false).unwrap_err().to_string();
         assert!(error.contains("format 3") && error.contains("newer version"), "{error}");
         std::fs::write(folder.path().join(FILE), "").unwrap();
-        assert!(matches!(check(folder.path(), true), Err(Error::Damaged { .. })));
+        assert!(matches!(check(&place, true), Err(Error::Damaged { .. })));
     }
 
     /// Columns of format 2. Another number here means another `FORMAT` above.

@@ -4,19 +4,19 @@ use crate::config::Config;
 use crate::counts::Counts;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::files::make_folder;
 use crate::format;
+use crate::location::Location;
 use crate::schema::TableName;
 use crate::statement::DamageReport;
+use crate::storage::blocking;
 use crate::table::Table;
 use domain::{Clock, Health};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::Mutex;
 
-/// The tables on the local disk, and SQL over them.
+/// The tables, and SQL over them.
 pub struct Lake {
-    pub(crate) root: PathBuf,
+    pub(crate) root: Location,
     pub(crate) config: Config,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) tables: Arc<[Table; 6]>,
@@ -31,11 +31,10 @@ pub struct Lake {
 }
 
 impl Lake {
-    /// Opens the lake in a folder (a path, or a `file://` address) and makes what isn't there yet.
-    pub async fn open(place: &str, config: Config, clock: Arc<dyn Clock>) -> Result<Self> {
-        let root = local(place)?;
-        make_folder(&root)?;
-        format::check(&root, true)?;
+    /// Opens the lake and makes what isn't there yet.
+    pub async fn open(root: impl Into<Location>, config: Config, clock: Arc<dyn Clock>) -> Result<Self> {
+        let root = root.into();
+        check_format(&root, true).await?;
         let mut tables = Vec::with_capacity(TableName::ALL.len());
         for name in TableName::ALL {
             tables.push(Table::open(&root, name).await?);
@@ -44,9 +43,9 @@ impl Lake {
     }
 
     /// Opens a lake for reading beside the process that writes it.
-    pub async fn open_read_only(place: &str, config: Config, clock: Arc<dyn Clock>) -> Result<Self> {
-        let root = local(place)?;
-        format::check(&root, false)?;
+    pub async fn open_read_only(root: impl Into<Location>, config: Config, clock: Arc<dyn Clock>) -> Result<Self> {
+        let root = root.into();
+        check_format(&root, false).await?;
         let mut tables = Vec::with_capacity(TableName::ALL.len());
         for name in TableName::ALL {
             tables.push(Table::open_existing(&root, name).await?);
@@ -54,12 +53,12 @@ impl Lake {
         Self::of(root, tables, config, clock, true)
     }
 
-    fn of(root: PathBuf, tables: Vec<Table>, config: Config, clock: Arc<dyn Clock>, read_only: bool) -> Result<Self> {
+    fn of(root: Location, tables: Vec<Table>, config: Config, clock: Arc<dyn Clock>, read_only: bool) -> Result<Self> {
         let tables: [Table; 6] = tables.try_into().map_err(|_| Error::Closing)?;
         let engine = Engine::new(&root, &config)?;
         let (writing, maintaining) = (Mutex::new(()), Mutex::new(None));
         let tables = Arc::new(tables);
-        let counts = Counts::new(&root, Arc::clone(&tables), config.counts_bytes_max);
+        let counts = Counts::new(root.clone(), Arc::clone(&tables), config.counts_bytes_max);
         let damage = Arc::new(DamageReport::new(Arc::clone(&clock)));
         Ok(Self { root, config, clock, tables, engine, counts, writing, maintaining, damage, read_only })
     }
@@ -70,7 +69,7 @@ impl Lake {
     }
 
     /// Where it lies.
-    pub fn root(&self) -> &Path {
+    pub fn root(&self) -> &Location {
         &self.root
     }
 
@@ -87,11 +86,7 @@ impl Lake {
     }
 }
 
-/// The folder that a place names.
-fn local(place: &str) -> Result<PathBuf> {
-    match url::Url::parse(place) {
-        Ok(url) if url.scheme() == "file" => url.to_file_path().map_err(|()| Error::NotLocal(place.into())),
-        Ok(url) if place.contains("://") => Err(Error::NotLocal(url.to_string())),
-        _ => Ok(PathBuf::from(place)),
-    }
+async fn check_format(root: &Location, writes: bool) -> Result<()> {
+    let root = root.clone();
+    blocking(move || format::check(&root, writes)).await
 }

@@ -1,4 +1,4 @@
-//! Delta tables on the local disk and SQL over them.
+//! Delta tables on the local disk or in a bucket, and SQL over them.
 //!
 //! # What is promised
 //!
@@ -6,7 +6,7 @@
 //!   `sentiment`, `entities`, `key_phrases`.
 //! - A batch counts once. Each commit carries an application transaction (app id = queue partition, version = last
 //!   offset); rows at or below the table's version are skipped, so a replayed lease adds nothing, whatever its bounds.
-//! - What is committed is on disk: data files, log entries and checkpoints are on the device before they have a name, and
+//! - What is committed is on disk or in the bucket. On disk, data files, log entries and checkpoints are on the device before they have a name, and
 //!   their folders are synced before a commit is answered (`store`). Log entries are deleted only below the older of two
 //!   checkpoints that can be read.
 //! - Damage is never taken silently: an opening refuses a log that is torn, maintenance and queries report data files
@@ -20,22 +20,30 @@
 //! Statistics are kept per file for the columns that queries filter by (`post_id`, the event time), so a range of
 //! `occurred_at` skips files, and with them partitions, without naming `event_date`.
 //!
-//! One process writes; any number read (`Lake::open_read_only`). Two writers are safe: the slower one looks again.
+//! Any number of processes read (`Lake::open_read_only`). Several writers are safe: the slower one looks again after a
+//! random pause, and a batch whose predecessor is missing is refused.
 
 #![warn(clippy::print_stdout, clippy::unwrap_used)]
 
 mod analytics;
+mod bucket;
+mod bucket_config;
+mod bucket_store;
+mod cache;
 mod check;
 mod commit;
+mod commit_log;
 mod compaction;
 mod config;
 mod counts;
+mod disk;
 mod engine;
 mod error;
 mod expiry;
 mod files;
 mod format;
 mod lake;
+mod location;
 mod log;
 mod query;
 mod repair;
@@ -44,6 +52,7 @@ mod rows;
 mod schema;
 mod standing;
 mod statement;
+mod storage;
 mod store;
 mod stream;
 mod table;
@@ -51,11 +60,13 @@ mod values;
 mod worker;
 
 pub use analytics::StoredAuthor;
+pub use bucket_config::BucketConfig;
 pub use check::{Checked, Damage, Mend, check};
 pub use compaction::Maintained;
 pub use config::Config;
 pub use error::{Error, Result};
 pub use lake::Lake;
+pub use location::Location;
 pub use repair::{Repaired, repair};
 pub use schema::TableName;
 pub use standing::{Contents, File, Snapshot};

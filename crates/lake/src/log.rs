@@ -2,14 +2,13 @@
 //! library. The library takes an empty entry for a commit without rows, so a log is looked at here before it is opened.
 
 use crate::error::{Error, Result};
-use crate::files::sync_folder;
+use crate::location::Location;
 use crate::schema::TableName;
+use crate::storage::Listed;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
-use std::fs::File;
-use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 use tracing::warn;
 
@@ -22,9 +21,9 @@ const CHECKPOINTS_KEPT: usize = 2;
 #[derive(Debug)]
 pub(crate) struct Log {
     table: TableName,
-    folder: PathBuf,
-    entries: BTreeMap<u64, PathBuf>,
-    checkpoints: BTreeMap<u64, PathBuf>,
+    folder: Location,
+    entries: BTreeMap<u64, Listed>,
+    checkpoints: BTreeMap<u64, Listed>,
 }
 
 /// What is wrong with a log.
@@ -61,23 +60,17 @@ impl Display for Flaw {
 
 impl Log {
     /// Lists the log; empty when the table was never made.
-    pub(crate) fn list(root: &Path, table: TableName) -> Result<Self> {
+    pub(crate) fn list(root: &Location, table: TableName) -> Result<Self> {
         let folder = root.join("_delta_log");
-        let mut log = Self { table, folder: folder.clone(), entries: BTreeMap::new(), checkpoints: BTreeMap::new() };
-        let files = match std::fs::read_dir(&folder) {
-            Ok(files) => files,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(log),
-            Err(error) => return Err(Error::disk("list", &folder)(error)),
-        };
+        let files = folder.list()?;
+        let mut log = Self { table, folder, entries: BTreeMap::new(), checkpoints: BTreeMap::new() };
         for file in files {
-            let path = file.map_err(Error::disk("list", &folder))?.path();
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
-            let Some((version, rest)) = name.split_once('.') else { continue };
+            let Some((version, rest)) = file.name.split_once('.') else { continue };
             let Some(version) = version.parse().ok().filter(|_| version.len() == 20) else { continue };
             if rest == "json" {
-                log.entries.insert(version, path);
+                log.entries.insert(version, file);
             } else if rest.starts_with("checkpoint") && rest.ends_with(".parquet") {
-                log.checkpoints.insert(version, path);
+                log.checkpoints.insert(version, file);
             }
         }
         Ok(log)
@@ -90,27 +83,30 @@ impl Log {
     /// Neither the first entry nor a checkpoint can be read, and more than the first is lost: nothing says which files
     /// are alive.
     pub(crate) fn has_no_beginning(&self) -> bool {
-        let first = self.entries.get(&0).is_none_or(|path| fault_of_entry(path).is_some());
-        let second = self.entries.get(&1).is_none_or(|path| fault_of_entry(path).is_some());
+        let is_lost = |version| self.entries.get(version).is_none_or(|entry| self.fault_of_entry(entry).is_some());
+        let (first, second) = (is_lost(&0), is_lost(&1));
         first && second && self.newest_checkpoint().is_none()
     }
 
-    pub(crate) fn entry(&self, version: u64) -> PathBuf {
-        self.folder.join(format!("{version:020}.json"))
+    /// Name of the entry of a version.
+    pub(crate) fn entry(version: u64) -> String {
+        format!("{version:020}.json")
     }
 
-    /// Entries from this version on.
-    pub(crate) fn entries_from(&self, version: u64) -> Vec<(u64, PathBuf)> {
-        self.entries.range(version..).map(|(version, path)| (*version, path.clone())).collect()
+    /// Entries from this version on: versions and names.
+    pub(crate) fn entries_from(&self, version: u64) -> Vec<(u64, String)> {
+        self.entries.range(version..).map(|(version, entry)| (*version, entry.name.clone())).collect()
     }
 
-    pub(crate) fn checkpoint_at(&self, version: u64) -> Option<&PathBuf> {
-        self.checkpoints.get(&version)
+    /// The name of a checkpoint.
+    pub(crate) fn checkpoint_at(&self, version: u64) -> Option<&str> {
+        self.checkpoints.get(&version).map(|checkpoint| checkpoint.name.as_str())
     }
 
     /// The newest checkpoint that can be read, by its version.
     pub(crate) fn newest_checkpoint(&self) -> Option<u64> {
-        self.checkpoints.iter().rev().find(|(_, path)| fault_of_checkpoint(path).is_none()).map(|(version, _)| *version)
+        let mut newest_first = self.checkpoints.iter().rev();
+        newest_first.find(|(_, checkpoint)| self.fault_of_checkpoint(checkpoint).is_none()).map(|(version, _)| *version)
     }
 
     /// What is wrong with what an opening reads: the newest checkpoint that stands, the entries after it, and what lies
@@ -120,7 +116,7 @@ impl Log {
         let base = self.newest_checkpoint();
         for (version, path) in &self.checkpoints {
             if (thorough || Some(*version) > base)
-                && let Some(reason) = fault_of_checkpoint(path)
+                && let Some(reason) = self.fault_of_checkpoint(path)
             {
                 flaws.push(Flaw::Checkpoint { version: *version, reason });
             }
@@ -134,7 +130,7 @@ impl Log {
             if *version > expected {
                 flaws.push(Flaw::Gap { first: expected, last: version - 1 });
             }
-            if let Some(reason) = fault_of_entry(path) {
+            if let Some(reason) = self.fault_of_entry(path) {
                 flaws.push(Flaw::Entry { version: *version, reason });
             }
             expected = expected.max(version + 1);
@@ -169,25 +165,21 @@ impl Log {
 
     /// Gives the file a name that nobody reads.
     fn set_aside(&self, flaw: &Flaw) -> Result<()> {
-        let path = match flaw {
-            Flaw::Checkpoint { version, .. } => self.checkpoints.get(version).cloned(),
-            Flaw::Pointer { .. } => Some(self.folder.join(POINTER)),
+        let name = match flaw {
+            Flaw::Checkpoint { version, .. } => self.checkpoint_at(*version),
+            Flaw::Pointer { .. } => Some(POINTER),
             Flaw::Entry { .. } | Flaw::Gap { .. } => None,
         };
-        let Some(path) = path.filter(|path| path.exists()) else { return Ok(()) };
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let aside = self.folder.join(format!("unreadable-{}-{name}", uuid::Uuid::new_v4()));
-        std::fs::rename(&path, &aside).map_err(Error::disk("set aside", &path))?;
-        sync_folder(&self.folder)
+        let Some(name) = name else { return Ok(()) };
+        self.folder.rename(name, &format!("unreadable-{}-{name}", uuid::Uuid::new_v4()))
     }
 
     fn fault_of_pointer(&self, base: Option<u64>) -> Option<String> {
-        let text = match std::fs::read_to_string(self.folder.join(POINTER)) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
+        let text = match self.folder.read(POINTER) {
+            Ok(text) => text?,
             Err(error) => return Some(format!("can't be read: {error}")),
         };
-        let version = serde_json::from_str::<Value>(&text).ok().and_then(|hint| hint.get("version")?.as_u64());
+        let version = serde_json::from_slice::<Value>(&text).ok().and_then(|hint| hint.get("version")?.as_u64());
         match version {
             None => Some("is torn".into()),
             Some(version) if !self.checkpoints.contains_key(&version) || Some(version) > base => {
@@ -201,50 +193,56 @@ impl Log {
     /// be read, and older than the readers' grace. Checkpoints are on the device before they have a name (`store`).
     /// Returns how many files went.
     pub(crate) fn clean(&self, now: SystemTime, grace: Duration) -> Result<u64> {
-        let readable = self.checkpoints.iter().rev().filter(|(_, path)| fault_of_checkpoint(path).is_none());
+        let newest_first = self.checkpoints.iter().rev();
+        let readable = newest_first.filter(|(_, checkpoint)| self.fault_of_checkpoint(checkpoint).is_none());
         let Some((base, _)) = readable.take(CHECKPOINTS_KEPT).nth(CHECKPOINTS_KEPT - 1) else { return Ok(0) };
-        let age = |path: &Path| {
-            let changed = std::fs::metadata(path).and_then(|metadata| metadata.modified());
-            changed.ok().and_then(|changed| now.duration_since(changed).ok()).unwrap_or_default()
-        };
-        let mut gone = 0;
+        let is_old = |file: &Listed| now.duration_since(file.modified).unwrap_or_default() >= grace;
         // From the oldest on, so that what a power cut leaves of the work is a log without holes.
-        for (_, path) in self.entries.range(..*base).take_while(|(_, path)| age(path) >= grace) {
-            std::fs::remove_file(path).map_err(Error::disk("delete", path))?;
-            gone += 1;
-        }
-        for (_, path) in self.checkpoints.range(..*base).filter(|(_, path)| age(path) >= grace) {
-            std::fs::remove_file(path).map_err(Error::disk("delete", path))?;
+        let entries = self.entries.range(..*base).map(|(_, entry)| entry).take_while(|entry| is_old(entry));
+        let checkpoints = self.checkpoints.range(..*base).map(|(_, checkpoint)| checkpoint);
+        let mut gone = 0;
+        for file in entries.chain(checkpoints.filter(|checkpoint| is_old(checkpoint))) {
+            self.folder.remove(&file.name)?;
             gone += 1;
         }
         Ok(gone)
     }
+
+    /// Why an entry holds no commit; none when it does.
+    fn fault_of_entry(&self, entry: &Listed) -> Option<String> {
+        // A bucket has no half objects.
+        if self.folder.is_bucket() {
+            return None;
+        }
+        match self.folder.read(&entry.name) {
+            Ok(content) => fault_of_content(&content.unwrap_or_default()),
+            Err(error) => Some(format!("can't be read: {error}")),
+        }
+    }
+
+    /// Why a checkpoint can't be read; none when its footer, and so its end, is there.
+    fn fault_of_checkpoint(&self, checkpoint: &Listed) -> Option<String> {
+        if self.folder.is_bucket() {
+            return None;
+        }
+        let file = match self.folder.open(&checkpoint.name) {
+            Ok(file) => file,
+            Err(error) => return Some(format!("can't be read: {error}")),
+        };
+        if file.metadata().is_ok_and(|metadata| metadata.len() == 0) {
+            return Some("is empty".into());
+        }
+        ParquetRecordBatchReaderBuilder::try_new(file).err().map(|error| format!("can't be read: {error}"))
+    }
 }
 
-/// Why an entry holds no commit; none when it does.
-pub(crate) fn fault_of_entry(path: &Path) -> Option<String> {
-    let bytes = match std::fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) => return Some(format!("can't be read: {error}")),
-    };
-    if bytes.iter().all(u8::is_ascii_whitespace) {
+fn fault_of_content(content: &[u8]) -> Option<String> {
+    if content.iter().all(u8::is_ascii_whitespace) {
         return Some("is empty".into());
     }
-    let mut lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    let mut lines = content.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
     let torn = lines.any(|line| !serde_json::from_slice::<Value>(line).is_ok_and(|line| line.is_object()));
     torn.then(|| "is torn".into())
-}
-
-/// Why a checkpoint can't be read; none when its footer, and so its end, is there.
-fn fault_of_checkpoint(path: &Path) -> Option<String> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) => return Some(format!("can't be read: {error}")),
-    };
-    if file.metadata().is_ok_and(|metadata| metadata.len() == 0) {
-        return Some("is empty".into());
-    }
-    ParquetRecordBatchReaderBuilder::try_new(file).err().map(|error| format!("can't be read: {error}"))
 }
 
 #[cfg(test)]
@@ -258,7 +256,7 @@ mod tests {
         for (name, content) in files {
             std::fs::write(folder.join(name), content).unwrap();
         }
-        let log = Log::list(root.path(), TableName::Raw).unwrap();
+        let log = Log::list(&Location::folder(root.path()), TableName::Raw).unwrap();
         (root, log)
     }
 
@@ -293,10 +291,11 @@ mod tests {
         let (root, log) = log(&[zero, torn, (POINTER, "{\"version\":0}")]);
         assert!(matches!(log.check(false), Err(Error::Damaged { .. })), "a reader moves nothing");
         log.check(true).unwrap();
-        let after = Log::list(root.path(), TableName::Raw).unwrap();
+        let place = Location::folder(root.path());
+        let after = Log::list(&place, TableName::Raw).unwrap();
         assert!(after.flaws(true).is_empty() && after.checkpoints.is_empty());
-        std::fs::write(after.entry(1), "").unwrap();
-        let error = Log::list(root.path(), TableName::Raw).unwrap().check(true).unwrap_err().to_string();
+        std::fs::write(root.path().join("_delta_log").join(Log::entry(1)), "").unwrap();
+        let error = Log::list(&place, TableName::Raw).unwrap().check(true).unwrap_err().to_string();
         assert!(error.contains("log entry 1 is empty") && error.contains("overheard repair"), "{error}");
     }
 }

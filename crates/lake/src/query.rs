@@ -52,7 +52,9 @@ impl Lake {
     }
 
     pub(crate) async fn refresh_when_due(&self) -> Result<(), Error> {
-        self.engine.refresh_when_due(&self.tables, self.is_read_only()).await
+        // A look at a folder costs nothing; one at a bucket is a dozen requests.
+        let always = self.is_read_only() && !self.root.is_bucket();
+        self.engine.refresh_when_due(&self.tables, always).await
     }
 
     /// Posts held in memory for counting, and the bytes that they take.

@@ -1,17 +1,18 @@
-//! Mends what can be mended in a lake that nobody else writes. Nothing is deleted: what is taken out lies in the
+//! Mends what can be mended in a lake on the local disk that nobody else writes. Nothing is deleted: what is taken out lies in the
 //! quarantine afterwards, under the path that it had in the lake.
 
 use crate::check::inspect;
+use crate::compaction::{fault_of_size, sizes_of};
 use crate::error::{Error, Result};
-use crate::files::{NewFile, Purpose, StoredFile, day_of, make_folder, sync_folder};
+use crate::files::{NewFile, Purpose, StoredFile, day_of};
 use crate::format;
+use crate::location::Location;
 use crate::log::{Flaw, Log, POINTER};
 use crate::replace::keep_others;
 use crate::schema::{PARTITION, TableName};
-use crate::store::write_durably;
+use crate::store::{make_folder, sync_folder};
 use crate::table::{Advance, Change, Table};
 use arrow::array::AsArray;
-use bytes::Bytes;
 use chrono::NaiveDate;
 use deltalake::kernel::Add;
 use domain::Timestamp;
@@ -31,7 +32,9 @@ pub struct Repaired {
 
 /// A repair under way.
 struct Repair<'a> {
+    /// The folder of `place`.
     root: &'a Path,
+    place: &'a Location,
     quarantine: &'a Path,
     partition: &'a str,
     now: Timestamp,
@@ -39,20 +42,21 @@ struct Repair<'a> {
     done: Repaired,
 }
 
-/// Repairs the lake in a folder; with `dry_run` only says what it would do.
+/// Repairs a lake in a folder; with `dry_run` only says what it would do.
 pub async fn repair(
-    root: &Path,
+    place: &Location,
     quarantine: &Path,
     partition: &str,
     now: Timestamp,
     dry_run: bool,
 ) -> Result<Repaired> {
-    let mut repair = Repair { root, quarantine, partition, now, dry_run, done: Repaired::default() };
-    match format::check(root, false) {
+    let root = place.as_folder().ok_or(Error::NotOnBucket("`overheard repair`"))?;
+    let mut repair = Repair { root, place, quarantine, partition, now, dry_run, done: Repaired::default() };
+    match format::check(place, false) {
         Err(Error::Damaged { .. }) => {
             repair.set_aside("lake", Path::new(format::FILE), "the format number is written anew")?;
             if !dry_run {
-                format::write(root)?;
+                format::write(place)?;
             }
         }
         other => other?,
@@ -95,31 +99,31 @@ impl Repair<'_> {
         from.parent().map_or(Ok(()), sync_folder)
     }
 
-    fn in_log(name: TableName, file: &Path) -> PathBuf {
-        Path::new(name.as_str()).join("_delta_log").join(file.file_name().unwrap_or_default())
+    fn in_log(name: TableName, file: &str) -> PathBuf {
+        Path::new(name.as_str()).join("_delta_log").join(file)
     }
 
     /// Mends a table's log; true when commits were cut off it.
     async fn mend_log(&mut self, name: TableName) -> Result<bool> {
-        let log = Log::list(&self.root.join(name.as_str()), name)?;
+        let log = Log::list(&self.place.join(name.as_str()), name)?;
         let flaws = log.flaws(true);
         let mut cut_from: Option<u64> = None;
         for flaw in &flaws {
             match flaw {
                 Flaw::Checkpoint { version, .. } => {
-                    if let Some(path) = log.checkpoint_at(*version) {
-                        self.set_aside(name.as_str(), &Self::in_log(name, path), &flaw.to_string())?;
+                    if let Some(file) = log.checkpoint_at(*version) {
+                        self.set_aside(name.as_str(), &Self::in_log(name, file), &flaw.to_string())?;
                     }
                 }
                 Flaw::Pointer { .. } => {
-                    self.set_aside(name.as_str(), &Self::in_log(name, Path::new(POINTER)), &flaw.to_string())?;
+                    self.set_aside(name.as_str(), &Self::in_log(name, POINTER), &flaw.to_string())?;
                 }
                 Flaw::Entry { version, .. } if log.newest_checkpoint().is_some_and(|base| *version <= base) => {
-                    self.set_aside(name.as_str(), &Self::in_log(name, &log.entry(*version)), &flaw.to_string())?;
+                    self.set_aside(name.as_str(), &Self::in_log(name, &Log::entry(*version)), &flaw.to_string())?;
                 }
                 Flaw::Entry { version: 0, .. } | Flaw::Gap { first: 0, last: 0 } if !log.entries_from(1).is_empty() => {
-                    self.set_aside(name.as_str(), &Self::in_log(name, &log.entry(0)), &flaw.to_string())?;
-                    self.write_first_entry(name, &log).await?;
+                    self.set_aside(name.as_str(), &Self::in_log(name, &Log::entry(0)), &flaw.to_string())?;
+                    self.write_first_entry(name).await?;
                 }
                 Flaw::Entry { version, .. } | Flaw::Gap { first: version, .. } => {
                     cut_from = Some(cut_from.map_or(*version, |from| from.min(*version)));
@@ -133,31 +137,31 @@ impl Repair<'_> {
             self.say(name.as_str(), "raw/_delta_log", what);
             return Ok(false);
         }
-        for (version, path) in log.entries_from(from) {
+        for (version, file) in log.entries_from(from) {
             let why = format!("commit {version} follows on one that is lost");
-            self.set_aside(name.as_str(), &Self::in_log(name, &path), &why)?;
+            self.set_aside(name.as_str(), &Self::in_log(name, &file), &why)?;
         }
         Ok(true)
     }
 
     /// The table's first entry says its columns, which this program knows.
-    async fn write_first_entry(&mut self, name: TableName, log: &Log) -> Result<()> {
-        self.say(name.as_str(), Self::in_log(name, &log.entry(0)).display().to_string(), "is written anew");
+    async fn write_first_entry(&mut self, name: TableName) -> Result<()> {
+        self.say(name.as_str(), Self::in_log(name, &Log::entry(0)).display().to_string(), "is written anew");
         if self.dry_run {
             return Ok(());
         }
         let scratch = self.quarantine.join(format!("new-{}", name.as_str()));
-        drop(Table::open(&scratch, name).await?);
-        let made = Log::list(&scratch.join(name.as_str()), name)?.entry(0);
-        let bytes = Bytes::from(std::fs::read(&made).map_err(Error::disk("read", &made))?);
-        let entry = log.entry(0);
-        write_durably(&entry, std::iter::once(&bytes), false).map_err(Error::disk("write", &entry))?;
+        let made = Location::folder(&scratch);
+        drop(Table::open(&made, name).await?);
+        let (log, entry) = (|place: &Location| place.join(name.as_str()).join("_delta_log"), Log::entry(0));
+        let content = log(&made).read(&entry)?.unwrap_or_default();
+        log(self.place).write(&entry, content)?;
         std::fs::remove_dir_all(&scratch).map_err(Error::disk("delete", scratch))
     }
 
     /// Takes data files out of the table that are missing or can't be read.
     async fn mend_files(&mut self, name: TableName) -> Result<()> {
-        let folder = self.root.join(name.as_str());
+        let folder = self.place.join(name.as_str());
         let log = Log::list(&folder, name)?;
         // A dry run left the log as it is: the data files are looked at when it is mended.
         let blocked = |flaw: &Flaw| !flaw.is_harmless() || self.dry_run;
@@ -165,14 +169,17 @@ impl Repair<'_> {
             return Ok(());
         }
         let table = match self.dry_run {
-            true => Table::open_existing(self.root, name).await?,
-            false => Table::open(self.root, name).await?,
+            true => Table::open_existing(self.place, name).await?,
+            false => Table::open(self.place, name).await?,
         };
         let mut change = Change::default();
-        for file in table.files()? {
+        let files = table.files()?;
+        let sizes = sizes_of(&folder, &files).await?;
+        for file in files {
+            let size_fault = fault_of_size(&sizes, &file);
             let (path, day) = (Path::new(name.as_str()).join(&*file.path()), day_of(&file));
             let remove = file.remove_action(true);
-            let Err(what) = inspect(folder.clone(), name, file).await? else { continue };
+            let Err(what) = inspect(folder.clone(), name, file, size_fault).await? else { continue };
             match name {
                 TableName::Raw => self.done.lost = true,
                 TableName::Sentiment | TableName::Entities | TableName::KeyPhrases => {
@@ -193,10 +200,10 @@ impl Repair<'_> {
     /// are put back; of the others the days are understood again. The files go into quarantine, else the next vacuum
     /// would delete them.
     async fn take_in_what_the_log_lost(&mut self, name: TableName) -> Result<()> {
-        let table = Table::open(self.root, name).await?;
+        let table = Table::open(self.place, name).await?;
         let alive: HashSet<String> = table.files()?.iter().map(|file| file.path().into_owned()).collect();
         let orphans: Vec<(String, NaiveDate)> =
-            data_files(&table.root)?.into_iter().filter(|(file, _)| !alive.contains(file)).collect();
+            data_files(&self.root.join(name.as_str()))?.into_iter().filter(|(file, _)| !alive.contains(file)).collect();
         if name == TableName::Raw {
             self.put_back(&table, &orphans).await?;
         }
@@ -208,7 +215,7 @@ impl Repair<'_> {
     }
 
     async fn put_back(&mut self, raw: &Table, orphans: &[(String, NaiveDate)]) -> Result<()> {
-        let sentiment = Table::open(self.root, TableName::Sentiment).await?;
+        let sentiment = Table::open(self.place, TableName::Sentiment).await?;
         let (known, mut held) = (keys(&sentiment)?, keys(raw)?);
         let mut change = Change::default();
         let mut rows = 0;
@@ -243,10 +250,10 @@ impl Repair<'_> {
         if derived.is_empty() {
             return Ok(());
         }
-        let Ok(raw) = Table::open(self.root, TableName::Raw).await else { return Ok(()) };
+        let Ok(raw) = Table::open(self.place, TableName::Raw).await else { return Ok(()) };
         let raw = raw.transaction(self.partition).await?;
         for name in derived {
-            let table = Table::open(self.root, name).await?;
+            let table = Table::open(self.place, name).await?;
             let from = table.transaction(self.partition).await?;
             if let Some(to) = raw.filter(|to| Some(*to) > from) {
                 let step = Advance { app: self.partition.to_owned(), from, to };

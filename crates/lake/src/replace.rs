@@ -2,17 +2,18 @@
 //! swaps the files. Files that can't hold a key (by their statistics, or by their day) are not opened.
 
 use crate::error::{Error, Result};
-use crate::files::{NewFile, Purpose, StoredFile, blocking, day_of, discard, write_file};
+use crate::files::{NewFile, Purpose, StoredFile, day_of, discard, write_file};
 use crate::lake::Lake;
+use crate::location::Location;
 use crate::rows;
 use crate::schema::TableName;
+use crate::storage::blocking;
 use crate::table::{Change, Committed};
 use arrow::array::{AsArray, BooleanArray, RecordBatch};
 use chrono::NaiveDate;
 use deltalake::kernel::{Add, LogicalFileView};
 use domain::{EnrichedPost, PartitionId, Timestamp};
 use std::collections::HashSet;
-use std::path::Path;
 use std::sync::Arc;
 
 /// How often the swap is prepared again because a compaction or another writer was faster.
@@ -162,7 +163,12 @@ fn may_hold(file: &LogicalFileView, table: TableName, ids: &HashSet<String>, day
 }
 
 /// Which of the keys are in the file.
-fn keys_in(root: &Path, table: TableName, file: &LogicalFileView, ids: &HashSet<String>) -> Result<HashSet<String>> {
+fn keys_in(
+    root: &Location,
+    table: TableName,
+    file: &LogicalFileView,
+    ids: &HashSet<String>,
+) -> Result<HashSet<String>> {
     let mut stored = StoredFile::open(root, table, &file.path(), Some(table.key()))?;
     let mut found = HashSet::new();
     while let Some(batch) = stored.next_stored()? {
@@ -174,7 +180,7 @@ fn keys_in(root: &Path, table: TableName, file: &LogicalFileView, ids: &HashSet<
 
 /// Writes the file anew without the rows of the keys; none when no row is left.
 fn without(
-    root: &Path,
+    root: &Location,
     table: TableName,
     file: &LogicalFileView,
     ids: &HashSet<String>,

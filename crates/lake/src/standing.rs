@@ -6,15 +6,15 @@
 //! ```
 
 use crate::error::{Error, Result};
-use crate::files::{StoredFile, blocking, day_of, sync_folder};
+use crate::files::{StoredFile, day_of};
 use crate::lake::Lake;
+use crate::location::Location;
 use crate::schema::TableName;
+use crate::storage::blocking;
 use arrow::array::AsArray;
 use chrono::NaiveDate;
 use domain::PartitionId;
 use std::collections::HashSet;
-use std::io::Write as _;
-use std::path::Path;
 
 /// Name of the file that names the queue.
 const OWNER: &str = "queue.id";
@@ -69,24 +69,16 @@ impl Lake {
     }
 
     /// The identity of the queue that writes here, where it is known.
-    pub fn owner(&self) -> Result<Option<String>> {
-        let path = self.root.join(OWNER);
-        match std::fs::read_to_string(&path) {
-            Ok(text) => Ok(Some(text.trim().to_owned())),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Error::disk("read", path)(error)),
-        }
+    pub async fn owner(&self) -> Result<Option<String>> {
+        let root = self.root.clone();
+        let text = blocking(move || root.read(OWNER)).await?;
+        Ok(text.map(|text| String::from_utf8_lossy(&text).trim().to_owned()))
     }
 
     /// From now on this queue writes here.
-    pub fn set_owner(&self, queue: &str) -> Result<()> {
-        let (path, fresh) = (self.root.join(OWNER), self.root.join("queue.id.new"));
-        let written = std::fs::File::create(&fresh).and_then(|mut file| {
-            writeln!(file, "{queue}")?;
-            file.sync_all()
-        });
-        written.and_then(|()| std::fs::rename(&fresh, &path)).map_err(Error::disk("write", &path))?;
-        sync_folder(&self.root)
+    pub async fn set_owner(&self, queue: &str) -> Result<()> {
+        let (root, line) = (self.root.clone(), format!("{queue}\n"));
+        blocking(move || root.write(OWNER, line)).await
     }
 
     /// Takes these posts out of every table, as if their platform had deleted them.
@@ -163,14 +155,11 @@ impl Lake {
 }
 
 impl Contents {
-    /// The log entries and checkpoint files that make up this version, by name within the table's `_delta_log`.
-    pub fn log_files(&self, lake: &Path) -> Result<Vec<String>> {
-        let log = lake.join(self.table.as_str()).join("_delta_log");
-        let mut names = Vec::new();
-        for entry in std::fs::read_dir(&log).map_err(Error::disk("read folder", &log))? {
-            let entry = entry.map_err(Error::disk("read folder", &log))?;
-            names.push(entry.file_name().to_string_lossy().into_owned());
-        }
+    /// The log entries and checkpoint files that make up this version, by name within the table's `_delta_log`. Waits for
+    /// disk or network.
+    pub fn log_files(&self, lake: &Location) -> Result<Vec<String>> {
+        let log = lake.join(self.table.as_str()).join("_delta_log").list()?;
+        let mut names: Vec<String> = log.into_iter().map(|file| file.name).collect();
         let version = |name: &str| name.get(..20).and_then(|digits| digits.parse::<u64>().ok());
         let is_checkpoint = |name: &str| name.contains(".checkpoint.") && name.ends_with(".parquet");
         let checkpoints = names.iter().filter(|name| is_checkpoint(name)).filter_map(|name| version(name));

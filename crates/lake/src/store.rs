@@ -2,7 +2,7 @@
 //! appears. The library's own local store leaves that to the kernel, so a power cut leaves log entries and checkpoints
 //! with a name and no content. Reading is the library's.
 
-use crate::files::{make_folder, sync_folder};
+use crate::error::{Error as LakeError, Result as LakeResult};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
@@ -141,6 +141,32 @@ pub(crate) fn write_durably<'a>(
     }
     named?;
     sync_folder(folder).map_err(io::Error::other)
+}
+
+/// Makes a folder, and those above it that are missing, and their names durable.
+pub(crate) fn make_folder(folder: &FilePath) -> LakeResult<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    if let Some(above) = folder.parent().filter(|above| !above.as_os_str().is_empty()) {
+        make_folder(above)?;
+    }
+    match std::fs::create_dir(folder) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            return Err(LakeError::disk("create folder", folder)(error));
+        }
+        _ => {}
+    }
+    match folder.parent() {
+        Some(above) if !above.as_os_str().is_empty() => sync_folder(above),
+        _ => sync_folder(FilePath::new(".")),
+    }
+}
+
+/// Makes the names in a folder durable.
+pub(crate) fn sync_folder(folder: &FilePath) -> LakeResult<()> {
+    let handle = File::open(folder).map_err(LakeError::disk("open folder", folder))?;
+    handle.sync_all().map_err(LakeError::disk("sync folder", folder))
 }
 
 fn stage<'a>(path: &FilePath, mut content: impl Iterator<Item = &'a Bytes>) -> io::Result<()> {

@@ -5,11 +5,13 @@
 //! still alive, is the application transaction still where it was? The library's conflict checker is not enough: it
 //! overlooks a file that a compaction removed meanwhile, and so would let one row become two.
 
+use crate::commit_log::CommitLog;
 use crate::error::{Error, Result};
-use crate::files::{self, blocking, make_folder};
+use crate::files::discard;
+use crate::location::Location;
 use crate::log::Log;
 use crate::schema::{PARTITION, TableName};
-use crate::store::DurableStore;
+use crate::storage::blocking;
 use chrono::TimeDelta;
 use deltalake::checkpoints::create_checkpoint;
 use deltalake::kernel::engine::arrow_conversion::TryIntoKernel as _;
@@ -21,15 +23,14 @@ use deltalake::protocol::{DeltaOperation, SaveMode};
 use deltalake::{DeltaTable, DeltaTableBuilder, DeltaTableError};
 use domain::Timestamp;
 use std::collections::{HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::sync::RwLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, RwLock};
 use std::time::Duration;
 use tokio::sync::Mutex;
 use tracing::debug;
 
 /// How often a commit looks again when another writer is faster.
-const TRIES_MAX: usize = 64;
+const TRIES_MAX: u32 = 64;
 
 /// Files that a commit takes out and puts in.
 #[derive(Debug, Default)]
@@ -60,7 +61,7 @@ pub(crate) enum Committed {
 
 pub(crate) struct Table {
     pub(crate) name: TableName,
-    pub(crate) root: PathBuf,
+    pub(crate) root: Location,
     snapshot: RwLock<DeltaTable>,
     /// Held for the length of one commit. Versions of application transactions as of the snapshot.
     committing: Mutex<HashMap<String, Option<i64>>>,
@@ -70,31 +71,27 @@ pub(crate) struct Table {
 
 impl Table {
     /// Opens the table; makes it, or adds the columns that it lacks.
-    pub(crate) async fn open(lake: &Path, name: TableName) -> Result<Self> {
+    pub(crate) async fn open(lake: &Location, name: TableName) -> Result<Self> {
         let root = lake.join(name.as_str());
-        make_folder(&root)?;
-        let log = Log::list(&root, name)?;
-        log.check(true)?;
+        let log = looked_at(&root, name, true).await?;
         let table = locate(&root, name)?;
-        let exists = table.verify_deltatable_existence().await.map_err(Error::delta("look for", name.as_str()))?;
-        let table = if exists { load(table, name).await? } else { create(table, name).await? };
+        let table = if log.is_empty() { create(table, name).await? } else { load(table, name).await? };
         let table = evolve(table, name).await?;
         Ok(Self::of(name, root, table, log.newest_checkpoint()))
     }
 
     /// Opens a table that is there, for reading.
-    pub(crate) async fn open_existing(lake: &Path, name: TableName) -> Result<Self> {
+    pub(crate) async fn open_existing(lake: &Location, name: TableName) -> Result<Self> {
         let root = lake.join(name.as_str());
-        if !root.join("_delta_log").is_dir() {
-            return Err(Error::Missing(lake.to_path_buf()));
+        let log = looked_at(&root, name, false).await?;
+        if log.is_empty() {
+            return Err(Error::Missing(lake.shown("")));
         }
-        let log = Log::list(&root, name)?;
-        log.check(false)?;
         let table = load(locate(&root, name)?, name).await?;
         Ok(Self::of(name, root, table, log.newest_checkpoint()))
     }
 
-    fn of(name: TableName, root: PathBuf, table: DeltaTable, checkpoint: Option<u64>) -> Self {
+    fn of(name: TableName, root: Location, table: DeltaTable, checkpoint: Option<u64>) -> Self {
         let checkpointed = AtomicU64::new(checkpoint.unwrap_or(0));
         let committing = Mutex::new(HashMap::new());
         Self { name, root, snapshot: RwLock::new(table), committing, checkpointed }
@@ -165,23 +162,38 @@ impl Table {
     /// part of the table are taken off the disk.
     pub(crate) async fn commit(&self, change: &Change) -> Result<Committed> {
         let mut transactions = self.committing.lock().await;
-        let outcome = self.commit_in_turn(change, &mut transactions).await;
+        let outcome = match self.commit_in_turn(change, &mut transactions).await {
+            // An attempt of which no answer came, nor a look at its entry, may have been the one that was faster.
+            Ok(Committed::Outdated) if self.holds_any_of(&change.adds)? => Ok(Committed::Done),
+            outcome => outcome,
+        };
         let is_out = match &outcome {
             Ok(Committed::Done) => false,
             Ok(Committed::Outdated) => true,
-            // The entry may be there all the same (an error after it had its name): look before anything is deleted.
-            Err(_) => self.reload(&mut transactions).await.is_ok() && self.holds_none_of(&change.adds),
+            // The entry may be there all the same (an error after it had its name): look before anything is deleted. In
+            // a bucket it may even appear later, so the files stay until the vacuum.
+            Err(_) => {
+                transactions.clear();
+                !self.root.is_bucket()
+                    && self.reload(&mut transactions).await.is_ok()
+                    && !self.holds_any_of(&change.adds)?
+            }
         };
         if is_out {
-            files::discard(&self.root, &change.adds);
+            let (root, adds) = (self.root.clone(), change.adds.clone());
+            blocking(move || {
+                discard(&root, &adds);
+                Ok(())
+            })
+            .await?;
         }
         outcome
     }
 
-    fn holds_none_of(&self, adds: &[Add]) -> bool {
-        let Ok(files) = self.files() else { return false };
+    fn holds_any_of(&self, adds: &[Add]) -> Result<bool> {
+        let files = self.files()?;
         let alive: HashSet<_> = files.iter().map(LogicalFileView::path).collect();
-        adds.iter().all(|add| !alive.contains(add.path.as_str()))
+        Ok(adds.iter().any(|add| alive.contains(add.path.as_str())))
     }
 
     async fn commit_in_turn(
@@ -191,6 +203,7 @@ impl Table {
     ) -> Result<Committed> {
         for attempt in 0..TRIES_MAX {
             if attempt > 0 {
+                tokio::time::sleep(self.pause(attempt)).await;
                 self.reload(transactions).await?;
             }
             let current = match &change.transaction {
@@ -209,6 +222,13 @@ impl Table {
             debug!(table = self.name.as_str(), attempt, "another writer was faster");
         }
         Err(Error::Contended(self.name.as_str()))
+    }
+
+    /// Random, so that writers that met don't meet again.
+    fn pause(&self, attempt: u32) -> Duration {
+        let (first, longest) = if self.root.is_bucket() { (20, 2_000) } else { (1, 50) };
+        let limit_ms = (first << attempt.min(16)).min(longest);
+        Duration::from_millis(uuid::Uuid::new_v4().as_u64_pair().1 % limit_ms)
     }
 
     fn are_alive(&self, removes: &[Remove]) -> Result<bool> {
@@ -237,7 +257,7 @@ impl Table {
             let state = table.snapshot().map_err(Error::delta("read", self.name.as_str()))?;
             CommitBuilder::from(properties)
                 .with_actions(actions)
-                .build(Some(state), table.log_store(), operation(change))
+                .build(Some(state), CommitLog::new(table.log_store()), operation(change))
                 .await
         };
         match commit {
@@ -318,11 +338,21 @@ fn was_overtaken(error: &DeltaTableError) -> bool {
     )
 }
 
-fn locate(root: &Path, name: TableName) -> Result<DeltaTable> {
-    let root = std::path::absolute(root).map_err(Error::disk("find", root))?;
-    let url = url::Url::from_directory_path(&root).map_err(|()| Error::NotLocal(root.display().to_string()))?;
+/// The table's log, fit to be opened.
+async fn looked_at(root: &Location, name: TableName, writes: bool) -> Result<Log> {
+    let root = root.clone();
+    blocking(move || {
+        let log = Log::list(&root, name)?;
+        log.check(writes)?;
+        Ok(log)
+    })
+    .await
+}
+
+fn locate(root: &Location, name: TableName) -> Result<DeltaTable> {
+    let (store, url) = root.table()?;
     let builder = DeltaTableBuilder::from_url(url.clone())
-        .map(|builder| builder.with_storage_backend(Arc::new(DurableStore::default()), url))
+        .map(|builder| builder.with_storage_backend(store, url))
         .and_then(DeltaTableBuilder::build);
     builder.map_err(Error::delta("open", name.as_str()))
 }
@@ -332,7 +362,26 @@ async fn load(mut table: DeltaTable, name: TableName) -> Result<DeltaTable> {
     Ok(table)
 }
 
+/// Makes the table, or opens the one that another process made at the same moment.
 async fn create(table: DeltaTable, name: TableName) -> Result<DeltaTable> {
+    let mut pause = Duration::from_millis(20);
+    loop {
+        let error = match try_create(&table, name).await {
+            Ok(made) => return Ok(made),
+            Err(error) => error,
+        };
+        if let Ok(found) = load(table.clone(), name).await {
+            return Ok(found);
+        }
+        if pause > Duration::from_secs(1) {
+            return Err(error);
+        }
+        tokio::time::sleep(pause).await;
+        pause *= 2;
+    }
+}
+
+async fn try_create(table: &DeltaTable, name: TableName) -> Result<DeltaTable> {
     let stats_columns = format!("{},{}", name.key(), name.time());
     let configuration = [
         // Files carry statistics for these columns only: small log entries, fast commits.
@@ -341,18 +390,15 @@ async fn create(table: DeltaTable, name: TableName) -> Result<DeltaTable> {
         ("delta.deletedFileRetentionDuration", Some("interval 1 hours")),
     ];
     let made = CreateBuilder::new()
-        .with_log_store(table.log_store())
+        .with_log_store(CommitLog::new(table.log_store()))
         .with_table_name(name.as_str())
         .with_columns(fields(name)?)
         .with_partition_columns([PARTITION])
         .with_configuration(configuration)
         .with_save_mode(SaveMode::ErrorIfExists)
         .await;
-    match made {
-        Ok(made) => Ok(made),
-        // Another process made it at the same moment.
-        Err(error) => load(table, name).await.map_err(|_| Error::delta("create", name.as_str())(error)),
-    }
+    made.map_err(Error::delta("create", name.as_str()))?;
+    load(table.clone(), name).await
 }
 
 fn fields(name: TableName) -> Result<Vec<StructField>> {

@@ -23,7 +23,7 @@ async fn main() -> Outcome {
     let mut arguments = std::env::args().skip(1);
     let per_day: u64 = arguments.next().ok_or("say how many posts a day")?.parse()?;
     let folder = arguments.next().unwrap_or_else(|| format!("target/watch-scale-{per_day}"));
-    let lake = Arc::new(Lake::open(&folder, Config::default(), Arc::new(SystemClock)).await?);
+    let lake = Arc::new(Lake::open(folder.as_str(), Config::default(), Arc::new(SystemClock)).await?);
     let mut numbers = 0;
     let mut day = begin();
     while day < onset() {

@@ -39,15 +39,15 @@ pub async fn open_lake(config: &Config, queue: &Embedded) -> Result<Arc<Lake>> {
         return wiring::open_lake(config, queue).await;
     }
     let standing = queue.standing().await?;
-    if standing.iter().any(|partition| partition.acked_offset > 0) && !config.data.join("lake/raw/_delta_log").is_dir()
-    {
+    let is_acked = standing.iter().any(|partition| partition.acked_offset > 0);
+    if is_acked && !wiring::lake_location(config)?.holds_a_lake().await? {
         bail!(refusal(config, "there is no lake"));
     }
     let lake = wiring::open_lake(config, queue).await?;
     match compare(&standing, &lake).await? {
         Agreement::Agree => {
-            if lake.owner()?.is_none() {
-                lake.set_owner(&queue.identity())?;
+            if lake.owner().await?.is_none() {
+                lake.set_owner(&queue.identity()).await?;
             }
             Ok(lake)
         }
@@ -70,7 +70,7 @@ fn refusal(config: &Config, which: &str) -> String {
         "the lake in {} lacks posts that were stored there: {which}. If its disk is not mounted, mount it. If the lake was \
          lost or restored from an older copy, restore queue and lake from one backup (`overheard restore`), or run \
          `overheard reconcile`: then posts that are no longer in the lake can be brought in again",
-        config.data.join("lake").display()
+        wiring::lake_location(config).map_or_else(|_| config.lake.url.clone(), |location| location.to_string())
     )
 }
 
@@ -95,7 +95,7 @@ pub async fn compare(standing: &[Standing], lake: &Lake) -> Result<Agreement> {
         }
     }
     let identity = standing.first().map_or("", |first| first.partition.as_str());
-    Ok(match lake.owner()? {
+    Ok(match lake.owner().await? {
         Some(owner) if owner != identity => {
             Agreement::QueueIsBehind(format!("the lake was written by the queue {owner}, this is the queue {identity}"))
         }
@@ -125,7 +125,7 @@ pub async fn rebuild(queue: &Embedded, lake: &Lake) -> Result<Rebuilt> {
         queue.add_rebuilt(ids, day).await?;
     }
     let queue::Rebuilt { identity, in_the_lake } = queue.finish_rebuild().await?;
-    lake.set_owner(&identity)?;
+    lake.set_owner(&identity).await?;
     tell_of_half_posts(lake).await;
     Ok(Rebuilt { posts, dropped: in_the_lake })
 }

@@ -152,6 +152,8 @@ impl Installation {
         let (data, free_min) = (self.config.data.clone(), self.config.free_space_min_mb * 1_000_000);
         let health = self.health.clone();
         supervisor.start(Stage::State, "disk space", |shutdown| upkeep::disk(data, free_min, health, shutdown));
+        let lake = self.lake.clone();
+        supervisor.start(Stage::State, "lake copies", |shutdown| upkeep::copies(lake, shutdown));
         let system = self.system.clone();
         supervisor.start(Stage::State, "metrics upkeep", |shutdown| system.keep_metrics(shutdown));
         Ok(())

@@ -54,6 +54,7 @@ const METRICS: &[Metric] = &[
     Metric("overheard_lake_version", Kind::Gauge, &[], "Grows with every commit to a table."),
     Metric("overheard_lake_counts_posts", Kind::Gauge, &[], "Posts held in memory for counting."),
     Metric("overheard_lake_counts_bytes", Kind::Gauge, &[], "Memory of the posts held for counting."),
+    Metric("overheard_object_store_requests_total", Kind::Counter, &["operation"], "Requests to the lake's bucket: put, get, head, list, delete, copy."),
     Metric("overheard_sql_workers_ended_total", Kind::Counter, &[], "SQL workers that were stopped for their memory or depth."),
     Metric("overheard_watch_delay_seconds", Kind::Gauge, &["interval_s"], "Time since the end of the last interval that was judged."),
     Metric("overheard_watch_series", Kind::Gauge, &["interval_s"], "Series that are watched."),

@@ -13,6 +13,7 @@ use tracing::{info, warn};
 
 const DISK_EVERY: Duration = Duration::from_secs(30);
 const LAKE_EVERY: Duration = Duration::from_secs(300);
+const COPIES_EVERY: Duration = Duration::from_secs(3_600);
 const QUEUE_EVERY: Duration = Duration::from_secs(24 * 3600);
 
 /// Ends, and with it the process, once the queue takes no more writes: a restart checks the file and goes on.
@@ -74,6 +75,19 @@ fn report_space(free: u64, free_min: u64, folder: &Path, health: &Health) {
         folder.display()
     );
     health.failed("disk", reason, clock().now());
+}
+
+/// Removes copies of a bucket's files that were replaced or deleted, once an hour.
+pub(crate) async fn copies(lake: Arc<Lake>, shutdown: CancellationToken) -> domain::Result<()> {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(COPIES_EVERY) => {}
+            () = shutdown.cancelled() => return Ok(()),
+        }
+        if let Err(error) = lake.tidy_copies().await {
+            warn!(%error, "copies of the lake's files could not be removed; trying again later");
+        }
+    }
 }
 
 /// Compaction, retention and vacuum, every five minutes.

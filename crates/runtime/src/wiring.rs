@@ -11,7 +11,7 @@ use brokers::sqs::{self, Sqs};
 use domain::topic::TopicMatcher;
 use domain::{Broker, Geocoder, PostQueue, Record, StateStore, SystemClock, Topic, Translator, WorkQueue};
 use engines::{AmazonLocation, AmazonLocationConfig, Translation};
-use lake::{Lake, WorkerConfig};
+use lake::{Lake, Location, WorkerConfig};
 use nlp::Task;
 use nlp::categories::CategorySet;
 use pipeline::{Replay, Reprocess, Understand};
@@ -84,35 +84,43 @@ pub fn work_queue(config: &Config, queue: &Arc<Embedded>) -> Result<Arc<dyn Work
     })
 }
 
+/// Where the lake is.
+pub fn lake_location(config: &Config) -> Result<Location> {
+    Ok(match config.lake.bucket(&config.data)? {
+        Some(bucket) => Location::bucket(&bucket).context("lake.url")?,
+        None => Location::folder(config.data.join("lake")),
+    })
+}
+
 /// The lake, to write and to read. Whoever carries posts into it uses [`crate::agreement::open_lake`].
 pub async fn open_lake(config: &Config, queue: &Embedded) -> Result<Arc<Lake>> {
-    let folder = config.data.join("lake");
-    make_folder(&folder)?;
+    let location = lake_location(config)?;
+    location.as_folder().map_or(Ok(()), make_folder)?;
     let partitions = config.queue.partitions;
     let settings = lake::Config { partition: queue.identity(), partitions, ..config.lake.settings() };
-    let opened = Lake::open(&folder.to_string_lossy(), settings, clock()).await;
-    Ok(Arc::new(opened.with_context(|| format!("open the lake {}", folder.display()))?))
+    let opened = Lake::open(location.clone(), settings, clock()).await;
+    Ok(Arc::new(opened.with_context(|| format!("open the lake {location}"))?))
 }
 
 /// The lake as another process writes it.
 pub async fn open_lake_read_only(config: &Config) -> Result<Arc<Lake>> {
-    let folder = config.data.join("lake");
-    if !folder.exists() {
+    let location = lake_location(config)?;
+    if location.as_folder().is_some_and(|folder| !folder.exists()) {
         bail!(
             "there is no lake in {}; bring posts in first: overheard demo, overheard import FILE or overheard up (of \
              several processes on one folder, start the one with the role understand first)",
             config.data.display()
         );
     }
-    let opened = Lake::open_read_only(&folder.to_string_lossy(), config.lake.settings(), clock()).await;
-    Ok(Arc::new(opened.with_context(|| format!("open the lake {}", folder.display()))?))
+    let opened = Lake::open_read_only(location.clone(), config.lake.settings(), clock()).await;
+    Ok(Arc::new(opened.with_context(|| format!("open the lake {location}"))?))
 }
 
 /// The lake for a process that doesn't write posts to it. One that only listens needs none, so on a first start it makes an
 /// empty one; a queue that has delivered posts must find theirs.
 pub async fn open_lake_for(config: &Config, queue: &Embedded, serves: bool) -> Result<Arc<Lake>> {
     let is_acked = queue.standing().await?.iter().any(|partition| partition.acked_offset > 0);
-    let is_first = !is_acked && !config.data.join("lake").exists();
+    let is_first = !is_acked && !lake_location(config)?.holds_a_lake().await?;
     if is_first && !serves { open_lake(config, queue).await } else { open_lake_read_only(config).await }
 }
 
@@ -251,7 +259,7 @@ pub fn sql_workers(config: &Config) -> Result<WorkerConfig> {
     Ok(WorkerConfig {
         program,
         arguments: vec!["sql-worker".into()],
-        lake: config.data.join("lake"),
+        lake: lake_location(config)?,
         at_once: limits.sql_at_once,
         memory_bytes: limits.sql_memory_mb << 20,
         spill_bytes: limits.sql_spill_mb << 20,

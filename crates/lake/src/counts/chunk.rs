@@ -5,6 +5,7 @@
 use super::dictionary::NONE;
 use super::vocabulary::{FEW_VALUED, Place, Profile, Vocabulary};
 use crate::error::{Error, Result};
+use crate::location::Location;
 use crate::schema::TableName;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Field, Float64Type, Int32Type, Int64Type, Schema, TimestampMicrosecondType};
@@ -12,8 +13,6 @@ use domain::{Dimension, EntityKind};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use std::collections::HashMap;
-use std::fs::File;
-use std::path::Path;
 use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -154,13 +153,15 @@ pub(super) struct Decoded([Vec<RecordBatch>; 3]);
 
 impl Decoded {
     /// Reads the files (by table) of the lake in `root`.
-    pub(super) fn read(root: &Path, files: &[Vec<String>; 3]) -> Result<Self> {
+    pub(super) fn read(root: &Location, files: &[Vec<String>; 3]) -> Result<Self> {
         let mut batches: [Vec<RecordBatch>; 3] = Default::default();
         let of_posts = OF_POSTS.into_iter().chain(FEW_VALUED.map(Dimension::name)).collect();
         let columns = [of_posts, OF_ENTITIES.to_vec(), OF_PHRASES.to_vec()];
         for (at, table) in TABLES.into_iter().enumerate() {
+            let folder = root.join(table.as_str());
+            folder.fetch(files[at].iter().map(String::as_str))?;
             for file in &files[at] {
-                batches[at].extend(read(&root.join(table.as_str()).join(file), &columns[at])?);
+                batches[at].extend(read(&folder, file, &columns[at])?);
             }
         }
         Ok(Self(batches))
@@ -329,9 +330,9 @@ fn list_numbers(batch: &RecordBatch, name: &str, number: impl FnMut(&str) -> u32
 }
 
 /// The named columns of a file; texts that repeat come as dictionaries.
-fn read(path: &Path, columns: &[&str]) -> Result<Vec<RecordBatch>> {
-    let failed = |source| Error::Parquet { doing: "read", path: path.to_path_buf(), source };
-    let file = File::open(path).map_err(Error::disk("open", path))?;
+fn read(folder: &Location, name: &str, columns: &[&str]) -> Result<Vec<RecordBatch>> {
+    let failed = |source| Error::Parquet { doing: "read", path: folder.shown(name), source };
+    let file = folder.open(name)?;
     let stored = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()).map_err(failed)?;
     let fields = stored.schema().fields().iter().map(|field| match columns.contains(&field.name().as_str()) {
         true => Arc::new(with_dictionary(field)),

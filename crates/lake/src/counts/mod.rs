@@ -13,7 +13,9 @@ mod select;
 mod vocabulary;
 
 use crate::error::Result;
-use crate::files::{blocking, day_of};
+use crate::files::day_of;
+use crate::location::Location;
+use crate::storage::blocking;
 use crate::table::Table;
 pub(crate) use answer::Asked;
 use chrono::NaiveDate;
@@ -21,7 +23,6 @@ use chunk::{Chunk, Decoded, TABLES};
 use domain::Selection;
 use select::Selected;
 use std::collections::{BTreeMap, HashSet};
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 use tokio::sync::Mutex;
@@ -33,7 +34,7 @@ const CHUNKS_MAX: usize = 64;
 
 /// The columns, and who reads them.
 pub(crate) struct Counts {
-    root: PathBuf,
+    root: Location,
     tables: Arc<[Table; 6]>,
     bytes_max: usize,
     held: RwLock<Held>,
@@ -96,9 +97,9 @@ enum Reading {
 type DayFiles = [Vec<String>; 3];
 
 impl Counts {
-    pub(crate) fn new(root: &Path, tables: Arc<[Table; 6]>, bytes_max: usize) -> Arc<Self> {
+    pub(crate) fn new(root: Location, tables: Arc<[Table; 6]>, bytes_max: usize) -> Arc<Self> {
         let (held, read) = (RwLock::default(), Mutex::default());
-        Arc::new(Self { root: root.to_path_buf(), tables, bytes_max, held, read })
+        Arc::new(Self { root, tables, bytes_max, held, read })
     }
 
     /// Asks the posts of a selection that are held; none where nothing is held, or where the selection asks for words,

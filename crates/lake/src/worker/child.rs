@@ -3,6 +3,7 @@
 use super::{Reply, Request, Setup};
 use crate::config::Config;
 use crate::lake::Lake;
+use crate::location::Location;
 use crate::statement::read_only;
 use domain::{ErrorKind, Result, SystemClock};
 use serde::Serialize;
@@ -97,7 +98,8 @@ async fn open(setup: &Setup) -> crate::Result<Lake> {
         counts_bytes_max: 0,
         ..Config::default()
     };
-    Lake::open_read_only(&setup.lake.to_string_lossy(), config, Arc::new(SystemClock)).await
+    let lake = Location::opened(setup.lake.clone())?;
+    Lake::open_read_only(lake, config, Arc::new(SystemClock)).await
 }
 
 /// Answers one statement; the rows as JSON.

@@ -14,7 +14,9 @@ mod child;
 
 pub use child::run_sql_worker;
 
+use crate::location::Location;
 use crate::statement::too_slow;
+use crate::storage::Settings;
 use async_trait::async_trait;
 use domain::{Column, Error, QueryLimits, Result, SqlAnswer, SqlRunner};
 use serde::{Deserialize, Serialize};
@@ -35,8 +37,8 @@ pub struct WorkerConfig {
     /// The program and its arguments that run [`run_sql_worker`].
     pub program: PathBuf,
     pub arguments: Vec<String>,
-    /// The lake's folder.
-    pub lake: PathBuf,
+    /// Where the lake is.
+    pub lake: Location,
     /// Statements that are answered at one time, each by a worker of its own.
     pub at_once: usize,
     /// Memory that one worker may take, in bytes.
@@ -51,7 +53,7 @@ pub struct WorkerConfig {
 
 #[derive(Serialize, Deserialize)]
 struct Setup {
-    lake: PathBuf,
+    lake: Settings,
     memory_bytes: u64,
     spill: PathBuf,
     spill_bytes: u64,
@@ -82,6 +84,8 @@ const HEAD_BYTES_MAX: u64 = 4 << 20;
 const START_MAX: Duration = Duration::from_secs(60);
 /// Of the environment a worker gets only these: it needs no secret.
 const ENVIRONMENT: [&str; 3] = ["PATH", "LD_LIBRARY_PATH", "TMPDIR"];
+/// And for a lake in a bucket those by which the provider's credentials are found. No statement can read them.
+const BUCKET_ENVIRONMENT: [&str; 5] = ["AWS_", "GOOGLE_", "AZURE_", "SSL_CERT_", "HOME"];
 
 /// The workers of one lake.
 pub struct SqlWorkers {
@@ -156,13 +160,16 @@ impl SqlWorkers {
     async fn start(&self) -> Result<Worker> {
         let number = self.started.fetch_add(1, Ordering::Relaxed);
         if number == 0 {
-            remove_left_over(&self.config.lake);
+            remove_left_over(&self.config.lake.scratch());
         }
-        let spill = spill_root(&self.config.lake).join(format!("{SPILL_PREFIX}{number}"));
+        let spill = self.config.lake.scratch().join(format!("{SPILL_PREFIX}{number}"));
         let failed = |error: io::Error| Error::retry(format!("the SQL worker can't be started: {error}"));
         let mut worker = Worker::spawn(&self.config, spill.clone()).map_err(failed)?;
+        let Some(lake) = self.config.lake.settings() else {
+            return Err(Error::stop("the SQL worker can't be told where the lake is"));
+        };
         let setup = Setup {
-            lake: self.config.lake.clone(),
+            lake,
             memory_bytes: self.config.memory_bytes,
             spill,
             spill_bytes: self.config.spill_bytes,
@@ -205,7 +212,11 @@ struct Worker {
 
 impl Worker {
     fn spawn(config: &WorkerConfig, spill: PathBuf) -> io::Result<Self> {
-        let kept = ENVIRONMENT.into_iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
+        let is_kept = |name: &str| {
+            let of_bucket = || BUCKET_ENVIRONMENT.iter().any(|prefix| name.starts_with(prefix));
+            ENVIRONMENT.contains(&name) || (config.lake.is_bucket() && of_bucket())
+        };
+        let kept = std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_kept));
         let mut child = Command::new(&config.program)
             .args(&config.arguments)
             .env_clear()
@@ -265,13 +276,9 @@ impl Drop for Worker {
 
 const SPILL_PREFIX: &str = "sql-";
 
-fn spill_root(lake: &Path) -> PathBuf {
-    lake.join(".spill")
-}
-
 /// Removes what workers of an earlier process left when it was killed.
-fn remove_left_over(lake: &Path) {
-    for entry in std::fs::read_dir(spill_root(lake)).into_iter().flatten().flatten() {
+fn remove_left_over(spilled: &Path) {
+    for entry in std::fs::read_dir(spilled).into_iter().flatten().flatten() {
         if entry.file_name().to_string_lossy().starts_with(SPILL_PREFIX)
             && let Err(error) = std::fs::remove_dir_all(entry.path())
         {

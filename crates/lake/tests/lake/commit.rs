@@ -1,30 +1,40 @@
 //! What a commit promises: once, whole, visible at once, also after a restart, a replay with other bounds, a deletion,
 //! and beside another writer.
 
+use crate::place::{Place, on_places};
 use crate::support::{at, batch, counts, enriched, id, one, open, rows};
 use domain::{Alert, AlertState, Analytics, Anomaly, EnrichedBatch, PostTable, Severity, Slice};
 use lake::{Config, Lake};
 use serde_json::json;
 use std::sync::Arc;
-use tempfile::tempdir;
 
-#[tokio::test]
-async fn a_batch_is_visible_at_once_and_again_after_a_restart() {
-    let folder = tempdir().unwrap();
-    let lake = open(folder.path(), Config::default()).await;
+on_places!([disk, bucket, faulty_bucket] {
+    a_batch_is_visible_at_once_and_again_after_a_restart,
+    every_column_holds_what_was_understood,
+    a_replay_adds_nothing_whatever_its_bounds,
+    a_batch_that_a_crash_cut_short_is_completed_and_not_doubled,
+    a_batch_without_posts_still_moves_the_transaction,
+    a_deletion_takes_the_post_out_of_every_table_and_out_of_its_own_batch,
+    a_rewrite_replaces_what_is_there_and_brings_nothing_back,
+    anomalies_and_alerts_are_replaced_by_id,
+    two_writers_beside_each_other_lose_and_double_nothing,
+    a_reader_sees_commits_and_writes_nothing,
+    a_batch_waits_for_the_batches_that_it_follows_on,
+});
+
+async fn a_batch_is_visible_at_once_and_again_after_a_restart(place: Place) {
+    let lake = open(&place, Config::default()).await;
     let before = lake.version();
     lake.commit(batch(1..=10)).await.unwrap();
     assert_eq!(counts(&lake).await, [10, 10, 20, 10]);
     assert!(lake.version() > before);
     drop(lake);
-    let lake = open(folder.path(), Config::default()).await;
+    let lake = open(&place, Config::default()).await;
     assert_eq!(counts(&lake).await, [10, 10, 20, 10]);
 }
 
-#[tokio::test]
-async fn every_column_holds_what_was_understood() {
-    let folder = tempdir().unwrap();
-    let lake = open(folder.path(), Config::default()).await;
+async fn every_column_holds_what_was_understood(place: Place) {
+    let lake = open(&place, Config::default()).await;
     lake.commit(batch(1..=1)).await.unwrap();
     let found = rows(&lake, "SELECT * FROM sentiment").await;
     let names: Vec<&str> = found.columns.iter().map(|column| column.name.as_str()).collect();
@@ -57,32 +67,28 @@ async fn every_column_holds_what_was_understood() {
     assert_eq!(one(&lake, "SELECT is_repost FROM posts").await, json!(false));
 }
 
-#[tokio::test]
-async fn a_replay_adds_nothing_whatever_its_bounds() {
-    let folder = tempdir().unwrap();
-    let lake = open(folder.path(), Config::default()).await;
+async fn a_replay_adds_nothing_whatever_its_bounds(place: Place) {
+    let lake = open(&place, Config::default()).await;
     lake.commit(batch(1..=10)).await.unwrap();
     lake.commit(batch(1..=10)).await.unwrap();
     lake.commit(batch(1..=4)).await.unwrap();
     drop(lake);
-    let lake = open(folder.path(), Config::default()).await;
+    let lake = open(&place, Config::default()).await;
     lake.commit(batch(6..=15)).await.unwrap();
     assert_eq!(counts(&lake).await, [15, 15, 30, 15]);
     assert_eq!(one(&lake, "SELECT count(DISTINCT post_id) FROM raw").await, json!(15));
 }
 
-#[tokio::test]
-async fn a_batch_that_a_crash_cut_short_is_completed_and_not_doubled() {
-    let folder = tempdir().unwrap();
-    let lake = open(folder.path(), Config::default()).await;
+async fn a_batch_that_a_crash_cut_short_is_completed_and_not_doubled(place: Place) {
+    let lake = open(&place, Config::default()).await;
     lake.commit(batch(1..=5)).await.unwrap();
     lake.commit(batch(6..=10)).await.unwrap();
     drop(lake);
     // The crash came after `raw` and `sentiment` had the second batch, before the others did.
     for table in ["entities", "key_phrases"] {
-        std::fs::remove_file(folder.path().join(table).join("_delta_log/00000000000000000002.json")).unwrap();
+        place.remove_newest_entry(table).await;
     }
-    let lake = open(folder.path(), Config::default()).await;
+    let lake = open(&place, Config::default()).await;
     assert_eq!(counts(&lake).await, [10, 10, 10, 5]);
     let refused = lake.rewrite(vec![enriched(6)]).await.unwrap_err();
     assert_eq!(refused.kind(), domain::ErrorKind::Retry);
@@ -90,10 +96,8 @@ async fn a_batch_that_a_crash_cut_short_is_completed_and_not_doubled() {
     assert_eq!(counts(&lake).await, [12, 12, 24, 12]);
 }
 
-#[tokio::test]
-async fn a_batch_without_posts_still_moves_the_transaction() {
-    let folder = tempdir().unwrap();
-    let lake = open(folder.path(), Config::default()).await;
+async fn a_batch_without_posts_still_moves_the_transaction(place: Place) {
+    let lake = open(&place, Config::default()).await;
     let empty = EnrichedBatch {
         partition: "posts".into(),
         after_offset: 0,
@@ -106,10 +110,8 @@ async fn a_batch_without_posts_still_moves_the_transaction() {
     assert_eq!(counts(&lake).await[0], 2);
 }
 
-#[tokio::test]
-async fn a_deletion_takes_the_post_out_of_every_table_and_out_of_its_own_batch() {
-    let folder = tempdir().unwrap();
-    let lake = open(folder.path(), Config::default()).await;
+async fn a_deletion_takes_the_post_out_of_every_table_and_out_of_its_own_batch(place: Place) {
+    let lake = open(&place, Config::default()).await;
     lake.commit(batch(1..=2_000)).await.unwrap();
     let mut with_deletions = batch(2_001..=2_003);
     with_deletions.deletions = vec![id(7), id(1_999), id(2_002), id(999_999)];
@@ -123,10 +125,8 @@ async fn a_deletion_takes_the_post_out_of_every_table_and_out_of_its_own_batch()
     assert_eq!(counts(&lake).await, [2_000, 2_000, 4_000, 2_000]);
 }
 
-#[tokio::test]
-async fn a_rewrite_replaces_what_is_there_and_brings_nothing_back() {
-    let folder = tempdir().unwrap();
-    let lake = open(folder.path(), Config::default()).await;
+async fn a_rewrite_replaces_what_is_there_and_brings_nothing_back(place: Place) {
+    let lake = open(&place, Config::default()).await;
     lake.commit(batch(1..=3_000)).await.unwrap();
     let mut again: Vec<_> = [5, 2_500, 4_000].map(enriched).into();
     for post in &mut again {
@@ -141,10 +141,8 @@ async fn a_rewrite_replaces_what_is_there_and_brings_nothing_back() {
     assert_eq!(one(&lake, "SELECT count(*) FROM raw WHERE array_has(topics, 'rail')").await, json!(2));
 }
 
-#[tokio::test]
-async fn anomalies_and_alerts_are_replaced_by_id() {
-    let folder = tempdir().unwrap();
-    let lake = open(folder.path(), Config::default()).await;
+async fn anomalies_and_alerts_are_replaced_by_id(place: Place) {
+    let lake = open(&place, Config::default()).await;
     let anomaly = |id: &str, observed| Anomaly {
         id: id.into(),
         topic: "trains".into(),
@@ -192,12 +190,10 @@ async fn anomalies_and_alerts_are_replaced_by_id() {
     assert_eq!(found, [[json!("resolved"), json!(["a"]), json!("[[\"log\",\"2026-03-01T00:00:01Z\"]]")]]);
 }
 
-#[tokio::test]
-async fn two_writers_beside_each_other_lose_and_double_nothing() {
-    let folder = tempdir().unwrap();
+async fn two_writers_beside_each_other_lose_and_double_nothing(place: Place) {
     let config = Config { compaction_files_min: 2, ..Config::default() };
-    let one = Arc::new(open(folder.path(), config.clone()).await);
-    let other = Arc::new(open(folder.path(), config).await);
+    let one = Arc::new(open(&place, config.clone()).await);
+    let other = Arc::new(open(&place, config).await);
     let commits = |lake: Arc<Lake>, partition: &'static str, first: u64| async move {
         for nth in 0..10 {
             let mut batch = batch(first + nth * 10..=first + nth * 10 + 9);
@@ -221,20 +217,18 @@ async fn two_writers_beside_each_other_lose_and_double_nothing() {
         compactions(Arc::clone(&other)),
     );
     drop((one, other));
-    let lake = open(folder.path(), Config::default()).await;
+    let lake = open(&place, Config::default()).await;
     assert_eq!(counts(&lake).await, [182, 182, 364, 182]);
     assert_eq!(crate::support::one(&lake, "SELECT count(DISTINCT post_id) FROM sentiment").await, json!(182));
 }
 
-#[tokio::test]
-async fn a_reader_sees_commits_and_writes_nothing() {
-    let folder = tempdir().unwrap();
+async fn a_reader_sees_commits_and_writes_nothing(place: Place) {
     let clock = Arc::new(domain::ManualClock::at(at(0)));
-    let place = folder.path().to_str().unwrap();
-    let missing = Lake::open_read_only(place, Config::default(), clock.clone()).await;
+    let missing = Lake::open_read_only(&place, Config::default(), clock.clone()).await;
     assert!(matches!(missing, Err(lake::Error::Missing(_))));
-    let writer = open(folder.path(), Config { checkpoint_commits: 1, ..Config::default() }).await;
-    let reader = Lake::open_read_only(&format!("file://{place}"), Config::default(), clock).await.unwrap();
+    let writer = open(&place, Config { checkpoint_commits: 1, ..Config::default() }).await;
+    let always = Config { refresh: std::time::Duration::ZERO, ..Config::default() };
+    let reader = Lake::open_read_only(&place, always, clock).await.unwrap();
     for nth in 0..5 {
         writer.commit(batch(nth * 10 + 1..=nth * 10 + 10)).await.unwrap();
         // The writer cleans its log behind the reader's back.
@@ -242,4 +236,24 @@ async fn a_reader_sees_commits_and_writes_nothing() {
         assert_eq!(counts(&reader).await[0], (nth + 1) * 10);
     }
     assert_eq!(reader.commit(batch(100..=101)).await.unwrap_err().kind(), domain::ErrorKind::Reject);
+}
+
+/// A worker that is ahead of another, or a message that overtook one: its rows would hide those of the batch between.
+async fn a_batch_waits_for_the_batches_that_it_follows_on(place: Place) {
+    let lake = open(&place, Config::default()).await;
+    let after = |after_offset, numbers| EnrichedBatch { after_offset, ..batch(numbers) };
+    for early in [after(10, 11..=20), after(1, 2..=5)] {
+        let refused = lake.commit(early).await.unwrap_err();
+        assert_eq!(refused.kind(), domain::ErrorKind::Retry);
+        assert!(refused.to_string().contains("raw holds partition posts up to offset 0"), "{refused}");
+    }
+    assert_eq!(counts(&lake).await, [0; 4]);
+    lake.commit(after(0, 1..=10)).await.unwrap();
+    lake.commit(after(10, 11..=20)).await.unwrap();
+    // A replay with other bounds, and one that is late.
+    lake.commit(after(4, 5..=25)).await.unwrap();
+    lake.commit(after(0, 1..=10)).await.unwrap();
+    assert_eq!(counts(&lake).await, [25, 25, 50, 25]);
+    let refused = lake.commit(after(26, 27..=30)).await.unwrap_err().to_string();
+    assert!(refused.contains("up to offset 25 and the batch follows on offset 26"), "{refused}");
 }

@@ -1,6 +1,7 @@
 //! Counting in memory and by SQL against a lake that goes through all posts: whatever was committed, compacted, deleted or
 //! rewritten, and whatever is filtered by, all three say the same.
 
+use crate::place::{Place, on_places};
 use crate::support::open;
 use domain::analytics::{Analytics, BreakdownQuery};
 use domain::{Dimension, EnrichedBatch, EnrichedPost, PostTable, Selection};
@@ -32,10 +33,10 @@ async fn held(lake: &Lake) {
     panic!("the posts are never held in memory");
 }
 
-#[tokio::test]
-async fn memory_says_what_a_walk_over_all_posts_says_whatever_happens_to_the_files() {
-    let folder = tempfile::tempdir().unwrap();
-    let lake = open(folder.path(), Config { settled_after: Duration::MAX, ..Config::default() }).await;
+on_places!([disk, bucket] { memory_says_what_a_walk_over_all_posts_says_whatever_happens_to_the_files });
+
+async fn memory_says_what_a_walk_over_all_posts_says_whatever_happens_to_the_files(place: Place) {
+    let lake = open(&place, Config { settled_after: Duration::MAX, ..Config::default() }).await;
     let fake = MemoryLake::default();
     for nth in 0..10 {
         let numbers = nth * 60 + 1..=nth * 60 + 60;
@@ -85,7 +86,7 @@ async fn the_lake_keeps_the_promises() {
     let nth = std::sync::atomic::AtomicUsize::new(0);
     conformance::lake(async || {
         let nth = nth.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let lake = open(&folder.path().join(nth.to_string()), Config::default()).await;
+        let lake = open(folder.path().join(nth.to_string()).as_path(), Config::default()).await;
         held(&lake).await;
         lake
     })

@@ -3,9 +3,12 @@
 
 mod commit;
 mod counts;
+mod fence;
 mod formats;
 mod history;
 mod maintenance;
+mod place;
 mod repair;
+mod requests;
 mod sql;
 mod support;

@@ -10,11 +10,11 @@ use std::sync::Arc;
 use tempfile::tempdir;
 
 async fn check(folder: &Path) -> Checked {
-    lake::check(folder, "posts", |_, _| {}).await.unwrap()
+    lake::check(&folder.into(), "posts", |_, _| {}).await.unwrap()
 }
 
 async fn repair(folder: &Path, dry_run: bool) -> lake::Repaired {
-    lake::repair(folder, &folder.join("quarantine"), "posts", at(0), dry_run).await.unwrap()
+    lake::repair(&folder.into(), &folder.join("quarantine"), "posts", at(0), dry_run).await.unwrap()
 }
 
 async fn refusal(folder: &Path) -> String {

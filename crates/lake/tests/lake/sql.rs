@@ -1,5 +1,6 @@
 //! What a query may and may not do, and how its errors read.
 
+use crate::place::{Place, on_places};
 use crate::support::{at, batch, one, open, refused, rows};
 use arrow::util::display::array_value_to_string;
 use domain::{PostTable, QueryLimits};
@@ -9,6 +10,12 @@ use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::tempdir;
+
+on_places!([disk, bucket] {
+    a_time_range_opens_only_the_files_of_its_days,
+    a_stream_holds_every_row_of_one_version,
+    a_plan_does_not_tell_where_the_lake_lies,
+});
 
 #[tokio::test]
 async fn questions_are_answered_with_names_types_and_json() {
@@ -34,10 +41,8 @@ async fn questions_are_answered_with_names_types_and_json() {
     assert!(!rows(&lake, "EXPLAIN SELECT * FROM raw").await.rows.is_empty());
 }
 
-#[tokio::test]
-async fn a_time_range_opens_only_the_files_of_its_days() {
-    let folder = tempdir().unwrap();
-    let lake = open(folder.path(), Config::default()).await;
+async fn a_time_range_opens_only_the_files_of_its_days(place: Place) {
+    let lake = open(&place, Config::default()).await;
     let mut ten_days = batch(1..=10);
     for post in Arc::make_mut(&mut ten_days.posts) {
         post.post.occurred_at = at((post.offset as i64 - 1) * 86_400);
@@ -84,10 +89,8 @@ async fn lists_are_counted_by_what_they_hold() {
     }
 }
 
-#[tokio::test]
-async fn a_stream_holds_every_row_of_one_version() {
-    let folder = tempdir().unwrap();
-    let lake = open(folder.path(), Config { answer_bytes_max: 1_000, ..Config::default() }).await;
+async fn a_stream_holds_every_row_of_one_version(place: Place) {
+    let lake = open(&place, Config { answer_bytes_max: 1_000, ..Config::default() }).await;
     lake.commit(batch(1..=3_000)).await.unwrap();
     let part = |part: &str| format!("SELECT post_id FROM sentiment WHERE {part} ORDER BY post_id");
     let statements = vec![part("post_id <= 'x:001000'"), part("post_id > 'x:001000'"), part("post_id > 'y'")];
@@ -106,10 +109,7 @@ async fn a_stream_holds_every_row_of_one_version() {
     assert!(wrong.next().await.unwrap().is_err());
 }
 
-#[tokio::test]
-async fn a_plan_does_not_tell_where_the_lake_lies() {
-    let folder = tempdir().unwrap();
-    let place = folder.path().join("hidden-place");
+async fn a_plan_does_not_tell_where_the_lake_lies(place: Place) {
     let lake = open(&place, Config::default()).await;
     lake.commit(batch(1..=10)).await.unwrap();
     for explain in ["EXPLAIN", "EXPLAIN VERBOSE", "EXPLAIN ANALYZE"] {

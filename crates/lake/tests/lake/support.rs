@@ -8,9 +8,8 @@ use domain::{
     ManualClock, Place, PlaceFrom, PlaceKind, Post, PostId, Provenance, QueryLimits, Rows, Sentiment, SentimentLabel,
     SourceId, Timestamp,
 };
-use lake::{Config, Lake};
+use lake::{Config, Lake, Location};
 use serde_json::Value;
-use std::path::Path;
 use std::sync::Arc;
 
 /// Seconds after 2026-03-01 00:00 UTC.
@@ -102,8 +101,8 @@ pub(crate) fn batch(numbers: std::ops::RangeInclusive<u64>) -> EnrichedBatch {
     }
 }
 
-pub(crate) async fn open(folder: &Path, config: Config) -> Lake {
-    Lake::open(folder.to_str().unwrap(), config, Arc::new(ManualClock::at(at(0)))).await.unwrap()
+pub(crate) async fn open(place: impl Into<Location>, config: Config) -> Lake {
+    Lake::open(place, config, Arc::new(ManualClock::at(at(0)))).await.unwrap()
 }
 
 pub(crate) async fn rows(lake: &Lake, sql: &str) -> Rows {

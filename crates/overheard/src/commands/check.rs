@@ -5,6 +5,7 @@ use crate::output::{self, Format, say};
 use crate::progress;
 use anyhow::{Context, Result};
 use lake::{Checked, Damage, Mend};
+use runtime::wiring;
 use serde_json::json;
 use std::process::ExitCode;
 
@@ -25,17 +26,18 @@ pub(crate) struct Args {
 pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
     let config = global.load()?;
     let file = config.data.join("overheard.db");
-    let root = config.data.join("lake");
-    if !root.is_dir() && !file.is_file() {
+    let location = wiring::lake_location(&config)?;
+    let has_lake = location.holds_a_lake().await?;
+    if !has_lake && !file.is_file() {
         anyhow::bail!("there is nothing to check in {}; name the folder with --data", config.data.display());
     }
     let queue = file.is_file().then(|| queue::check(&file)).transpose().with_context(|| file.display().to_string())?;
     let mut checked = Checked::default();
-    if root.is_dir() {
+    if has_lake {
         let bar = progress::count("files")?;
         let identity = queue.as_ref().and_then(|queue| queue.identity.clone());
         let partition = identity.unwrap_or_else(|| lake::Config::default().partition);
-        checked = lake::check(&root, &partition, |done, all| {
+        checked = lake::check(&location, &partition, |done, all| {
             bar.set_length(all);
             bar.set_position(done);
         })

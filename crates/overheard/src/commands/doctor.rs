@@ -176,11 +176,13 @@ async fn rules(config: &Config) -> Vec<Finding> {
 }
 
 async fn lake(config: &Config) -> Finding {
-    if !config.data.join("lake").exists() {
-        return Ok("not there yet; `overheard up` makes it".into());
+    let location = wiring::lake_location(config).map_err(|error| format!("{error:#}"))?;
+    location.probe().await.map_err(|error| error.to_string())?;
+    if !location.holds_a_lake().await.map_err(|error| error.to_string())? {
+        return Ok(format!("not there yet in {location}; `overheard up` makes it"));
     }
     let lake = wiring::open_lake_read_only(config).await.map_err(|error| format!("{error:#}"))?;
-    lake.check_sizes().map_err(|error| error.to_string())?;
+    lake.check_sizes().await.map_err(|error| error.to_string())?;
     let count = lake.count_rows(TableName::Sentiment).await.map_err(|error| error.to_string())?;
     Ok(format!("{count} posts; every data file is there (`overheard check` reads them all)"))
 }

@@ -32,9 +32,9 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
     let config = global.load()?;
-    let root = config.data.join("lake");
-    if !root.is_dir() {
-        bail!("there is no lake in {}; name the folder with --data", config.data.display());
+    let location = wiring::lake_location(&config)?;
+    if !location.holds_a_lake().await? {
+        bail!("there is no lake in {location}; name the folder with --data");
     }
     let queue = wiring::open_queue(&config)?;
     if !queue.is_lender().await? {
@@ -42,7 +42,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
     }
     let now = SystemClock.now();
     let quarantine = config.data.join("quarantine").join(now.format("%Y-%m-%dT%H-%M-%SZ").to_string());
-    let repaired = lake::repair(&root, &quarantine.join("lake"), &queue.identity(), now, args.dry_run).await?;
+    let repaired = lake::repair(&location, &quarantine.join("lake"), &queue.identity(), now, args.dry_run).await?;
     for (table, file, did) in &repaired.steps {
         let file = if file.is_empty() { String::new() } else { format!("{file}: ") };
         say(format_args!("{table:<12} {file}{did}"))?;
@@ -60,7 +60,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
     let lake = wiring::open_lake(&config, &queue).await?;
     let again = understand_again(&config, &queue, &lake, &repaired).await?;
     if args.expire {
-        lake.confirm_expiry(now)?;
+        lake.confirm_expiry(now).await?;
         let done = lake.maintain(now).await?;
         say(format_args!("{} files beyond the retention taken out", done.files_expired))?;
     }

@@ -1,11 +1,12 @@
 //! End to end over the real program, in folders of its own, offline: import, kill, repeat, read back; bad input; the
 //! command line tried wrong; queue and lake that do not belong together; backups; texts analysed; models of others in
-//! place; and the whole house with its page, its push and its alert; SQL and exports that ask for
+//! place; a lake in a bucket; and the whole house with its page, its push and its alert; SQL and exports that ask for
 //! too much; users on the command line.
 
 mod agreement;
 mod analyze;
 mod bad_input;
+mod bucket;
 mod cluster_crash;
 mod crash;
 mod damage;

@@ -41,14 +41,24 @@ pub(crate) fn succeed(command: &mut Command) -> String {
 
 /// The first row of a SQL answer.
 pub(crate) fn sql(data: &Path, query: &str) -> Value {
-    let answer = succeed(plain(data).args(["sql", query, "--format", "jsonl"]));
+    first_row(&mut plain(data), query)
+}
+
+fn first_row(command: &mut Command, query: &str) -> Value {
+    let answer = succeed(command.args(["sql", query, "--format", "jsonl"]));
     serde_json::from_str(answer.lines().next().unwrap_or_else(|| panic!("no row for {query}"))).unwrap()
 }
 
 /// Rows, distinct ids in `raw` and in `sentiment`.
 pub(crate) fn counts(data: &Path) -> (u64, u64, u64, u64) {
+    counts_with(|| plain(data))
+}
+
+/// The same for an installation that these commands are about.
+pub(crate) fn counts_with(command: impl Fn() -> Command) -> (u64, u64, u64, u64) {
     let count = |table: &str| {
-        let row = sql(data, &format!("SELECT count(*) AS n, count(DISTINCT post_id) AS ids FROM {table}"));
+        let query = format!("SELECT count(*) AS n, count(DISTINCT post_id) AS ids FROM {table}");
+        let row = first_row(&mut command(), &query);
         (row["n"].as_u64().unwrap(), row["ids"].as_u64().unwrap())
     };
     let ((raw, raw_ids), (rows, ids)) = (count("raw"), count("sentiment"));

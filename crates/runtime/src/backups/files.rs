@@ -3,17 +3,16 @@
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 use std::fs::File;
-use std::io::{Read as _, Write as _};
+use std::io::{Read, Write as _};
 use std::path::{Path, PathBuf};
 
 /// Bytes read and written at once.
 const CHUNK: usize = 1 << 20;
 
-/// Copies a file and puts the copy on disk; returns its size and checksum.
-pub(super) fn copy(from: &Path, to: &Path) -> std::io::Result<(u64, String)> {
+/// Copies what is read and puts the copy on disk; returns its size and checksum.
+pub(super) fn copy(mut source: impl Read, to: &Path) -> std::io::Result<(u64, String)> {
     let folder = to.parent().unwrap_or(to);
     std::fs::create_dir_all(folder)?;
-    let mut source = File::open(from)?;
     let unfinished = to.with_extension("unfinished");
     let mut target = create(&unfinished)?;
     let (mut hash, mut size) = (Sha256::new(), 0);

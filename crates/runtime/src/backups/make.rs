@@ -10,9 +10,10 @@ use crate::clock::clock;
 use crate::config::Config;
 use crate::wiring;
 use anyhow::{Context, Result, bail};
-use lake::{Contents, Snapshot};
+use lake::{Contents, Location, Snapshot};
 use queue::Standing;
 use std::collections::{HashMap, HashSet};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -73,7 +74,7 @@ async fn copy_database(config: &Config, to: &Path) -> Result<Vec<Standing>> {
 
 /// Copies the lake as of one moment; returns its files and the posts in it.
 async fn copy_lake(config: &Config, standing: &[Standing], target: Arc<Target>) -> Result<(Vec<Entry>, Option<u64>)> {
-    if !config.data.join("lake").exists() {
+    if !wiring::lake_location(config)?.holds_a_lake().await? {
         return Ok((Vec::new(), Some(0)));
     }
     let mut tries = 0;
@@ -107,7 +108,7 @@ struct Target {
 }
 
 impl Target {
-    fn copy(&self, lake: &Path, tables: &[Contents]) -> Result<Vec<Entry>> {
+    fn copy(&self, lake: &Location, tables: &[Contents]) -> Result<Vec<Entry>> {
         // The logs first: their entries are removed sooner than data files.
         let mut entries = Vec::new();
         for table in tables {
@@ -123,34 +124,36 @@ impl Target {
                     std::fs::metadata(self.backup.join(&path)).is_ok_and(|there| there.len() == file.size_bytes);
                 let entry = match self.known.get(&path).filter(|_| is_there) {
                     Some(entry) => entry.clone(),
-                    None => self.copy_one(&lake.join(&below), path.clone(), path)?,
+                    None => self.copy_one(lake.open(&below.to_string_lossy())?, path.clone(), path)?,
                 };
                 done += entry.size_bytes;
                 (self.progress)(done, total);
                 entries.push(entry);
             }
         }
-        for name in SMALL_FILES.iter().filter(|name| lake.join(name).is_file()) {
+        for name in SMALL_FILES {
+            let Some(content) = lake.read(name)? else { continue };
             let home = Path::new("lake").join(name);
-            entries.push(self.copy_one(&lake.join(name), self.snapshot.join(name), home)?);
+            entries.push(self.copy_one(content.as_ref(), self.snapshot.join(name), home)?);
         }
         Ok(entries)
     }
 
-    fn copy_log(&self, table: &Contents, lake: &Path, entries: &mut Vec<Entry>) -> Result<()> {
+    fn copy_log(&self, table: &Contents, lake: &Location, entries: &mut Vec<Entry>) -> Result<()> {
         let log = Path::new(table.table.as_str()).join("_delta_log");
         for name in table.log_files(lake)? {
             let home = Path::new("lake").join(&log).join(&name);
-            let from = lake.join(&log).join(&name);
-            entries.push(self.copy_one(&from, self.snapshot.join(&log).join(&name), home)?);
+            let from = log.join(&name);
+            let content = lake.read(&from.to_string_lossy())?.context("an entry of the log was removed")?;
+            entries.push(self.copy_one(content.as_ref(), self.snapshot.join(&log).join(&name), home)?);
         }
         Ok(())
     }
 
     /// Copies a file into the backup and reads the copy back.
-    fn copy_one(&self, from: &Path, path: PathBuf, home: PathBuf) -> Result<Entry> {
+    fn copy_one(&self, from: impl Read, path: PathBuf, home: PathBuf) -> Result<Entry> {
         let to = self.backup.join(&path);
-        let failed = || format!("copy {} to {}", from.display(), to.display());
+        let failed = || format!("copy {} to {}", home.display(), to.display());
         let (size_bytes, sha256) = copy(from, &to).with_context(failed)?;
         if checksum(&to).with_context(failed)? != (size_bytes, sha256.clone()) {
             bail!("{} was not written as it was read: is the disk sound?", to.display());

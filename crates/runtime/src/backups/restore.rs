@@ -1,12 +1,12 @@
 //! Restores a backup into an empty data folder, and checks it.
 
-use super::files::{copy, sync_folder};
+use super::files::{checksum, copy, sync_folder};
 use super::{Manifest, Progress};
-use crate::config::Config;
+use crate::config::{Config, LAKE_CACHE};
 use crate::{agreement, wiring};
 use anyhow::{Context, Result, bail};
 use domain::PostQueue;
-use lake::TableName;
+use lake::{Location, TableName};
 use std::fs::File;
 use std::path::Path;
 
@@ -26,25 +26,35 @@ pub async fn restore(config: &Config, folder: &Path, progress: Progress) -> Resu
         bail!("there is no backup in {} (no manifest.json)", folder.display());
     };
     let marker = config.data.join(wiring::RESTORE_MARKER);
-    if !marker.exists() && std::fs::read_dir(&config.data).is_ok_and(|mut entries| entries.next().is_some()) {
-        bail!("{} is not empty; name an empty folder with --data", config.data.display());
+    let lake = wiring::lake_location(config)?;
+    if !marker.exists() {
+        let mut entries = std::fs::read_dir(&config.data).into_iter().flatten().flatten();
+        if entries.any(|entry| entry.file_name() != LAKE_CACHE) {
+            bail!("{} is not empty; name an empty folder with --data", config.data.display());
+        }
+        if lake.holds_a_lake().await? {
+            bail!("there is a lake in {lake}; set lake.url to an empty prefix");
+        }
     }
     std::fs::create_dir_all(&config.data).with_context(|| format!("make the folder {}", config.data.display()))?;
     File::create(&marker).and_then(|file| file.sync_all()).context("mark the folder")?;
     sync_folder(&config.data)?;
     let (from, to, files) = (folder.to_path_buf(), config.data.clone(), manifest.clone());
-    tokio::task::spawn_blocking(move || copy_back(&files, &from, &to, &progress)).await??;
+    tokio::task::spawn_blocking(move || copy_back(&files, &from, &to, &lake, &progress)).await??;
     std::fs::remove_file(&marker)?;
     sync_folder(&config.data)?;
     check(config, manifest).await
 }
 
-fn copy_back(manifest: &Manifest, backup: &Path, data: &Path, progress: &Progress) -> Result<()> {
+fn copy_back(manifest: &Manifest, backup: &Path, data: &Path, lake: &Location, progress: &Progress) -> Result<()> {
     let total = manifest.files.iter().map(|entry| entry.size_bytes).sum();
     let mut done = 0;
     for entry in &manifest.files {
         let (from, to) = (backup.join(&entry.path), data.join(&entry.home));
-        let copied = copy(&from, &to);
+        let copied = match entry.home.strip_prefix("lake").ok().filter(|_| lake.as_folder().is_none()) {
+            Some(name) => upload(&from, lake, &name.to_string_lossy()),
+            None => File::open(&from).and_then(|file| copy(file, &to)).map_err(Into::into),
+        };
         let (size_bytes, sha256) = copied.with_context(|| format!("copy {} to {}", from.display(), to.display()))?;
         if (size_bytes, &sha256) != (entry.size_bytes, &entry.sha256) {
             bail!("{} is damaged: it is not what was backed up", from.display());
@@ -53,6 +63,12 @@ fn copy_back(manifest: &Manifest, backup: &Path, data: &Path, progress: &Progres
         progress(done, total);
     }
     Ok(())
+}
+
+/// Puts a file of the backup into the lake's bucket.
+fn upload(from: &Path, lake: &Location, name: &str) -> Result<(u64, String)> {
+    lake.write(name, std::fs::read(from)?)?;
+    Ok(checksum(from)?)
 }
 
 /// Opens what was restored and counts it.

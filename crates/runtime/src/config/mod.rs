@@ -15,6 +15,7 @@ pub use alerts::{AlertsConfig, ChannelConfig, ChannelKind, DigestConfig, Encrypt
 pub use limits::LimitsConfig;
 pub use server::{ForwardedHeader, ServerConfig};
 pub use sources::{PushConfig, SourceConfig, SourcesConfig};
+pub(crate) use storage::LAKE_CACHE;
 pub use storage::{LakeConfig, NatsConfig, QueueConfig, QueueEngine, SqsConfig};
 pub use understand::{
     PlacesConfig, PlacesEngine, TranslationConfig, TranslationEngine, UnderstandConfig, classifier_setting,

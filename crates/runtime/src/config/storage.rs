@@ -6,10 +6,13 @@ use crate::secrets;
 use anyhow::{Context, Result, bail};
 use brokers::{nats, sqs};
 use schemars::JsonSchema;
+use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// Folder in the data folder for copies of a bucket's files.
+pub(crate) const LAKE_CACHE: &str = "lake-cache";
 /// Days for which ids are known beyond the lake's retention.
 const SEEN_SPARE_DAYS: u32 = 7;
 
@@ -81,6 +84,25 @@ pub struct SqsConfig {
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LakeConfig {
+    /// Address of a bucket; empty: the folder `lake` of the data folder.
+    pub url: String,
+    /// Address of the bucket's service; empty: the provider's own.
+    pub endpoint: String,
+    /// Region of the bucket.
+    pub region: String,
+    /// Environment variables, or files, that hold the access key and its secret; empty: the provider's usual chain.
+    pub access_key_env: String,
+    pub access_key_file: String,
+    pub secret_env: String,
+    pub secret_file: String,
+    /// Allow requests without TLS to an endpoint on another machine.
+    pub allow_http: bool,
+    /// Seconds that one request to the bucket may take.
+    pub request_timeout_s: u64,
+    /// Folder for copies of data files; empty: `lake-cache` in the data folder.
+    pub cache_folder: String,
+    /// Disk for these copies.
+    pub cache_mb: u64,
     /// Days that posts are kept; 0: for ever.
     pub retention_days: u32,
     /// Memory of the columns that dashboards are counted in.
@@ -224,10 +246,19 @@ impl SqsConfig {
 impl LakeConfig {
     /// Checks what types can't express.
     pub(super) fn check(&self) -> Result<()> {
+        if !self.url.is_empty() && !["s3://", "gs://", "az://"].iter().any(|scheme| self.url.starts_with(scheme)) {
+            bail!(
+                "lake.url = {:?} must be empty (the folder `lake` of the data folder) or s3://bucket/prefix, \
+                 gs://bucket/prefix or az://container/prefix",
+                self.url
+            );
+        }
         let million = 1_000_000;
         within(
             "lake",
             &[
+                ("request_timeout_s", self.request_timeout_s, 1, 600),
+                ("cache_mb", self.cache_mb, 64, million * 100),
                 ("counts_memory_mb", self.counts_memory_mb as u64, 0, million),
                 ("query_memory_mb", self.query_memory_mb as u64, 64, million),
                 ("query_spill_mb", self.query_spill_mb, 1, million),
@@ -240,6 +271,32 @@ impl LakeConfig {
                 ("refresh_ms", self.refresh_ms, 100, 600_000),
             ],
         )
+    }
+
+    /// How the bucket is reached; none: the lake is in the data folder.
+    pub fn bucket(&self, data: &Path) -> Result<Option<lake::BucketConfig>> {
+        if self.url.is_empty() {
+            return Ok(None);
+        }
+        let secret = |variable: &str, file: &str| match variable.is_empty() && file.is_empty() {
+            true => Ok(String::new()),
+            false => secrets::read(variable, file).map(|secret| secret.expose_secret().to_owned()),
+        };
+        let cache = match self.cache_folder.is_empty() {
+            true => data.join(LAKE_CACHE),
+            false => PathBuf::from(&self.cache_folder),
+        };
+        Ok(Some(lake::BucketConfig {
+            url: self.url.clone(),
+            endpoint: self.endpoint.clone(),
+            region: self.region.clone(),
+            access_key: secret(&self.access_key_env, &self.access_key_file).context("lake.access_key_env")?,
+            secret: secret(&self.secret_env, &self.secret_file).context("lake.secret_env")?,
+            allow_http: self.allow_http,
+            timeout: Duration::from_secs(self.request_timeout_s),
+            cache,
+            cache_bytes_max: self.cache_mb << 20,
+        }))
     }
 
     /// The lake's own settings.

@@ -85,7 +85,7 @@ impl Installation {
             Embedded::open(folder.path().join("overheard.db"), queue::Config::default(), clock.clone()).unwrap();
         let settings = lake::Config { readers_grace: Duration::ZERO, ..lake::Config::default() };
         let place = folder.path().join("lake");
-        let lake = Lake::open(&place.to_string_lossy(), settings, clock.clone()).await.unwrap();
+        let lake = Lake::open(place.as_path(), settings, clock.clone()).await.unwrap();
         let installation = Self { folder, queue: Arc::new(queue), lake: Arc::new(lake), clock };
         installation.fill().await;
         installation

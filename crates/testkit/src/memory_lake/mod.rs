@@ -5,8 +5,8 @@ mod answers;
 
 use async_trait::async_trait;
 use domain::{
-    Alert, Anomaly, EnrichedBatch, EnrichedPost, PartitionId, PostId, PostTable, RawPost, RawPosts, RawSelection,
-    Result,
+    Alert, Anomaly, EnrichedBatch, EnrichedPost, Error, PartitionId, PostId, PostTable, RawPost, RawPosts,
+    RawSelection, Result,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -80,6 +80,12 @@ impl PostTable for MemoryLake {
         let covered = state.versions.get(&batch.partition).copied().unwrap_or(0);
         if batch.last_offset <= covered {
             return Ok(());
+        }
+        if batch.after_offset > covered {
+            return Err(Error::retry(format!(
+                "the lake ends at offset {covered}, the batch follows on {}",
+                batch.after_offset
+            )));
         }
         for post in batch.posts.iter().filter(|post| post.offset > covered) {
             *state.written.entry(post.post.id.clone()).or_default() += 1;
