@@ -35,6 +35,7 @@ pub const PLATFORMS: &[Platform] = &[
     },
     Platform::new("bluesky", "Bluesky"),
     Platform::new("mastodon", "Mastodon"),
+    Platform::new("hackernews", "Hacker News"),
     Platform::new("news", "News"),
     Platform::new("reviews", "Reviews"),
     Platform::new("reddit", "Reddit"),

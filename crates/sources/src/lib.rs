@@ -13,6 +13,7 @@ mod error;
 pub mod feed;
 pub mod file;
 pub mod formats;
+pub mod hackernews;
 pub mod kit;
 pub mod mastodon;
 pub mod push;
@@ -27,6 +28,7 @@ pub const KINDS: &[Kind] = &[
     Kind::of::<feed::Settings>("feed"),
     Kind::of::<bluesky::Settings>("bluesky"),
     Kind::of::<mastodon::Settings>("mastodon"),
+    Kind::of::<hackernews::Settings>("hackernews"),
 ];
 
 pub use connector::{Check, Connector, Context};

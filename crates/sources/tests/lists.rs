@@ -1,0 +1,112 @@
+//! The connectors that read lists page by page, each against its platform in small.
+
+mod support;
+
+use domain::{PostQueue, StateStore};
+use futures::future::BoxFuture;
+use serde_json::json;
+use sources::Connector;
+use sources::kit::listing::Pace;
+use state::MemoryState;
+use std::sync::Arc;
+use std::time::Duration;
+use support::{SECRET, impatient, run, suite};
+use testkit::MemoryQueue;
+use testkit::conformance::{StandIn, Start};
+use testkit::list_servers::hackernews::HACKERNEWS;
+use testkit::list_servers::{ListServer, Protocol};
+use tokio_util::sync::CancellationToken;
+
+/// The pace that the suite asks for, of a connector that reads lists.
+fn pace(start: &Start) -> Pace {
+    let usual = Pace::every(900, 60).unwrap();
+    match start.is_patient {
+        true => usual,
+        false => Pace {
+            interval: Duration::from_millis(20),
+            request_timeout: Duration::from_millis(500),
+            backoff: impatient(),
+            recheck: Duration::from_millis(20),
+        },
+    }
+}
+
+type Make = fn(&str, Pace) -> Box<dyn Connector>;
+
+async fn passes_the_suite(protocol: Protocol, make: Make) {
+    let stand_in = move || -> BoxFuture<'static, Box<dyn StandIn>> {
+        Box::pin(async move { Box::new(ListServer::start(protocol, 5).await.unwrap()) as Box<dyn StandIn> })
+    };
+    suite(stand_in, move |start: Start| Box::pin(run(make(&start.url, pace(&start)), start))).await;
+}
+
+/// A connector that runs until it is stopped.
+struct Running {
+    queue: Arc<MemoryQueue>,
+    state: Arc<MemoryState>,
+    shutdown: CancellationToken,
+    task: tokio::task::JoinHandle<domain::Result<()>>,
+}
+
+impl Running {
+    fn start(server: &ListServer, make: Make) -> Self {
+        Self::go_on(server, make, Arc::default(), Arc::default())
+    }
+
+    fn go_on(server: &ListServer, make: Make, queue: Arc<MemoryQueue>, state: Arc<MemoryState>) -> Self {
+        let shutdown = CancellationToken::new();
+        let start = Start {
+            url: server.url(),
+            queue: queue.clone() as Arc<dyn PostQueue>,
+            state: state.clone() as Arc<dyn StateStore>,
+            shutdown: shutdown.clone(),
+            is_patient: false,
+        };
+        let connector = make(&start.url, pace(&start));
+        Self { queue, state, shutdown, task: tokio::spawn(run(connector, start)) }
+    }
+
+    async fn brings(&self, posts: usize) {
+        let all = async {
+            while self.queue.posts().len() < posts {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let came = tokio::time::timeout(Duration::from_secs(60), all).await;
+        came.unwrap_or_else(|_| panic!("{} of {posts} posts came", self.queue.posts().len()));
+    }
+
+    async fn stop(self) -> (Arc<MemoryQueue>, Arc<MemoryState>) {
+        self.shutdown.cancel();
+        self.task.await.unwrap().unwrap();
+        (self.queue, self.state)
+    }
+}
+
+/// After a break, all pages back to the last known post are read.
+async fn a_break_leaves_no_gap(protocol: Protocol, make: Make) {
+    let server = ListServer::start(protocol, 3).await.unwrap();
+    let running = Running::start(&server, make);
+    running.brings(3).await;
+    let (queue, state) = running.stop().await;
+    server.publish(250);
+    let running = Running::go_on(&server, make, queue, state);
+    running.brings(253).await;
+    let (queue, _) = running.stop().await;
+    assert_eq!(queue.posts().len(), 253);
+}
+
+fn hackernews(url: &str, pace: Pace) -> Box<dyn Connector> {
+    let settings: sources::hackernews::Settings = serde_json::from_value(json!({"url": url})).unwrap();
+    settings.connector_at(pace).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hackernews_passes_the_suite() {
+    passes_the_suite(HACKERNEWS, hackernews).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hackernews_is_read_back_to_the_last_known_item() {
+    a_break_leaves_no_gap(HACKERNEWS, hackernews).await;
+}
