@@ -36,6 +36,7 @@ pub const PLATFORMS: &[Platform] = &[
     Platform::new("bluesky", "Bluesky"),
     Platform::new("mastodon", "Mastodon"),
     Platform::new("hackernews", "Hacker News"),
+    Platform::new("discourse", "Discourse"),
     Platform::new("news", "News"),
     Platform::new("reviews", "Reviews"),
     Platform::new("reddit", "Reddit"),

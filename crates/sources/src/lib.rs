@@ -9,6 +9,7 @@
 
 pub mod bluesky;
 pub mod connector;
+pub mod discourse;
 mod error;
 pub mod feed;
 pub mod file;
@@ -29,6 +30,7 @@ pub const KINDS: &[Kind] = &[
     Kind::of::<bluesky::Settings>("bluesky"),
     Kind::of::<mastodon::Settings>("mastodon"),
     Kind::of::<hackernews::Settings>("hackernews"),
+    Kind::of::<discourse::Settings>("discourse"),
 ];
 
 pub use connector::{Check, Connector, Context};

@@ -4,6 +4,7 @@ mod support;
 
 use domain::{PostQueue, StateStore};
 use futures::future::BoxFuture;
+use secrecy::SecretString;
 use serde_json::json;
 use sources::Connector;
 use sources::kit::listing::Pace;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use support::{SECRET, impatient, run, suite};
 use testkit::MemoryQueue;
 use testkit::conformance::{StandIn, Start};
+use testkit::list_servers::discourse::{BROKEN_DISCOURSE, CLOSED_DISCOURSE, DISCOURSE};
 use testkit::list_servers::hackernews::HACKERNEWS;
 use testkit::list_servers::{ListServer, Protocol};
 use tokio_util::sync::CancellationToken;
@@ -109,4 +111,56 @@ async fn hackernews_passes_the_suite() {
 #[tokio::test(flavor = "multi_thread")]
 async fn hackernews_is_read_back_to_the_last_known_item() {
     a_break_leaves_no_gap(HACKERNEWS, hackernews).await;
+}
+
+fn discourse(url: &str, pace: Pace) -> Box<dyn Connector> {
+    let settings: sources::discourse::Settings = serde_json::from_value(json!({"url": url})).unwrap();
+    settings.connector_at(None, pace).unwrap()
+}
+
+fn closed_discourse(url: &str, pace: Pace) -> Box<dyn Connector> {
+    let settings: sources::discourse::Settings = serde_json::from_value(json!({"url": url})).unwrap();
+    settings.connector_at(Some(&SecretString::from(SECRET)), pace).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn discourse_passes_the_suite() {
+    passes_the_suite(DISCOURSE, discourse).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closed_forum_passes_the_suite() {
+    passes_the_suite(CLOSED_DISCOURSE, closed_discourse).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn discourse_is_read_back_to_the_last_known_post() {
+    a_break_leaves_no_gap(DISCOURSE, discourse).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_of_a_closed_forum_says_what_is_missing() {
+    let server = ListServer::start(CLOSED_DISCOURSE, 3).await.unwrap();
+    let check = async |make: Make| make(&server.url(), Pace::every(900, 60).unwrap()).check(&domain::SystemClock).await;
+    let (refused, let_in) = (check(discourse).await, check(closed_discourse).await);
+    assert!(!refused.ok && refused.advice.as_deref().is_some_and(|advice| advice.contains("token_env")), "{refused:?}");
+    assert!(let_in.ok && let_in.summary.contains("3 posts"), "{let_in:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_item_that_cannot_be_read_is_set_aside_once() {
+    let server = ListServer::start(BROKEN_DISCOURSE, 4).await.unwrap();
+    let running = Running::start(&server, discourse);
+    running.brings(4).await;
+    let polls = server.requests().len();
+    while server.requests().len() < polls + 3 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let (queue, _) = running.stop().await;
+    let letters = queue.dead_letters_before(u64::MAX, 10).await.unwrap();
+    assert_eq!(letters.len(), 1, "{letters:?}");
+    assert!(
+        letters[0].reason.contains("unexpected item") && letters[0].payload_format.as_deref() == Some("discourse-1")
+    );
+    assert_eq!(queue.records().len(), 4, "none of the others counts as deleted");
 }
