@@ -37,6 +37,7 @@ pub const PLATFORMS: &[Platform] = &[
     Platform::new("mastodon", "Mastodon"),
     Platform::new("hackernews", "Hacker News"),
     Platform::new("discourse", "Discourse"),
+    Platform::new("github", "GitHub"),
     Platform::new("news", "News"),
     Platform::new("reviews", "Reviews"),
     Platform::new("reddit", "Reddit"),

@@ -14,6 +14,7 @@ mod error;
 pub mod feed;
 pub mod file;
 pub mod formats;
+pub mod github;
 pub mod hackernews;
 pub mod kit;
 pub mod mastodon;
@@ -31,6 +32,7 @@ pub const KINDS: &[Kind] = &[
     Kind::of::<mastodon::Settings>("mastodon"),
     Kind::of::<hackernews::Settings>("hackernews"),
     Kind::of::<discourse::Settings>("discourse"),
+    Kind::of::<github::Settings>("github"),
 ];
 
 pub use connector::{Check, Connector, Context};

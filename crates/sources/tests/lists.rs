@@ -15,6 +15,7 @@ use support::{SECRET, impatient, run, suite};
 use testkit::MemoryQueue;
 use testkit::conformance::{StandIn, Start};
 use testkit::list_servers::discourse::{BROKEN_DISCOURSE, CLOSED_DISCOURSE, DISCOURSE};
+use testkit::list_servers::github::{GITHUB, GITHUB_DISCUSSIONS};
 use testkit::list_servers::hackernews::HACKERNEWS;
 use testkit::list_servers::{ListServer, Protocol};
 use tokio_util::sync::CancellationToken;
@@ -163,4 +164,37 @@ async fn an_item_that_cannot_be_read_is_set_aside_once() {
         letters[0].reason.contains("unexpected item") && letters[0].payload_format.as_deref() == Some("discourse-1")
     );
     assert_eq!(queue.records().len(), 4, "none of the others counts as deleted");
+}
+
+fn github(url: &str, pace: Pace) -> Box<dyn Connector> {
+    let settings = json!({"url": url, "repositories": ["octo/trains"]});
+    let settings: sources::github::Settings = serde_json::from_value(settings).unwrap();
+    settings.connector_at(Some(&SecretString::from(SECRET)), pace).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn github_passes_the_suite() {
+    passes_the_suite(GITHUB, github).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn github_is_read_back_to_the_last_known_item() {
+    a_break_leaves_no_gap(GITHUB, github).await;
+}
+
+fn github_discussions(url: &str, pace: Pace) -> Box<dyn Connector> {
+    let settings =
+        json!({"url": url, "repositories": ["octo/trains"], "discussions": true, "token_env": "GITHUB_TOKEN"});
+    let settings: sources::github::Settings = serde_json::from_value(settings).unwrap();
+    settings.connector_at(Some(&SecretString::from(SECRET)), pace).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn github_discussions_pass_the_suite() {
+    passes_the_suite(GITHUB_DISCUSSIONS, github_discussions).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn github_discussions_are_read_back_to_the_last_known_one() {
+    a_break_leaves_no_gap(GITHUB_DISCUSSIONS, github_discussions).await;
 }

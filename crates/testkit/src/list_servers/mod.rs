@@ -2,6 +2,7 @@
 //! protocol of one platform.
 
 pub mod discourse;
+pub mod github;
 pub mod hackernews;
 
 use crate::conformance::StandIn;
