@@ -38,6 +38,7 @@ pub const PLATFORMS: &[Platform] = &[
     Platform::new("hackernews", "Hacker News"),
     Platform::new("discourse", "Discourse"),
     Platform::new("github", "GitHub"),
+    Platform::new("stackexchange", "Stack Exchange"),
     Platform::new("news", "News"),
     Platform::new("reviews", "Reviews"),
     Platform::new("reddit", "Reddit"),

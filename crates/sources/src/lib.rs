@@ -22,6 +22,7 @@ pub mod push;
 pub mod record;
 pub mod registry;
 pub mod sample;
+pub mod stackexchange;
 pub mod x;
 
 /// The kinds of sources, by the name in `[[sources]] kind = "..."`. A new connector is one line here.
@@ -33,6 +34,7 @@ pub const KINDS: &[Kind] = &[
     Kind::of::<hackernews::Settings>("hackernews"),
     Kind::of::<discourse::Settings>("discourse"),
     Kind::of::<github::Settings>("github"),
+    Kind::of::<stackexchange::Settings>("stackexchange"),
 ];
 
 pub use connector::{Check, Connector, Context};

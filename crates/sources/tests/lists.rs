@@ -17,6 +17,7 @@ use testkit::conformance::{StandIn, Start};
 use testkit::list_servers::discourse::{BROKEN_DISCOURSE, CLOSED_DISCOURSE, DISCOURSE};
 use testkit::list_servers::github::{GITHUB, GITHUB_DISCUSSIONS};
 use testkit::list_servers::hackernews::HACKERNEWS;
+use testkit::list_servers::stackexchange::STACKEXCHANGE;
 use testkit::list_servers::{ListServer, Protocol};
 use tokio_util::sync::CancellationToken;
 
@@ -197,4 +198,20 @@ async fn github_discussions_pass_the_suite() {
 #[tokio::test(flavor = "multi_thread")]
 async fn github_discussions_are_read_back_to_the_last_known_one() {
     a_break_leaves_no_gap(GITHUB_DISCUSSIONS, github_discussions).await;
+}
+
+fn stackexchange(url: &str, pace: Pace) -> Box<dyn Connector> {
+    let settings: sources::stackexchange::Settings =
+        serde_json::from_value(json!({"url": url, "tags": ["trains"]})).unwrap();
+    settings.connector_at(Some(SecretString::from(SECRET)), pace).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stackexchange_passes_the_suite() {
+    passes_the_suite(STACKEXCHANGE, stackexchange).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stackexchange_is_read_back_to_the_last_known_question() {
+    a_break_leaves_no_gap(STACKEXCHANGE, stackexchange).await;
 }

@@ -4,6 +4,7 @@
 pub mod discourse;
 pub mod github;
 pub mod hackernews;
+pub mod stackexchange;
 
 use crate::conformance::StandIn;
 use axum::Router;
