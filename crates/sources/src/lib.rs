@@ -24,6 +24,7 @@ pub mod registry;
 pub mod sample;
 pub mod stackexchange;
 pub mod x;
+pub mod youtube;
 
 /// The kinds of sources, by the name in `[[sources]] kind = "..."`. A new connector is one line here.
 pub const KINDS: &[Kind] = &[
@@ -35,6 +36,7 @@ pub const KINDS: &[Kind] = &[
     Kind::of::<discourse::Settings>("discourse"),
     Kind::of::<github::Settings>("github"),
     Kind::of::<stackexchange::Settings>("stackexchange"),
+    Kind::of::<youtube::Settings>("youtube"),
 ];
 
 pub use connector::{Check, Connector, Context};

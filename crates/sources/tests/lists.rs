@@ -18,6 +18,7 @@ use testkit::list_servers::discourse::{BROKEN_DISCOURSE, CLOSED_DISCOURSE, DISCO
 use testkit::list_servers::github::{GITHUB, GITHUB_DISCUSSIONS};
 use testkit::list_servers::hackernews::HACKERNEWS;
 use testkit::list_servers::stackexchange::STACKEXCHANGE;
+use testkit::list_servers::youtube::{USED_UP_YOUTUBE, YOUTUBE};
 use testkit::list_servers::{ListServer, Protocol};
 use tokio_util::sync::CancellationToken;
 
@@ -214,4 +215,50 @@ async fn stackexchange_passes_the_suite() {
 #[tokio::test(flavor = "multi_thread")]
 async fn stackexchange_is_read_back_to_the_last_known_question() {
     a_break_leaves_no_gap(STACKEXCHANGE, stackexchange).await;
+}
+
+fn youtube_with(url: &str, pace: Pace, units: u64) -> Box<dyn Connector> {
+    let settings = json!({"url": url, "searches": ["trains"], "units_per_day": units});
+    let settings: sources::youtube::Settings = serde_json::from_value(settings).unwrap();
+    settings.connector_at(&SecretString::from(SECRET), pace).unwrap()
+}
+
+fn youtube(url: &str, pace: Pace) -> Box<dyn Connector> {
+    youtube_with(url, pace, 10_000)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn youtube_passes_the_suite() {
+    passes_the_suite(YOUTUBE, youtube).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn youtube_is_read_back_to_the_last_known_comment() {
+    a_break_leaves_no_gap(YOUTUBE, youtube).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_more_than_the_days_units_are_spent_on_youtube() {
+    let server = ListServer::start(YOUTUBE, 3).await.unwrap();
+    let running = Running::start(&server, |url, pace| youtube_with(url, pace, 110));
+    running.brings(3).await;
+    let asked = async |requests: usize| {
+        while server.requests().len() < requests {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    // A search for 100 units, and ten requests for one each.
+    tokio::time::timeout(Duration::from_secs(60), asked(11)).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(server.requests().len(), 11);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quota_that_others_used_up_is_waited_for() {
+    let server = ListServer::start(USED_UP_YOUTUBE, 3).await.unwrap();
+    let running = Running::start(&server, |url, pace| youtube_with(url, pace, 1_000));
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(server.requests().len(), 1);
+    running.stop().await;
 }

@@ -5,6 +5,7 @@ pub mod discourse;
 pub mod github;
 pub mod hackernews;
 pub mod stackexchange;
+pub mod youtube;
 
 use crate::conformance::StandIn;
 use axum::Router;
