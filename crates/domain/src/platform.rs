@@ -39,6 +39,7 @@ pub const PLATFORMS: &[Platform] = &[
     Platform::new("discourse", "Discourse"),
     Platform::new("github", "GitHub"),
     Platform::new("stackexchange", "Stack Exchange"),
+    Platform::new("appstore", "App Store"),
     Platform::new("news", "News"),
     Platform::new("reviews", "Reviews"),
     Platform::new("reddit", "Reddit"),

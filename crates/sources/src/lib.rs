@@ -7,6 +7,7 @@
 
 #![warn(clippy::print_stdout, clippy::unwrap_used)]
 
+pub mod appstore;
 pub mod bluesky;
 pub mod connector;
 pub mod discourse;
@@ -37,6 +38,7 @@ pub const KINDS: &[Kind] = &[
     Kind::of::<github::Settings>("github"),
     Kind::of::<stackexchange::Settings>("stackexchange"),
     Kind::of::<youtube::Settings>("youtube"),
+    Kind::of::<appstore::Settings>("appstore"),
 ];
 
 pub use connector::{Check, Connector, Context};

@@ -14,6 +14,7 @@ use std::time::Duration;
 use support::{SECRET, impatient, run, suite};
 use testkit::MemoryQueue;
 use testkit::conformance::{StandIn, Start};
+use testkit::list_servers::appstore::APPSTORE;
 use testkit::list_servers::discourse::{BROKEN_DISCOURSE, CLOSED_DISCOURSE, DISCOURSE};
 use testkit::list_servers::github::{GITHUB, GITHUB_DISCUSSIONS};
 use testkit::list_servers::hackernews::HACKERNEWS;
@@ -260,5 +261,25 @@ async fn a_quota_that_others_used_up_is_waited_for() {
     let running = Running::start(&server, |url, pace| youtube_with(url, pace, 1_000));
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(server.requests().len(), 1);
+    running.stop().await;
+}
+
+fn appstore(url: &str, pace: Pace) -> Box<dyn Connector> {
+    let settings: sources::appstore::Settings = serde_json::from_value(json!({"url": url, "apps": ["id123"]})).unwrap();
+    settings.connector_at(pace).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn appstore_passes_the_suite() {
+    passes_the_suite(APPSTORE, appstore).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn appstore_reads_all_pages_that_apple_shows() {
+    let server = ListServer::start(APPSTORE, 120).await.unwrap();
+    let running = Running::start(&server, appstore);
+    running.brings(120).await;
+    server.publish(1);
+    running.brings(121).await;
     running.stop().await;
 }

@@ -1,6 +1,7 @@
 //! Platforms in small that list their items newest first, page by page, as JSON. What they share is here; each file is the
 //! protocol of one platform.
 
+pub mod appstore;
 pub mod discourse;
 pub mod github;
 pub mod hackernews;
