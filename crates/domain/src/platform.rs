@@ -40,6 +40,7 @@ pub const PLATFORMS: &[Platform] = &[
     Platform::new("github", "GitHub"),
     Platform::new("stackexchange", "Stack Exchange"),
     Platform::new("appstore", "App Store"),
+    Platform::new("googleplay", "Google Play"),
     Platform::new("news", "News"),
     Platform::new("reviews", "Reviews"),
     Platform::new("reddit", "Reddit"),

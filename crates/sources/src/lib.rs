@@ -16,6 +16,7 @@ pub mod feed;
 pub mod file;
 pub mod formats;
 pub mod github;
+pub mod googleplay;
 pub mod hackernews;
 pub mod kit;
 pub mod mastodon;
@@ -39,6 +40,7 @@ pub const KINDS: &[Kind] = &[
     Kind::of::<stackexchange::Settings>("stackexchange"),
     Kind::of::<youtube::Settings>("youtube"),
     Kind::of::<appstore::Settings>("appstore"),
+    Kind::of::<googleplay::Settings>("googleplay"),
 ];
 
 pub use connector::{Check, Connector, Context};

@@ -17,6 +17,7 @@ use testkit::conformance::{StandIn, Start};
 use testkit::list_servers::appstore::APPSTORE;
 use testkit::list_servers::discourse::{BROKEN_DISCOURSE, CLOSED_DISCOURSE, DISCOURSE};
 use testkit::list_servers::github::{GITHUB, GITHUB_DISCUSSIONS};
+use testkit::list_servers::googleplay::GOOGLEPLAY;
 use testkit::list_servers::hackernews::HACKERNEWS;
 use testkit::list_servers::stackexchange::STACKEXCHANGE;
 use testkit::list_servers::youtube::{USED_UP_YOUTUBE, YOUTUBE};
@@ -282,4 +283,23 @@ async fn appstore_reads_all_pages_that_apple_shows() {
     server.publish(1);
     running.brings(121).await;
     running.stop().await;
+}
+
+fn googleplay(url: &str, pace: Pace) -> Box<dyn Connector> {
+    let key = include_str!("fixtures/service-account-test-key.b64");
+    let pem = format!("-----BEGIN PRIVATE KEY-----\n{key}-----END PRIVATE KEY-----\n");
+    let key = json!({"client_email": "a@b.example", "private_key": pem, "token_uri": format!("{url}/token")});
+    let settings = json!({"url": url, "packages": ["com.example.trains"]});
+    let settings: sources::googleplay::Settings = serde_json::from_value(settings).unwrap();
+    settings.connector_at(&SecretString::from(key.to_string()), pace).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn googleplay_passes_the_suite() {
+    passes_the_suite(GOOGLEPLAY, googleplay).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn googleplay_is_read_to_the_end() {
+    a_break_leaves_no_gap(GOOGLEPLAY, googleplay).await;
 }

@@ -4,6 +4,7 @@
 pub mod appstore;
 pub mod discourse;
 pub mod github;
+pub mod googleplay;
 pub mod hackernews;
 pub mod stackexchange;
 pub mod youtube;
