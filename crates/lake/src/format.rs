@@ -26,7 +26,7 @@ pub(crate) fn check(root: &Location, writes: bool) -> Result<()> {
         Some(found) if found > FORMAT => Err(Error::NewerFormat { path: root.shown(FILE), found, known: FORMAT }),
         Some(FORMAT) => Ok(()),
         _ if writes => {
-            if found.is_some() || root.join("raw").exists() {
+            if found.is_some() || !root.join("raw").list()?.is_empty() {
                 let from = found.unwrap_or(1);
                 tracing::warn!(from, to = FORMAT, "the lake's format is raised; going back needs a backup from before");
             }

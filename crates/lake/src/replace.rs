@@ -67,7 +67,7 @@ impl Lake {
 
     /// A batch that a crash cut short is in some tables only: its replay adds the rest, so a rewrite must not.
     async fn refuse_half_batches(&self) -> Result<()> {
-        let queue = self.owner()?.unwrap_or_else(|| self.config.partition.clone());
+        let queue = self.owner().await?.unwrap_or_else(|| self.config.partition.clone());
         for index in 0..self.config.partitions {
             let partition = PartitionId::new(&queue, index);
             let mut versions = HashSet::new();

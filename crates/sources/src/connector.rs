@@ -27,6 +27,12 @@ pub trait Connector: Send + Sync {
 /// Reads a secret from an environment variable or a file, whose names stand in the settings.
 pub type Secrets<'a> = dyn Fn(&str, &str) -> Result<SecretString> + 'a;
 
+/// The same, if one of the names is set.
+pub(crate) fn optional_secret(secrets: &Secrets<'_>, env: &str, file: &str) -> Result<Option<SecretString>> {
+    let is_set = !(env.is_empty() && file.is_empty());
+    is_set.then(|| secrets(env, file)).transpose()
+}
+
 /// Settings of a kind of source, as they are configured. Unknown keys must be errors.
 pub trait Settings: DeserializeOwned + JsonSchema {
     /// What people call it.

@@ -7,19 +7,26 @@
 
 #![warn(clippy::print_stdout, clippy::unwrap_used)]
 
+pub mod appstore;
 pub mod bluesky;
 pub mod connector;
+pub mod discourse;
 mod error;
 pub mod feed;
 pub mod file;
 pub mod formats;
+pub mod github;
+pub mod googleplay;
+pub mod hackernews;
 pub mod kit;
 pub mod mastodon;
 pub mod push;
 pub mod record;
 pub mod registry;
 pub mod sample;
+pub mod stackexchange;
 pub mod x;
+pub mod youtube;
 
 /// The kinds of sources, by the name in `[[sources]] kind = "..."`. A new connector is one line here.
 pub const KINDS: &[Kind] = &[
@@ -27,6 +34,13 @@ pub const KINDS: &[Kind] = &[
     Kind::of::<feed::Settings>("feed"),
     Kind::of::<bluesky::Settings>("bluesky"),
     Kind::of::<mastodon::Settings>("mastodon"),
+    Kind::of::<hackernews::Settings>("hackernews"),
+    Kind::of::<discourse::Settings>("discourse"),
+    Kind::of::<github::Settings>("github"),
+    Kind::of::<stackexchange::Settings>("stackexchange"),
+    Kind::of::<youtube::Settings>("youtube"),
+    Kind::of::<appstore::Settings>("appstore"),
+    Kind::of::<googleplay::Settings>("googleplay"),
 ];
 
 pub use connector::{Check, Connector, Context, keep_running};

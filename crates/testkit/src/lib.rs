@@ -8,6 +8,7 @@ pub mod conformance;
 pub mod fakes;
 pub mod faulty_proxy;
 pub mod feed_server;
+pub mod list_servers;
 pub mod mastodon_server;
 mod memory_history;
 pub mod memory_lake;

@@ -16,6 +16,7 @@ use crate::kit::failure::Failure;
 use crate::kit::http::{Fetcher, Validators, web_address};
 use crate::kit::ingest;
 use crate::kit::poll::{self, Poll, Problem};
+use crate::kit::versions::Version;
 use crate::record::{Format, Parsed, checks};
 use async_trait::async_trait;
 use chrono::{TimeDelta, Timelike};
@@ -36,8 +37,6 @@ const PAUSE_MAX: Duration = Duration::from_secs(6 * 3_600);
 const GONE: TimeDelta = TimeDelta::days(1);
 /// Until a feed is asked that a page named.
 const AT_ONCE: Duration = Duration::from_millis(100);
-/// Versions of one entry that are followed: text that changes with each request is not an edit.
-const VERSIONS_MAX: u32 = 10;
 
 /// Settings of a source of the kind `feed`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -209,15 +208,6 @@ struct Seen {
     entries: BTreeMap<String, Version>,
 }
 
-/// The newest version of an entry.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Version {
-    /// The id of its post; the first version has that of the entry.
-    post: String,
-    hash: String,
-    count: u32,
-}
-
 /// One feed.
 struct Feed {
     name: String,
@@ -302,18 +292,12 @@ impl Feed {
 
 /// The version that an entry is, and whether it is new; an entry that is an edit gets an id of its own.
 fn next_version(known: Option<&Version>, entry: &mut Entry) -> (Version, bool) {
-    let hash = entry.hash();
-    match known {
-        None => (Version { post: entry.id.clone(), hash, count: 1 }, true),
-        Some(known) if known.hash == hash || known.count >= VERSIONS_MAX => (known.clone(), false),
-        Some(known) => {
-            entry.replaces.push(known.post.clone());
-            // With its number: a text that is taken back has the hash of a version that was replaced.
-            let count = known.count + 1;
-            entry.id = format!("{}#{count}-{hash}", entry.id);
-            (Version { post: entry.id.clone(), hash, count }, true)
-        }
+    let (version, is_new) = Version::next(known, &entry.id, &entry.hash());
+    if is_new {
+        entry.replaces.extend(known.map(|known| known.post.clone()));
+        entry.id.clone_from(&version.post);
     }
+    (version, is_new)
 }
 
 /// What an address leads to.
@@ -400,16 +384,7 @@ mod tests {
         assert_eq!(next_version(Some(&first), &mut entry("one")), (first.clone(), false));
         let mut edited = entry("two");
         let (second, is_new) = next_version(Some(&first), &mut edited);
-        assert!(is_new && edited.id == second.post && second.post.starts_with("a#"));
+        assert!(is_new && edited.id == second.post && second.post.starts_with("a#2-"));
         assert_eq!(edited.replaces, ["a"]);
-        let mut again = entry("three");
-        let (third, is_new) = next_version(Some(&second), &mut again);
-        assert!(is_new);
-        assert_eq!(again.replaces, std::slice::from_ref(&second.post));
-        let mut back = entry("two");
-        assert!(next_version(Some(&third), &mut back).1);
-        assert_ne!(back.id, second.post, "the queue refuses the id of a version that was replaced");
-        let worn = Version { count: VERSIONS_MAX, ..second };
-        assert!(!next_version(Some(&worn), &mut entry("four")).1, "a text that changes all the time");
     }
 }

@@ -16,6 +16,16 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// What the platform answered, without our advice.
+    pub(crate) fn answer_mut(&mut self) -> &mut String {
+        match self {
+            Self::Network(message)
+            | Self::Rate { message, .. }
+            | Self::Http { message, .. }
+            | Self::Refused { message, .. } => message,
+        }
+    }
+
     /// For people.
     pub fn message(&self) -> String {
         match self {

@@ -19,6 +19,9 @@ use url::Url;
 const ANSWER_MAX_BYTES: usize = 16 << 20;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const REDIRECTS_MAX: usize = 5;
+/// How much is read of an error, and shown.
+const REASON_MAX_BYTES: usize = 16 << 10;
+const REASON_MAX_CHARS: usize = 200;
 /// How programs introduce themselves.
 pub(crate) const USER_AGENT: &str = concat!("overheard/", env!("CARGO_PKG_VERSION"));
 
@@ -112,7 +115,8 @@ impl Fetcher {
         Self::with_headers(timeout, HeaderMap::from_iter([(header::AUTHORIZATION, value)]))
     }
 
-    fn with_headers(timeout: Duration, headers: HeaderMap) -> crate::Result<Self> {
+    /// Sends these headers with each request. They hold secrets.
+    pub(crate) fn with_headers(timeout: Duration, headers: HeaderMap) -> crate::Result<Self> {
         let client = builder(&headers)
             .build()
             .map_err(|error| crate::Error::Setting(format!("no connection can be made: {error}")))?;
@@ -178,7 +182,7 @@ impl Fetcher {
                 continue;
             }
             if status != StatusCode::NOT_MODIFIED && !status.is_success() {
-                return Err(failure(status, answer.headers(), &who, now));
+                return Err(explained(answer, &who, now).await);
             }
             let max_age = max_age(answer.headers());
             if status == StatusCode::NOT_MODIFIED {
@@ -188,6 +192,31 @@ impl Fetcher {
             return Ok(Answer { body: Some(read(answer, &who).await?), validators, max_age, moved_to });
         }
         Err(Failure::Network(format!("{who} redirects more than {REDIRECTS_MAX} times")))
+    }
+
+    /// Sends a body to the configured server and returns the body of the answer.
+    pub(crate) async fn post(
+        &self,
+        url: &Url,
+        content_type: &'static str,
+        body: String,
+        now: Timestamp,
+    ) -> Result<Vec<u8>, Failure> {
+        let who = url.host_str().unwrap_or("the server");
+        let asking = async {
+            let request = self.client.post(url.clone()).header(header::CONTENT_TYPE, content_type);
+            let sent = request.body(body).send().await;
+            let answer =
+                sent.map_err(|error| Failure::Network(format!("{who} can't be reached: {}", innermost(&error))))?;
+            match answer.status().is_success() {
+                true => read(answer, who).await,
+                false => Err(explained(answer, who, now).await),
+            }
+        };
+        match tokio::time::timeout(self.timeout, asking).await {
+            Ok(answer) => answer,
+            Err(_) => Err(Failure::Network(format!("no whole answer within {} s", self.timeout.as_secs()))),
+        }
     }
 
     /// Opens an answer without end; only its headers must come in time. `configured`: the server that named the address.
@@ -252,14 +281,42 @@ fn target(from: &Url, answer: &Response) -> Option<Url> {
 pub(crate) fn failure(status: StatusCode, headers: &HeaderMap, who: &str, now: Timestamp) -> Failure {
     let reason = status.canonical_reason().unwrap_or("no reason given");
     let message = format!("{who} answers with status {}: {reason}", status.as_u16());
-    let retry_at = retry_at(headers, now);
+    let retry_at = retry_at(headers, now).or_else(|| reset_at(headers));
+    let is_limit = matches!(status, StatusCode::FORBIDDEN) && retry_at.is_some();
     match status {
+        // GitHub also refuses by 403 when there were too many requests.
+        _ if is_limit => Failure::Rate { message: format!("{who} asks us to slow down"), retry_at },
         StatusCode::TOO_MANY_REQUESTS => Failure::Rate { message: format!("{who} asks us to slow down"), retry_at },
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
             Failure::Refused { message, advice: "check the address and what the server demands of programs".into() }
         }
         _ => Failure::Http { status: status.as_u16(), message, retry_at },
     }
+}
+
+/// The same with the reason that the platform gives in its answer.
+async fn explained(mut answer: Response, who: &str, now: Timestamp) -> Failure {
+    let mut failure = failure(answer.status(), answer.headers(), who, now);
+    let mut body = Vec::new();
+    while let Ok(Some(chunk)) = answer.chunk().await {
+        body.extend_from_slice(&chunk);
+        if body.len() > REASON_MAX_BYTES {
+            return failure;
+        }
+    }
+    if let Some(reason) = reason(&body) {
+        failure.answer_mut().push_str(&format!(" ({reason})"));
+    }
+    failure
+}
+
+/// The reason in the JSON of an error, in the forms that platforms use.
+fn reason(body: &[u8]) -> Option<String> {
+    let body: serde_json::Value = serde_json::from_slice(body).ok()?;
+    let paths = ["/error_name", "/error/errors/0/reason", "/error_message", "/error/message", "/message", "/errors/0"];
+    let texts: Vec<&str> = paths.iter().filter_map(|path| body.pointer(path)?.as_str()).collect();
+    let text: String = texts.join(": ").chars().filter(|c| !c.is_control()).take(REASON_MAX_CHARS).collect();
+    (!text.is_empty()).then_some(text)
 }
 
 /// `Retry-After`, in seconds or as a date.
@@ -269,6 +326,13 @@ fn retry_at(headers: &HeaderMap, now: Timestamp) -> Option<Timestamp> {
         Ok(seconds) => now.checked_add_signed(TimeDelta::try_seconds(seconds)?),
         Err(_) => DateTime::parse_from_rfc2822(text).ok().map(|at| at.to_utc()),
     }
+}
+
+/// When requests count anew, if none is left: GitHub's headers.
+fn reset_at(headers: &HeaderMap) -> Option<Timestamp> {
+    let text = |name| headers.get(name)?.to_str().ok();
+    text("x-ratelimit-remaining").filter(|left| *left == "0")?;
+    DateTime::from_timestamp(text("x-ratelimit-reset")?.parse().ok()?, 0)
 }
 
 /// `Cache-Control: max-age`.
@@ -314,6 +378,21 @@ mod tests {
     }
 
     #[test]
+    fn the_reason_of_an_error_is_found() {
+        let found = |body: &str| reason(body.as_bytes());
+        assert_eq!(
+            found(r#"{"error_id":502,"error_name":"throttle_violation","error_message":"too many\n requests"}"#)
+                .as_deref(),
+            Some("throttle_violation: too many requests")
+        );
+        let google = r#"{"error":{"code":403,"message":"Used up","errors":[{"reason":"quotaExceeded"}]}}"#;
+        assert_eq!(found(google).as_deref(), Some("quotaExceeded: Used up"));
+        assert_eq!(found(r#"{"message":"Not Found"}"#).as_deref(), Some("Not Found"));
+        assert_eq!(found(r#"{"errors":["Sign in."]}"#).as_deref(), Some("Sign in."));
+        assert_eq!((found("<html>"), found("{}"), found(r#"{"message":7}"#)), (None, None, None));
+    }
+
+    #[test]
     fn waits_are_read_from_headers() {
         let now = DateTime::from_timestamp(1_793_534_400, 0).unwrap();
         let headers = |name: header::HeaderName, value: &str| HeaderMap::from_iter([(name, value.parse().unwrap())]);
@@ -321,6 +400,10 @@ mod tests {
         assert_eq!(retry("120"), Some(120));
         assert_eq!(retry("Sun, 01 Nov 2026 12:01:00 GMT"), Some(60));
         assert_eq!((retry("soon"), retry("99999999999999999999")), (None, None));
+        let none_left = [("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1793534500")];
+        let limits = none_left.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+        let refused = failure(StatusCode::FORBIDDEN, &HeaderMap::from_iter(limits), "a.example", now);
+        assert!(matches!(refused, Failure::Rate { retry_at: Some(at), .. } if (at - now).num_seconds() == 100));
         let age = |value| max_age(&headers(header::CACHE_CONTROL, value)).map(|age| age.as_secs());
         assert_eq!(age("public, max-age=300"), Some(300));
         assert_eq!((age("no-cache"), age("max-age=x")), (None, None));

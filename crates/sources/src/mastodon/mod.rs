@@ -98,8 +98,7 @@ impl connector::Settings for Settings {
     }
 
     fn connector(&self, secrets: &Secrets<'_>) -> Result<Box<dyn Connector>> {
-        let has_token = !(self.token_env.is_empty() && self.token_file.is_empty());
-        let token = has_token.then(|| secrets(&self.token_env, &self.token_file)).transpose()?;
+        let token = connector::optional_secret(secrets, &self.token_env, &self.token_file)?;
         Ok(Box::new(Mastodon::new(self.config(token)?)?))
     }
 }
