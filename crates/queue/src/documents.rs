@@ -1,4 +1,5 @@
-//! The store of small documents: topics, users, sessions, rules, cursors, alerts, labels.
+//! The store of small documents: topics, users, sessions, rules, cursors, alerts, labels. They are in the queue's file, or
+//! in another store that several machines share.
 
 use crate::embedded::Embedded;
 use crate::error::{Doing, Error};
@@ -10,17 +11,26 @@ use serde_json::Value;
 #[async_trait]
 impl StateStore for Embedded {
     async fn get(&self, kind: &str, key: &str) -> Result<Option<Value>> {
+        if let Some(shared) = &self.shared_documents {
+            return shared.get(kind, key).await;
+        }
         let (kind, key) = (kind.to_owned(), key.to_owned());
         let found = self.read_documents(move |connection| body(connection, &kind, &key)).await?;
         Ok(found.map(|body| parse(&body)).transpose()?)
     }
 
     async fn put(&self, kind: &str, key: &str, value: Value) -> Result<()> {
+        if let Some(shared) = &self.shared_documents {
+            return shared.put(kind, key, value).await;
+        }
         let (kind, key, body) = (kind.to_owned(), key.to_owned(), value.to_string());
         Ok(self.writer().write(1, move |transaction| put(transaction, &kind, &key, &body)).await?)
     }
 
     async fn swap(&self, changes: Vec<Swap>) -> Result<bool> {
+        if let Some(shared) = &self.shared_documents {
+            return shared.swap(changes).await;
+        }
         let write = self.writer().write(changes.len(), move |transaction| {
             for change in &changes {
                 let found = body(transaction, &change.kind, &change.key)?;
@@ -46,11 +56,17 @@ impl StateStore for Embedded {
     }
 
     async fn delete(&self, kind: &str, key: &str) -> Result<bool> {
+        if let Some(shared) = &self.shared_documents {
+            return shared.delete(kind, key).await;
+        }
         let (kind, key) = (kind.to_owned(), key.to_owned());
         Ok(self.writer().write(1, move |transaction| delete(transaction, &kind, &key)).await?)
     }
 
     async fn list(&self, kind: &str) -> Result<Vec<(String, Value)>> {
+        if let Some(shared) = &self.shared_documents {
+            return shared.list(kind).await;
+        }
         let kind = kind.to_owned();
         let found: Vec<(String, String)> = self
             .read_documents(move |connection| {

@@ -10,7 +10,7 @@ use crate::record;
 use crate::schema;
 use crate::writer::Writer;
 use async_trait::async_trait;
-use domain::{Appended, Clock, DeadLetter, PartitionId, PostId, PostQueue, QueueDepth, Record, Result};
+use domain::{Appended, Clock, DeadLetter, PartitionId, PostId, PostQueue, QueueDepth, Record, Result, StateStore};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, RwLock};
@@ -66,11 +66,20 @@ pub struct Embedded {
     /// Two readers, so that a large lease never holds up the look-up of a session.
     records: Arc<Mutex<Connection>>,
     documents: Arc<Mutex<Connection>>,
+    /// Where the documents are instead, if several machines share them.
+    pub(crate) shared_documents: Option<Arc<dyn StateStore>>,
     pub(crate) consumer: tokio::sync::Mutex<Consumer>,
     pub(crate) appended: Notify,
 }
 
 impl Embedded {
+    /// Keeps the documents in this store, and none in the queue's file.
+    #[must_use]
+    pub fn with_shared_documents(mut self, store: Arc<dyn StateStore>) -> Self {
+        self.shared_documents = Some(store);
+        self
+    }
+
     /// Opens the queue's file, and makes it when it isn't there.
     pub fn open(path: impl AsRef<Path>, config: Config, clock: Arc<dyn Clock>) -> Result<Self, Error> {
         let path = path.as_ref();
@@ -90,6 +99,7 @@ impl Embedded {
             partitions: RwLock::new(partitions::names(&identity, count).into()),
             records: Arc::new(Mutex::new(records)),
             documents: Arc::new(Mutex::new(documents)),
+            shared_documents: None,
             consumer: tokio::sync::Mutex::new(Consumer::new(lock_name.into())),
             appended: Notify::new(),
         })

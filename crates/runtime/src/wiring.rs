@@ -11,7 +11,7 @@ use brokers::sqs::{self, Sqs};
 use domain::topic::TopicMatcher;
 use domain::{Broker, Geocoder, PostQueue, Record, StateStore, SystemClock, Topic, Translator, WorkQueue};
 use engines::{AmazonLocation, AmazonLocationConfig, Translation};
-use lake::{Lake, Location, WorkerConfig};
+use lake::{BucketDocuments, Lake, Location, WorkerConfig};
 use nlp::Task;
 use nlp::categories::CategorySet;
 use pipeline::{Replay, Reprocess, Understand};
@@ -47,7 +47,10 @@ pub fn open_queue(config: &Config) -> Result<Arc<Embedded>> {
     let settings = config.queue.settings(config.lake.retention_days);
     let file = config.data.join("overheard.db");
     let queue = Embedded::open(&file, settings, clock()).with_context(|| format!("open {}", file.display()))?;
-    Ok(Arc::new(queue))
+    let Some(bucket) = config.lake.bucket_at(&config.state.url, &config.data)? else { return Ok(Arc::new(queue)) };
+    let location = Location::bucket(&bucket).context("state.url")?;
+    let documents = BucketDocuments::new(&location, Duration::from_millis(config.state.refresh_ms))?;
+    Ok(Arc::new(queue.with_shared_documents(Arc::new(documents))))
 }
 
 /// The connection to NATS.

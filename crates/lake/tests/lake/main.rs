@@ -3,6 +3,7 @@
 
 mod commit;
 mod counts;
+mod documents;
 mod fence;
 mod formats;
 mod history;

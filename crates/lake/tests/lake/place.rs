@@ -169,7 +169,8 @@ impl Display for TestStore {
 impl ObjectStore for TestStore {
     async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
         self.ask("put");
-        let is_entry = options.mode == PutMode::Create && location.as_ref().contains("_delta_log");
+        let is_entry = options.mode == PutMode::Create
+            && (location.as_ref().contains("_delta_log") || location.as_ref().contains("/log/"));
         let fault = if is_entry { self.fault() } else { Fault::None };
         let taken = || Error::AlreadyExists { path: location.to_string(), source: "refused".into() };
         let broken = |what: &str| Error::Generic { store: "test", source: what.into() };

@@ -16,7 +16,7 @@ pub use limits::LimitsConfig;
 pub use server::{ForwardedHeader, ServerConfig};
 pub use sources::{PushConfig, SourceConfig, SourcesConfig};
 pub(crate) use storage::LAKE_CACHE;
-pub use storage::{LakeConfig, NatsConfig, QueueConfig, QueueEngine, SqsConfig};
+pub use storage::{LakeConfig, NatsConfig, QueueConfig, QueueEngine, SqsConfig, StateConfig};
 pub use understand::{
     PlacesConfig, PlacesEngine, TranslationConfig, TranslationEngine, UnderstandConfig, classifier_setting,
     model_folder, models_folder,
@@ -45,6 +45,7 @@ pub struct Config {
     pub time_zone: String,
     pub server: ServerConfig,
     pub queue: QueueConfig,
+    pub state: StateConfig,
     pub understand: UnderstandConfig,
     pub places: PlacesConfig,
     pub translation: TranslationConfig,
@@ -111,6 +112,7 @@ impl Config {
         }
         self.server.check()?;
         self.queue.check()?;
+        self.state.check()?;
         self.lake.check()?;
         if self.server.limits.export_timeout_s > self.lake.replaced_kept_s {
             bail!(

@@ -83,6 +83,15 @@ pub struct SqsConfig {
 
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+pub struct StateConfig {
+    /// Address of a bucket for the small documents; empty: `overheard.db` in the data folder.
+    pub url: String,
+    /// How old a document may be that is read there.
+    pub refresh_ms: u64,
+}
+
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct LakeConfig {
     /// Address of a bucket; empty: the folder `lake` of the data folder.
     pub url: String,
@@ -243,16 +252,28 @@ impl SqsConfig {
     }
 }
 
+impl StateConfig {
+    /// Checks what types can't express.
+    pub(super) fn check(&self) -> Result<()> {
+        check_url("state.url", &self.url, "the data folder")?;
+        within("state", &[("refresh_ms", self.refresh_ms, 0, 60_000)])
+    }
+}
+
+/// An address is empty or names a bucket.
+fn check_url(name: &str, url: &str, instead: &str) -> Result<()> {
+    if !url.is_empty() && !["s3://", "gs://", "az://"].iter().any(|scheme| url.starts_with(scheme)) {
+        bail!(
+            "{name} = {url:?} must be empty ({instead}) or s3://bucket/prefix, gs://bucket/prefix or az://container/prefix"
+        );
+    }
+    Ok(())
+}
+
 impl LakeConfig {
     /// Checks what types can't express.
     pub(super) fn check(&self) -> Result<()> {
-        if !self.url.is_empty() && !["s3://", "gs://", "az://"].iter().any(|scheme| self.url.starts_with(scheme)) {
-            bail!(
-                "lake.url = {:?} must be empty (the folder `lake` of the data folder) or s3://bucket/prefix, \
-                 gs://bucket/prefix or az://container/prefix",
-                self.url
-            );
-        }
+        check_url("lake.url", &self.url, "the folder `lake` of the data folder")?;
         let million = 1_000_000;
         within(
             "lake",
@@ -275,7 +296,12 @@ impl LakeConfig {
 
     /// How the bucket is reached; none: the lake is in the data folder.
     pub fn bucket(&self, data: &Path) -> Result<Option<lake::BucketConfig>> {
-        if self.url.is_empty() {
+        self.bucket_at(&self.url, data)
+    }
+
+    /// The same for another address.
+    pub fn bucket_at(&self, url: &str, data: &Path) -> Result<Option<lake::BucketConfig>> {
+        if url.is_empty() {
             return Ok(None);
         }
         let secret = |variable: &str, file: &str| match variable.is_empty() && file.is_empty() {
@@ -287,7 +313,7 @@ impl LakeConfig {
             false => PathBuf::from(&self.cache_folder),
         };
         Ok(Some(lake::BucketConfig {
-            url: self.url.clone(),
+            url: url.to_owned(),
             endpoint: self.endpoint.clone(),
             region: self.region.clone(),
             access_key: secret(&self.access_key_env, &self.access_key_file).context("lake.access_key_env")?,
