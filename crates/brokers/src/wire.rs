@@ -145,8 +145,9 @@ mod tests {
 
     #[test]
     fn a_large_lease_goes_in_messages_that_follow_on_each_other() {
-        // Random letters, so that they don't pack well.
-        let text = |n: u64| (0..200).map(|i| char::from(b'a' + ((n * 31 + i * i * 7) % 26) as u8)).collect::<String>();
+        // Letters as random as a hash makes them, so that they don't pack well.
+        let letter = |seed: u64| char::from(b'a' + (seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 59) as u8 % 26);
+        let text = |n: u64| (0..200).map(|i| letter(n * 7_919 + i * i + 1)).collect::<String>();
         let records = (0..64).map(|n| Record::Post(Box::new(post(&n.to_string(), &text(n)))));
         let whole = lease(records.collect());
         let (messages, letters) = encode(&whole, 4_000).unwrap();

@@ -1,5 +1,6 @@
 //! What an append, an ack and a dead letter do within the writer's transaction.
 
+use crate::key;
 use crate::partitions;
 use crate::progress::Progress;
 use crate::record::Prepared;
@@ -40,7 +41,7 @@ pub(crate) fn append(
                 progress.appended += 1;
                 progress.waiting += 1;
                 progress.waiting_bytes += record.body.len() as u64;
-                insert.execute(params![partitions::key(index, offset), now_ms, record.body])?;
+                insert.execute(params![key::of(index, offset), now_ms, record.body])?;
                 Appended::Stored(offset)
             }
             Some(known) => {
@@ -91,7 +92,7 @@ pub(crate) fn ack(transaction: &Transaction<'_>, first: u64, last: u64) -> rusql
     let records = transaction.prepare_cached(delete)?.execute(params![first, last])?;
     progress.waiting_bytes = progress.waiting_bytes.saturating_sub(bytes);
     progress.waiting = progress.waiting.saturating_sub(records as u64);
-    let (index, offset) = (partitions::index_of(last), partitions::offset_of(last));
+    let (index, offset) = (key::index_of(last), key::offset_of(last));
     partitions::acked(transaction, &mut progress, index, offset)?;
     progress.write(transaction)
 }

@@ -1,7 +1,7 @@
 //! Looks at the queue's file without changing it.
 
 use crate::error::{Doing, Result};
-use crate::partitions;
+use crate::key;
 use crate::schema;
 use rusqlite::Connection;
 use std::path::Path;
@@ -36,9 +36,7 @@ fn read(connection: &Connection) -> Result<Checked> {
     faults.retain(|fault| fault != "ok");
     let last_offset = connection.query_row("SELECT last_offset FROM progress", [], |row| row.get(0));
     let first_waiting =
-        connection.query_row("SELECT min(offset) FROM records WHERE offset < ?", [partitions::range(0).end], |row| {
-            row.get(0)
-        });
+        connection.query_row("SELECT min(offset) FROM records WHERE offset < ?", [key::range(0).end], |row| row.get(0));
     // Files of earlier formats have no identity yet.
     let identity = schema::identity(connection).ok();
     Ok(Checked {

@@ -4,6 +4,7 @@
 
 use crate::embedded::Embedded;
 use crate::error::{Doing, Error, Result};
+use crate::key;
 use crate::partitions;
 use crate::progress::Progress;
 use crate::record::{self, Unreadable};
@@ -59,7 +60,7 @@ impl Embedded {
 
     /// The posts that wait in a partition at the offsets beyond `after`, up to `last`.
     pub async fn waiting_posts(&self, partition: &PartitionId, after: Offset, last: Offset) -> Result<Vec<PostId>> {
-        let keys = partitions::range(partition.index());
+        let keys = key::range(partition.index());
         let (after, last) = (keys.start + after, (keys.start + last).min(keys.end - 1));
         let bodies: Vec<(u64, Vec<u8>)> = self
             .read_records(move |connection| {

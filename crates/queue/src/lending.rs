@@ -4,8 +4,8 @@ use crate::append::{self, PreparedLetter};
 use crate::consumer::Consumer;
 use crate::embedded::Embedded;
 use crate::error::{Doing, Error};
+use crate::key;
 use crate::leases::Gap;
-use crate::partitions;
 use crate::progress::Progress;
 use crate::record::{self, Unreadable};
 use async_trait::async_trait;
@@ -65,7 +65,7 @@ impl Embedded {
         let count = self.partitions().len() as u16;
         for step in 0..count {
             let index = (consumer.next + step) % count;
-            for gap in consumer.loans.gaps(partitions::range(index)) {
+            for gap in consumer.loans.gaps(key::range(index)) {
                 let found = self.lendable_in(gap, limit).await?;
                 if !found.is_empty() {
                     consumer.next = (index + 1) % count;
@@ -92,12 +92,12 @@ impl Embedded {
 
     /// The offset of the record before this one that is not acked yet; 0: there is none.
     async fn offset_before(&self, index: u16, offset: Offset) -> Result<Offset, Error> {
-        let (after, before) = (partitions::key(index, 0), partitions::key(index, offset));
+        let (after, before) = (key::of(index, 0), key::of(index, offset));
         let read = self.read_records(move |connection| {
             let sql = "SELECT max(offset) FROM records WHERE offset > ? AND offset < ?";
             connection.prepare_cached(sql)?.query_row([after, before], |row| row.get::<_, Option<u64>>(0))
         });
-        Ok(read.await?.map_or(0, partitions::offset_of))
+        Ok(read.await?.map_or(0, key::offset_of))
     }
 
     /// Reads records; those that can't be read go to the dead letters.
@@ -108,7 +108,7 @@ impl Embedded {
         let mut records = Vec::new();
         for (key, decoded, body) in decoded.await.map_err(|_| Error::Closed)? {
             match decoded {
-                Ok(record) => records.push(Leased { offset: partitions::offset_of(key), record }),
+                Ok(record) => records.push(Leased { offset: key::offset_of(key), record }),
                 Err(Unreadable::Newer(error)) => return Err(error),
                 Err(Unreadable::Damaged(reason)) => {
                     let letter = DeadLetter {
@@ -144,7 +144,7 @@ impl WorkQueue for Embedded {
         let Some((index, records)) = self.lendable(&mut consumer, limit).await? else { return Ok(None) };
         let (Some(first), Some(last)) = (records.first(), records.last()) else { return Ok(None) };
         let after_offset = self.offset_before(index, first.offset).await?;
-        let (first, last) = (partitions::key(index, first.offset), partitions::key(index, last.offset));
+        let (first, last) = (key::of(index, first.offset), key::of(index, last.offset));
         let ends_at = self.ends_at(duration);
         let id = consumer.loans.lend(first, last, records.len() as u64, ends_at);
         let partition = self.partitions()[usize::from(index)].clone();

@@ -54,6 +54,7 @@ mod documents;
 mod embedded;
 mod error;
 mod identity;
+mod key;
 mod leases;
 mod lending;
 mod partitions;

@@ -1,9 +1,9 @@
-//! The partitions of the queue in its file. A record's key is its partition's index in the upper bits and its offset in
-//! the lower ones, so a queue of one partition lies on disk as before there were others. A post's partition follows from
+//! The partitions of the queue in its file. A post's partition follows from
 //! the hash of its root id. An edit lies where its root lies; `roots` remembers where an edited post's own id would say
 //! something else, so that its deletion and its next edit find it.
 
 use crate::error::{Doing, Error, Result};
+use crate::key;
 use crate::progress::Progress;
 use crate::record::Prepared;
 use domain::{Offset, PartitionId};
@@ -13,7 +13,6 @@ use std::path::Path;
 
 /// Most partitions of a queue.
 pub const PARTITIONS_MAX: u16 = 1_024;
-const OFFSET_BITS: u32 = 48;
 
 /// Format 4, for queues of several partitions only.
 const TABLES: &str = "
@@ -22,26 +21,6 @@ CREATE TABLE IF NOT EXISTS partitions(
 CREATE TABLE IF NOT EXISTS roots(
     post_key BLOB PRIMARY KEY, n INTEGER NOT NULL, event_day INTEGER NOT NULL) WITHOUT ROWID;
 ";
-
-/// The key of a record.
-pub(crate) fn key(index: u16, offset: Offset) -> u64 {
-    u64::from(index) << OFFSET_BITS | offset
-}
-
-/// The offset of a record with that key.
-pub(crate) fn offset_of(key: u64) -> Offset {
-    key & ((1 << OFFSET_BITS) - 1)
-}
-
-/// The partition of a record with that key.
-pub(crate) fn index_of(key: u64) -> u16 {
-    (key >> OFFSET_BITS) as u16
-}
-
-/// The keys of a partition's records lie within, both ends excluded.
-pub(crate) fn range(index: u16) -> Range<u64> {
-    key(index, 0)..key(index + 1, 0)
-}
 
 /// The names of a queue's partitions.
 pub(crate) fn names(identity: &str, count: u16) -> Vec<PartitionId> {
@@ -148,7 +127,7 @@ pub(crate) fn oldest(connection: &Connection, count: u16) -> rusqlite::Result<Op
     let mut first = connection.prepare_cached(sql)?;
     let mut oldest = None;
     for index in 0..count {
-        let Range { start, end } = range(index);
+        let Range { start, end } = key::range(index);
         let found: Option<i64> = first.query_row(params![start, end], |row| row.get(0)).optional()?;
         oldest = oldest.into_iter().chain(found).min();
     }

@@ -2,8 +2,8 @@
 
 use crate::place::{Place, on_places};
 use crate::support::{at, batch, counts, one, open, rows};
-use domain::{Analytics, Clock, PostTable, SystemClock};
-use lake::Config;
+use domain::{Analytics, Clock, PostTable, SystemClock, Timestamp};
+use lake::{Config, Lake};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,6 +41,17 @@ async fn compaction_keeps_every_row_and_sorts_by_time(place: Place) {
     assert_eq!(lake.maintain(at(0)).await.unwrap().files_compacted, 0);
 }
 
+/// Maintains the lake as the program does: a run that fails is tried again. Returns the files that it says it expired; one
+/// whose commit was not answered is not among them.
+async fn maintained(lake: &Lake, now: Timestamp) -> u64 {
+    for _ in 0..5 {
+        if let Ok(done) = lake.maintain(now).await {
+            return done.files_expired;
+        }
+    }
+    panic!("the lake can't be maintained: {:?}", lake.maintain(now).await);
+}
+
 async fn a_settled_day_becomes_one_file_and_unused_files_leave_the_disk(place: Place) {
     // No grace: what is replaced may go at once.
     let config = Config { readers_grace: Duration::ZERO, checkpoint_commits: 1, ..Config::default() };
@@ -50,7 +61,7 @@ async fn a_settled_day_becomes_one_file_and_unused_files_leave_the_disk(place: P
     }
     // The vacuum goes by the time of the files, which is the system's.
     let later = SystemClock.now() + chrono::TimeDelta::hours(1);
-    lake.maintain(later).await.unwrap();
+    maintained(&lake, later).await;
     assert_eq!(place.count("sentiment", ".parquet"), 1 + 2, "one data file and two checkpoints");
     assert!(place.count("sentiment", ".json") <= 8, "the log is short");
     assert_eq!(counts(&lake).await, [50, 50, 100, 50]);
@@ -68,8 +79,8 @@ async fn days_beyond_the_retention_go(place: Place) {
         post.post.occurred_at = at((post.offset as i64 - 1) * 86_400);
     }
     lake.commit(four_days).await.unwrap();
-    let done = lake.maintain(at(3 * 86_400 + 3_600)).await.unwrap();
-    assert_eq!(done.files_expired, 4);
+    let expired = maintained(&lake, at(3 * 86_400 + 3_600)).await;
+    assert!(place.is_faulty() || expired == 4, "{expired}");
     assert_eq!(one(&lake, "SELECT min(event_date) FROM posts").await, json!("2026-03-02"));
     assert_eq!(counts(&lake).await, [3, 3, 6, 3]);
 }
@@ -92,17 +103,19 @@ async fn a_clock_that_jumped_ahead_deletes_nothing(place: Place) {
         post.post.occurred_at = at(post.offset as i64 * 86_400);
     }
     lake.commit(days).await.unwrap();
-    lake.maintain(at(20 * 86_400)).await.unwrap();
+    maintained(&lake, at(20 * 86_400)).await;
     let ten_years = at(3_650 * 86_400);
     let refused = lake.maintain(ten_years).await.unwrap_err().to_string();
     assert!(refused.contains("20 of 20 posts") && refused.contains("repair --expire"), "{refused}");
     assert_eq!(counts(&lake).await, [20, 20, 40, 20]);
     // The clock is right again: the day that is due goes.
-    assert_eq!(lake.maintain(at(32 * 86_400)).await.unwrap().files_expired, 4);
+    let expired = maintained(&lake, at(32 * 86_400)).await;
+    assert!(place.is_faulty() || expired == 4, "{expired}");
+    assert_eq!(counts(&lake).await[0], 19);
     // A long stop, and a person who says that the clock is right.
     lake.maintain(ten_years).await.unwrap_err();
     lake.confirm_expiry(ten_years).await.unwrap();
-    lake.maintain(ten_years).await.unwrap();
+    maintained(&lake, ten_years).await;
     assert_eq!(counts(&lake).await, [0, 0, 0, 0]);
 }
 
@@ -113,9 +126,10 @@ async fn the_first_run_after_the_retention_was_changed_passes(place: Place) {
         post.post.occurred_at = at(post.offset as i64 * 86_400);
     }
     lake.commit(days).await.unwrap();
-    lake.maintain(at(20 * 86_400)).await.unwrap();
+    maintained(&lake, at(20 * 86_400)).await;
     drop(lake);
     let lake = open(&place, Config { retention_days: Some(5), ..Config::default() }).await;
-    assert_eq!(lake.maintain(at(20 * 86_400)).await.unwrap().files_expired, 4 * 14);
+    let expired = maintained(&lake, at(20 * 86_400)).await;
+    assert!(place.is_faulty() || expired == 4 * 14, "{expired}");
     assert_eq!(counts(&lake).await[0], 6);
 }

@@ -66,6 +66,10 @@ impl Place {
         Self::of(Some(Arc::default()))
     }
 
+    pub(crate) fn is_faulty(&self) -> bool {
+        self.store.as_ref().is_some_and(|store| !store.always.is_empty())
+    }
+
     pub(crate) fn faulty_bucket() -> Self {
         let store = TestStore { always: BAD_DAY.to_vec(), ..TestStore::default() };
         Self::of(Some(Arc::new(store)))

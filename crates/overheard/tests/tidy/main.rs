@@ -73,7 +73,7 @@ fn arrows_go_one_way() {
         let allowed: &[&str] = match name.as_str() {
             "domain" | "aws-signature" => &[],
             "alerts" => &["domain", "aws-signature", "state"],
-            "engines" => &["domain", "aws-signature"],
+            "brokers" | "engines" => &["domain", "aws-signature"],
             "server" | "sources" | "testkit" => &["domain", "state"],
             "pipeline" => &["domain", "detect", "places", "state"],
             "runtime" => {
