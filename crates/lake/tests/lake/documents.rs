@@ -11,10 +11,14 @@ fn documents(place: &Place) -> BucketDocuments {
     BucketDocuments::new(&place.location(), Duration::ZERO).unwrap()
 }
 
+fn shared(place: &Place) -> Arc<dyn StateStore> {
+    Arc::new(documents(place))
+}
+
 #[tokio::test]
 async fn documents_in_a_bucket_keep_the_promises_of_their_port() {
-    testkit::conformance::state(async || Arc::new(documents(&Place::bucket()))).await;
-    testkit::conformance::state(async || Arc::new(documents(&Place::faulty_bucket()))).await;
+    testkit::conformance::state(async || shared(&Place::bucket())).await;
+    testkit::conformance::state(async || shared(&Place::faulty_bucket())).await;
 }
 
 #[tokio::test]

@@ -44,7 +44,7 @@ pub(crate) enum Fault {
 
 /// Faults of a bad day that a commit deals with by itself.
 const BAD_DAY: [Fault; 5] =
-    [Fault::None, Fault::Conflict, Fault::WrittenAndRefused, Fault::Conflict, Fault::WrittenAndUnreadable];
+    [Fault::None, Fault::Conflict, Fault::WrittenAndRefused, Fault::Conflict, Fault::WrittenAndRefused];
 
 /// A place for one lake.
 pub(crate) struct Place {
