@@ -86,7 +86,6 @@ impl Connection {
         let writer = Arc::new(tokio::sync::Mutex::new(write));
         let waiting: Waiting = Arc::new(Mutex::new(Some(HashMap::new())));
         let inbox = format!("_INBOX.{}", uuid::Uuid::new_v4().simple());
-        writer.lock().await.write_all(format!("SUB {inbox}.* 1\r\n").as_bytes()).await.map_err(closed)?;
         let reader = tokio::spawn(read_all(BufReader::new(read), writer.clone(), waiting.clone()));
         Ok(Self { writer, waiting, inbox, request_last: AtomicU64::default(), reader })
     }
@@ -105,7 +104,7 @@ impl Connection {
             None => return Err(Error::retry("the connection to NATS is closed")),
         }
         let answered = async {
-            self.write(subject, Some(&format!("{}.{number}", self.inbox)), id, payload).await?;
+            self.write(subject, Some(number), id, payload).await?;
             answered.await.map_err(|_| Error::retry("the connection to NATS was closed"))
         };
         match tokio::time::timeout(ANSWER_MAX, answered).await {
@@ -125,13 +124,22 @@ impl Connection {
         sent.unwrap_or_else(|_| Err(Error::retry("NATS takes nothing")))
     }
 
-    async fn write(&self, subject: &str, reply: Option<&str>, id: Option<&str>, payload: &[u8]) -> Result<()> {
+    /// Each request has a subscription of its own, which ends with the reply: a message of a consumer comes under the
+    /// subject that it was put under, so that only the subscription tells whose reply it is.
+    async fn write(&self, subject: &str, request: Option<u64>, id: Option<&str>, payload: &[u8]) -> Result<()> {
         let headers = id.map(|id| format!("NATS/1.0\r\nNats-Msg-Id: {id}\r\n\r\n"));
-        let reply = reply.map_or(String::new(), |reply| format!(" {reply}"));
+        let (subscription, reply) = match request {
+            None => (String::new(), String::new()),
+            Some(number) => {
+                let inbox = format!("{}.{number}", self.inbox);
+                (format!("SUB {inbox} {number}\r\nUNSUB {number} 1\r\n"), format!(" {inbox}"))
+            }
+        };
         let mut bytes = match &headers {
-            None => format!("PUB {subject}{reply} {}\r\n", payload.len()),
+            None => format!("{subscription}PUB {subject}{reply} {}\r\n", payload.len()),
             Some(headers) => {
-                format!("HPUB {subject}{reply} {} {}\r\n{headers}", headers.len(), headers.len() + payload.len())
+                let (of_headers, all) = (headers.len(), headers.len() + payload.len());
+                format!("{subscription}HPUB {subject}{reply} {of_headers} {all}\r\n{headers}")
             }
         }
         .into_bytes();
@@ -228,16 +236,17 @@ async fn read_one(stream: &mut BufReader<ReadHalf<Box<dyn Stream>>>) -> std::io:
         return Ok(None);
     }
     let words: Vec<&str> = line.split_ascii_whitespace().collect();
-    let (subject, reply, headers, total) = match words.as_slice() {
-        ["MSG", subject, _, total] => (subject, None, "0", total),
-        ["MSG", subject, _, reply, total] => (subject, Some(reply), "0", total),
-        ["HMSG", subject, _, headers, total] => (subject, None, *headers, total),
-        ["HMSG", subject, _, reply, headers, total] => (subject, Some(reply), *headers, total),
+    let (number, reply, headers, total) = match words.as_slice() {
+        ["MSG", _, number, total] => (number, None, "0", total),
+        ["MSG", _, number, reply, total] => (number, Some(reply), "0", total),
+        ["HMSG", _, number, headers, total] => (number, None, *headers, total),
+        ["HMSG", _, number, reply, headers, total] => (number, Some(reply), *headers, total),
         ["PING"] => return Ok(Some(Read::Ping)),
         ["-ERR", ..] => return Ok(Some(Read::Refusal(line.trim().to_owned()))),
         _ => return Ok(Some(Read::Other)),
     };
-    let (Ok(headers), Ok(total)) = (headers.parse::<usize>(), total.parse::<usize>()) else { return Ok(None) };
+    let numbers = (number.parse::<u64>(), headers.parse::<usize>(), total.parse::<usize>());
+    let (Ok(number), Ok(headers), Ok(total)) = numbers else { return Ok(None) };
     if headers > total || total > MESSAGE_MAX {
         return Ok(None);
     }
@@ -245,7 +254,6 @@ async fn read_one(stream: &mut BufReader<ReadHalf<Box<dyn Stream>>>) -> std::io:
     stream.read_exact(&mut bytes).await?;
     bytes.truncate(total);
     let payload = bytes.split_off(headers);
-    let number = subject.rsplit_once('.').and_then(|(_, number)| number.parse().ok()).unwrap_or(0);
     let message = Message { reply: reply.map(|reply| (*reply).to_owned()), status: status(&bytes), payload };
     Ok(Some(Read::Message(number, message)))
 }
