@@ -36,9 +36,10 @@ impl Ministack {
         let mut command = Command::new(program);
         command.env("BIND_HOST", "127.0.0.1").env("GATEWAY_PORT", port.to_string());
         let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let running = Self { child, port };
         for _ in 0..1_500 {
             if tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
-                return Some(Self { child, port });
+                return Some(running);
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

@@ -2,7 +2,8 @@
 
 use std::fs;
 
-/// Crates that may: the documents' own, that of the port, and those that store them or stand in for a store.
+/// Crates that may: the documents' own, that of the port, and those that store them or stand in for a store. A file that
+/// implements the store may too.
 const MAY: [&str; 4] = ["state", "domain", "queue", "testkit"];
 /// What a variable is called that holds a store of documents.
 const STORES: [&str; 3] = ["state", "store", "queue"];
@@ -29,7 +30,7 @@ fn documents_are_read_and_written_through_state() {
     assert!(files.len() > 100, "only {} files found", files.len());
     for file in files {
         let text = fs::read_to_string(&file).unwrap();
-        let uses_the_store = text.contains("StateStore");
+        let uses_the_store = text.contains("StateStore") && !text.contains("impl StateStore for");
         let code = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
         if uses_the_store && touches_documents(code) {
             found.push(file.display().to_string());
