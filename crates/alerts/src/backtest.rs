@@ -129,7 +129,9 @@ mod tests {
         let posts: Vec<EnrichedPost> = (1..).zip(seconds).map(|(number, second)| enriched(number, second)).collect();
         let last_offset = posts.len() as u64;
         let (partition, posts) = ("posts".into(), Arc::new(posts));
-        lake.commit(EnrichedBatch { partition, last_offset, posts, deletions: Vec::new() }).await.unwrap();
+        lake.commit(EnrichedBatch { partition, after_offset: 0, last_offset, posts, deletions: Vec::new() })
+            .await
+            .unwrap();
         lake
     }
 

@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::sync::Arc;
 
 /// `platform:native_id`, stable for ever: a replay, a reconnect, a back-fill or a second connector that brings the same
 /// post brings the same id. At most 512 bytes, no white space or control characters.
@@ -79,6 +80,41 @@ impl fmt::Display for PostId {
 pub struct SourceId(pub String);
 
 impl fmt::Display for SourceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A partition of a queue. Its name is the application id of the lake's transactions, and its offsets have no gaps.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PartitionId(Arc<str>);
+
+impl PartitionId {
+    /// The partition of the queue with that identity. The first one has the queue's own name.
+    pub fn new(queue: &str, index: u16) -> Self {
+        match index {
+            0 => queue.into(),
+            _ => Self(format!("{queue}/{index}").into()),
+        }
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Which of its queue's partitions it is.
+    pub fn index(&self) -> u16 {
+        self.0.rsplit_once('/').and_then(|(_, index)| index.parse().ok()).unwrap_or(0)
+    }
+}
+
+impl From<&str> for PartitionId {
+    fn from(name: &str) -> Self {
+        Self(name.into())
+    }
+}
+
+impl fmt::Display for PartitionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }

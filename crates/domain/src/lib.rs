@@ -40,7 +40,7 @@ pub use health::{Health, Problem};
 pub use history::{
     Evidence, EvidencePost, IncidentScope, PostInWindow, RuleHistory, WatchHistory, WindowCount, Windows,
 };
-pub use ids::{PostId, SourceId};
+pub use ids::{PartitionId, PostId, SourceId};
 pub use network::Network;
 pub use operations::{
     AlertDesk, AlertNow, Forgotten, PostAdmin, PushError, PushIntake, PushOutcome, PushStatus, Replayed, SourceStatus,

@@ -6,7 +6,7 @@ use crate::anomaly::Anomaly;
 use crate::clock::Timestamp;
 use crate::enrichment::{Enrichment, EntityKind};
 use crate::error::Result;
-use crate::ids::PostId;
+use crate::ids::{PartitionId, PostId};
 use crate::place::{Coordinates, Place, PlaceFrom};
 use crate::post::{Post, Provenance, Record};
 use async_trait::async_trait;
@@ -14,13 +14,13 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Position of a record in a queue partition; starts at 1, grows by appending.
+/// Position of a record in its partition; starts at 1, grows by appending.
 pub type Offset = u64;
 
 /// What became of one appended record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Appended {
-    /// On disk, at this offset.
+    /// On disk, at this offset of its partition.
     Stored(Offset),
     /// The same post (or deletion) is already kept: nothing was added.
     Duplicate,
@@ -35,12 +35,14 @@ pub struct Leased {
     pub record: Record,
 }
 
-/// Records on loan, in order of offset. What is not acked in time is lent again.
+/// Records of one partition on loan, in order of offset. What is not acked in time is lent again.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Lease {
     pub id: u64,
-    /// Name of the partition: the application id of the lake's transactions.
-    pub partition: String,
+    pub partition: PartitionId,
+    /// The lease covers the offsets above this one, up to its last record's. Everything up to here is in other leases,
+    /// acked or set aside.
+    pub after_offset: Offset,
     pub records: Vec<Leased>,
 }
 
@@ -86,31 +88,19 @@ pub struct QueueDepth {
     pub oldest_ms: u64,
 }
 
-/// The durable queue between listening and understanding.
+/// The listener's side of the queue between listening and understanding: keeps records, and what could not be kept.
 #[async_trait]
 pub trait PostQueue: Send + Sync {
-    /// Puts records on disk, in order; returns, one answer a record, once they are there. De-duplicates by post id.
-    /// An error of kind `Retry` means full: wait.
+    /// Puts records on disk, in order; returns, one answer a record, once they are there. De-duplicates by post id. An
+    /// edit and a deletion go to the partition of their post. An error of kind `Retry` means full: wait.
     async fn append(&self, records: Vec<Record>) -> Result<Vec<Appended>>;
     /// For each id, whether such a post was ever appended: a platform tells of deletions of many posts that were not.
     async fn has(&self, ids: Vec<PostId>) -> Result<Vec<bool>> {
         Ok(vec![true; ids.len()])
     }
-    /// Lends up to `limit` records for `duration`; `None` when there are none to lend.
-    async fn lease(&self, limit: usize, duration: Duration) -> Result<Option<Lease>>;
-    /// Lends the lease's records for `duration` from now on. False: the lease is not out (it ran out, was acked or
-    /// given back).
-    async fn extend(&self, lease_id: u64, duration: Duration) -> Result<bool>;
-    /// The lease's records are in the lake: forget them. False: the lease is not out any more and nothing was
-    /// forgotten; its records are lent again.
-    async fn ack(&self, lease_id: u64) -> Result<bool>;
-    /// Gives a lease back unprocessed (a stop in mid-batch). A lease that is not out is left as it is.
-    async fn release(&self, lease_id: u64) -> Result<()>;
     /// Sets things aside with their reason; a letter that lies there already is not kept twice. An error of kind
     /// `Retry` means that there is no room for more letters: none of these was kept.
     async fn dead_letter(&self, letters: Vec<DeadLetter>) -> Result<()>;
-    /// The same for posts that the queue had accepted: there is always room for these.
-    async fn dead_letter_accepted(&self, letters: Vec<DeadLetter>) -> Result<()>;
     /// The newest dead letters first.
     async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>> {
         self.dead_letters_before(u64::MAX, limit).await
@@ -123,6 +113,31 @@ pub trait PostQueue: Send + Sync {
     /// Takes a dead letter out (after it was replayed or given up).
     async fn remove_dead_letter(&self, id: u64) -> Result<Option<DeadLetter>>;
     async fn depth(&self) -> Result<QueueDepth>;
+}
+
+/// The worker's side of the queue: lends records, each partition in order, until they are acked.
+#[async_trait]
+pub trait WorkQueue: Send + Sync {
+    /// Lends about `limit` records of one partition for `duration`; `None` when there are none to lend. An engine that
+    /// carries batches lends a whole batch, for the time that it was set up with.
+    async fn lease(&self, limit: usize, duration: Duration) -> Result<Option<Lease>>;
+    /// Lends the lease's records for `duration` from now on. False: the lease is not out (it ran out, was acked or
+    /// given back).
+    async fn extend(&self, lease_id: u64, duration: Duration) -> Result<bool>;
+    /// The lease's records are in the lake: forget them. False: the lease is not out any more and nothing was
+    /// forgotten; its records are lent again.
+    async fn ack(&self, lease_id: u64) -> Result<bool>;
+    /// Gives a lease back unprocessed (a stop in mid-batch). A lease that is not out is left as it is.
+    async fn release(&self, lease_id: u64) -> Result<()>;
+    /// The lake lacks what lies before this lease. True: the lease is given up, because its records are sent again after
+    /// those. False: it is still out.
+    async fn refuse(&self, _lease_id: u64) -> Result<bool> {
+        Ok(false)
+    }
+    /// Sets aside posts that the queue had accepted, as [`PostQueue::dead_letter`]. There is always room for these.
+    async fn dead_letter_accepted(&self, letters: Vec<DeadLetter>) -> Result<()>;
+    /// Whether a lease of `size` records would be full now. If not, a lease may be larger later.
+    async fn fills(&self, size: usize) -> Result<bool>;
     /// Waits until there may be something to lease, or until `timeout`.
     async fn wait(&self, timeout: Duration);
 }
@@ -196,7 +211,10 @@ impl EnrichedPost {
 #[derive(Debug, Clone, PartialEq)]
 pub struct EnrichedBatch {
     /// Queue partition: the application id of the transaction.
-    pub partition: String,
+    pub partition: PartitionId,
+    /// The batch follows on the batches up to this offset: a table that doesn't hold them refuses the batch. 0: it follows
+    /// on nothing.
+    pub after_offset: Offset,
     /// Offset of the last record of the lease: the version of the transaction.
     pub last_offset: Offset,
     /// Shared: the tables, another try, and whoever is shown the batch read the same posts.
@@ -209,12 +227,12 @@ pub struct EnrichedBatch {
 #[async_trait]
 pub trait PostTable: Send + Sync {
     /// Commits the batch to every table. Rows that an earlier commit of the same partition covered (offset at or below
-    /// the table's transaction version) are skipped, so a replayed lease adds nothing.
+    /// the table's transaction version) are skipped, so a replayed lease adds nothing. An error of kind `Retry` when a
+    /// batch between the table's version and [`EnrichedBatch::after_offset`] is missing: nothing was written to that
+    /// table.
     async fn commit(&self, batch: EnrichedBatch) -> Result<()>;
-    /// The offset up to which every table holds the partition's rows; `None`: it holds none, or it isn't known.
-    async fn committed(&self, _partition: &str) -> Result<Option<Offset>> {
-        Ok(None)
-    }
+    /// The offset up to which every table holds the partition's rows; `None`: they hold none.
+    async fn committed(&self, partition: &PartitionId) -> Result<Option<Offset>>;
     /// Writes again what was understood of posts that are already there (`reprocess`).
     async fn rewrite(&self, posts: Vec<EnrichedPost>) -> Result<()>;
     /// Adds or replaces anomalies, by id.

@@ -156,4 +156,12 @@ impl Record {
             Self::Deletion(deletion) => &deletion.id,
         }
     }
+
+    /// The post whose place in the queue this record follows: of an edit, the version that was written first.
+    pub fn root_id(&self) -> &PostId {
+        match self {
+            Self::Post(post) => post.replaces.first().unwrap_or(&post.id),
+            Self::Deletion(deletion) => &deletion.id,
+        }
+    }
 }

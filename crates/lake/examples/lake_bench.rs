@@ -117,6 +117,7 @@ fn batch(first: u64, size: u64) -> Outcome<EnrichedBatch> {
     let posts = (first..first + size).map(post).collect::<Outcome<_>>()?;
     Ok(EnrichedBatch {
         partition: "posts".into(),
+        after_offset: 0,
         last_offset: first + size - 1,
         posts: Arc::new(posts),
         deletions: Vec::new(),

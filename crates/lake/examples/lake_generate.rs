@@ -103,6 +103,7 @@ async fn main() -> Outcome {
             done += size;
             lake.commit(EnrichedBatch {
                 partition: "generated".into(),
+                after_offset: 0,
                 last_offset: done,
                 posts,
                 deletions: Vec::new(),

@@ -9,7 +9,7 @@ use crate::schema::TableName;
 use crate::table::{Advance, Change, Committed};
 use async_trait::async_trait;
 use deltalake::kernel::Add;
-use domain::{Alert, Anomaly, EnrichedBatch, EnrichedPost, PostId, PostTable};
+use domain::{Alert, Anomaly, EnrichedBatch, EnrichedPost, PartitionId, PostId, PostTable};
 use std::collections::HashSet;
 use std::time::Instant;
 use tracing::warn;
@@ -31,8 +31,12 @@ impl PostTable for Lake {
         Ok(())
     }
 
-    async fn committed(&self, partition: &str) -> domain::Result<Option<u64>> {
-        Ok(self.transactions(partition).await?.map(|(least, _)| least))
+    async fn committed(&self, partition: &PartitionId) -> domain::Result<Option<u64>> {
+        // Another process may have committed.
+        for name in TableName::OF_POSTS {
+            self.table(name).refresh().await?;
+        }
+        Ok(self.transactions(partition.as_str()).await?.map(|(least, _)| least))
     }
 
     async fn rewrite(&self, posts: Vec<EnrichedPost>) -> domain::Result<()> {
@@ -117,12 +121,12 @@ impl Lake {
     /// the table still moves its transaction, so that all tables stand at the same offset between batches.
     async fn prepare(&self, name: TableName, batch: &EnrichedBatch) -> Result<Option<Prepared>> {
         let table = self.table(name);
-        let from = table.transaction(&batch.partition).await?;
+        let from = table.transaction(batch.partition.as_str()).await?;
         let to = i64::try_from(batch.last_offset).unwrap_or(i64::MAX);
         if from.is_some_and(|from| from >= to) {
             return Ok(None);
         }
-        let step = Advance { app: batch.partition.clone(), from, to };
+        let step = Advance { app: batch.partition.to_string(), from, to };
         let (root, batch, now) = (table.root.clone(), batch.clone(), self.clock.now());
         let adds = blocking(move || {
             let posts = pending(&batch, from);

@@ -11,6 +11,7 @@ use crate::lake::Lake;
 use crate::schema::TableName;
 use arrow::array::AsArray;
 use chrono::NaiveDate;
+use domain::PartitionId;
 use std::collections::HashSet;
 use std::io::Write as _;
 use std::path::Path;
@@ -43,7 +44,7 @@ pub struct File {
 /// All tables.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
-    /// Up to which offset the queue's posts are in every table.
+    /// Up to which offset the posts of the first partition are in every table.
     pub committed: Option<u64>,
     pub tables: Vec<Contents>,
 }
@@ -119,20 +120,24 @@ impl Lake {
     }
 
     /// All tables as of one moment between two batches, as another process may be writing them. A batch whose records
-    /// all lie at or below `replayed` may be in some tables only: the queue lends it again.
-    pub async fn snapshot(&self, queue: &str, replayed: u64) -> Result<Snapshot> {
+    /// all lie at or below the offset in `replayed`, which names every partition of the queue, may be in some tables only:
+    /// the queue lends it again.
+    pub async fn snapshot(&self, replayed: &[(PartitionId, u64)]) -> Result<Snapshot> {
         for _ in 0..LOOKS_MAX {
             for name in TableName::ALL {
                 self.table(name).refresh().await?;
             }
-            let transactions = self.transactions(queue).await?;
-            let tables = TableName::ALL.into_iter().map(|name| self.contents(name)).collect::<Result<Vec<_>>>()?;
-            match transactions {
-                Some((least, most)) if least != most && most > replayed => {
-                    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-                }
-                _ => return Ok(Snapshot { committed: transactions.map(|(least, _)| least), tables }),
+            let (mut committed, mut is_whole) = (None, true);
+            for (partition, replayed) in replayed {
+                let transactions = self.transactions(partition.as_str()).await?;
+                committed = committed.or(transactions.map(|(least, _)| least));
+                is_whole &= !transactions.is_some_and(|(least, most)| least != most && most > *replayed);
             }
+            let tables = TableName::ALL.into_iter().map(|name| self.contents(name)).collect::<Result<Vec<_>>>()?;
+            if is_whole {
+                return Ok(Snapshot { committed, tables });
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
         Err(Error::Contended(TableName::Sentiment.as_str()))
     }

@@ -5,12 +5,13 @@
 //! A lease is cut into batches of about as much text as is understood in the target time, and is extended while its
 //! batches are worked on. A lake or a queue that can't be written for a while holds the stream up and loses nothing.
 
+use crate::patience::{Next, Patience};
 use crate::understand::{Understand, Understood};
 use domain::{
-    Clock, DeadLetter, EnrichedBatch, EnrichedPost, Error, ErrorKind, Health, Lease, Leased, Offset, PostId, PostQueue,
-    PostTable, Record, Result, Timestamp,
+    Clock, DeadLetter, EnrichedBatch, EnrichedPost, Error, ErrorKind, Health, Lease, Leased, Offset, PartitionId,
+    PostId, PostTable, Record, Result, Timestamp, WorkQueue,
 };
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::broadcast;
@@ -56,7 +57,7 @@ pub struct Committed {
 /// The service.
 pub struct Carry {
     pub config: CarryConfig,
-    pub queue: Arc<dyn PostQueue>,
+    pub queue: Arc<dyn WorkQueue>,
     pub understand: Arc<Understand>,
     pub lake: Arc<dyn PostTable>,
     pub clock: Arc<dyn Clock>,
@@ -85,7 +86,9 @@ struct Size {
 /// Part of a lease, understood and committed at once.
 struct Batch {
     lease: u64,
-    partition: String,
+    partition: PartitionId,
+    /// See [`EnrichedBatch::after_offset`].
+    after_offset: Offset,
     records: Vec<Leased>,
     /// Its commit completes the lease.
     is_last: bool,
@@ -98,9 +101,23 @@ type Held = Arc<Mutex<BTreeSet<u64>>>;
 struct Hand {
     size: Size,
     batches: VecDeque<Batch>,
+    reached: HashMap<PartitionId, Reached>,
+}
+
+/// How far a partition has come.
+#[derive(Debug, Clone, Copy, Default)]
+struct Reached {
     /// What the lake held when it was last asked, and the highest offset handed on since.
     covered: Option<Offset>,
     handed_on: Offset,
+}
+
+/// What the lake has of a batch.
+enum Found {
+    /// Everything up to this offset, as far as it was asked.
+    UpTo(Option<Offset>),
+    /// Less than the batch follows on.
+    Gap,
 }
 
 impl Carry {
@@ -122,7 +139,7 @@ impl Carry {
 
     async fn carry(self: Arc<Self>, held: &Held, shutdown: &CancellationToken) -> Result<()> {
         let size = Size { posts: 256.min(self.config.batch_max), text_bytes: TEXT_FIRST };
-        let mut hand = Hand { size, batches: VecDeque::new(), covered: None, handed_on: 0 };
+        let mut hand = Hand { size, batches: VecDeque::new(), reached: HashMap::new() };
         let mut committing: Option<JoinHandle<Result<bool>>> = None;
         let mut due = Instant::now();
         while !shutdown.is_cancelled() {
@@ -141,8 +158,12 @@ impl Carry {
             let span = warn_span!("batch", lease = batch.lease, first_offset, last_offset);
             let began = Instant::now();
             due = began + self.config.batch_every;
-            let Batch { lease, partition, records, is_last } = batch;
-            let covered = self.covered(&partition, &records, &mut hand).await?;
+            let covered = match self.found(&batch, &mut hand).await? {
+                Found::UpTo(covered) => covered,
+                Found::Gap if self.refuse(&batch, &mut hand, held).await? => continue,
+                Found::Gap => None,
+            };
+            let Batch { lease, partition, after_offset, records, is_last } = batch;
             let (records, deletions) = beyond(records, covered);
             let (count, text_bytes) = (records.len(), records.iter().map(text_bytes).sum());
             let is_short = hand.batches.is_empty();
@@ -160,6 +181,7 @@ impl Carry {
             }
             let batch = EnrichedBatch {
                 partition,
+                after_offset,
                 last_offset,
                 posts: Arc::new(understood.posts),
                 deletions: understood.deletions,
@@ -187,24 +209,43 @@ impl Carry {
         }
     }
 
-    /// Up to which offset the lake has everything, where that can concern these records: the first ones after a start,
-    /// and those that are lent again.
-    async fn covered(&self, partition: &str, records: &[Leased], hand: &mut Hand) -> Result<Option<Offset>> {
-        let (Some(first), Some(last)) = (records.first(), records.last()) else { return Ok(None) };
-        if hand.handed_on == 0 || first.offset <= hand.handed_on {
-            hand.covered = match self.lake.committed(partition).await {
+    /// Up to which offset the lake has everything, where that can concern this batch: the first one of a partition, one
+    /// that is lent again, and one that follows on what another worker was lent.
+    async fn found(&self, batch: &Batch, hand: &mut Hand) -> Result<Found> {
+        let (Some(first), Some(last)) = (batch.records.first(), batch.records.last()) else {
+            return Ok(Found::UpTo(None));
+        };
+        let reached = hand.reached.entry(batch.partition.clone()).or_default();
+        let is_next = reached.handed_on > 0 && first.offset > reached.handed_on;
+        if !is_next || batch.after_offset > reached.handed_on {
+            reached.covered = match self.lake.committed(&batch.partition).await {
                 // The commit finds out what the lake has.
                 Err(error) if error.kind() == ErrorKind::Retry => None,
+                Ok(covered) if covered.unwrap_or(0) < batch.after_offset => return Ok(Found::Gap),
                 covered => covered?,
             };
         }
-        hand.handed_on = hand.handed_on.max(last.offset);
-        Ok(hand.covered)
+        reached.handed_on = reached.handed_on.max(last.offset);
+        Ok(Found::UpTo(reached.covered))
+    }
+
+    /// Gives a lease up whose batches can't be committed. False: the queue doesn't send what is missing again, so the
+    /// lake is tried until it has that.
+    async fn refuse(&self, batch: &Batch, hand: &mut Hand, held: &Held) -> Result<bool> {
+        let (lease, after_offset, partition) = (batch.lease, batch.after_offset, batch.partition.as_str());
+        if !self.queue.refuse(lease).await? {
+            return Ok(false);
+        }
+        warn!(lease, partition, after_offset, "the lake lacks what lies before this lease; both are sent again");
+        metrics::counter!("overheard_leases_refused_total").increment(1);
+        hand.batches.retain(|batch| batch.lease != lease);
+        held.lock().unwrap_or_else(PoisonError::into_inner).remove(&lease);
+        Ok(true)
     }
 
     /// A whole lease of that size, if there is one and it is wanted.
     async fn full_lease(&self, size: usize, is_wanted: bool) -> Result<Option<Lease>> {
-        match is_wanted && self.queue.depth().await?.waiting as usize >= size {
+        match is_wanted && self.queue.fills(size).await? {
             true => self.queue.lease(size, self.config.lease).await,
             false => Ok(None),
         }
@@ -217,11 +258,7 @@ impl Carry {
             () = self.queue.wait(Duration::from_secs(1)) => {}
             () = shutdown.cancelled() => return Ok(None),
         }
-        let waiting = self.queue.depth().await?.waiting;
-        if waiting == 0 {
-            return Ok(None);
-        }
-        if (waiting as usize) < size {
+        if !self.queue.fills(size).await? {
             tokio::select! {
                 () = tokio::time::sleep_until(due.into()) => {}
                 () = shutdown.cancelled() => {}
@@ -263,7 +300,7 @@ impl Carry {
         shutdown: &CancellationToken,
     ) -> Result<bool> {
         let (posts, deletions, rejects) = (batch.posts.len(), batch.deletions.len(), rejected.len());
-        let mut patience = Patience::new(self, shutdown);
+        let mut patience = Patience::new(&self.health, &self.clock, self.config.retry_max, shutdown);
         loop {
             if rejects == 0 {
                 break;
@@ -314,65 +351,28 @@ impl Carry {
     }
 }
 
-/// What to do after an attempt.
-enum Next<T> {
-    Done(T),
-    /// The wait is over.
-    Again,
-    /// The shutdown came first.
-    Stop,
-}
-
-/// Tries without end, with growing waits, until the shutdown.
-struct Patience<'a> {
-    service: &'a Carry,
-    shutdown: &'a CancellationToken,
-    wait: Duration,
-    failing: Option<&'static str>,
-}
-
-impl<'a> Patience<'a> {
-    fn new(service: &'a Carry, shutdown: &'a CancellationToken) -> Self {
-        let wait = Duration::from_millis(250).min(service.config.retry_max);
-        Self { service, shutdown, wait, failing: None }
-    }
-
-    async fn judge<T>(&mut self, component: &'static str, attempt: Result<T>) -> Result<Next<T>> {
-        let error = match attempt {
-            Ok(done) => {
-                self.failing.take().into_iter().for_each(|component| self.service.health.recovered(component));
-                return Ok(Next::Done(done));
-            }
-            Err(error) if error.kind() == ErrorKind::Retry => error,
-            Err(error) => return Err(error),
-        };
-        self.failing = Some(component);
-        self.service.health.failed(component, &error, self.service.clock.now());
-        warn!(component, %error, wait_ms = self.wait.as_millis() as u64, "write failed, trying again");
-        let wait = self.wait;
-        self.wait = (wait * 2).min(self.service.config.retry_max);
-        tokio::select! {
-            () = tokio::time::sleep(wait) => Ok(Next::Again),
-            () = self.shutdown.cancelled() => Ok(Next::Stop),
-        }
-    }
-}
-
 impl Hand {
     /// Cuts a lease into batches where its texts are much longer than those before. A lease of usual texts stays whole:
     /// half of all leases are a little longer than expected, and the small batch that a cut leaves over costs a commit of
     /// its own and says little about how fast posts are understood.
     fn take(&mut self, lease: Option<Lease>, held: &Held) {
-        let Some(Lease { id, partition, records }) = lease else { return };
+        let Some(Lease { id, partition, after_offset, records }) = lease else { return };
         held.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
-        let mut batch = Batch { lease: id, partition: partition.clone(), records: Vec::new(), is_last: false };
+        let after = |after_offset| Batch {
+            lease: id,
+            partition: partition.clone(),
+            after_offset,
+            records: Vec::new(),
+            is_last: false,
+        };
+        let mut batch = after(after_offset);
         let is_whole = records.iter().map(text_bytes).sum::<usize>() <= self.size.text_bytes * TEXT_SLACK;
         let mut bytes = 0;
         for leased in records {
             bytes += text_bytes(&leased);
             if !is_whole && bytes > self.size.text_bytes && !batch.records.is_empty() {
                 bytes = text_bytes(&leased);
-                let next = Batch { lease: id, partition: partition.clone(), records: Vec::new(), is_last: false };
+                let next = after(batch.records.last().map_or(after_offset, |last| last.offset));
                 self.batches.push_back(std::mem::replace(&mut batch, next));
             }
             batch.records.push(leased);
@@ -434,14 +434,17 @@ mod tests {
     /// The posts of each batch that a lease of texts of these lengths is cut into.
     fn cut(text_bytes: usize, lengths: &[usize]) -> Vec<usize> {
         let size = Size { posts: lengths.len(), text_bytes };
-        let mut hand = Hand { size, batches: VecDeque::new(), covered: None, handed_on: 0 };
+        let mut hand = Hand { size, batches: VecDeque::new(), reached: HashMap::new() };
         let leased = |(offset, length): (u64, &usize)| {
             let id = PostId::new("push", &offset.to_string()).unwrap();
             let post = Post::of_text(id, "x".repeat(*length), Timestamp::default());
             Leased { offset, record: Record::Post(Box::new(post)) }
         };
         let records = (1..).zip(lengths).map(leased).collect();
-        hand.take(Some(Lease { id: 1, partition: "posts".into(), records }), &Held::default());
+        hand.take(Some(Lease { id: 1, partition: "posts".into(), after_offset: 0, records }), &Held::default());
+        let ends = hand.batches.iter().map(|batch| batch.records.last().unwrap().offset);
+        let follows = hand.batches.iter().map(|batch| batch.after_offset);
+        assert!(follows.eq(std::iter::once(0).chain(ends).take(hand.batches.len())), "each follows on the one before");
         hand.batches.iter().map(|batch| batch.records.len()).collect()
     }
 

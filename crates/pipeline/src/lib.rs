@@ -7,6 +7,7 @@
 
 pub mod carry;
 pub mod corrections;
+mod patience;
 pub mod replay;
 pub mod reprocess;
 pub mod understand;

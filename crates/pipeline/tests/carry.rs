@@ -4,8 +4,8 @@
 use async_trait::async_trait;
 use domain::topic::TopicMatcher;
 use domain::{
-    Alert, Anomaly, EnrichedBatch, EnrichedPost, Enricher, Enrichment, Error, ErrorKind, ManualClock, Post, PostQueue,
-    PostTable, Record, Result, Topic,
+    Alert, Anomaly, EnrichedBatch, EnrichedPost, Enricher, Enrichment, Error, ErrorKind, ManualClock, PartitionId,
+    Post, PostQueue, PostTable, Record, Result, Topic,
 };
 use pipeline::{Carry, CarryConfig, Understand};
 use places::Gazetteer;
@@ -60,6 +60,10 @@ impl PostTable for Flaky {
             return Err(Error::new(ErrorKind::Retry, "disk is away"));
         }
         self.lake.commit(batch).await
+    }
+
+    async fn committed(&self, partition: &PartitionId) -> Result<Option<u64>> {
+        self.lake.committed(partition).await
     }
 
     async fn rewrite(&self, posts: Vec<EnrichedPost>) -> Result<()> {

@@ -4,8 +4,8 @@
 use async_trait::async_trait;
 use domain::topic::TopicMatcher;
 use domain::{
-    Alert, Anomaly, EnrichedBatch, EnrichedPost, Enricher, Enrichment, Error, Health, ManualClock, Post, PostQueue,
-    PostTable, Record, Result,
+    Alert, Anomaly, EnrichedBatch, EnrichedPost, Enricher, Enrichment, Error, Health, ManualClock, PartitionId, Post,
+    PostQueue, PostTable, Record, Result,
 };
 use pipeline::{Carry, CarryConfig, Understand};
 use places::Gazetteer;
@@ -61,7 +61,7 @@ impl PostTable for Flaky {
         self.lake.commit(batch).await
     }
 
-    async fn committed(&self, partition: &str) -> Result<Option<u64>> {
+    async fn committed(&self, partition: &PartitionId) -> Result<Option<u64>> {
         self.lake.committed(partition).await
     }
 
@@ -222,6 +222,7 @@ async fn rows_that_the_lake_has_are_not_understood_again() {
     });
     let batch = EnrichedBatch {
         partition: MemoryQueue::PARTITION.into(),
+        after_offset: 0,
         last_offset: 6,
         posts: Arc::new(there.collect()),
         deletions: Vec::new(),

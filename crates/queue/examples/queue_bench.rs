@@ -1,7 +1,7 @@
 //! Durable appends and leases per second: `cargo run -p queue --example queue_bench -- [records] [batch] [writers] [seen]`.
 //! `seen` ids are put into the table of known ids first, to show what a long life costs.
 
-use domain::{Post, PostId, PostQueue, Provenance, Record, SourceId, SystemClock, Timestamp};
+use domain::{Post, PostId, PostQueue, Provenance, Record, SourceId, SystemClock, Timestamp, WorkQueue};
 use queue::{Config, Embedded};
 use std::io::Write;
 use std::sync::Arc;

@@ -4,6 +4,7 @@
 use chrono::DateTime;
 use domain::{
     Author, DeadLetter, Deletion, ManualClock, Post, PostId, PostQueue, Provenance, Record, SourceId, StateStore,
+    WorkQueue,
 };
 use queue::{Config, Embedded};
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! What an append, an ack and a dead letter do within the writer's transaction.
 
+use crate::partitions;
+use crate::progress::Progress;
 use crate::record::Prepared;
 use domain::{Appended, DeadLetter};
 use rusqlite::{OptionalExtension, Transaction, params};
@@ -7,58 +9,6 @@ use xxhash_rust::xxh3::xxh3_128;
 
 const POST: i64 = 0;
 const DELETED: i64 = 1;
-
-/// The one row that says how far the queue has come.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Progress {
-    pub(crate) last_offset: u64,
-    /// Records appended and not yet acked.
-    pub(crate) waiting: u64,
-    pub(crate) waiting_bytes: u64,
-    pub(crate) appended: u64,
-    pub(crate) duplicates: u64,
-    /// The highest offset that was acked.
-    pub(crate) acked_offset: u64,
-    /// Dead letters, and their bytes.
-    pub(crate) letters: u64,
-    pub(crate) letter_bytes: u64,
-}
-
-impl Progress {
-    pub(crate) fn read(connection: &rusqlite::Connection) -> rusqlite::Result<Self> {
-        let sql =
-            "SELECT last_offset, waiting, waiting_bytes, appended, duplicates, acked_offset, letters, letter_bytes
-                   FROM progress";
-        connection.prepare_cached(sql)?.query_row([], |row| {
-            Ok(Self {
-                last_offset: row.get(0)?,
-                waiting: row.get(1)?,
-                waiting_bytes: row.get(2)?,
-                appended: row.get(3)?,
-                duplicates: row.get(4)?,
-                acked_offset: row.get(5)?,
-                letters: row.get(6)?,
-                letter_bytes: row.get(7)?,
-            })
-        })
-    }
-
-    pub(crate) fn write(&self, transaction: &Transaction<'_>) -> rusqlite::Result<()> {
-        let sql = "UPDATE progress SET last_offset = ?, waiting = ?, waiting_bytes = ?, appended = ?, duplicates = ?,
-                   acked_offset = ?, letters = ?, letter_bytes = ?";
-        transaction.prepare_cached(sql)?.execute(params![
-            self.last_offset,
-            self.waiting,
-            self.waiting_bytes,
-            self.appended,
-            self.duplicates,
-            self.acked_offset,
-            self.letters,
-            self.letter_bytes
-        ])?;
-        Ok(())
-    }
-}
 
 /// How much may wait on disk.
 #[derive(Debug, Clone, Copy)]
@@ -72,6 +22,7 @@ pub(crate) struct Room {
 pub(crate) fn append(
     transaction: &Transaction<'_>,
     records: &[Prepared],
+    partitions: u16,
     room: Room,
     now_ms: i64,
 ) -> rusqlite::Result<Result<Vec<Appended>, Progress>> {
@@ -84,12 +35,13 @@ pub(crate) fn append(
     for record in records {
         let answer = match take_note(transaction, record)? {
             None => {
-                progress.last_offset += 1;
+                let index = partitions::place(transaction, record, partitions)?;
+                let offset = partitions::next_offset(transaction, &mut progress, index)?;
                 progress.appended += 1;
                 progress.waiting += 1;
                 progress.waiting_bytes += record.body.len() as u64;
-                insert.execute(params![progress.last_offset, now_ms, record.body])?;
-                Appended::Stored(progress.last_offset)
+                insert.execute(params![partitions::key(index, offset), now_ms, record.body])?;
+                Appended::Stored(offset)
             }
             Some(known) => {
                 progress.duplicates += 1;
@@ -130,7 +82,7 @@ fn seen_state(transaction: &Transaction<'_>, post_key: &[u8; 16]) -> rusqlite::R
     transaction.prepare_cached(sql)?.query_row(params![post_key], |row| row.get(0)).optional()
 }
 
-/// Forgets the records from `first` to `last`.
+/// Forgets the records with keys from `first` to `last`, all of one partition.
 pub(crate) fn ack(transaction: &Transaction<'_>, first: u64, last: u64) -> rusqlite::Result<()> {
     let mut progress = Progress::read(transaction)?;
     let sum = "SELECT coalesce(sum(length(body)), 0) FROM records WHERE offset BETWEEN ? AND ?";
@@ -139,7 +91,8 @@ pub(crate) fn ack(transaction: &Transaction<'_>, first: u64, last: u64) -> rusql
     let records = transaction.prepare_cached(delete)?.execute(params![first, last])?;
     progress.waiting_bytes = progress.waiting_bytes.saturating_sub(bytes);
     progress.waiting = progress.waiting.saturating_sub(records as u64);
-    progress.acked_offset = progress.acked_offset.max(last);
+    let (index, offset) = (partitions::index_of(last), partitions::offset_of(last));
+    partitions::acked(transaction, &mut progress, index, offset)?;
     progress.write(transaction)
 }
 
@@ -184,10 +137,9 @@ pub(crate) fn keep_letters(
 }
 
 /// Moves a record that can't be read to the dead letters, so that it holds up nothing.
-pub(crate) fn quarantine(transaction: &Transaction<'_>, offset: u64, letter: &PreparedLetter) -> rusqlite::Result<()> {
+pub(crate) fn quarantine(transaction: &Transaction<'_>, key: u64, letter: &PreparedLetter) -> rusqlite::Result<()> {
     let sql = "DELETE FROM records WHERE offset = ? RETURNING length(body)";
-    let bytes: Option<u64> =
-        transaction.prepare_cached(sql)?.query_row(params![offset], |row| row.get(0)).optional()?;
+    let bytes: Option<u64> = transaction.prepare_cached(sql)?.query_row(params![key], |row| row.get(0)).optional()?;
     let Some(bytes) = bytes else { return Ok(()) };
     keep_letters(transaction, std::slice::from_ref(letter), None)?.ok();
     let mut progress = Progress::read(transaction)?;
@@ -230,11 +182,21 @@ pub(crate) fn letter(id: u64, body: &str) -> DeadLetter {
 pub(crate) const SLICES: u8 = 64;
 
 /// Forgets the ids of one slice whose event lies before `day` (counted from 1970-01-01); returns how many.
-pub(crate) fn forget_seen(transaction: &Transaction<'_>, slice: u8, day: i64) -> rusqlite::Result<usize> {
+pub(crate) fn forget_seen(
+    transaction: &Transaction<'_>,
+    slice: u8,
+    day: i64,
+    partitions: u16,
+) -> rusqlite::Result<usize> {
     let width = 256 / u16::from(SLICES);
     let (from, to) = (u16::from(slice) * width, (u16::from(slice) + 1) * width);
     // A key of 17 bytes lies beyond all keys that begin with 0xFF.
     let end = u8::try_from(to).map_or_else(|_| vec![0xFF; 17], |to| vec![to]);
+    let slice = params![vec![from as u8], end, day];
+    if partitions > 1 {
+        let sql = "DELETE FROM roots WHERE post_key >= ? AND post_key < ? AND event_day < ?";
+        transaction.prepare_cached(sql)?.execute(slice)?;
+    }
     let sql = "DELETE FROM seen WHERE post_key >= ? AND post_key < ? AND event_day < ?";
-    transaction.prepare_cached(sql)?.execute(params![vec![from as u8], end, day])
+    transaction.prepare_cached(sql)?.execute(slice)
 }

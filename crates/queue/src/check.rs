@@ -1,6 +1,7 @@
 //! Looks at the queue's file without changing it.
 
 use crate::error::{Doing, Result};
+use crate::partitions;
 use crate::schema;
 use rusqlite::Connection;
 use std::path::Path;
@@ -12,9 +13,9 @@ pub struct Checked {
     pub identity: Option<String>,
     /// What SQLite says is wrong.
     pub faults: Vec<String>,
-    /// The last offset that was given to a record.
+    /// The last offset that was given to a record of the first partition.
     pub last_offset: u64,
-    /// The first offset that still waits.
+    /// The first offset of it that still waits.
     pub first_waiting: Option<u64>,
 }
 
@@ -34,7 +35,10 @@ fn read(connection: &Connection) -> Result<Checked> {
     let mut faults = rows.collect::<rusqlite::Result<Vec<_>>>().doing("check the queue's file")?;
     faults.retain(|fault| fault != "ok");
     let last_offset = connection.query_row("SELECT last_offset FROM progress", [], |row| row.get(0));
-    let first_waiting = connection.query_row("SELECT min(offset) FROM records", [], |row| row.get(0));
+    let first_waiting =
+        connection.query_row("SELECT min(offset) FROM records WHERE offset < ?", [partitions::range(0).end], |row| {
+            row.get(0)
+        });
     // Files of earlier formats have no identity yet.
     let identity = schema::identity(connection).ok();
     Ok(Checked {

@@ -1,18 +1,20 @@
-//! The queue in one file: the port's calls, each a short walk to the writer's thread or to a reader's connection.
+//! The queue in one file: its opening, and the listener's calls, each a short walk to the writer's thread or to a reader's
+//! connection.
 
-use crate::append::{self, PreparedLetter, Progress, Room};
+use crate::append::{self, PreparedLetter, Room};
+use crate::consumer::Consumer;
 use crate::error::{Doing, Error};
-use crate::leases::{Gap, Loans};
-use crate::record::{self, Unreadable};
+use crate::partitions::{self, PARTITIONS_MAX};
+use crate::progress::Progress;
+use crate::record;
 use crate::schema;
 use crate::writer::Writer;
 use async_trait::async_trait;
-use domain::{Appended, Clock, DeadLetter, Lease, Leased, Offset, PostId, PostQueue, QueueDepth, Record, Result};
+use domain::{Appended, Clock, DeadLetter, PartitionId, PostId, PostQueue, QueueDepth, Record, Result};
 use rusqlite::{Connection, OptionalExtension, params};
-use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, RwLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::Notify;
 
 /// Limits of the queue.
@@ -31,6 +33,8 @@ pub struct Config {
     pub leases_max: usize,
     /// How often `wait` looks for what another process appended.
     pub poll: Duration,
+    /// Partitions of a new queue; one that exists can get more while nothing waits in it.
+    pub partitions: u16,
     /// Days after a post's event for which its id is remembered; None: for ever (about 40 bytes each). No shorter than
     /// the retention of the lake, or a repeat would be counted twice.
     pub seen_days: Option<u32>,
@@ -46,6 +50,7 @@ impl Default for Config {
             lease_bytes_max: 32 << 20,
             leases_max: 4,
             poll: Duration::from_millis(200),
+            partitions: 1,
             seen_days: None,
         }
     }
@@ -53,82 +58,39 @@ impl Default for Config {
 
 /// The queue and the document store in one SQLite file.
 pub struct Embedded {
-    config: Config,
-    clock: Arc<dyn Clock>,
+    pub(crate) config: Config,
+    pub(crate) clock: Arc<dyn Clock>,
     writer: Writer,
     pub(crate) path: PathBuf,
-    /// Name of the one partition: the application id of the lake's transactions.
-    pub(crate) identity: RwLock<String>,
+    pub(crate) partitions: RwLock<Arc<[PartitionId]>>,
     /// Two readers, so that a large lease never holds up the look-up of a session.
     records: Arc<Mutex<Connection>>,
     documents: Arc<Mutex<Connection>>,
-    consumer: tokio::sync::Mutex<Consumer>,
-    appended: Notify,
-}
-
-/// The right to lend, and what is on loan.
-struct Consumer {
-    path: PathBuf,
-    lock: Option<File>,
-    loans: Loans,
-}
-
-impl Consumer {
-    /// Takes the lock when it is free; false while another process lends.
-    fn owns_the_queue(&mut self) -> Result<bool, Error> {
-        if self.lock.is_some() {
-            return Ok(true);
-        }
-        let failed = |source| Error::Open { path: self.path.clone(), source };
-        let file = OpenOptions::new().write(true).create(true).truncate(false).open(&self.path).map_err(failed)?;
-        match file.try_lock() {
-            Ok(()) => self.lock = Some(file),
-            Err(std::fs::TryLockError::WouldBlock) => return Ok(false),
-            Err(std::fs::TryLockError::Error(source)) => return Err(failed(source)),
-        }
-        Ok(true)
-    }
-
-    /// Whether any process lends.
-    fn is_owned(&self) -> Result<bool, Error> {
-        let failed = |source| Error::Open { path: self.path.clone(), source };
-        if self.lock.is_some() {
-            return Ok(true);
-        }
-        let file = match OpenOptions::new().read(true).open(&self.path) {
-            Ok(file) => file,
-            Err(source) if source.kind() == std::io::ErrorKind::NotFound => return Ok(false),
-            Err(source) => return Err(failed(source)),
-        };
-        match file.try_lock_shared() {
-            Ok(()) => Ok(false),
-            Err(std::fs::TryLockError::WouldBlock) => Ok(true),
-            Err(std::fs::TryLockError::Error(source)) => Err(failed(source)),
-        }
-    }
+    pub(crate) consumer: tokio::sync::Mutex<Consumer>,
+    pub(crate) appended: Notify,
 }
 
 impl Embedded {
     /// Opens the queue's file, and makes it when it isn't there.
     pub fn open(path: impl AsRef<Path>, config: Config, clock: Arc<dyn Clock>) -> Result<Self, Error> {
         let path = path.as_ref();
-        let connection = schema::open_writer(path)?;
+        let count = config.partitions.clamp(1, PARTITIONS_MAX);
+        let connection = schema::open_writer(path, count)?;
         let (records, documents) = (schema::open_reader(path)?, schema::open_reader(path)?);
         let identity = schema::identity(&records).doing("read the queue's identity")?;
         let started = Writer::start(connection);
         let writer = started.map_err(|source| Error::Open { path: path.to_path_buf(), source })?;
         let mut lock_name = path.as_os_str().to_owned();
         lock_name.push(".consumer");
-        let consumer = Consumer { path: lock_name.into(), lock: None, loans: Loans::default() };
         Ok(Self {
             config,
             clock,
             writer,
             path: path.to_path_buf(),
-            identity: RwLock::new(identity),
+            partitions: RwLock::new(partitions::names(&identity, count).into()),
             records: Arc::new(Mutex::new(records)),
             documents: Arc::new(Mutex::new(documents)),
-            consumer: tokio::sync::Mutex::new(consumer),
+            consumer: tokio::sync::Mutex::new(Consumer::new(lock_name.into())),
             appended: Notify::new(),
         })
     }
@@ -143,9 +105,10 @@ impl Embedded {
             .await?;
         let Some(newest) = newest else { return Ok(0) };
         let day = newest.min(self.clock.now().timestamp().div_euclid(86_400)) - i64::from(days);
-        let mut forgotten = 0;
+        let (mut forgotten, count) = (0, self.partitions().len() as u16);
         for slice in 0..append::SLICES {
-            forgotten += self.writer.write(1, move |transaction| append::forget_seen(transaction, slice, day)).await?;
+            let forget = self.writer.write(1, move |t| append::forget_seen(t, slice, day, count));
+            forgotten += forget.await?;
         }
         Ok(forgotten)
     }
@@ -175,12 +138,7 @@ impl Embedded {
         read_on(&self.records, read).await
     }
 
-    /// When a loan of that length ends, by the clock that never steps.
-    fn ends_at(&self, duration: Duration) -> Duration {
-        self.clock.elapsed().saturating_add(duration)
-    }
-
-    async fn keep_letters(&self, letters: Vec<DeadLetter>, room: Option<Room>) -> Result<(), Error> {
+    pub(crate) async fn keep_letters(&self, letters: Vec<DeadLetter>, room: Option<Room>) -> Result<(), Error> {
         if letters.is_empty() {
             return Ok(());
         }
@@ -196,95 +154,6 @@ impl Embedded {
             }
         }
         Ok(())
-    }
-
-    /// Whether this process lends the posts out; takes the right to when no other process has it.
-    pub async fn is_lender(&self) -> Result<bool, Error> {
-        self.consumer.lock().await.owns_the_queue()
-    }
-
-    /// Whether any process lends the posts out. Takes no right to.
-    pub async fn has_lender(&self) -> Result<bool, Error> {
-        self.consumer.lock().await.is_owned()
-    }
-
-    /// Whether a lease would find something, as far as one can tell without taking it.
-    async fn could_lend(&self) -> Result<bool, Error> {
-        let mut consumer = self.consumer.lock().await;
-        consumer.loans.expire(self.clock.elapsed());
-        if !consumer.owns_the_queue()? || consumer.loans.count() >= self.config.leases_max {
-            return Ok(false);
-        }
-        let progress = read_on(&self.records, Progress::read).await?;
-        Ok(progress.waiting > consumer.loans.in_flight())
-    }
-
-    async fn records_in(&self, gap: Gap, limit: usize) -> Result<Vec<(Offset, Vec<u8>)>, Error> {
-        let bytes_max = self.config.lease_bytes_max;
-        let before = i64::try_from(gap.before).unwrap_or(i64::MAX);
-        read_on(&self.records, move |connection| {
-            let sql = "SELECT offset, body FROM records WHERE offset > ? AND offset < ? ORDER BY offset LIMIT ?";
-            let mut statement = connection.prepare_cached(sql)?;
-            let mut rows = statement.query(params![gap.after, before, i64::try_from(limit).unwrap_or(i64::MAX)])?;
-            let (mut found, mut bytes) = (Vec::new(), 0);
-            while let Some(row) = rows.next()? {
-                let body: Vec<u8> = row.get(1)?;
-                bytes += body.len();
-                if bytes > bytes_max && !found.is_empty() {
-                    break;
-                }
-                found.push((row.get(0)?, body));
-            }
-            Ok(found)
-        })
-        .await
-    }
-
-    /// The first records that nobody was lent; empty when there are none.
-    async fn lendable(&self, loans: &Loans, limit: usize) -> Result<Vec<Leased>, Error> {
-        for gap in loans.gaps() {
-            loop {
-                let rows = self.records_in(gap, limit).await?;
-                if rows.is_empty() {
-                    break;
-                }
-                let records = self.readable(rows).await?;
-                if !records.is_empty() {
-                    return Ok(records);
-                }
-                // All of them were damaged and are set aside now: look again.
-            }
-        }
-        Ok(Vec::new())
-    }
-
-    /// Reads records; those that can't be read go to the dead letters.
-    async fn readable(&self, rows: Vec<(Offset, Vec<u8>)>) -> Result<Vec<Leased>, Error> {
-        let decoded = tokio::task::spawn_blocking(move || {
-            rows.into_iter().map(|(offset, body)| (offset, record::decode(offset, &body), body)).collect::<Vec<_>>()
-        });
-        let mut records = Vec::new();
-        for (offset, decoded, body) in decoded.await.map_err(|_| Error::Closed)? {
-            match decoded {
-                Ok(record) => records.push(Leased { offset, record }),
-                Err(Unreadable::Newer(error)) => return Err(error),
-                Err(Unreadable::Damaged(reason)) => {
-                    let letter = DeadLetter {
-                        id: 0,
-                        source: "queue".into(),
-                        platform: "queue".into(),
-                        reason,
-                        payload: String::from_utf8_lossy(&body).into_owned(),
-                        payload_format: None,
-                        provenance: None,
-                        occurred_at: self.clock.now(),
-                    };
-                    let letter = PreparedLetter::new(&letter).doing("write a dead letter as JSON")?;
-                    self.writer.write(1, move |t| append::quarantine(t, offset, &letter)).await?;
-                }
-            }
-        }
-        Ok(records)
     }
 }
 
@@ -314,7 +183,8 @@ impl PostQueue for Embedded {
         let prepared = preparing.await.unwrap_or(Err(Error::Closed))?;
         let room = Room { records_max: self.config.waiting_max, bytes_max: self.config.waiting_bytes_max };
         let now_ms = self.clock.now().timestamp_millis();
-        let write = self.writer.write(prepared.len(), move |t| append::append(t, &prepared, room, now_ms));
+        let count = self.partitions().len() as u16;
+        let write = self.writer.write(prepared.len(), move |t| append::append(t, &prepared, count, room, now_ms));
         let answers = match write.await? {
             Ok(answers) => answers,
             Err(Progress { waiting, waiting_bytes, .. }) => return Err(Error::Full { waiting, waiting_bytes }.into()),
@@ -336,50 +206,9 @@ impl PostQueue for Embedded {
         Ok(read.await?)
     }
 
-    async fn lease(&self, limit: usize, duration: Duration) -> Result<Option<Lease>> {
-        let mut consumer = self.consumer.lock().await;
-        if limit == 0 || !consumer.owns_the_queue()? {
-            return Ok(None);
-        }
-        consumer.loans.expire(self.clock.elapsed());
-        if consumer.loans.count() >= self.config.leases_max {
-            return Ok(None);
-        }
-        let records = self.lendable(&consumer.loans, limit).await?;
-        let (Some(first), Some(last)) = (records.first(), records.last()) else { return Ok(None) };
-        let ends_at = self.ends_at(duration);
-        let id = consumer.loans.lend(first.offset, last.offset, records.len() as u64, ends_at);
-        Ok(Some(Lease { id, partition: self.identity(), records }))
-    }
-
-    async fn extend(&self, lease_id: u64, duration: Duration) -> Result<bool> {
-        let mut consumer = self.consumer.lock().await;
-        consumer.loans.expire(self.clock.elapsed());
-        let ends_at = self.ends_at(duration);
-        Ok(consumer.loans.extend(lease_id, ends_at))
-    }
-
-    async fn ack(&self, lease_id: u64) -> Result<bool> {
-        let mut consumer = self.consumer.lock().await;
-        let Some(loan) = consumer.loans.find(lease_id) else { return Ok(false) };
-        self.writer.write(1, move |transaction| append::ack(transaction, loan.first, loan.last)).await?;
-        consumer.loans.end(lease_id);
-        Ok(true)
-    }
-
-    async fn release(&self, lease_id: u64) -> Result<()> {
-        self.consumer.lock().await.loans.end(lease_id);
-        self.appended.notify_waiters();
-        Ok(())
-    }
-
     async fn dead_letter(&self, letters: Vec<DeadLetter>) -> Result<()> {
         let room = Room { records_max: self.config.dead_letters_max, bytes_max: self.config.dead_letters_bytes_max };
         Ok(self.keep_letters(letters, Some(room)).await?)
-    }
-
-    async fn dead_letter_accepted(&self, letters: Vec<DeadLetter>) -> Result<()> {
-        Ok(self.keep_letters(letters, None).await?)
     }
 
     async fn dead_letters_before(&self, before: u64, limit: usize) -> Result<Vec<DeadLetter>> {
@@ -421,16 +250,11 @@ impl PostQueue for Embedded {
     }
 
     async fn depth(&self) -> Result<QueueDepth> {
-        let in_flight = self.consumer.lock().await.loans.in_flight();
-        let (progress, oldest) = read_on(&self.records, |connection| {
-            let oldest: Option<i64> = connection.query_row(
-                "SELECT (SELECT appended_ms FROM records ORDER BY offset LIMIT 1)",
-                [],
-                |row| row.get(0),
-            )?;
-            Ok((Progress::read(connection)?, oldest))
-        })
-        .await?;
+        let in_flight = self.consumer.lock().await.in_flight();
+        let count = self.partitions().len() as u16;
+        let (progress, oldest) = self
+            .read_records(move |connection| Ok((Progress::read(connection)?, partitions::oldest(connection, count)?)))
+            .await?;
         let now_ms = self.clock.now().timestamp_millis();
         Ok(QueueDepth {
             waiting: progress.waiting.saturating_sub(in_flight),
@@ -440,25 +264,5 @@ impl PostQueue for Embedded {
             duplicates: progress.duplicates,
             oldest_ms: oldest.map_or(0, |at| u64::try_from(now_ms.saturating_sub(at)).unwrap_or(0)),
         })
-    }
-
-    async fn wait(&self, timeout: Duration) {
-        let began = Instant::now();
-        loop {
-            // Listens before it looks, so that an append between the two is not missed.
-            let appended = self.appended.notified();
-            tokio::pin!(appended);
-            appended.as_mut().enable();
-            // On an error the caller's next lease reports it.
-            match self.could_lend().await {
-                Ok(false) => {}
-                Ok(true) | Err(_) => return,
-            }
-            let left = timeout.saturating_sub(began.elapsed());
-            if left.is_zero() {
-                return;
-            }
-            drop(tokio::time::timeout(left.min(self.config.poll), appended).await);
-        }
     }
 }

@@ -38,6 +38,15 @@ pub enum Error {
          queue.dead_letters_bytes_max"
     )]
     LettersFull { letters: u64, letter_bytes: u64 },
+    /// The number of partitions can't be made smaller.
+    #[error("the queue {} has {found} partitions, more than queue.partitions = {wanted}: set it to {found}", path.display())]
+    FewerPartitions { path: PathBuf, found: u16, wanted: u16 },
+    /// The number of partitions can't change while posts wait.
+    #[error(
+        "the queue {} has {found} partitions and {waiting} posts wait in it: set queue.partitions to {found}, let them be \
+         stored, then set it to {wanted}", path.display()
+    )]
+    PartitionsInUse { path: PathBuf, found: u16, wanted: u16, waiting: u64 },
     /// What the caller brought can't be stored; nothing else is affected.
     #[error("the queue can't store this: {0}")]
     Refused(String),

@@ -2,20 +2,22 @@
 //! what lies at or below them; so a queue that was lost, restored or exchanged must not go on under the identity of the
 //! one before. Here are what is compared at the start, the making of a new identity, and the copy for a backup.
 
-use crate::append::Progress;
 use crate::embedded::Embedded;
 use crate::error::{Doing, Error, Result};
+use crate::partitions;
+use crate::progress::Progress;
 use crate::record::{self, Unreadable};
 use crate::schema;
-use domain::{Offset, PostId, Record};
+use domain::{Offset, PartitionId, PostId, Record};
 use rusqlite::{OptionalExtension, Transaction, params};
 use std::path::Path;
+use std::sync::Arc;
 
-/// Where the queue stands, to be compared with the lake.
+/// Where a partition of the queue stands, to be compared with the lake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
     /// Application id of its transactions in the lake.
-    pub identity: String,
+    pub partition: PartitionId,
     /// Offset of the newest record.
     pub last_offset: Offset,
     /// The highest offset that was acked: the lake has said that it holds everything up to here.
@@ -32,23 +34,33 @@ pub struct Rebuilt {
 }
 
 impl Embedded {
-    /// The application id of the lake's transactions.
+    /// The name of the queue, which is that of its first partition.
     pub fn identity(&self) -> String {
-        self.identity.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        self.partitions()[0].as_str().to_owned()
     }
 
-    pub async fn standing(&self) -> Result<Standing> {
-        let identity = self.identity();
+    /// The partitions; there is at least one.
+    pub fn partitions(&self) -> Arc<[PartitionId]> {
+        self.partitions.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    /// Where each partition stands.
+    pub async fn standing(&self) -> Result<Vec<Standing>> {
+        let partitions = self.partitions();
         self.read_records(move |connection| {
-            let Progress { last_offset, acked_offset, .. } = Progress::read(connection)?;
-            Ok(Standing { identity, last_offset, acked_offset })
+            let standing = partitions.iter().map(|partition| {
+                let (last_offset, acked_offset) = partitions::ends(connection, partition.index())?;
+                Ok(Standing { partition: partition.clone(), last_offset, acked_offset })
+            });
+            standing.collect()
         })
         .await
     }
 
-    /// The posts that wait at the offsets beyond `after`, up to `last`.
-    pub async fn waiting_posts(&self, after: Offset, last: Offset) -> Result<Vec<PostId>> {
-        let last = i64::try_from(last).unwrap_or(i64::MAX);
+    /// The posts that wait in a partition at the offsets beyond `after`, up to `last`.
+    pub async fn waiting_posts(&self, partition: &PartitionId, after: Offset, last: Offset) -> Result<Vec<PostId>> {
+        let keys = partitions::range(partition.index());
+        let (after, last) = (keys.start + after, (keys.start + last).min(keys.end - 1));
         let bodies: Vec<(u64, Vec<u8>)> = self
             .read_records(move |connection| {
                 let sql = "SELECT offset, body FROM records WHERE offset > ? AND offset <= ?";
@@ -56,7 +68,7 @@ impl Embedded {
                 statement.query_map(params![after, last], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
             })
             .await?;
-        let posts = bodies.iter().filter_map(|(offset, body)| match record::decode(*offset, body) {
+        let posts = bodies.iter().filter_map(|(key, body)| match record::decode(*key, body) {
             Ok(Record::Post(post)) => Some(post.id),
             _ => None,
         });
@@ -90,9 +102,10 @@ impl Embedded {
     /// that wait, and the deletions known so far. What waits and is in the lake is dropped, because the new identity has
     /// no transaction in the lake that would skip it.
     pub async fn finish_rebuild(&self) -> Result<Rebuilt> {
+        let count = self.partitions().len() as u16;
         let (identity, in_the_lake) = self
             .writer()
-            .write(1, |transaction| {
+            .write(1, move |transaction| {
                 let in_the_lake = settle_waiting(transaction)?;
                 transaction.execute_batch(
                     "INSERT INTO seen_rebuilt SELECT post_key, state, event_day FROM seen WHERE state = 1
@@ -100,11 +113,15 @@ impl Embedded {
                      DROP TABLE seen;
                      ALTER TABLE seen_rebuilt RENAME TO seen;",
                 )?;
+                if count > 1 {
+                    transaction.execute_batch("UPDATE partitions SET acked_offset = 0")?;
+                }
                 transaction.execute_batch(schema::NEW_IDENTITY)?;
                 Ok((schema::identity(transaction)?, in_the_lake))
             })
             .await?;
-        identity.clone_into(&mut self.identity.write().unwrap_or_else(std::sync::PoisonError::into_inner));
+        *self.partitions.write().unwrap_or_else(std::sync::PoisonError::into_inner) =
+            partitions::names(&identity, count).into();
         Ok(Rebuilt { identity, in_the_lake })
     }
 

@@ -11,27 +11,35 @@
 //! - A caller's mistake is his alone: each write has a savepoint of its own. Once SQLite reports that the file can't be
 //!   trusted (an I/O error, damage) nothing more is written and [`Embedded::failed`] says why.
 //!
+//! # Partitions
+//!
+//! A queue has one partition unless [`Config::partitions`] says more. A post's partition is the hash of its root id, so
+//! that an edit and a deletion come after their post. Each partition has offsets of its own.
+//!
 //! # Leases
 //!
-//! A lease is a range of offsets, held in memory, that nobody else is lent until it is acked, given back or runs out.
-//! Its time is that of a clock that never steps, and can be extended while the batch is worked on.
+//! A lease is a range of offsets of one partition, held in memory, that nobody else is lent until it is acked, given back
+//! or runs out. Its time is that of a clock that never steps, and can be extended while the batch is worked on.
 //! Several may be out at once, so that one batch is understood while another is committed; acks are taken in any order.
-//! Whoever commits to the lake commits in order of offset, though: the lake skips rows at or below its transaction
-//! version, so a batch committed before an earlier one would hide the earlier one's rows. One consumer that finishes a
-//! lease before it commits the next is in order by itself, also when a lease runs out under it: the range is lent again
-//! from its first offset, and the lake skips what it has.
+//! Whoever commits to the lake commits a partition in order of offset, though: the lake skips rows at or below its
+//! transaction version, so a batch committed before an earlier one would hide the earlier one's rows. One consumer that
+//! finishes a lease before it commits the next is in order by itself, also when a lease runs out under it: the range is
+//! lent again from its first offset, and the lake skips what it has.
 //!
 //! # Several processes
 //!
 //! Any number of processes may append (`up`, `import`, `--role listen`) and read. Only one lends: it holds an advisory
 //! lock on `<file>.consumer`, which the kernel drops when the process dies, so there is no time-out to wait for.
 //!
-//! # Layout (format 3, `PRAGMA user_version`)
+//! # Layout (format 3, `PRAGMA user_version`; 4 with several partitions)
 //!
 //! ```text
-//! records(offset, appended_ms, body)     body: one byte format (1), then the record as JSON
+//! records(offset, appended_ms, body)     offset: the partition's index in the bits above 48, the offset below;
+//!                                        body: one byte format, then the record as JSON
 //! seen(post_key, state, event_day)       post_key: XXH3-128 of the id, big endian; state: 0 post, 1 deleted
 //! progress(last_offset, waiting, waiting_bytes, appended, duplicates, acked_offset, letters, letter_bytes)   one row
+//! partitions(n, last_offset, acked_offset)   partitions after the first, whose offsets are in progress   (format 4)
+//! roots(post_key, n, event_day)          the partition of edited posts, where their id does not tell it   (format 4)
 //! identity(name)                         one row: application id of the lake's transactions (see `identity`)
 //! dead_letters(id, body, letter_key)     body: JSON; letter_key: XXH3-128 of source, reason and payload, unique
 //! documents(kind, key, body)             body: JSON
@@ -41,11 +49,15 @@
 
 mod append;
 mod check;
+mod consumer;
 mod documents;
 mod embedded;
 mod error;
 mod identity;
 mod leases;
+mod lending;
+mod partitions;
+mod progress;
 mod purge;
 mod record;
 mod schema;
@@ -55,3 +67,4 @@ pub use check::{Checked, check};
 pub use embedded::{Config, Embedded};
 pub use error::{Error, Result};
 pub use identity::{Rebuilt, Standing};
+pub use partitions::PARTITIONS_MAX;

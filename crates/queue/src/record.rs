@@ -2,6 +2,7 @@
 //! `tests/fixtures/v1.db`; format 2 adds `payload_format` and the provenance `poll`, which an older program can't read.
 
 use crate::error::{Doing, Error, Result};
+use crate::partitions;
 use domain::{PostId, Record};
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -51,7 +52,8 @@ pub(crate) enum Unreadable {
     Damaged(String),
 }
 
-pub(crate) fn decode(offset: u64, body: &[u8]) -> std::result::Result<Record, Unreadable> {
+pub(crate) fn decode(key: u64, body: &[u8]) -> std::result::Result<Record, Unreadable> {
+    let offset = partitions::offset_of(key);
     match body.split_first() {
         Some((1..=FORMAT, json)) => {
             serde_json::from_slice(json).map_err(|e| Unreadable::Damaged(format!("stored record {offset}: {e}")))

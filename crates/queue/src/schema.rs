@@ -1,6 +1,7 @@
 //! The file: how it is made, opened and recognised.
 
 use crate::error::{Doing, Error, Result};
+use crate::partitions;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use std::fs::OpenOptions;
 use std::path::Path;
@@ -8,6 +9,8 @@ use std::time::Duration;
 
 /// Format of the tables, kept in `PRAGMA user_version`. A file of an earlier one is brought up to it when it is opened.
 const FORMAT: i64 = 3;
+/// The format of a file with several partitions ([`partitions`]): programs that know one only must leave it alone.
+const FORMAT_PARTITIONED: i64 = 4;
 /// "OVHD", so that another program's database isn't taken for ours.
 const APPLICATION_ID: i64 = 0x4F56_4844;
 
@@ -50,7 +53,7 @@ pub(crate) const NEW_IDENTITY: &str = "UPDATE identity SET name = 'posts-' || lo
 
 /// Opens the file for writing; makes it, and its folder, when it isn't there. Only its owner may read it: it holds
 /// sessions and tokens.
-pub(crate) fn open_writer(path: &Path) -> Result<Connection> {
+pub(crate) fn open_writer(path: &Path, partitions: u16) -> Result<Connection> {
     make_file(path)?;
     let mut connection = Connection::open(path).doing("open the queue")?;
     connection.busy_handler(Some(wait_for_the_lock)).doing("set how to wait for the lock")?;
@@ -82,6 +85,9 @@ pub(crate) fn open_writer(path: &Path) -> Result<Connection> {
     }
     if found == 0 {
         transaction.execute_batch(NEW_IDENTITY).doing("give the queue its identity")?;
+    }
+    if partitions::make(&transaction, partitions, path)? {
+        transaction.pragma_update(None, "user_version", FORMAT_PARTITIONED).doing("write the queue's format")?;
     }
     transaction.commit().doing("make the queue's tables")?;
     Ok(connection)
@@ -131,7 +137,7 @@ fn refuse_others(connection: &Connection, path: &Path) -> Result<()> {
         .doing("look into the queue's file")?;
     match format(connection)? {
         _ if application != APPLICATION_ID && tables > 0 => Err(Error::Foreign { path }),
-        found if found > FORMAT => Err(Error::NewerFormat { path, found, known: FORMAT }),
+        found if found > FORMAT_PARTITIONED => Err(Error::NewerFormat { path, found, known: FORMAT_PARTITIONED }),
         _ => Ok(()),
     }
 }

@@ -6,7 +6,7 @@
 
 mod support;
 
-use domain::{Appended, PostQueue, SystemClock};
+use domain::{Appended, PostQueue, SystemClock, WorkQueue};
 use queue::{Config, Embedded};
 use std::collections::{BTreeSet, HashMap};
 use std::io::{BufRead, BufReader, Write};

@@ -3,7 +3,7 @@
 
 mod support;
 
-use domain::{Appended, DeadLetter, PostQueue, StateStore, Swap};
+use domain::{Appended, DeadLetter, PostQueue, StateStore, Swap, WorkQueue};
 use proptest::prelude::*;
 use queue::{Config, Embedded};
 use serde_json::json;

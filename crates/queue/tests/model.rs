@@ -3,7 +3,7 @@
 
 mod support;
 
-use domain::{Appended, ManualClock, PostQueue, Record};
+use domain::{Appended, ManualClock, PostQueue, Record, WorkQueue};
 use proptest::prelude::*;
 use queue::{Config, Embedded};
 use std::collections::{BTreeMap, HashMap};

@@ -3,7 +3,7 @@
 
 mod support;
 
-use domain::{Appended, DeadLetter, ErrorKind, PostQueue, Record, StateStore, SystemClock};
+use domain::{Appended, DeadLetter, ErrorKind, PostQueue, Record, StateStore, SystemClock, WorkQueue};
 use queue::{Config, Embedded, Error};
 use serde_json::json;
 use std::path::Path;
@@ -96,7 +96,7 @@ async fn a_lease_that_runs_out_is_lent_again_and_never_across_another() {
     queue.append((1..=6).map(post).collect()).await.unwrap();
     let first = queue.lease(2, MINUTE).await.unwrap().unwrap();
     let second = queue.lease(2, MINUTE * 10).await.unwrap().unwrap();
-    assert_eq!((first.partition == queue.identity(), second.records[0].offset), (true, 3));
+    assert_eq!((first.partition.as_str() == queue.identity(), second.records[0].offset), (true, 3));
     // A step of the time of day ends no lease, whichever way it goes.
     clock.set(at(400));
     clock.set(at(-86_400));
@@ -119,15 +119,23 @@ async fn a_lease_that_runs_out_is_lent_again_and_never_across_another() {
 #[tokio::test]
 async fn the_queue_and_the_document_store_keep_the_promises_of_their_ports() {
     let folders = std::sync::Mutex::new(Vec::new());
-    let fresh = || {
+    let fresh = |partitions| {
         let folder = tempdir().unwrap();
-        let queue =
-            Embedded::open(folder.path().join("overheard.db"), Config::default(), Arc::new(SystemClock)).unwrap();
+        let config = Config { partitions, ..Config::default() };
+        let queue = Embedded::open(folder.path().join("overheard.db"), config, Arc::new(SystemClock)).unwrap();
         folders.lock().unwrap().push(folder);
         Arc::new(queue)
     };
-    testkit::conformance::queue(async || fresh() as Arc<dyn PostQueue>).await;
-    testkit::conformance::state(async || fresh() as Arc<dyn StateStore>).await;
+    testkit::conformance::queue(async || fresh(1) as Arc<dyn PostQueue>).await;
+    for partitions in [1, 4] {
+        testkit::conformance::work(async |lease| {
+            let queue = fresh(partitions);
+            let workers = [queue.clone() as Arc<dyn WorkQueue>, queue.clone()];
+            testkit::conformance::Sides { listener: queue, workers, lease }
+        })
+        .await;
+    }
+    testkit::conformance::state(async || fresh(1) as Arc<dyn StateStore>).await;
 }
 
 #[tokio::test]
@@ -289,9 +297,9 @@ async fn a_later_programs_records_and_files_are_left_alone() {
     assert_eq!(queue.lease(1, MINUTE).await.unwrap_err().kind(), ErrorKind::Stop);
     assert_eq!(queue.depth().await.unwrap().waiting, 1);
     drop(queue);
-    later.execute_batch("PRAGMA user_version = 4").unwrap();
+    later.execute_batch("PRAGMA user_version = 5").unwrap();
     let opened = Embedded::open(&path, Config::default(), clock);
-    assert!(matches!(opened, Err(Error::NewerFormat { found: 4, known: 3, .. })));
+    assert!(matches!(opened, Err(Error::NewerFormat { found: 5, known: 4, .. })));
 }
 
 #[test]
@@ -421,7 +429,7 @@ async fn a_rebuild_knows_what_the_lake_has_and_what_waits_under_a_new_identity()
     queue.append(vec![post(1), post(2), post(3), deletion(4), post(5)]).await.unwrap();
     let lease = queue.lease(1, MINUTE).await.unwrap().unwrap();
     queue.ack(lease.id).await.unwrap();
-    assert_eq!(queue.standing().await.unwrap().acked_offset, 1);
+    assert_eq!(queue.standing().await.unwrap()[0].acked_offset, 1);
     let former = queue.identity();
     // The lake lost post 1, has post 2 (not acked) and post 9 (of a later database).
     queue.begin_rebuild().await.unwrap();
@@ -431,8 +439,9 @@ async fn a_rebuild_knows_what_the_lake_has_and_what_waits_under_a_new_identity()
     assert!(rebuilt.identity != former && rebuilt.identity == queue.identity());
     drop(queue);
     let queue = open(folder.path(), Config::default(), &clock);
-    let standing = queue.standing().await.unwrap();
-    assert_eq!((standing.identity, standing.last_offset, standing.acked_offset), (rebuilt.identity, 5, 0));
+    let standing = queue.standing().await.unwrap().remove(0);
+    let expected = (rebuilt.identity.as_str(), 5, 0);
+    assert_eq!((standing.partition.as_str(), standing.last_offset, standing.acked_offset), expected);
     let answers = queue.append(vec![post(1), post(2), post(3), post(4), post(9)]).await.unwrap();
     use Appended::{Deleted, Duplicate, Stored};
     assert_eq!(answers, [Stored(6), Duplicate, Duplicate, Deleted, Duplicate]);
@@ -452,4 +461,31 @@ async fn a_copy_is_the_queue_as_of_one_moment() {
     let copy = open(copies.path(), Config::default(), &clock);
     assert_eq!(copy.identity(), queue.identity());
     assert_eq!(drain(&copy, 10).await, [id(1), id(2)]);
+}
+
+#[tokio::test]
+async fn partitions_are_added_while_nothing_waits_and_never_taken_away() {
+    let (folder, clock) = (tempdir().unwrap(), clock());
+    let of = |partitions| Config { partitions, ..Config::default() };
+    let queue = open(folder.path(), of(1), &clock);
+    queue.append(vec![post(1)]).await.unwrap();
+    drop(queue);
+    let path = folder.path().join("overheard.db");
+    let again = |partitions| Embedded::open(&path, of(partitions), clock.clone());
+    let refused = again(4).err().unwrap().to_string();
+    assert!(refused.contains("1 posts wait in it"), "{refused}");
+    drain(&again(1).unwrap(), 10).await;
+    let queue = again(4).unwrap();
+    let answers = queue.append((2..50).map(post).collect()).await.unwrap();
+    assert!(answers.contains(&Appended::Stored(2)) && !answers.contains(&Appended::Stored(30)), "{answers:?}");
+    let names: Vec<String> = queue.partitions().iter().map(ToString::to_string).collect();
+    assert_eq!(names[1..], [1, 2, 3].map(|index| format!("{}/{index}", queue.identity())));
+    assert_eq!(drain(&queue, 10).await.len(), 48);
+    drop(queue);
+    let refused = again(1).err().unwrap().to_string();
+    assert!(refused.contains("has 4 partitions, more than queue.partitions = 1: set it to 4"), "{refused}");
+    let queue = again(4).unwrap();
+    let standing = queue.standing().await.unwrap();
+    assert!(standing.iter().all(|partition| partition.last_offset == partition.acked_offset), "{standing:?}");
+    assert_eq!(standing.iter().map(|partition| partition.last_offset).sum::<u64>(), 49);
 }

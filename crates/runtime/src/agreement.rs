@@ -39,14 +39,15 @@ pub async fn open_lake(config: &Config, queue: &Embedded) -> Result<Arc<Lake>> {
         return wiring::open_lake(config, queue).await;
     }
     let standing = queue.standing().await?;
-    if standing.acked_offset > 0 && !config.data.join("lake/raw/_delta_log").is_dir() {
+    if standing.iter().any(|partition| partition.acked_offset > 0) && !config.data.join("lake/raw/_delta_log").is_dir()
+    {
         bail!(refusal(config, "there is no lake"));
     }
     let lake = wiring::open_lake(config, queue).await?;
     match compare(&standing, &lake).await? {
         Agreement::Agree => {
             if lake.owner()?.is_none() {
-                lake.set_owner(&standing.identity)?;
+                lake.set_owner(&queue.identity())?;
             }
             Ok(lake)
         }
@@ -73,28 +74,32 @@ fn refusal(config: &Config, which: &str) -> String {
     )
 }
 
-/// Compares what both say.
-pub async fn compare(standing: &Standing, lake: &Lake) -> Result<Agreement> {
-    let Standing { identity, last_offset, acked_offset } = standing;
-    let found = lake.transactions(identity).await?;
-    let (least, most) = found.unwrap_or((0, 0));
-    if least < *acked_offset {
-        return Ok(Agreement::LakeIsBehind(format!(
-            "the queue was told that everything up to record {acked_offset} is there, the lake has everything up to \
-             {least}"
-        )));
+/// Compares what both say. `standing`: of every partition of the queue, the first one first.
+pub async fn compare(standing: &[Standing], lake: &Lake) -> Result<Agreement> {
+    let mut is_known = false;
+    for Standing { partition, last_offset, acked_offset } in standing {
+        let found = lake.transactions(partition.as_str()).await?;
+        is_known |= found.is_some();
+        let (least, most) = found.unwrap_or((0, 0));
+        if least < *acked_offset {
+            return Ok(Agreement::LakeIsBehind(format!(
+                "the queue was told that everything up to record {acked_offset} of {partition} is there, the lake has \
+                 everything up to {least}"
+            )));
+        }
+        if most > *last_offset {
+            return Ok(Agreement::QueueIsBehind(format!(
+                "the lake has record {most} of {partition}, the queue's newest is {last_offset}: the database was restored \
+                 from an older copy"
+            )));
+        }
     }
-    if most > *last_offset {
-        return Ok(Agreement::QueueIsBehind(format!(
-            "the lake has record {most} of this queue, the queue's newest is {last_offset}: the database was restored \
-             from an older copy"
-        )));
-    }
+    let identity = standing.first().map_or("", |first| first.partition.as_str());
     Ok(match lake.owner()? {
-        Some(owner) if owner != *identity => {
+        Some(owner) if owner != identity => {
             Agreement::QueueIsBehind(format!("the lake was written by the queue {owner}, this is the queue {identity}"))
         }
-        None if found.is_none() && lake.has_posts()? => {
+        None if !is_known && lake.has_posts()? => {
             Agreement::QueueIsBehind("the lake holds posts and the database is new".into())
         }
         _ => Agreement::Agree,
@@ -103,12 +108,14 @@ pub async fn compare(standing: &Standing, lake: &Lake) -> Result<Agreement> {
 
 /// Gives the queue a new identity and the ids that the lake holds. Cut short, it is done again at the next start.
 pub async fn rebuild(queue: &Embedded, lake: &Lake) -> Result<Rebuilt> {
-    let own = lake.transactions(&queue.identity()).await?;
-    if let Some((least, most)) = own.filter(|(least, most)| least != most) {
-        // A batch that is in some tables only and waits still: taken out, so that it is stored whole.
-        let ids = queue.waiting_posts(least, most).await?;
-        let ids: HashSet<String> = ids.iter().map(ToString::to_string).collect();
-        lake.remove_posts(&ids).await?;
+    for partition in queue.partitions().iter() {
+        let own = lake.transactions(partition.as_str()).await?;
+        if let Some((least, most)) = own.filter(|(least, most)| least != most) {
+            // A batch that is in some tables only and waits still: taken out, so that it is stored whole.
+            let ids = queue.waiting_posts(partition, least, most).await?;
+            let ids: HashSet<String> = ids.iter().map(ToString::to_string).collect();
+            lake.remove_posts(&ids).await?;
+        }
     }
     queue.begin_rebuild().await?;
     let mut posts = 0;

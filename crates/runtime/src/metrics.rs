@@ -44,6 +44,7 @@ const METRICS: &[Metric] = &[
     Metric("overheard_rejected_posts_total", Kind::Counter, &[], "Posts that could not be enriched; they are dead letters."),
     Metric("overheard_blocked_posts_total", Kind::Counter, &[], "Posts dropped because their author is blocked (intentional)."),
     Metric("overheard_leases_lost_total", Kind::Counter, &[], "Leases that ran out before their batch was acknowledged."),
+    Metric("overheard_leases_refused_total", Kind::Counter, &[], "Leases given up because the lake lacked what lies before them."),
     Metric("overheard_lake_commit_seconds", Kind::Histogram, &[], "Time to commit a batch to every table."),
     Metric("overheard_lake_compacted_rows_total", Kind::Counter, &[], "Rows rewritten by compaction."),
     Metric("overheard_lake_version", Kind::Gauge, &[], "Grows with every commit to a table."),

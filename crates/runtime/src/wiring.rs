@@ -216,6 +216,7 @@ pub fn sql_workers(config: &Config) -> Result<WorkerConfig> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use domain::WorkQueue;
     use domain::{DeadLetter, Provenance};
 
     #[tokio::test]

@@ -253,8 +253,10 @@ mod tests {
     async fn answers_are_forgotten_before_they_fill_the_memory() {
         let lake = MemoryLake::default();
         let post = testkit::posts::enriched("1", &"x".repeat(3_000));
-        let (partition, posts) = ("posts".to_owned(), Arc::new(vec![post.clone()]));
-        lake.commit(EnrichedBatch { partition, last_offset: 1, posts, deletions: Vec::new() }).await.unwrap();
+        let (partition, posts) = ("posts".into(), Arc::new(vec![post.clone()]));
+        lake.commit(EnrichedBatch { partition, after_offset: 0, last_offset: 1, posts, deletions: Vec::new() })
+            .await
+            .unwrap();
         let config = Config { answers_max_bytes: 12_000, ..Config::default() };
         let answers = Answers::new(Arc::new(lake), &config);
         let now = |number: i64| DateTime::from_timestamp(number, 0).unwrap();

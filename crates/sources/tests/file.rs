@@ -1,7 +1,7 @@
 //! Files of every form into a queue: counts, repeats, bad lines, wrong delimiters, event time.
 
 use chrono::{TimeDelta, TimeZone, Utc};
-use domain::{ManualClock, PostQueue, Timestamp};
+use domain::{ManualClock, PostQueue, Timestamp, WorkQueue};
 use sources::file::{Pace, Report, Summary};
 use sources::record::ColumnMapping;
 use sources::{FileConfig, FileSource};

@@ -16,6 +16,7 @@ mod queue;
 mod raw;
 mod state;
 mod translator;
+mod work;
 
 pub use analytics::{lake, says_the_same};
 pub use connector::{StandIn, Start, Subject, connector};
@@ -27,3 +28,4 @@ pub use queue::queue;
 pub use raw::raw_posts;
 pub use state::state;
 pub use translator::{translator, translator_that_is_down};
+pub use work::{Sides, work};

@@ -1,8 +1,11 @@
-//! A queue in memory that keeps the promises of [`domain::PostQueue`], but forgets all when dropped: for tests that need
-//! a queue and no disk. Time for leases and ages is the monotonic clock.
+//! A queue in memory that keeps the promises of [`domain::PostQueue`] and [`domain::WorkQueue`], but forgets all when
+//! dropped: for tests that need a queue and no disk. Time for leases and ages is the monotonic clock.
 
 use async_trait::async_trait;
-use domain::{Appended, DeadLetter, Error, Lease, Leased, Offset, PostId, PostQueue, QueueDepth, Record, Result};
+use domain::{
+    Appended, DeadLetter, Error, Lease, Leased, Offset, PartitionId, PostId, PostQueue, QueueDepth, Record, Result,
+    WorkQueue,
+};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,14 +18,22 @@ pub struct MemoryQueue {
     arrived: Notify,
     /// Records not yet acked, at most; above it `append` answers `Retry`.
     capacity: usize,
+    partitions: u16,
 }
+
+/// A partition's index, and an offset in it.
+type Key = (u16, Offset);
 
 #[derive(Debug, Default)]
 struct State {
-    waiting: BTreeMap<Offset, Entry>,
+    waiting: BTreeMap<Key, Entry>,
     leases: HashMap<u64, Loan>,
     /// For each post ever appended: whether its deletion came.
     seen: HashMap<PostId, bool>,
+    /// The partition of each post.
+    placed: HashMap<PostId, u16>,
+    last_offsets: HashMap<u16, Offset>,
+    next_partition: u16,
     appended: u64,
     duplicates: u64,
     last_lease: u64,
@@ -38,7 +49,7 @@ struct Entry {
 
 #[derive(Debug)]
 struct Loan {
-    entries: BTreeMap<Offset, Entry>,
+    entries: BTreeMap<Key, Entry>,
     until: Instant,
 }
 
@@ -49,12 +60,17 @@ impl Default for MemoryQueue {
 }
 
 impl MemoryQueue {
-    /// The name of its one partition.
+    /// The name of its first partition.
     pub const PARTITION: &'static str = "memory";
 
     /// A queue that is full at so many records not yet acked.
     pub fn with_capacity(capacity: usize) -> Self {
-        Self { state: Mutex::default(), arrived: Notify::new(), capacity }
+        Self { state: Mutex::default(), arrived: Notify::new(), capacity, partitions: 1 }
+    }
+
+    /// A queue of so many partitions.
+    pub fn partitioned(partitions: u16) -> Self {
+        Self { partitions, ..Self::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -67,7 +83,7 @@ impl MemoryQueue {
     pub fn records(&self) -> Vec<Record> {
         let state = self.state();
         let lent = state.leases.values().flat_map(|loan| &loan.entries);
-        let all: BTreeMap<Offset, &Entry> = state.waiting.iter().chain(lent).map(|(at, entry)| (*at, entry)).collect();
+        let all: BTreeMap<Key, &Entry> = state.waiting.iter().chain(lent).map(|(at, entry)| (*at, entry)).collect();
         all.into_values().map(|entry| entry.record.clone()).collect()
     }
 
@@ -96,7 +112,20 @@ impl State {
         self.leases.values().map(|loan| loan.entries.len()).sum()
     }
 
-    fn append(&mut self, record: Record, now: Instant) -> Appended {
+    /// The partition of a record: that of a version of its post that is known, else by the hash of its root id.
+    fn place(&mut self, record: &Record, partitions: u16) -> u16 {
+        let replaced: &[PostId] = match record {
+            Record::Post(post) => &post.replaces,
+            Record::Deletion(_) => &[],
+        };
+        let known = replaced.iter().chain([record.post_id()]).find_map(|id| self.placed.get(id).copied());
+        let hash = record.root_id().as_str().bytes().fold(7_u64, |hash, byte| hash * 31 % 65_521 + u64::from(byte));
+        let index = known.unwrap_or((hash % u64::from(partitions)) as u16);
+        self.placed.insert(record.post_id().clone(), index);
+        index
+    }
+
+    fn append(&mut self, record: Record, partitions: u16, now: Instant) -> Appended {
         let deletion = matches!(record, Record::Deletion(_));
         match self.seen.get_mut(record.post_id()) {
             Some(true) if deletion => {
@@ -114,8 +143,11 @@ impl State {
             }
         }
         self.appended += 1;
-        self.waiting.insert(self.appended, Entry { record, since: now });
-        Appended::Stored(self.appended)
+        let index = self.place(&record, partitions);
+        let offset = self.last_offsets.entry(index).or_default();
+        *offset += 1;
+        self.waiting.insert((index, *offset), Entry { record, since: now });
+        Appended::Stored(*offset)
     }
 }
 
@@ -130,7 +162,7 @@ impl PostQueue for MemoryQueue {
                 return Err(Error::retry(format!("the queue holds its limit of {} records", self.capacity)));
             }
             let now = Instant::now();
-            records.into_iter().map(|record| state.append(record, now)).collect()
+            records.into_iter().map(|record| state.append(record, self.partitions, now)).collect()
         };
         self.arrived.notify_waiters();
         Ok(answers)
@@ -139,45 +171,6 @@ impl PostQueue for MemoryQueue {
     async fn has(&self, ids: Vec<PostId>) -> Result<Vec<bool>> {
         let state = self.state();
         Ok(ids.iter().map(|id| state.seen.contains_key(id)).collect())
-    }
-
-    async fn lease(&self, limit: usize, duration: Duration) -> Result<Option<Lease>> {
-        let mut state = self.state();
-        let offsets: Vec<Offset> = state.waiting.keys().take(limit).copied().collect();
-        if offsets.is_empty() {
-            return Ok(None);
-        }
-        let mut entries = BTreeMap::new();
-        for offset in offsets {
-            if let Some(entry) = state.waiting.remove(&offset) {
-                entries.insert(offset, entry);
-            }
-        }
-        let records = entries.iter().map(|(at, entry)| Leased { offset: *at, record: entry.record.clone() }).collect();
-        state.last_lease += 1;
-        let id = state.last_lease;
-        state.leases.insert(id, Loan { entries, until: Instant::now() + duration });
-        Ok(Some(Lease { id, partition: Self::PARTITION.into(), records }))
-    }
-
-    async fn extend(&self, lease_id: u64, duration: Duration) -> Result<bool> {
-        let mut state = self.state();
-        let found = state.leases.get_mut(&lease_id);
-        Ok(found.map(|loan| loan.until = Instant::now() + duration).is_some())
-    }
-
-    async fn ack(&self, lease_id: u64) -> Result<bool> {
-        Ok(self.state().leases.remove(&lease_id).is_some())
-    }
-
-    async fn release(&self, lease_id: u64) -> Result<()> {
-        let mut state = self.state();
-        if let Some(loan) = state.leases.remove(&lease_id) {
-            state.waiting.extend(loan.entries);
-        }
-        drop(state);
-        self.arrived.notify_waiters();
-        Ok(())
     }
 
     async fn dead_letter(&self, letters: Vec<DeadLetter>) -> Result<()> {
@@ -194,10 +187,6 @@ impl PostQueue for MemoryQueue {
             state.letters.insert(letter.id, letter);
         }
         Ok(())
-    }
-
-    async fn dead_letter_accepted(&self, letters: Vec<DeadLetter>) -> Result<()> {
-        self.dead_letter(letters).await
     }
 
     async fn dead_letters_before(&self, before: u64, limit: usize) -> Result<Vec<DeadLetter>> {
@@ -224,6 +213,68 @@ impl PostQueue for MemoryQueue {
             duplicates: state.duplicates,
             oldest_ms: oldest.map_or(0, |since| u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)),
         })
+    }
+}
+
+#[async_trait]
+impl WorkQueue for MemoryQueue {
+    async fn lease(&self, limit: usize, duration: Duration) -> Result<Option<Lease>> {
+        let mut state = self.state();
+        let turn = (0..self.partitions).map(|step| (state.next_partition + step) % self.partitions);
+        let filled = turn.into_iter().find(|index| state.waiting.range((*index, 0)..(*index + 1, 0)).next().is_some());
+        let Some(index) = filled.filter(|_| limit > 0) else { return Ok(None) };
+        state.next_partition = (index + 1) % self.partitions;
+        let keys: Vec<Key> = state
+            .waiting
+            .range((index, 0)..)
+            .take_while(|(key, _)| key.0 == index)
+            .take(limit)
+            .map(|(key, _)| *key)
+            .collect();
+        let mut entries = BTreeMap::new();
+        for key in keys {
+            if let Some(entry) = state.waiting.remove(&key) {
+                entries.insert(key, entry);
+            }
+        }
+        let first = entries.keys().next().copied().unwrap_or_default();
+        let lent = state.leases.values().flat_map(|loan| loan.entries.keys());
+        let before = lent.filter(|key| key.0 == index && **key < first).max();
+        let after_offset = before.map_or(0, |key| key.1);
+        let records =
+            entries.iter().map(|(key, entry)| Leased { offset: key.1, record: entry.record.clone() }).collect();
+        state.last_lease += 1;
+        let id = state.last_lease;
+        state.leases.insert(id, Loan { entries, until: Instant::now() + duration });
+        Ok(Some(Lease { id, partition: PartitionId::new(Self::PARTITION, index), after_offset, records }))
+    }
+
+    async fn extend(&self, lease_id: u64, duration: Duration) -> Result<bool> {
+        let mut state = self.state();
+        let found = state.leases.get_mut(&lease_id);
+        Ok(found.map(|loan| loan.until = Instant::now() + duration).is_some())
+    }
+
+    async fn ack(&self, lease_id: u64) -> Result<bool> {
+        Ok(self.state().leases.remove(&lease_id).is_some())
+    }
+
+    async fn release(&self, lease_id: u64) -> Result<()> {
+        let mut state = self.state();
+        if let Some(loan) = state.leases.remove(&lease_id) {
+            state.waiting.extend(loan.entries);
+        }
+        drop(state);
+        self.arrived.notify_waiters();
+        Ok(())
+    }
+
+    async fn dead_letter_accepted(&self, letters: Vec<DeadLetter>) -> Result<()> {
+        self.dead_letter(letters).await
+    }
+
+    async fn fills(&self, size: usize) -> Result<bool> {
+        Ok(self.state().waiting.len() >= size)
     }
 
     async fn wait(&self, timeout: Duration) {

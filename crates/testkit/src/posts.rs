@@ -75,5 +75,11 @@ pub fn enriched(native_id: &str, text: &str) -> EnrichedPost {
 /// Posts as a batch of the partition `posts`, whose last offset is that of the last post.
 pub fn batch(posts: Vec<EnrichedPost>) -> EnrichedBatch {
     let last_offset = posts.last().map_or(0, |post| post.offset);
-    EnrichedBatch { partition: "posts".into(), last_offset, posts: Arc::new(posts), deletions: Vec::new() }
+    EnrichedBatch {
+        partition: "posts".into(),
+        after_offset: 0,
+        last_offset,
+        posts: Arc::new(posts),
+        deletions: Vec::new(),
+    }
 }

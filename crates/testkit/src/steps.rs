@@ -3,15 +3,12 @@
 
 use crate::MemoryQueue;
 use async_trait::async_trait;
-use domain::{
-    Appended, DeadLetter, Error, Lease, Post, PostId, PostQueue, QueueDepth, Record, Result, StateStore, Swap,
-};
+use domain::{Appended, DeadLetter, Error, Post, PostId, PostQueue, QueueDepth, Record, Result, StateStore, Swap};
 use serde_json::Value;
 use state::MemoryState;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::time::Duration;
 
 /// The queue and the state.
 #[derive(Default)]
@@ -99,31 +96,11 @@ impl PostQueue for Steps {
         self.queue.has(ids).await
     }
 
-    async fn lease(&self, limit: usize, duration: Duration) -> Result<Option<Lease>> {
-        self.queue.lease(limit, duration).await
-    }
-
-    async fn extend(&self, lease_id: u64, duration: Duration) -> Result<bool> {
-        self.queue.extend(lease_id, duration).await
-    }
-
-    async fn ack(&self, lease_id: u64) -> Result<bool> {
-        self.queue.ack(lease_id).await
-    }
-
-    async fn release(&self, lease_id: u64) -> Result<()> {
-        self.queue.release(lease_id).await
-    }
-
     async fn dead_letter(&self, letters: Vec<DeadLetter>) -> Result<()> {
         self.step().await;
         self.queue.dead_letter(letters).await?;
         self.step().await;
         Ok(())
-    }
-
-    async fn dead_letter_accepted(&self, letters: Vec<DeadLetter>) -> Result<()> {
-        self.queue.dead_letter_accepted(letters).await
     }
 
     async fn dead_letters_before(&self, before: u64, limit: usize) -> Result<Vec<DeadLetter>> {
@@ -140,10 +117,6 @@ impl PostQueue for Steps {
 
     async fn depth(&self) -> Result<QueueDepth> {
         self.queue.depth().await
-    }
-
-    async fn wait(&self, timeout: Duration) {
-        self.queue.wait(timeout).await;
     }
 }
 

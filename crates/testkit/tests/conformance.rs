@@ -1,13 +1,25 @@
 //! The fakes keep the promises of the ports that they stand for.
 
-use domain::{ErrorKind, Notifier, PostQueue};
+use domain::{ErrorKind, Notifier, PostQueue, WorkQueue};
 use std::sync::Arc;
-use testkit::conformance::Receiver;
+use testkit::conformance::{Receiver, Sides};
 use testkit::{FakeEnricher, FakeGeocoder, FakeNotifier, FakeTranslator, MemoryLake, MemoryQueue, conformance};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_queue_in_memory_keeps_the_promises() {
     conformance::queue(async || Arc::new(MemoryQueue::default()) as Arc<dyn PostQueue>).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_queue_in_memory_lends_as_promised() {
+    for partitions in [1, 4] {
+        conformance::work(async |lease| {
+            let queue = Arc::new(MemoryQueue::partitioned(partitions));
+            let workers = [queue.clone() as Arc<dyn WorkQueue>, queue.clone()];
+            Sides { listener: queue, workers, lease }
+        })
+        .await;
+    }
 }
 
 #[tokio::test]

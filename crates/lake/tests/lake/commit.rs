@@ -94,8 +94,13 @@ async fn a_batch_that_a_crash_cut_short_is_completed_and_not_doubled() {
 async fn a_batch_without_posts_still_moves_the_transaction() {
     let folder = tempdir().unwrap();
     let lake = open(folder.path(), Config::default()).await;
-    let empty =
-        EnrichedBatch { partition: "posts".into(), last_offset: 9, posts: Arc::default(), deletions: Vec::new() };
+    let empty = EnrichedBatch {
+        partition: "posts".into(),
+        after_offset: 0,
+        last_offset: 9,
+        posts: Arc::default(),
+        deletions: Vec::new(),
+    };
     lake.commit(empty).await.unwrap();
     lake.commit(batch(8..=11)).await.unwrap();
     assert_eq!(counts(&lake).await[0], 2);

@@ -51,7 +51,13 @@ async fn memory_says_what_a_walk_over_all_posts_says_whatever_happens_to_the_fil
     assert!(maintained.files_compacted > 0);
     conformance::says_the_same(&lake, &fake, 3, 6).await;
     let deletions: Vec<_> = (1..=700).step_by(5).map(|number| random::post(number).post.id).collect();
-    let batch = EnrichedBatch { partition: "posts".into(), last_offset: 701, posts: Arc::default(), deletions };
+    let batch = EnrichedBatch {
+        partition: "posts".into(),
+        after_offset: 0,
+        last_offset: 701,
+        posts: Arc::default(),
+        deletions,
+    };
     lake.commit(batch.clone()).await.unwrap();
     fake.commit(batch).await.unwrap();
     conformance::says_the_same(&lake, &fake, 4, 6).await;
@@ -102,7 +108,13 @@ async fn names_of_days_that_are_gone_leave_the_memory() {
     held(&lake).await;
     let (posts, bytes) = lake.counts_size();
     let deletions: Vec<_> = (1..=2_000).map(|number| random::post(number).post.id).collect();
-    let deletion = EnrichedBatch { partition: "posts".into(), last_offset: 2_101, posts: Arc::default(), deletions };
+    let deletion = EnrichedBatch {
+        partition: "posts".into(),
+        after_offset: 0,
+        last_offset: 2_101,
+        posts: Arc::default(),
+        deletions,
+    };
     lake.commit(deletion).await.unwrap();
     let week = domain::TimeRange { from: noon() - chrono::Duration::days(7), to: noon() + chrono::Duration::days(1) };
     let query = BreakdownQuery { selection: Selection::all(week), by: Dimension::Author, limit: 5 };

@@ -95,6 +95,7 @@ fn enrichment() -> Enrichment {
 pub(crate) fn batch(numbers: std::ops::RangeInclusive<u64>) -> EnrichedBatch {
     EnrichedBatch {
         partition: "posts".into(),
+        after_offset: 0,
         last_offset: *numbers.end(),
         posts: Arc::new(numbers.map(enriched).collect()),
         deletions: Vec::new(),

@@ -6,7 +6,7 @@
 
 use domain::{
     Clock, EnrichedBatch, EnrichedPost, Enrichment, Lease, PostQueue, PostTable, Provenance, QueryLimits, Record,
-    SourceId, SystemClock,
+    SourceId, SystemClock, WorkQueue,
 };
 use lake::Lake;
 use queue::Embedded;
@@ -72,7 +72,13 @@ async fn carry(lake: &Lake, queue: &Embedded, lease: Lease) {
         Record::Deletion(_) => None,
     });
     let posts = Arc::new(posts.collect());
-    let batch = EnrichedBatch { partition: lease.partition, last_offset, posts, deletions: Vec::new() };
+    let batch = EnrichedBatch {
+        partition: lease.partition,
+        after_offset: lease.after_offset,
+        last_offset,
+        posts,
+        deletions: Vec::new(),
+    };
     lake.commit(batch).await.unwrap();
     queue.ack(lease.id).await.unwrap();
 }

@@ -62,7 +62,14 @@ pub(crate) async fn write(lake: &Lake, per_day: u64, from: Timestamp, to: Timest
         posts.push(post(*numbers, from + TimeDelta::microseconds(us), is_storm && nth % 8 != 0));
         if posts.len() == BATCH_MAX || nth + 1 == count {
             let (partition, posts) = ("generated".into(), Arc::new(std::mem::take(&mut posts)));
-            lake.commit(EnrichedBatch { partition, last_offset: *numbers, posts, deletions: Vec::new() }).await?;
+            lake.commit(EnrichedBatch {
+                partition,
+                after_offset: 0,
+                last_offset: *numbers,
+                posts,
+                deletions: Vec::new(),
+            })
+            .await?;
         }
     }
     Ok(())

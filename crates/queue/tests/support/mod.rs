@@ -3,7 +3,7 @@
 #![allow(dead_code, clippy::allow_attributes, reason = "every test file uses its part")]
 
 use chrono::DateTime;
-use domain::{Appended, Deletion, ManualClock, Post, PostId, PostQueue, Provenance, Record, SourceId, Timestamp};
+use domain::{Appended, Deletion, ManualClock, Post, PostId, Provenance, Record, SourceId, Timestamp, WorkQueue};
 use queue::{Config, Embedded};
 use std::path::Path;
 use std::sync::Arc;

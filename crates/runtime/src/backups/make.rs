@@ -64,7 +64,7 @@ fn prepare(backup: &Path) -> Result<Option<Manifest>> {
 }
 
 /// Returns where the queue stood before; the copy has at least that.
-async fn copy_database(config: &Config, to: &Path) -> Result<Standing> {
+async fn copy_database(config: &Config, to: &Path) -> Result<Vec<Standing>> {
     let queue = wiring::open_queue(config)?;
     let standing = queue.standing().await?;
     queue.copy_to(to).await?;
@@ -72,7 +72,7 @@ async fn copy_database(config: &Config, to: &Path) -> Result<Standing> {
 }
 
 /// Copies the lake as of one moment; returns its files and the posts in it.
-async fn copy_lake(config: &Config, standing: &Standing, target: Arc<Target>) -> Result<(Vec<Entry>, Option<u64>)> {
+async fn copy_lake(config: &Config, standing: &[Standing], target: Arc<Target>) -> Result<(Vec<Entry>, Option<u64>)> {
     if !config.data.join("lake").exists() {
         return Ok((Vec::new(), Some(0)));
     }
@@ -88,9 +88,10 @@ async fn copy_lake(config: &Config, standing: &Standing, target: Arc<Target>) ->
     }
 }
 
-async fn copy_tables(config: &Config, standing: &Standing, target: Arc<Target>) -> Result<(Vec<Entry>, Option<u64>)> {
+async fn copy_tables(config: &Config, standing: &[Standing], target: Arc<Target>) -> Result<(Vec<Entry>, Option<u64>)> {
     let lake = wiring::open_lake_read_only(config).await?;
-    let Snapshot { tables, .. } = lake.snapshot(&standing.identity, standing.last_offset).await?;
+    let replayed: Vec<_> = standing.iter().map(|part| (part.partition.clone(), part.last_offset)).collect();
+    let Snapshot { tables, .. } = lake.snapshot(&replayed).await?;
     let posts = tables.first().and_then(|raw| raw.files.iter().map(|file| file.rows).sum());
     let entries = tokio::task::spawn_blocking(move || target.copy(lake.root(), &tables)).await?;
     Ok((entries?, posts))

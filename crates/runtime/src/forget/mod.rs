@@ -10,7 +10,9 @@ mod traces;
 use crate::clock::clock;
 use async_trait::async_trait;
 use chrono::TimeDelta;
-use domain::{Alert, Anomaly, EnrichedBatch, EnrichedPost, Health, PostId, PostTable, Result, StateStore, Timestamp};
+use domain::{
+    Alert, Anomaly, EnrichedBatch, EnrichedPost, Health, PartitionId, PostId, PostTable, Result, StateStore, Timestamp,
+};
 use lake::Lake;
 use queue::Embedded;
 use state::{DeletionNote, Deletions};
@@ -55,6 +57,10 @@ impl PostTable for NotedTable {
             note(self.state.as_ref(), &key, posts, BTreeSet::new(), clock().now()).await?;
         }
         self.lake.commit(batch).await
+    }
+
+    async fn committed(&self, partition: &PartitionId) -> Result<Option<u64>> {
+        self.lake.committed(partition).await
     }
 
     async fn rewrite(&self, posts: Vec<EnrichedPost>) -> Result<()> {

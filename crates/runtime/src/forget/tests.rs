@@ -5,7 +5,7 @@ use super::*;
 use chrono::TimeDelta;
 use domain::{
     Alert, AlertState, Appended, Author, Clock, DeadLetter, Driver, EnrichedBatch, Enrichment, ErrorKind, ExamplePost,
-    ManualClock, Notification, PostQueue, QueryLimits, Record, Severity,
+    ManualClock, Notification, PostQueue, QueryLimits, Record, Severity, WorkQueue,
 };
 use serde_json::json;
 use std::path::Path;
@@ -108,6 +108,7 @@ impl Installation {
         let lease = self.queue.lease(10, Duration::from_secs(60)).await.unwrap().unwrap();
         let batch = EnrichedBatch {
             partition: lease.partition.clone(),
+            after_offset: lease.after_offset,
             last_offset: 3,
             posts: Arc::new(posts),
             deletions: Vec::new(),
@@ -209,7 +210,8 @@ async fn a_post_that_its_platform_deletes_leaves_no_words_in_any_file() {
     assert!(!here.files_with(SECRET).is_empty(), "the search finds the words where they are");
     let table = NotedTable { lake: here.lake.clone(), state: here.queue.clone() };
     let deletions = ["x:111111", "x:333333"].map(|id| PostId::parse(id).unwrap()).to_vec();
-    let batch = EnrichedBatch { partition: "posts".into(), last_offset: 5, posts: Arc::default(), deletions };
+    let batch =
+        EnrichedBatch { partition: "posts".into(), after_offset: 0, last_offset: 5, posts: Arc::default(), deletions };
     table.commit(batch).await.unwrap();
     let now = noon() + TimeDelta::minutes(2);
     carry_on(&here.queue, &here.lake, now).await.unwrap();

@@ -2,13 +2,12 @@
 
 use async_trait::async_trait;
 use domain::{
-    Alert, AlertDesk, AlertNow, AlertRule, Appended, CategoryDefinition, DeadLetter, Error, Forgotten, Lease,
-    PostAdmin, PostQueue, PushError, PushIntake, PushOutcome, PushStatus, QueryLimits, QueueDepth, Record, Replayed,
-    Result, SourceStatus, SqlAnswer, SqlRunner, SystemInfo, SystemReport, Timestamp, ToForget,
+    Alert, AlertDesk, AlertNow, AlertRule, Appended, CategoryDefinition, DeadLetter, Error, Forgotten, PostAdmin,
+    PostQueue, PushError, PushIntake, PushOutcome, PushStatus, QueryLimits, QueueDepth, Record, Replayed, Result,
+    SourceStatus, SqlAnswer, SqlRunner, SystemInfo, SystemReport, Timestamp, ToForget,
 };
 use std::collections::HashMap;
 use std::sync::Mutex;
-use std::time::Duration;
 
 #[derive(Default)]
 pub(super) struct Letters(pub(super) Mutex<Vec<DeadLetter>>);
@@ -19,29 +18,9 @@ impl PostQueue for Letters {
         Ok(records.iter().map(|_| Appended::Duplicate).collect())
     }
 
-    async fn lease(&self, _limit: usize, _duration: Duration) -> Result<Option<Lease>> {
-        Ok(None)
-    }
-
-    async fn extend(&self, _lease_id: u64, _duration: Duration) -> Result<bool> {
-        Ok(false)
-    }
-
-    async fn ack(&self, _lease_id: u64) -> Result<bool> {
-        Ok(false)
-    }
-
-    async fn release(&self, _lease_id: u64) -> Result<()> {
-        Ok(())
-    }
-
     async fn dead_letter(&self, letters: Vec<DeadLetter>) -> Result<()> {
         self.0.lock().unwrap().extend(letters);
         Ok(())
-    }
-
-    async fn dead_letter_accepted(&self, letters: Vec<DeadLetter>) -> Result<()> {
-        self.dead_letter(letters).await
     }
 
     async fn dead_letters_before(&self, before: u64, limit: usize) -> Result<Vec<DeadLetter>> {
@@ -63,8 +42,6 @@ impl PostQueue for Letters {
         let dead_letters = self.0.lock().unwrap().len() as u64;
         Ok(QueueDepth { waiting: 3, dead_letters, ..QueueDepth::default() })
     }
-
-    async fn wait(&self, _timeout: Duration) {}
 }
 
 #[derive(Default)]

@@ -78,10 +78,15 @@ async fn a_batch_counts_once<L: Analytics + PostTable>(lake: L) {
     commit(&lake, vec![post(1, 0), post(2, 1)]).await;
     commit(&lake, vec![post(2, 1), post(3, 2)]).await;
     assert_eq!(mentions(&lake).await, 3);
-    assert_eq!(lake.committed("posts").await.expect("committed"), Some(3));
+    assert_eq!(lake.committed(&"posts".into()).await.expect("committed"), Some(3));
     let deletions = vec![post(1, 0).post.id];
-    let batch =
-        EnrichedBatch { partition: "posts".into(), last_offset: 4, posts: std::sync::Arc::default(), deletions };
+    let batch = EnrichedBatch {
+        partition: "posts".into(),
+        after_offset: 0,
+        last_offset: 4,
+        posts: std::sync::Arc::default(),
+        deletions,
+    };
     lake.commit(batch).await.expect("commit of a deletion");
     assert_eq!(mentions(&lake).await, 2, "a deleted post does not count");
 }

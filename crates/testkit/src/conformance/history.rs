@@ -75,7 +75,10 @@ fn enriched(number: u64, minutes: i64) -> EnrichedPost {
 async fn commit(store: &impl History, posts: Vec<EnrichedPost>) {
     let last_offset = posts.iter().map(|post| post.offset).max().unwrap_or(0);
     let (partition, posts) = ("posts".into(), Arc::new(posts));
-    store.commit(EnrichedBatch { partition, last_offset, posts, deletions: Vec::new() }).await.expect("commit");
+    store
+        .commit(EnrichedBatch { partition, after_offset: 0, last_offset, posts, deletions: Vec::new() })
+        .await
+        .expect("commit");
 }
 
 /// Posts of two days, one every seven minutes.

@@ -4,7 +4,10 @@
 mod answers;
 
 use async_trait::async_trait;
-use domain::{Alert, Anomaly, EnrichedBatch, EnrichedPost, PostId, PostTable, RawPost, RawPosts, RawSelection, Result};
+use domain::{
+    Alert, Anomaly, EnrichedBatch, EnrichedPost, PartitionId, PostId, PostTable, RawPost, RawPosts, RawSelection,
+    Result,
+};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -17,7 +20,7 @@ struct State {
     posts: BTreeMap<PostId, EnrichedPost>,
     /// Rows ever written for a post: above 1 would be a post counted twice.
     written: HashMap<PostId, u32>,
-    versions: HashMap<String, u64>,
+    versions: HashMap<PartitionId, u64>,
     commits: u64,
     /// Grows with every change.
     changes: u64,
@@ -91,7 +94,7 @@ impl PostTable for MemoryLake {
         Ok(())
     }
 
-    async fn committed(&self, partition: &str) -> Result<Option<u64>> {
+    async fn committed(&self, partition: &PartitionId) -> Result<Option<u64>> {
         Ok(self.state().versions.get(partition).copied())
     }
 
