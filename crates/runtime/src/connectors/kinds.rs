@@ -27,9 +27,9 @@ fn field(key: &str, property: &Value, required: bool, all: &Map<String, Value>) 
     {
         return None;
     }
-    let about = property["description"].as_str().unwrap_or_default();
+    let about = plain(property["description"].as_str().unwrap_or_default());
     if let Some(secret) = secret_of(key) {
-        let about = about.replace("Environment variable with", "").trim().to_owned();
+        let about = plain(about.trim_start_matches("Environment variable with "));
         return Some(SourceField {
             key: secret.into(),
             kind: FieldKind::Secret,
@@ -45,7 +45,14 @@ fn field(key: &str, property: &Value, required: bool, all: &Map<String, Value>) 
         _ => FieldKind::Text,
     };
     let default = property.get("default").filter(|value| !value.is_null()).cloned();
-    Some(SourceField { key: key.into(), kind, about: about.replace('\n', " "), required, default })
+    Some(SourceField { key: key.into(), kind, about, required, default })
+}
+
+/// A description as people read it: one line, without marks, beginning with a capital letter.
+fn plain(about: &str) -> String {
+    let text = about.replace('\n', " ").replace('`', "");
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 /// The secret whose variable this setting names.

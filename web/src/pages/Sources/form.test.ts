@@ -50,7 +50,8 @@ test('what is typed is sent with its type', () => {
 });
 
 test('a name is suggested', () => {
-  expect(suggestedName('feed', { urls: 'https://www.example.org/feed\nhttps://b' })).toBe('example.org');
-  expect(suggestedName('feed', { urls: 'exam' })).toBe('feed');
-  expect(suggestedName('bluesky', {})).toBe('bluesky');
+  expect(suggestedName('feed', { urls: 'https://www.example.org/feed\nhttps://b' }, [])).toBe('example.org');
+  expect(suggestedName('feed', { urls: 'exam' }, [])).toBe('feed');
+  expect(suggestedName('bluesky', {}, [])).toBe('bluesky');
+  expect(suggestedName('bluesky', {}, ['bluesky', 'bluesky-2'])).toBe('bluesky-3');
 });

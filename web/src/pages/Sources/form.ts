@@ -40,11 +40,14 @@ export function orderOf(kind: SourceKind, values: Values, enabled: boolean): Sou
   return { kind: kind.name, enabled, settings, secrets };
 }
 
-/** A name from the first address, or the kind. */
-export function suggestedName(kind: string, values: Values): string {
+/** A name that no source has, from the first address or the kind. */
+export function suggestedName(kind: string, values: Values, taken: string[]): string {
   const [address] = lines(values.urls ?? values.url);
   const host = address && URL.canParse(address) ? new URL(address).hostname.replace(/^www\./, '') : '';
-  return host || kind;
+  const base = host || kind;
+  let name = base;
+  for (let nth = 2; taken.includes(name); nth += 1) name = `${base}-${nth}`;
+  return name;
 }
 
 /** The addresses of the feeds in an OPML file. */
