@@ -4,7 +4,7 @@
 
 use crate::admin::{RunningAlerts, RunningPosts, RunningPush, RunningSystem};
 use crate::clock::clock;
-use crate::config::{Config, QueueEngine};
+use crate::config::{Config, QueueEngine, language_file};
 use crate::connectors::Connectors;
 use crate::roles::{Role, Roles};
 use crate::supervisor::{Stage, Supervisor};
@@ -58,6 +58,9 @@ impl Installation {
         let topics = wiring::topics(state.as_ref()).await?;
         let enrichment = match roles.has(Role::Understand) {
             true => {
+                if let Err(error) = language_file(&config.understand.model) {
+                    tracing::warn!("{error}");
+                }
                 let categories = wiring::category_set(&config, state.as_ref()).await?;
                 let language = Arc::new(wiring::language(&config, categories)?);
                 let stage = wiring::stage(&config, language.clone(), topics.clone())?;

@@ -139,7 +139,7 @@ pub fn language(config: &Config, categories: Option<CategorySet>) -> Result<nlp:
     if u.threads > 0 {
         settings.threads = u.threads;
     }
-    settings.language_model = config::models_folder().map(|models| models.join("lid.176.ftz"));
+    settings.language_model = config::language_file(&u.model).ok();
     if u.enabled {
         settings.model_dir = Some(config::model_folder(&u.model).context(
             "the shipped language model was not found beside the program: name its folder in understand.model, \

@@ -6,7 +6,7 @@ use anyhow::Result;
 use domain::{Clock, Enricher, Error, PlaceHints, PostQueue, SystemClock, Untranslated};
 use lake::TableName;
 use runtime::Config;
-use runtime::config::{QueueEngine, SourceConfig};
+use runtime::config::{QueueEngine, SourceConfig, language_file};
 use runtime::{alerting, models, secrets, wiring};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -39,6 +39,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
         findings.push(("clock", clock()));
         findings.push(("disk", disk(config)));
         findings.push(("model", model(config)));
+        findings.push(("language", language(config)));
         findings.extend(added_models(config).into_iter().map(|finding| ("model added", finding)));
         findings.push(("categories", categories(config)));
         findings.push(("places", places(config)));
@@ -100,6 +101,11 @@ fn model(config: &Config) -> Finding {
         Ok(language) => Ok(language.model().to_owned()),
         Err(error) => Err(format!("{error:#}")),
     }
+}
+
+fn language(config: &Config) -> Finding {
+    let file = language_file(&config.understand.model).map_err(|error| error.to_string())?;
+    Ok(file.display().to_string())
 }
 
 /// Each classifier that was added, loaded and tried.

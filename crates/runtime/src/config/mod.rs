@@ -19,7 +19,7 @@ pub(crate) use storage::LAKE_CACHE;
 pub use storage::{LakeConfig, NatsConfig, QueueConfig, QueueEngine, SqsConfig, StateConfig};
 pub use understand::{
     PlacesConfig, PlacesEngine, TranslationConfig, TranslationEngine, UnderstandConfig, classifier_setting,
-    model_folder, models_folder,
+    language_file, model_folder,
 };
 pub use watch::WatchConfig;
 
