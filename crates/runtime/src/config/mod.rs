@@ -4,6 +4,7 @@
 mod alerts;
 mod bounds;
 mod limits;
+mod numbers;
 mod server;
 mod sources;
 mod storage;
@@ -97,8 +98,9 @@ impl Config {
         if let Some(data) = data {
             layers = layers.set_override("data", data.to_string_lossy().as_ref())?;
         }
-        let mut config: Self =
-            layers.build().context("read configuration")?.try_deserialize().context("check configuration")?;
+        let layers = layers.build().context("read configuration")?;
+        numbers::check(&layers.clone().try_deserialize().context("read configuration")?)?;
+        let mut config: Self = layers.try_deserialize().context("check configuration")?;
         config.sources.apply(of_sources.into_iter())?;
         config.check()?;
         Ok(config)
