@@ -108,6 +108,9 @@ impl Config {
 
     /// Checks what types can't express.
     fn check(&self) -> Result<()> {
+        if self.data.as_os_str().is_empty() {
+            bail!("data is empty: name the folder of the installation, like \"overheard-data\"");
+        }
         // Up to a petabyte.
         if self.free_space_min_mb > 1_000_000_000 {
             bail!("free_space_min_mb = {} must be 0 to 1000000000", self.free_space_min_mb);
@@ -238,6 +241,15 @@ mod tests {
             ("[translation]\nengine = \"libretranslate\"", "translation.endpoint"),
             ("time_zone = \"Mars\"", "time_zone"),
             ("[watch]\nintervals_s = [7]", "intervals_s"),
+            ("[watch]\nintervals_s = []", "watch.intervals_s is empty"),
+            ("[watch]\nintervals_s = [60, 60]", "watch.intervals_s names 60 twice"),
+            ("[watch]\nfalse_alarms_per_week = 1e308", "watch.false_alarms_per_week"),
+            ("[watch]\nfalse_alarms_per_week = 1e-308", "watch.false_alarms_per_week"),
+            ("[server]\nallowed_hosts = [\"*\"]", "server.allowed_hosts: \"*\" is not the name of a host"),
+            ("[server]\nallowed_hosts = [\"\"]", "server.allowed_hosts"),
+            ("[server]\nallowed_hosts = [\"https://a.example\"]", "server.allowed_hosts"),
+            ("[server]\nexport_ids_only = [\"*\"]", "server.export_ids_only: \"*\" is not the name of a platform"),
+            ("data = \"\"", "data is empty"),
             ("[watch]\ndimensions = [\"mood\"]", "\"mood\" is none of sentiment"),
             ("[watch]\ndimensions = [\"category\"]", "always watched"),
             ("[[alerts.rules]]\nname=\"r\"\nseverity_min=\"high\"\nchannels=[\"nowhere\"]", "nowhere"),
