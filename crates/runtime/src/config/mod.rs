@@ -24,7 +24,7 @@ pub use understand::{
 };
 pub use watch::WatchConfig;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use nlp::Task;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -100,7 +100,10 @@ impl Config {
         }
         let layers = layers.build().context("read configuration")?;
         numbers::check(&layers.clone().try_deserialize().context("read configuration")?)?;
-        let mut config: Self = layers.try_deserialize().context("check configuration")?;
+        let mut config: Self = layers
+            .try_deserialize()
+            .map_err(|error| anyhow!(dotted(&error.to_string())))
+            .context("check configuration")?;
         config.sources.apply(of_sources.into_iter())?;
         config.check()?;
         Ok(config)
@@ -180,6 +183,20 @@ impl Config {
 /// The setting that an environment variable names: `OVERHEARD__SERVER__BIND` is `server.bind`.
 fn setting_of(variable: &str) -> String {
     variable.trim_start_matches("OVERHEARD__").to_lowercase().replace("__", ".")
+}
+
+/// The crate `config` names a key of a list's item without the dot: `rules[0]name`.
+fn dotted(message: &str) -> String {
+    let mut parts = message.split_inclusive(']').peekable();
+    let mut dotted = String::new();
+    while let Some(part) = parts.next() {
+        dotted.push_str(part);
+        let is_index = part.strip_suffix(']').is_some_and(|part| part.ends_with(|c: char| c.is_ascii_digit()));
+        if is_index && parts.peek().is_some_and(|next| next.starts_with(|c: char| c.is_ascii_alphabetic())) {
+            dotted.push('.');
+        }
+    }
+    dotted
 }
 
 /// The settings of [`DEFAULT_TOML`] that are lists of values.
@@ -274,6 +291,7 @@ mod tests {
             ),
             ("[[alerts.channels]]\nname=\"m\"\nkind=\"slak\"", "`slack`"),
             ("[[alerts.rules]]\nname=\"r\"\nseverity_min=\"hihg\"\nchannels=[]", "`critical`"),
+            ("[[alerts.rules]]\nname=\"r\"\nseverity_min=\"hihg\"\nchannels=[]", "`alerts.rules[0].severity_min`"),
             ("[places]\nengine = \"geonames\"", "`embedded` or `amazon-location`"),
             ("[translation]\nengine = \"deepl\"", "`none`, `libretranslate`, `amazon-translate`"),
             ("[server]\nforwarded_header = \"x-real-ip\"", "`x-forwarded-for` or `forwarded`"),
