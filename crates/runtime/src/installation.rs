@@ -134,6 +134,7 @@ impl Installation {
 
     /// Starts the services of the roles, except the server's.
     pub fn start(&self, supervisor: &mut Supervisor) -> Result<()> {
+        self.config.notices().iter().for_each(|notice| tracing::warn!("{notice}"));
         if self.roles.has(Role::Listen) {
             self.start_connectors(supervisor)?;
         }
@@ -164,9 +165,6 @@ impl Installation {
 
     /// The connectors of the sources, and the way from the queue to the broker.
     fn start_connectors(&self, supervisor: &mut Supervisor) -> Result<()> {
-        for notice in self.config.sources.notices() {
-            tracing::warn!("{notice}");
-        }
         self.connectors.check()?;
         let connectors = self.connectors.clone();
         supervisor.start(Stage::Ingest, "sources", |shutdown| connectors.run(shutdown));

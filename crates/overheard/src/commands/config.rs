@@ -32,7 +32,7 @@ pub(crate) fn run(global: &Global, args: Args) -> Result<ExitCode> {
         Action::Check => {
             let config = global.load()?;
             say(format_args!("the configuration is good; data folder: {}", config.data.display()))?;
-            config.sources.notices().iter().try_for_each(|notice| say(format_args!("notice: {notice}")))?;
+            config.notices().iter().try_for_each(|notice| say(format_args!("notice: {notice}")))?;
         }
         Action::Print { default: true } => say(DEFAULT_TOML.trim_end())?,
         Action::Print { default: false } => {

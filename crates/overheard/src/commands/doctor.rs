@@ -36,6 +36,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
         },
     ));
     if let Ok(config) = &config {
+        findings.extend(config.notices().into_iter().map(|notice| ("configuration", Ok(notice))));
         findings.push(("clock", clock()));
         findings.push(("disk", disk(config)));
         findings.push(("model", model(config)));
@@ -233,10 +234,9 @@ fn server(config: &Config) -> Finding {
     }
 }
 
-/// The form of the section, and each source.
+/// Each source.
 async fn sources(config: &Config) -> Vec<(&'static str, Finding)> {
-    let mut findings: Vec<(&str, Finding)> =
-        config.sources.notices().into_iter().map(|notice| ("sources", Ok(notice))).collect();
+    let mut findings: Vec<(&str, Finding)> = Vec::new();
     for configured in &config.sources.connectors {
         findings.push(("source", source(configured).await));
     }

@@ -3,6 +3,7 @@
 
 mod alerts;
 mod bounds;
+mod environment;
 mod limits;
 mod numbers;
 mod server;
@@ -136,6 +137,12 @@ impl Config {
         self.sources.check()
     }
 
+    /// What should be looked at in a configuration that is valid.
+    pub fn notices(&self) -> Vec<String> {
+        let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+        self.sources.notices().into_iter().chain(environment::unread(self, names)).collect()
+    }
+
     /// The time zone of texts for people.
     pub fn time_zone(&self) -> Result<chrono_tz::Tz> {
         self.time_zone.parse().map_err(|_| {
@@ -197,6 +204,11 @@ fn dotted(message: &str) -> String {
         }
     }
     dotted
+}
+
+/// The environment variable of a setting.
+fn variable_of(setting: &str) -> String {
+    format!("OVERHEARD__{}", setting.to_uppercase().replace('.', "__"))
 }
 
 /// The settings of [`DEFAULT_TOML`] that are lists of values.
@@ -327,9 +339,8 @@ mod tests {
             }
             other => other.to_string(),
         };
-        let variable = |name: &str| format!("OVERHEARD__{}", name.to_uppercase().replace('.', "__"));
         let all: HashMap<String, String> =
-            settings().iter().map(|(name, value)| (variable(name), in_words(value))).collect();
+            settings().iter().map(|(name, value)| (variable_of(name), in_words(value))).collect();
         assert!(all.len() > 80, "only {} settings", all.len());
         let config = Config::load_with(None, None, all).unwrap();
         let defaults = Config::load(None, None).unwrap();
