@@ -6,6 +6,7 @@ use anyhow::Result;
 use domain::{Clock, Enricher, Error, PlaceHints, PostQueue, SystemClock, Untranslated};
 use lake::TableName;
 use runtime::Config;
+use runtime::admin::LETTERS_FULL;
 use runtime::config::{QueueEngine, SourceConfig, language_file};
 use runtime::{alerting, models, secrets, wiring};
 use serde_json::json;
@@ -161,6 +162,9 @@ async fn queue(config: &Config) -> Finding {
     let queue = wiring::open_queue(config).map_err(|error| format!("{error:#}"))?;
     let depth = queue.depth().await.map_err(|error| error.to_string())?;
     let words = format!("{} waiting, {} dead letters", depth.waiting, depth.dead_letters);
+    if depth.dead_letters_full {
+        return Err(format!("{words}: {LETTERS_FULL}"));
+    }
     if depth.waiting > config.queue.waiting_max / 10 * 9 {
         return Err(format!("{words}: nearly full; is `overheard up` running?"));
     }

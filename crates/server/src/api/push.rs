@@ -71,6 +71,11 @@ fn refused(error: PushError) -> Error {
         PushError::TooLarge(message) => Error::too_large(message),
         PushError::NotAllowed(message) => Error::forbidden(message),
         PushError::Full { retry_after_s } => Error::too_many("The queue is full; send it again later.", retry_after_s),
+        PushError::LettersFull { retry_after_s } => Error::too_many(
+            "No room is left for dead letters, and this call has posts that can't be kept. Correct them, or ask an \
+             administrator to replay or remove dead letters (dashboard, System).",
+            retry_after_s,
+        ),
         PushError::Failed(cause) => Error::unavailable("The posts could not be kept; send them again.", cause),
     }
 }
