@@ -169,6 +169,47 @@ test('a phone shows every page without scrolling sideways', async () => {
   await context.close();
 });
 
+test('a phone shows the whole error of a source', async () => {
+  const { context, page } = await open('/', { viewport: PHONE, as: cookies });
+  const error = `the server answered 403 for https://example.org/${'feed'.repeat(40)} and the source waits until it is let in`;
+  const source = {
+    id: 'news',
+    connector: 'feed',
+    state: 'failed',
+    posts: 12,
+    posts_per_minute: 0.5,
+    last_error: error,
+  };
+  await page.route('**/api/sources', (route) => route.fulfill({ json: [source] }));
+  await page.goto(`${house.url}/sources`);
+  const told = page.getByText('the server answered 403');
+  await told.waitFor();
+  const cut = await told.evaluate((told) => {
+    const { left, right } = told.getBoundingClientRect();
+    const box = told.closest('.scroll-x');
+    return left < 0 || right > window.innerWidth || box.scrollWidth > box.clientWidth;
+  });
+  assert.equal(cut, false, 'the error is cut');
+  await context.close();
+});
+
+test('without a topic the page of anomalies says what is missing', async () => {
+  const { context, page } = await open('/', { as: cookies });
+  await page.route('**/api/anomalies*', (route) => route.fulfill({ json: [] }));
+  await page.route('**/api/topics', (route) => route.fulfill({ json: [] }));
+  await page.goto(`${house.url}/alerts`);
+  await page.getByText('Nothing is watched yet: add a topic').waitFor();
+  assert.equal(await page.getByText('Volumes stayed within').count(), 0);
+  await context.close();
+});
+
+test('the form for a new password names its fields', async () => {
+  const { context, page } = await open('/settings', { as: cookies });
+  await page.getByLabel('Current password').waitFor();
+  await page.getByLabel('New password (at least 12 characters)').waitFor();
+  await context.close();
+});
+
 test('a value of a breakdown filters, the address keeps it, and it comes out again', async () => {
   const { context, page } = await open('/?range=7d', { as: cookies });
   const card = page.getByRole('region', { name: 'Languages' });

@@ -116,6 +116,8 @@ pub enum PushError {
     NotAllowed(String),
     /// The queue is full.
     Full { retry_after_s: u32 },
+    /// The dead letters are full, and the call has items to set aside.
+    LettersFull { retry_after_s: u32 },
     /// Something failed inside; nothing was kept.
     Failed(String),
 }

@@ -81,6 +81,8 @@ pub struct QueueDepth {
     pub waiting: u64,
     pub in_flight: u64,
     pub dead_letters: u64,
+    /// No more dead letters are kept until some are replayed or removed.
+    pub dead_letters_full: bool,
     /// Records ever appended.
     pub appended: u64,
     /// Appends refused because the post was kept already.

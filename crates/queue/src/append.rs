@@ -18,6 +18,12 @@ pub(crate) struct Room {
     pub(crate) bytes_max: u64,
 }
 
+impl Room {
+    pub(crate) fn is_full(self, records: u64, bytes: u64) -> bool {
+        records >= self.records_max || bytes >= self.bytes_max
+    }
+}
+
 /// Appends all or, when there is no room, none; then the error says how full it is. A batch is taken whole while there
 /// is any room, so the limits are passed by one batch at most.
 pub(crate) fn append(
@@ -119,8 +125,7 @@ pub(crate) fn keep_letters(
     room: Option<Room>,
 ) -> rusqlite::Result<Result<usize, Progress>> {
     let mut progress = Progress::read(transaction)?;
-    let is_full = |room: Room| progress.letters >= room.records_max || progress.letter_bytes >= room.bytes_max;
-    if room.is_some_and(is_full) {
+    if room.is_some_and(|room| room.is_full(progress.letters, progress.letter_bytes)) {
         return Ok(Err(progress));
     }
     let sql = "INSERT INTO dead_letters(letter_key, body) VALUES (?, ?) ON CONFLICT DO NOTHING";

@@ -148,6 +148,10 @@ impl Embedded {
         read_on(&self.records, read).await
     }
 
+    fn letters_room(&self) -> Room {
+        Room { records_max: self.config.dead_letters_max, bytes_max: self.config.dead_letters_bytes_max }
+    }
+
     pub(crate) async fn keep_letters(&self, letters: Vec<DeadLetter>, room: Option<Room>) -> Result<(), Error> {
         if letters.is_empty() {
             return Ok(());
@@ -217,8 +221,7 @@ impl PostQueue for Embedded {
     }
 
     async fn dead_letter(&self, letters: Vec<DeadLetter>) -> Result<()> {
-        let room = Room { records_max: self.config.dead_letters_max, bytes_max: self.config.dead_letters_bytes_max };
-        Ok(self.keep_letters(letters, Some(room)).await?)
+        Ok(self.keep_letters(letters, Some(self.letters_room())).await?)
     }
 
     async fn dead_letters_before(&self, before: u64, limit: usize) -> Result<Vec<DeadLetter>> {
@@ -270,6 +273,7 @@ impl PostQueue for Embedded {
             waiting: progress.waiting.saturating_sub(in_flight),
             in_flight,
             dead_letters: progress.letters,
+            dead_letters_full: self.letters_room().is_full(progress.letters, progress.letter_bytes),
             appended: progress.appended,
             duplicates: progress.duplicates,
             oldest_ms: oldest.map_or(0, |at| u64::try_from(now_ms.saturating_sub(at)).unwrap_or(0)),

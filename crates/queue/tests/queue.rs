@@ -395,11 +395,13 @@ async fn dead_letters_have_a_limit_and_those_of_accepted_posts_always_room() {
     let refused = queue.dead_letter(letters(3, 4)).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Retry);
     assert!(refused.to_string().contains("queue.dead_letters_max"), "{refused}");
+    assert!(queue.depth().await.unwrap().dead_letters_full);
     queue.dead_letter_accepted(letters(4, 6)).await.unwrap();
     assert_eq!(queue.depth().await.unwrap().dead_letters, 5);
     for id in [1, 2, 3] {
         queue.remove_dead_letter(id).await.unwrap().unwrap();
     }
+    assert!(!queue.depth().await.unwrap().dead_letters_full);
     queue.dead_letter(letters(3, 4)).await.unwrap();
     assert_eq!(queue.depth().await.unwrap().dead_letters, 3);
     drop(queue);

@@ -4,7 +4,7 @@
 
 use crate::admin::{RunningAlerts, RunningPosts, RunningPush, RunningSystem};
 use crate::clock::clock;
-use crate::config::{Config, QueueEngine};
+use crate::config::{Config, QueueEngine, language_file};
 use crate::connectors::Connectors;
 use crate::roles::{Role, Roles};
 use crate::supervisor::{Stage, Supervisor};
@@ -58,6 +58,9 @@ impl Installation {
         let topics = wiring::topics(state.as_ref()).await?;
         let enrichment = match roles.has(Role::Understand) {
             true => {
+                if let Err(error) = language_file(&config.understand.model) {
+                    tracing::warn!("{error}");
+                }
                 let categories = wiring::category_set(&config, state.as_ref()).await?;
                 let language = Arc::new(wiring::language(&config, categories)?);
                 let stage = wiring::stage(&config, language.clone(), topics.clone())?;
@@ -131,6 +134,7 @@ impl Installation {
 
     /// Starts the services of the roles, except the server's.
     pub fn start(&self, supervisor: &mut Supervisor) -> Result<()> {
+        self.config.notices().iter().for_each(|notice| tracing::warn!("{notice}"));
         if self.roles.has(Role::Listen) {
             self.start_connectors(supervisor)?;
         }
@@ -161,9 +165,6 @@ impl Installation {
 
     /// The connectors of the sources, and the way from the queue to the broker.
     fn start_connectors(&self, supervisor: &mut Supervisor) -> Result<()> {
-        for notice in self.config.sources.notices() {
-            tracing::warn!("{notice}");
-        }
         self.connectors.check()?;
         let connectors = self.connectors.clone();
         supervisor.start(Stage::Ingest, "sources", |shutdown| connectors.run(shutdown));

@@ -1,6 +1,7 @@
 //! Opens the parts of an installation as configured: queue, lake, language model, places, translation, connectors, SQL
 //! workers. Services and commands take what they need.
 
+use crate::alerting;
 use crate::clock::clock;
 use crate::config::{self, Config, PlacesEngine, QueueEngine, TranslationConfig, TranslationEngine};
 use crate::secrets;
@@ -139,7 +140,7 @@ pub fn language(config: &Config, categories: Option<CategorySet>) -> Result<nlp:
     if u.threads > 0 {
         settings.threads = u.threads;
     }
-    settings.language_model = config::models_folder().map(|models| models.join("lid.176.ftz"));
+    settings.language_model = config::language_file(&u.model).ok();
     if u.enabled {
         settings.model_dir = Some(config::model_folder(&u.model).context(
             "the shipped language model was not found beside the program: name its folder in understand.model, \
@@ -253,6 +254,24 @@ pub fn replay<'a>(config: &'a Config, queue: &'a dyn PostQueue) -> Replay<'a> {
     Replay { queue, read: sources::formats::read_stored, refusal: Box::new(refusal), clock: &SystemClock }
 }
 
+/// Why `up` would not start with a valid configuration: secrets that are not set in this environment, and parts that can't
+/// be set up.
+pub fn refusals(config: &Config) -> Vec<String> {
+    let sources = config.sources.connectors.iter().filter(|source| source.enabled);
+    let sources = sources.map(|source| source.connector().map(drop));
+    let parts = [
+        config.sources.push_tokens().map(drop),
+        config.server.metrics_token().map(drop),
+        broker(config).map(drop),
+        lake_location(config).map(drop),
+        geocoder(config).map(drop),
+        translator(config).map(drop),
+        categories(config).map(drop),
+        alerting::notifiers(config).map(drop),
+    ];
+    sources.chain(parts).filter_map(Result::err).map(|error| format!("{error:#}")).collect()
+}
+
 /// The processes that answer people's SQL: this program, started as `overheard sql-worker`.
 pub fn sql_workers(config: &Config) -> Result<WorkerConfig> {
     let limits = &config.server.limits;
@@ -275,6 +294,22 @@ pub fn sql_workers(config: &Config) -> Result<WorkerConfig> {
 mod tests {
     use super::*;
     use domain::{DeadLetter, Provenance};
+
+    #[tokio::test]
+    async fn what_up_refuses_is_told_by_the_check() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("test.toml");
+        let toml = "[[sources]]\nkind = \"x\"\nname = \"x\"\ntoken_env = \"NO_SUCH_TOKEN\"\n\
+                    [[sources]]\nkind = \"push\"\nname = \"shop\"\nplatform = \"shop\"\ntoken_env = \"NO_SHOP_TOKEN\"\n\
+                    [[alerts.channels]]\nname = \"team\"\nkind = \"slack\"\nurl_env = \"NO_SLACK_URL\"\n";
+        std::fs::write(&file, toml).unwrap();
+        let refusals = refusals(&Config::load(Some(&file), None).unwrap());
+        assert_eq!(refusals.len(), 3, "{refusals:?}");
+        for (refusal, name) in refusals.iter().zip(["NO_SUCH_TOKEN", "NO_SHOP_TOKEN", "NO_SLACK_URL"]) {
+            assert!(refusal.contains(name), "{refusal}");
+        }
+        assert_eq!(super::refusals(&Config::load(None, None).unwrap()), Vec::<String>::new());
+    }
 
     #[tokio::test]
     async fn a_replayed_letter_keeps_its_format_and_how_it_came() {

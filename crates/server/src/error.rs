@@ -85,6 +85,11 @@ impl Error {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, message)
     }
 
+    /// 415, for a content encoding; the answer names the one that is accepted.
+    pub(crate) fn unsupported_encoding(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message)
+    }
+
     /// 429, with the time to wait.
     pub fn too_many(message: impl Into<String>, retry_after_s: u32) -> Self {
         Self { retry_after_s: Some(retry_after_s), ..Self::new(StatusCode::TOO_MANY_REQUESTS, message) }
@@ -176,6 +181,9 @@ impl IntoResponse for Error {
         let mut response = (self.status, Json(self.problem)).into_response();
         if let Some(seconds) = self.retry_after_s {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self.status == StatusCode::UNSUPPORTED_MEDIA_TYPE {
+            response.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
         }
         if self.status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

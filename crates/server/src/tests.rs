@@ -394,6 +394,9 @@ async fn a_token_does_what_it_is_for_and_nothing_after_it_is_revoked() {
     let full = client.send("POST", "/v1/posts", &headers, "full").await;
     full.refused(429, None);
     assert_eq!(full.headers[header::RETRY_AFTER], "7");
+    let full = client.send("POST", "/v1/posts", &headers, "letters full").await;
+    full.refused(429, None);
+    assert!(full.text.contains("dead letters"), "{}", full.text);
     client.send("POST", "/v1/posts", &headers, "x".repeat(5000)).await.refused(413, None);
     client.send("GET", "/api/overview", &headers, Body::empty()).await.refused(403, None);
     let listed = client.get(&admin, "/api/tokens").await;

@@ -209,6 +209,7 @@ impl PostQueue for MemoryQueue {
             waiting: state.waiting.len() as u64,
             in_flight: state.in_flight() as u64,
             dead_letters: state.letters.len() as u64,
+            dead_letters_full: false,
             appended: state.appended,
             duplicates: state.duplicates,
             oldest_ms: oldest.map_or(0, |since| u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)),

@@ -753,7 +753,7 @@ export interface paths {
         put?: never;
         /**
          * Takes up to 1,000 posts: a JSON array or object, or one JSON object a line (`application/x-ndjson`). Answered item
-         *     by item once they are on disk. Needs a push token.
+         *     by item once they are on disk. The body may be compressed (`Content-Encoding: gzip`). Needs a push token.
          */
         post: operations["post_v1_posts"];
         delete?: never;

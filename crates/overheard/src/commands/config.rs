@@ -5,6 +5,7 @@ use crate::output::say;
 use anyhow::Result;
 use clap::Subcommand;
 use runtime::config::{Config, DEFAULT_TOML};
+use runtime::wiring;
 use std::process::ExitCode;
 
 #[derive(Debug, clap::Args)]
@@ -32,7 +33,13 @@ pub(crate) fn run(global: &Global, args: Args) -> Result<ExitCode> {
         Action::Check => {
             let config = global.load()?;
             say(format_args!("the configuration is good; data folder: {}", config.data.display()))?;
-            config.sources.notices().iter().try_for_each(|notice| say(format_args!("notice: {notice}")))?;
+            let refusals = wiring::refusals(&config);
+            let refusals = refusals.iter().map(|refusal| format!("`overheard up` would not start here: {refusal}"));
+            config
+                .notices()
+                .into_iter()
+                .chain(refusals)
+                .try_for_each(|notice| say(format_args!("notice: {notice}")))?;
         }
         Action::Print { default: true } => say(DEFAULT_TOML.trim_end())?,
         Action::Print { default: false } => {

@@ -6,7 +6,8 @@ use anyhow::Result;
 use domain::{Clock, Enricher, Error, PlaceHints, PostQueue, SystemClock, Untranslated};
 use lake::TableName;
 use runtime::Config;
-use runtime::config::{QueueEngine, SourceConfig};
+use runtime::admin::LETTERS_FULL;
+use runtime::config::{QueueEngine, SourceConfig, language_file};
 use runtime::{alerting, models, secrets, wiring};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -36,9 +37,11 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
         },
     ));
     if let Ok(config) = &config {
+        findings.extend(config.notices().into_iter().map(|notice| ("configuration", Ok(notice))));
         findings.push(("clock", clock()));
         findings.push(("disk", disk(config)));
         findings.push(("model", model(config)));
+        findings.push(("language", language(config)));
         findings.extend(added_models(config).into_iter().map(|finding| ("model added", finding)));
         findings.push(("categories", categories(config)));
         findings.push(("places", places(config)));
@@ -102,6 +105,11 @@ fn model(config: &Config) -> Finding {
     }
 }
 
+fn language(config: &Config) -> Finding {
+    let file = language_file(&config.understand.model).map_err(|error| error.to_string())?;
+    Ok(file.display().to_string())
+}
+
 /// Each classifier that was added, loaded and tried.
 fn added_models(config: &Config) -> Vec<Finding> {
     let look = |(name, folder): (String, PathBuf)| match models::try_out(&folder) {
@@ -154,6 +162,9 @@ async fn queue(config: &Config) -> Finding {
     let queue = wiring::open_queue(config).map_err(|error| format!("{error:#}"))?;
     let depth = queue.depth().await.map_err(|error| error.to_string())?;
     let words = format!("{} waiting, {} dead letters", depth.waiting, depth.dead_letters);
+    if depth.dead_letters_full {
+        return Err(format!("{words}: {LETTERS_FULL}"));
+    }
     if depth.waiting > config.queue.waiting_max / 10 * 9 {
         return Err(format!("{words}: nearly full; is `overheard up` running?"));
     }
@@ -227,10 +238,9 @@ fn server(config: &Config) -> Finding {
     }
 }
 
-/// The form of the section, and each source.
+/// Each source.
 async fn sources(config: &Config) -> Vec<(&'static str, Finding)> {
-    let mut findings: Vec<(&str, Finding)> =
-        config.sources.notices().into_iter().map(|notice| ("sources", Ok(notice))).collect();
+    let mut findings: Vec<(&str, Finding)> = Vec::new();
     for configured in &config.sources.connectors {
         findings.push(("source", source(configured).await));
     }

@@ -8,4 +8,4 @@ mod system;
 pub use alerts::RunningAlerts;
 pub use posts::RunningPosts;
 pub use push::RunningPush;
-pub use system::RunningSystem;
+pub use system::{LETTERS_FULL, RunningSystem};

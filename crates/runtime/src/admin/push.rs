@@ -51,8 +51,18 @@ impl PushIntake for RunningPush {
             }
         };
         let id = SourceId(format!("push:{source}"));
-        let outcomes = connector.accept(body, content_type, &id).await.map_err(refusal)?;
-        Ok(outcomes.into_iter().map(outcome).collect())
+        match connector.accept(body, content_type, &id).await {
+            Ok(outcomes) => Ok(outcomes.into_iter().map(outcome).collect()),
+            Err(push::Error::Full { retry_after }) => {
+                let retry_after_s = u32::try_from(retry_after.as_secs()).unwrap_or(u32::MAX);
+                let letters_full = self.queue.depth().await.is_ok_and(|depth| depth.dead_letters_full);
+                Err(match letters_full {
+                    true => PushError::LettersFull { retry_after_s },
+                    false => PushError::Full { retry_after_s },
+                })
+            }
+            Err(error) => Err(refusal(error)),
+        }
     }
 }
 
@@ -68,11 +78,28 @@ fn outcome(outcome: push::Outcome) -> PushOutcome {
 
 fn refusal(error: push::Error) -> PushError {
     match error {
-        push::Error::Full { retry_after } => {
-            PushError::Full { retry_after_s: u32::try_from(retry_after.as_secs()).unwrap_or(u32::MAX) }
-        }
         push::Error::Queue(cause) => PushError::Failed(cause.to_string()),
         push::Error::TooLarge(sentence) => PushError::TooLarge(sentence),
         other => PushError::Malformed(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::wiring;
+
+    #[tokio::test]
+    async fn a_push_is_told_when_the_dead_letters_are_full() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = Config { data: folder.path().into(), ..Config::load(None, None).unwrap() };
+        config.queue.dead_letters_max = 1;
+        let intake = RunningPush::new(config.sources.clone(), wiring::open_queue(&config).unwrap());
+        assert_eq!(intake.push("shop", None, b"[{}]").await.unwrap()[0].status, PushStatus::Rejected);
+        let refused = intake.push("shop", None, br#"[{"id":"1"}]"#).await.unwrap_err();
+        assert_eq!(refused, PushError::LettersFull { retry_after_s: 5 });
+        let good = br#"[{"id":"1","text":"words","created_at":"2026-03-01T12:00:00Z"}]"#;
+        assert_eq!(intake.push("shop", None, good).await.unwrap()[0].status, PushStatus::Accepted);
     }
 }

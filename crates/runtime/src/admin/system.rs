@@ -35,6 +35,10 @@ pub struct RunningSystem {
 
 /// Histograms are merged this often, or they grow until somebody reads the metrics.
 const UPKEEP: Duration = Duration::from_secs(5);
+/// What full dead letters mean, and what to do.
+pub const LETTERS_FULL: &str = "the dead letters are full, so a push with a post that can't be read is answered 429 and \
+    connectors wait: replay or remove some (dashboard, or `overheard dead-letters`), or raise queue.dead_letters_max or \
+    queue.dead_letters_bytes_max";
 /// Below this much free disk people are warned, bytes.
 const DISK_FREE_MIN: u64 = 2_000_000_000;
 /// What a process without the role `understand` can't show.
@@ -97,6 +101,9 @@ impl RunningSystem {
         match alerts::troubles(self.queue.as_ref()).await {
             Ok(troubles) => notices.extend(troubles.iter().map(alerts::ChannelTrouble::sentence)),
             Err(error) => notices.push(format!("the state of the alert channels can't be read: {error}")),
+        }
+        if self.queue.depth().await.is_ok_and(|depth| depth.dead_letters_full) {
+            notices.push(LETTERS_FULL.into());
         }
         let rules = alerting::rule_problems(&self.config, self.queue.clone()).await.unwrap_or_default();
         notices.extend(rules.iter().map(|(name, problem)| format!("alert rule {name:?} {problem}")));

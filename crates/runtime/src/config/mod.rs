@@ -3,7 +3,9 @@
 
 mod alerts;
 mod bounds;
+mod environment;
 mod limits;
+mod numbers;
 mod server;
 mod sources;
 mod storage;
@@ -19,11 +21,11 @@ pub(crate) use storage::LAKE_CACHE;
 pub use storage::{LakeConfig, NatsConfig, QueueConfig, QueueEngine, SqsConfig, StateConfig};
 pub use understand::{
     PlacesConfig, PlacesEngine, TranslationConfig, TranslationEngine, UnderstandConfig, classifier_setting,
-    model_folder, models_folder,
+    language_file, model_folder,
 };
 pub use watch::WatchConfig;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use nlp::Task;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -97,8 +99,12 @@ impl Config {
         if let Some(data) = data {
             layers = layers.set_override("data", data.to_string_lossy().as_ref())?;
         }
-        let mut config: Self =
-            layers.build().context("read configuration")?.try_deserialize().context("check configuration")?;
+        let layers = layers.build().context("read configuration")?;
+        numbers::check(&layers.clone().try_deserialize().context("read configuration")?)?;
+        let mut config: Self = layers
+            .try_deserialize()
+            .map_err(|error| anyhow!(dotted(&error.to_string())))
+            .context("check configuration")?;
         config.sources.apply(of_sources.into_iter())?;
         config.check()?;
         Ok(config)
@@ -106,6 +112,9 @@ impl Config {
 
     /// Checks what types can't express.
     fn check(&self) -> Result<()> {
+        if self.data.as_os_str().is_empty() {
+            bail!("data is empty: name the folder of the installation, like \"overheard-data\"");
+        }
         // Up to a petabyte.
         if self.free_space_min_mb > 1_000_000_000 {
             bail!("free_space_min_mb = {} must be 0 to 1000000000", self.free_space_min_mb);
@@ -126,6 +135,12 @@ impl Config {
         self.translation.check()?;
         self.alerts.check()?;
         self.sources.check()
+    }
+
+    /// What should be looked at in a configuration that is valid.
+    pub fn notices(&self) -> Vec<String> {
+        let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+        self.sources.notices().into_iter().chain(environment::unread(self, names)).collect()
     }
 
     /// The time zone of texts for people.
@@ -175,6 +190,25 @@ impl Config {
 /// The setting that an environment variable names: `OVERHEARD__SERVER__BIND` is `server.bind`.
 fn setting_of(variable: &str) -> String {
     variable.trim_start_matches("OVERHEARD__").to_lowercase().replace("__", ".")
+}
+
+/// The crate `config` names a key of a list's item without the dot: `rules[0]name`.
+fn dotted(message: &str) -> String {
+    let mut parts = message.split_inclusive(']').peekable();
+    let mut dotted = String::new();
+    while let Some(part) = parts.next() {
+        dotted.push_str(part);
+        let is_index = part.strip_suffix(']').is_some_and(|part| part.ends_with(|c: char| c.is_ascii_digit()));
+        if is_index && parts.peek().is_some_and(|next| next.starts_with(|c: char| c.is_ascii_alphabetic())) {
+            dotted.push('.');
+        }
+    }
+    dotted
+}
+
+/// The environment variable of a setting.
+fn variable_of(setting: &str) -> String {
+    format!("OVERHEARD__{}", setting.to_uppercase().replace('.', "__"))
 }
 
 /// The settings of [`DEFAULT_TOML`] that are lists of values.
@@ -236,6 +270,15 @@ mod tests {
             ("[translation]\nengine = \"libretranslate\"", "translation.endpoint"),
             ("time_zone = \"Mars\"", "time_zone"),
             ("[watch]\nintervals_s = [7]", "intervals_s"),
+            ("[watch]\nintervals_s = []", "watch.intervals_s is empty"),
+            ("[watch]\nintervals_s = [60, 60]", "watch.intervals_s names 60 twice"),
+            ("[watch]\nfalse_alarms_per_week = 1e308", "watch.false_alarms_per_week"),
+            ("[watch]\nfalse_alarms_per_week = 1e-308", "watch.false_alarms_per_week"),
+            ("[server]\nallowed_hosts = [\"*\"]", "server.allowed_hosts: \"*\" is not the name of a host"),
+            ("[server]\nallowed_hosts = [\"\"]", "server.allowed_hosts"),
+            ("[server]\nallowed_hosts = [\"https://a.example\"]", "server.allowed_hosts"),
+            ("[server]\nexport_ids_only = [\"*\"]", "server.export_ids_only: \"*\" is not the name of a platform"),
+            ("data = \"\"", "data is empty"),
             ("[watch]\ndimensions = [\"mood\"]", "\"mood\" is none of sentiment"),
             ("[watch]\ndimensions = [\"category\"]", "always watched"),
             ("[[alerts.rules]]\nname=\"r\"\nseverity_min=\"high\"\nchannels=[\"nowhere\"]", "nowhere"),
@@ -260,6 +303,7 @@ mod tests {
             ),
             ("[[alerts.channels]]\nname=\"m\"\nkind=\"slak\"", "`slack`"),
             ("[[alerts.rules]]\nname=\"r\"\nseverity_min=\"hihg\"\nchannels=[]", "`critical`"),
+            ("[[alerts.rules]]\nname=\"r\"\nseverity_min=\"hihg\"\nchannels=[]", "`alerts.rules[0].severity_min`"),
             ("[places]\nengine = \"geonames\"", "`embedded` or `amazon-location`"),
             ("[translation]\nengine = \"deepl\"", "`none`, `libretranslate`, `amazon-translate`"),
             ("[server]\nforwarded_header = \"x-real-ip\"", "`x-forwarded-for` or `forwarded`"),
@@ -295,9 +339,8 @@ mod tests {
             }
             other => other.to_string(),
         };
-        let variable = |name: &str| format!("OVERHEARD__{}", name.to_uppercase().replace('.', "__"));
         let all: HashMap<String, String> =
-            settings().iter().map(|(name, value)| (variable(name), in_words(value))).collect();
+            settings().iter().map(|(name, value)| (variable_of(name), in_words(value))).collect();
         assert!(all.len() > 80, "only {} settings", all.len());
         let config = Config::load_with(None, None, all).unwrap();
         let defaults = Config::load(None, None).unwrap();

@@ -125,6 +125,21 @@ impl ServerConfig {
         Ok(Some(password.expose_secret().to_owned()))
     }
 
+    /// Checks the lists of names. There are no wildcards.
+    fn check_names(&self) -> Result<()> {
+        let is_host =
+            |name: &String| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.[]:".contains(c));
+        if let Some(name) = self.allowed_hosts.iter().find(|name| !is_host(name)) {
+            bail!("server.allowed_hosts: {name:?} is not the name of a host, like overheard.example.org");
+        }
+        let is_platform =
+            |name: &String| !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || "*:".contains(c));
+        if let Some(name) = self.export_ids_only.iter().find(|name| !is_platform(name)) {
+            bail!("server.export_ids_only: {name:?} is not the name of a platform, like x");
+        }
+        Ok(())
+    }
+
     /// Checks what types can't express.
     pub(super) fn check(&self) -> Result<()> {
         self.bind()?;
@@ -134,6 +149,7 @@ impl ServerConfig {
         if self.tls.certificate.is_empty() != self.tls.key.is_empty() {
             bail!("server.tls: set both certificate and key, or neither");
         }
+        self.check_names()?;
         self.limits.check()?;
         within(
             "server",

@@ -2,13 +2,13 @@
 
 use super::bounds::within;
 use super::words::word;
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use engines::Limits;
 use nlp::Task;
 use pipeline::CarryConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
@@ -180,12 +180,31 @@ pub fn classifier_setting(task: Task) -> &'static str {
 /// Name of the shipped model's folder.
 const SHIPPED_MODEL: &str = "overheard-small";
 
+/// The file that recognises the languages of posts.
+const LANGUAGE_FILE: &str = "lid.176.ftz";
+
 /// The folder `models` that comes with the program: beside it, or in the checkout it was built in.
-pub fn models_folder() -> Option<PathBuf> {
+fn models_folder() -> Option<PathBuf> {
     let program = std::env::current_exe().ok()?;
     let near = program.ancestors().skip(1).take(4);
     near.flat_map(|folder| [folder.join("models"), folder.join("share/overheard/models")])
-        .find(|models| models.join("lid.176.ftz").is_file())
+        .find(|models| models.join(LANGUAGE_FILE).is_file())
+}
+
+/// The file that recognises languages: with the configured model (`understand.model`), else with the program.
+pub fn language_file(configured: &str) -> Result<PathBuf> {
+    find_language_file(configured, models_folder()).with_context(|| {
+        format!(
+            "{LANGUAGE_FILE} was not found, so the language of every post is `und`: copy it from the folder `models` of \
+             the release into the folder of understand.model, or beside that folder"
+        )
+    })
+}
+
+fn find_language_file(configured: &str, models: Option<PathBuf>) -> Option<PathBuf> {
+    let model = Some(Path::new(configured)).filter(|_| !configured.is_empty());
+    let near_model = model.into_iter().flat_map(|model| model.ancestors().take(2)).map(Path::to_owned);
+    near_model.chain(models).map(|folder| folder.join(LANGUAGE_FILE)).find(|file| file.is_file())
 }
 
 /// The folder of the language model: as configured, else the shipped one.
@@ -194,4 +213,25 @@ pub fn model_folder(configured: &str) -> Option<PathBuf> {
         return Some(PathBuf::from(configured));
     }
     models_folder().map(|models| models.join(SHIPPED_MODEL)).filter(|folder| folder.join("config.json").is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn languages_are_recognised_by_the_file_with_the_configured_model() {
+        let folder = tempfile::tempdir().unwrap();
+        let (model, program) = (folder.path().join("own/model"), folder.path().join("models"));
+        std::fs::create_dir_all(&model).unwrap();
+        std::fs::create_dir(&program).unwrap();
+        let find = || find_language_file(model.to_str().unwrap(), Some(program.clone()));
+        assert_eq!(find(), None);
+        for place in [&program, &folder.path().join("own"), &model] {
+            let file = place.join(LANGUAGE_FILE);
+            std::fs::write(&file, "").unwrap();
+            assert_eq!(find(), Some(file));
+        }
+        assert_eq!(find_language_file("", Some(program.clone())), Some(program.join(LANGUAGE_FILE)));
+    }
 }

@@ -5,6 +5,7 @@ use anyhow::{Result, bail};
 use domain::{Dimension, WATCHED_DIMENSIONS};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -43,12 +44,19 @@ impl WatchConfig {
     }
 
     pub(super) fn check(&self) -> Result<()> {
+        if self.intervals_s.is_empty() {
+            bail!("watch.intervals_s is empty: name a length, like [3600], or set watch.enabled = false");
+        }
+        let mut seen = BTreeSet::new();
+        if let Some(twice) = self.intervals_s.iter().find(|length| !seen.insert(**length)) {
+            bail!("watch.intervals_s names {twice} twice");
+        }
         if self.intervals_s.iter().any(|s| *s < 60 || 86_400 % s != 0) {
             bail!("watch.intervals_s: each interval is at least 60 and divides a day (86,400) evenly");
         }
         self.dimensions()?;
-        if !self.false_alarms_per_week.is_finite() || self.false_alarms_per_week <= 0.0 {
-            bail!("watch.false_alarms_per_week must be more than 0; a small one, like 0.1, alarms seldom");
+        if !(0.001..=1_000.0).contains(&self.false_alarms_per_week) {
+            bail!("watch.false_alarms_per_week must be 0.001 to 1000; a small one, like 0.1, alarms seldom");
         }
         within(
             "watch",

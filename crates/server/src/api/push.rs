@@ -23,7 +23,7 @@ pub(crate) struct Pushed {
 }
 
 /// Takes up to 1,000 posts: a JSON array or object, or one JSON object a line (`application/x-ndjson`). Answered item
-/// by item once they are on disk. Needs a push token.
+/// by item once they are on disk. The body may be compressed (`Content-Encoding: gzip`). Needs a push token.
 #[utoipa::path(post, path = "/v1/posts", tag = "push",
     request_body(content = String, content_type = "application/json"),
     responses((status = 200, body = Pushed)))]
@@ -37,7 +37,7 @@ pub(crate) async fn push(State(app): State<Arc<App>>, request: Request) -> Resul
             return Err(refused);
         }
     };
-    let taken = body::take(&app, &headers, body, app.config.push_max_bytes).await?;
+    let taken = body::take_encoded(&app, &headers, body, app.config.push_max_bytes).await?;
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let (bytes, _held) = taken.into_parts();
     let items = app.ports.push.push(&source, content_type, &bytes).await.map_err(refused)?;
@@ -71,6 +71,11 @@ fn refused(error: PushError) -> Error {
         PushError::TooLarge(message) => Error::too_large(message),
         PushError::NotAllowed(message) => Error::forbidden(message),
         PushError::Full { retry_after_s } => Error::too_many("The queue is full; send it again later.", retry_after_s),
+        PushError::LettersFull { retry_after_s } => Error::too_many(
+            "No room is left for dead letters, and this call has posts that can't be kept. Correct them, or ask an \
+             administrator to replay or remove dead letters (dashboard, System).",
+            retry_after_s,
+        ),
         PushError::Failed(cause) => Error::unavailable("The posts could not be kept; send them again.", cause),
     }
 }

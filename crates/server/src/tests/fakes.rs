@@ -137,6 +137,9 @@ impl PushIntake for House {
         if body.starts_with(b"full") {
             return Err(PushError::Full { retry_after_s: 7 });
         }
+        if body.starts_with(b"letters full") {
+            return Err(PushError::LettersFull { retry_after_s: 7 });
+        }
         let reason = Some(format!("{} bytes of {source}", body.len()));
         Ok(vec![PushOutcome { status: PushStatus::Rejected, post_id: None, reason }])
     }

@@ -5,8 +5,11 @@ use crate::Config;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode, header};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 use state::Role;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -36,6 +39,37 @@ async fn exchange(address: SocketAddr, sent: &str) -> String {
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.unwrap();
     String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[tokio::test]
+async fn a_push_may_be_compressed_within_the_limit_of_a_body() {
+    let client = client().await;
+    let admin = client.admin().await;
+    let push = json!({ "name": "reviews", "scope": { "for": "push", "source": "push:reviews" } });
+    let issued = client.write(&admin, "POST", "/api/tokens", push).await.json();
+    let secret = format!("Bearer {}", issued["secret"].as_str().unwrap());
+    let gzip = |text: &str| {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(text.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    };
+    let send = async |encoding, body: Vec<u8>| {
+        let headers = [("authorization", secret.as_str()), ("content-encoding", encoding)];
+        client.send("POST", "/v1/posts", &headers, body).await
+    };
+    let reason = |answer: Value| answer["items"][0]["reason"].as_str().unwrap().to_owned();
+    assert_eq!(reason(send("gzip", gzip("[]")).await.json()), "2 bytes of push:reviews");
+    assert_eq!(reason(send("identity", b"[]".to_vec()).await.json()), "2 bytes of push:reviews");
+    let largest = "x".repeat(4000);
+    assert_eq!(reason(send("GZIP", gzip(&largest)).await.json()), "4000 bytes of push:reviews");
+    send("gzip", gzip(&"x".repeat(4001))).await.refused(413, None);
+    send("gzip", gzip(&"x".repeat(50_000_000))).await.refused(413, None);
+    send("gzip", b"[]".to_vec()).await.refused(400, Some("body"));
+    for encoding in ["br", "gzip, gzip", "deflate"] {
+        let refused = send(encoding, b"[]".to_vec()).await;
+        refused.refused(415, None);
+        assert_eq!(refused.headers[header::ACCEPT_ENCODING], "gzip");
+    }
 }
 
 #[tokio::test]
