@@ -3,7 +3,7 @@
 
 mod support;
 
-use domain::{Clock, Provenance, SourceId, StateStore, SystemClock};
+use domain::{Clock, PostQueue, Provenance, SourceId, StateStore, SystemClock};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use futures::future::BoxFuture;
@@ -242,5 +242,17 @@ async fn a_redirect_into_the_own_network_is_not_followed() {
     let error = running.status().last_error.unwrap();
     assert!(error.contains("not a public address") && error.contains("configure it"), "{error}");
     assert!(asked.lock().unwrap().is_empty() && running.queue.posts().is_empty());
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_without_text_is_a_note_and_no_dead_letter() {
+    let picture = FEED.replace("The train.", "&lt;img src='a.png'/&gt;").replace("Late", "");
+    let (url, _) = serve(vec![("/feed", answer(200, "", picture.as_bytes()))]).await;
+    let running = Running::start(&[format!("{url}/feed")]);
+    until("it is told", async || !running.status().notes.is_empty()).await;
+    let notes = running.status().notes;
+    assert!(notes[0].ends_with("/feed: 1 entry without text was left out"), "{notes:?}");
+    assert!(running.queue.posts().is_empty() && running.queue.dead_letters(10).await.unwrap().is_empty());
     running.stop().await;
 }

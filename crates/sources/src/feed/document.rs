@@ -26,6 +26,8 @@ pub(super) struct Document {
     pub(super) ttl: Option<Duration>,
     /// Hours of the day, UTC, in which it wants to be left alone.
     pub(super) skip_hours: Vec<u32>,
+    /// What was left out or assumed, for the status.
+    pub(super) notes: Vec<String>,
 }
 
 impl Document {
@@ -45,7 +47,19 @@ impl Document {
             .filter(|entry| ids.insert(entry.id.clone()))
             .collect();
         entries.reverse();
-        Ok(Self { entries, ttl, skip_hours: skip_hours(body) })
+        let listed = entries.len();
+        entries.retain(Entry::has_text);
+        let notes = left_out(listed - entries.len(), "without text").into_iter().collect();
+        Ok(Self { entries, ttl, skip_hours: skip_hours(body), notes })
+    }
+}
+
+/// A note about so many entries that were left out.
+fn left_out(count: usize, which: &str) -> Option<String> {
+    match count {
+        0 => None,
+        1 => Some(format!("1 entry {which} was left out")),
+        _ => Some(format!("{count} entries {which} were left out")),
     }
 }
 
@@ -220,6 +234,16 @@ mod tests {
         let entries = read(&format!("<rss version=\"2.0\"><channel><title>t</title>{items}</channel></rss>")).entries;
         let titles: Vec<_> = entries.iter().map(|entry| entry.title.as_deref()).collect();
         assert_eq!(titles, [Some("new")]);
+    }
+
+    #[test]
+    fn entries_without_text_are_left_out_and_counted() {
+        let items =
+            ["<title>Late</title>", "<description>&lt;img src='a.png'&gt;</description>", "<enclosure url='a.png'/>"];
+        let items = items.map(|inside| format!("<item><guid>{}</guid>{inside}</item>", inside.len())).concat();
+        let document = read(&format!("<rss version=\"2.0\"><channel><title>t</title>{items}</channel></rss>"));
+        assert_eq!(document.entries.len(), 1);
+        assert_eq!(document.notes, ["2 entries without text were left out"]);
     }
 
     #[test]

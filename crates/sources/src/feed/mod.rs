@@ -260,6 +260,7 @@ impl Feed {
             };
             pause = document.pause(pause, now);
             self.store(document.entries).await?;
+            self.context.status.set_notes(&self.name, document.notes);
             self.cursor.value.validators = answer.validators;
         }
         // Only once there is a feed: a login page of a network can redirect for good as well.
@@ -357,6 +358,7 @@ mod tests {
             entries: Vec::new(),
             ttl: ttl.map(minutes),
             skip_hours: skip_hours.to_vec(),
+            notes: Vec::new(),
         };
         assert_eq!(document(None, &[]).pause(minutes(15), at("10:00:00")), minutes(15));
         assert_eq!(document(Some(60), &[]).pause(minutes(15), at("10:00:00")), minutes(60));
