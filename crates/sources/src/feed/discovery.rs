@@ -48,7 +48,7 @@ fn tags<'a>(page: &'a str, small: &'a str, name: &'a str) -> impl Iterator<Item 
 }
 
 /// The value of an attribute, with or without quotation marks.
-fn attribute(tag: &str, name: &str) -> Option<String> {
+pub(super) fn attribute(tag: &str, name: &str) -> Option<String> {
     let mut rest = tag;
     loop {
         rest = rest.trim_start_matches(|c: char| c.is_ascii_whitespace() || c == '/');

@@ -1,6 +1,7 @@
 //! A feed's document into entries with stable ids. Relies on `feed-rs` for RSS, Atom and JSON Feed.
 
 use super::payload::Entry;
+use super::{encoding, repair};
 use crate::kit::http::web_address;
 use domain::Timestamp;
 use feed_rs::model;
@@ -30,13 +31,21 @@ pub(super) struct Document {
     pub(super) notes: Vec<String>,
 }
 
+/// Where and when a document was read.
+pub(super) struct Place {
+    /// Its address, for relative links.
+    pub(super) at: Url,
+    /// The feed's configured address, for ids that are unique within the feed only; they stay the same when it moves.
+    pub(super) feed: Url,
+    /// The charset of the `Content-Type`.
+    pub(super) charset: Option<String>,
+    pub(super) now: Timestamp,
+}
+
 impl Document {
-    /// `at`: where it was read, for relative links. `feed`: the feed's configured address, for ids that are unique within
-    /// the feed only; they stay the same when the feed moves.
-    pub(super) fn read(body: &[u8], at: &Url, feed: &Url, now: Timestamp) -> Result<Self, String> {
-        // Ids that are missing are made here: those of the library can be random.
-        let parser = Builder::new().base_uri(Some(at.as_str())).id_generator(|_, _, _| String::new()).build();
-        let document = parser.parse(body).map_err(|error| error.to_string())?;
+    pub(super) fn read(body: &[u8], place: &Place) -> Result<Self, String> {
+        let text = encoding::text(body, place.charset.as_deref())?;
+        let (document, feed, now) = (parse(&text, &place.at)?, &place.feed, place.now);
         let language = document.language.as_deref().map(str::to_lowercase);
         let entries = document.entries.into_iter().take(ENTRIES_MAX);
         let ttl = document.ttl.map(|minutes| Duration::from_secs(u64::from(minutes) * 60));
@@ -50,8 +59,40 @@ impl Document {
         let listed = entries.len();
         entries.retain(Entry::has_text);
         let notes = left_out(listed - entries.len(), "without text").into_iter().collect();
-        Ok(Self { entries, ttl, skip_hours: skip_hours(body), notes })
+        Ok(Self { entries, ttl, skip_hours: skip_hours(&text), notes })
     }
+}
+
+/// Reads a document; one that brings no entry, once more as it is mended.
+fn parse(text: &str, at: &Url) -> Result<model::Feed, String> {
+    let is_whole = |document: &model::Feed| !document.entries.is_empty() || !lists_entries(text);
+    let first = try_parse(text, at);
+    if let Ok(document) = first {
+        if is_whole(&document) {
+            return Ok(document);
+        }
+        let reason = "it has entries, but none in a form that is known (RSS, Atom or JSON Feed)";
+        return mended(text, at).filter(is_whole).ok_or_else(|| reason.into());
+    }
+    first.or_else(|reason| mended(text, at).filter(is_whole).ok_or(reason))
+}
+
+fn mended(text: &str, at: &Url) -> Option<model::Feed> {
+    try_parse(&repair::mended(text.strip_prefix('<').map(|_| text)?)?, at).ok()
+}
+
+fn try_parse(text: &str, at: &Url) -> Result<model::Feed, String> {
+    // Ids that are missing are made here: those of the library can be random.
+    let parser = Builder::new().base_uri(Some(at.as_str())).id_generator(|_, _, _| String::new()).build();
+    parser.parse(text.as_bytes()).map_err(|error| error.to_string())
+}
+
+/// Whether there are elements that stand for entries.
+fn lists_entries(text: &str) -> bool {
+    let is_end = |c: char| c.is_ascii_whitespace() || c == '>' || c == '/';
+    ["<item", "<entry"]
+        .iter()
+        .any(|tag| text.match_indices(tag).any(|(at, _)| text[at + tag.len()..].starts_with(is_end)))
 }
 
 /// A note about so many entries that were left out.
@@ -66,6 +107,7 @@ fn left_out(count: usize, which: &str) -> Option<String> {
 fn of_entry(entry: model::Entry, feed: &Url, language: Option<&str>, now: Timestamp) -> Entry {
     let title = entry.title.map(|title| title.content);
     let content = entry.content.and_then(|content| content.body);
+    let content = content.filter(|content| !content.trim().is_empty());
     let content = content.or(entry.summary.map(|summary| summary.content)).or_else(|| description(&entry.media));
     let is_page = |link: &&model::Link| link.rel.as_deref().is_none_or(|rel| rel == "alternate");
     let link = entry.links.iter().find(is_page).or(entry.links.first()).map(|link| link.href.clone());
@@ -143,8 +185,7 @@ fn made(parts: &[&str]) -> String {
 }
 
 /// The hours of `<skipHours>`, which the library does not read.
-fn skip_hours(body: &[u8]) -> Vec<u32> {
-    let text = String::from_utf8_lossy(body);
+fn skip_hours(text: &str) -> Vec<u32> {
     let Some((_, rest)) = text.split_once("<skipHours>") else { return Vec::new() };
     let inside = rest.split("</skipHours>").next().unwrap_or_default();
     let hours = inside.split("<hour>").skip(1).filter_map(|part| part.split('<').next()?.trim().parse().ok());
@@ -156,8 +197,13 @@ mod tests {
     use super::*;
 
     fn read(body: &str) -> Document {
+        try_read(body).unwrap()
+    }
+
+    fn try_read(body: &str) -> Result<Document, String> {
         let url = Url::parse("https://example.org/feed.xml").unwrap();
-        Document::read(body.as_bytes(), &url, &url, Timestamp::UNIX_EPOCH).unwrap()
+        let place = Place { at: url.clone(), feed: url, charset: None, now: Timestamp::UNIX_EPOCH };
+        Document::read(body.as_bytes(), &place)
     }
 
     #[test]
@@ -214,7 +260,8 @@ mod tests {
     fn the_password_of_a_feed_is_not_kept_with_its_entries() {
         let url = Url::parse("https://me:secret@example.org/feed.xml?a=1&token=secret").unwrap();
         let body = b"<rss version=\"2.0\"><channel><title>t</title><item><title>u</title></item></channel></rss>";
-        let document = Document::read(body, &url, &url, Timestamp::UNIX_EPOCH).unwrap();
+        let place = Place { at: url.clone(), feed: url, charset: None, now: Timestamp::UNIX_EPOCH };
+        let document = Document::read(body, &place).unwrap();
         assert_eq!(document.entries[0].feed, "https://example.org/feed.xml?a=***&token=***");
     }
 
@@ -237,6 +284,35 @@ mod tests {
     }
 
     #[test]
+    fn old_and_broken_feeds_are_read() {
+        let atom = r#"<feed version="0.3" xmlns="http://purl.org/atom/ns#"><title>t</title><entry><title>Late</title>
+            <id>tag:1</id><issued>2026-11-01T10:00:00Z</issued><modified>2026-11-02T10:00:00Z</modified>
+            <content type="text/html" mode="escaped">&lt;p&gt;The train.&lt;/p&gt;</content></entry></feed>"#;
+        let entry = &read(atom).entries[0];
+        assert_eq!(entry.date, Some("2026-11-01T10:00:00Z".parse().unwrap()));
+        assert_eq!(entry.content.as_deref(), Some("<p>The train.</p>"));
+        let item = "<item><title>Late</title><guid>1</guid></item>";
+        let rss = |root: &str, inside: &str| format!("<rss {root}><channel><title>t</title>{inside}</channel></rss>");
+        for body in [
+            rss("xmlns='http://backend.userland.com/rss2' version='2.0'", item),
+            rss("xmlns='http://purl.org/rss/1.0/' version='2.0'", item),
+            rss("", item),
+            rss("version='2.1'", item),
+            rss("version='2.0'", &item.replace("Late", "Late & &#0;")),
+            rss("version='2.0'", item).replace("</channel></rss>", "<item><title>half"),
+            "<feed xmlns='http://www.w3.org/2005/Atom'><title type='odd'>t</title><subtitle/><entry><id>urn:1</id>\
+                <title type='plain'>Late</title><content type='html'/></entry></feed>"
+                .into(),
+        ] {
+            let entries = read(&body).entries;
+            assert_eq!(entries.len(), 1, "{body}");
+            assert!(entries[0].title.as_deref().is_some_and(|title| title.starts_with("Late")), "{body}");
+        }
+        let unknown = "<feed xmlns='urn:x'><a:entry xmlns:a='urn:y'/><x><entry/></x></feed>";
+        assert!(try_read(unknown).unwrap_err().contains("none in a form"));
+    }
+
+    #[test]
     fn entries_without_text_are_left_out_and_counted() {
         let items =
             ["<title>Late</title>", "<description>&lt;img src='a.png'&gt;</description>", "<enclosure url='a.png'/>"];
@@ -248,9 +324,8 @@ mod tests {
 
     #[test]
     fn what_is_no_feed_is_refused() {
-        let url = Url::parse("https://example.org/").unwrap();
         for body in ["", "hello", "<html><body>a page</body></html>", "{\"a\":1}", "<rss version=\"2.0\"><cha"] {
-            assert!(Document::read(body.as_bytes(), &url, &url, Timestamp::UNIX_EPOCH).is_err(), "{body}");
+            assert!(try_read(body).is_err(), "{body}");
         }
     }
 }

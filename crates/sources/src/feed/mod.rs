@@ -7,7 +7,9 @@
 
 mod discovery;
 mod document;
+mod encoding;
 pub(crate) mod payload;
+mod repair;
 
 use crate::connector::{self, Check, Connector, Context, Secrets};
 use crate::error::{Error, Result};
@@ -20,7 +22,7 @@ use crate::kit::versions::Version;
 use crate::record::{Format, Parsed, checks};
 use async_trait::async_trait;
 use chrono::{TimeDelta, Timelike};
-use document::Document;
+use document::{Document, Place};
 use domain::{Clock, Provenance, Timestamp};
 use payload::Entry;
 use schemars::JsonSchema;
@@ -142,7 +144,8 @@ impl Feeds {
     async fn look(&self, url: &Url, now: Timestamp) -> Result<Document, Failure> {
         let ask = async |url: &Url| {
             let answer = self.fetcher.get(url, url, &Validators::default(), now).await?;
-            read(answer.body.unwrap_or_default(), url, url, now).await
+            let place = Place { at: url.clone(), feed: url.clone(), charset: answer.charset, now };
+            read(answer.body.unwrap_or_default(), place).await
         };
         match ask(url).await? {
             Found::Feed(document) => Ok(document),
@@ -248,7 +251,9 @@ impl Feed {
         };
         let mut pause = self.config.interval.max(answer.max_age.unwrap_or_default().min(PAUSE_MAX));
         if let Some(body) = answer.body {
-            let document = match read(body, answer.moved_to.as_ref().unwrap_or(&url), &self.url, now).await? {
+            let at = answer.moved_to.clone().unwrap_or_else(|| url.clone());
+            let place = Place { at, feed: self.url.clone(), charset: answer.charset, now };
+            let document = match read(body, place).await? {
                 Found::Feed(document) => document,
                 Found::Page { .. } if url != self.url => return Err(no_feed("it is a web page").into()),
                 Found::Page { feed } => {
@@ -311,11 +316,13 @@ enum Found {
 }
 
 /// Reads a document away from the async threads: it can be long.
-async fn read(body: Vec<u8>, at: &Url, feed: &Url, now: Timestamp) -> Result<Found, Failure> {
-    let (at, feed) = (at.clone(), feed.clone());
-    let reading = tokio::task::spawn_blocking(move || match Document::read(&body, &at, &feed, now) {
+async fn read(body: Vec<u8>, place: Place) -> Result<Found, Failure> {
+    let reading = tokio::task::spawn_blocking(move || match Document::read(&body, &place) {
         Ok(document) => Ok(Found::Feed(document)),
-        Err(reason) => discovery::feed_of(&body, &at).map(|feed| Found::Page { feed }).ok_or(reason),
+        Err(reason) => match discovery::feed_of(&body, &place.at) {
+            Some(feed) => Ok(Found::Page { feed }),
+            None => Err(reason),
+        },
     });
     let read = reading.await.unwrap_or_else(|_| Err("the reader of feeds failed on it".into()));
     read.map_err(|reason| no_feed(&reason))

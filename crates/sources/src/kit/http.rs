@@ -96,6 +96,8 @@ pub(crate) struct Answer {
     /// `None`: not changed (304).
     pub(crate) body: Option<Vec<u8>>,
     pub(crate) validators: Validators,
+    /// The charset of the `Content-Type`.
+    pub(crate) charset: Option<String>,
     /// For how long the server says that its answer is good.
     pub(crate) max_age: Option<Duration>,
     /// Where the thing has moved for good (301, 308).
@@ -186,10 +188,10 @@ impl Fetcher {
             }
             let max_age = max_age(answer.headers());
             if status == StatusCode::NOT_MODIFIED {
-                return Ok(Answer { body: None, validators: validators.clone(), max_age, moved_to });
+                return Ok(Answer { body: None, validators: validators.clone(), charset: None, max_age, moved_to });
             }
-            let validators = Validators::of(answer.headers());
-            return Ok(Answer { body: Some(read(answer, &who).await?), validators, max_age, moved_to });
+            let (validators, charset) = (Validators::of(answer.headers()), charset(answer.headers()));
+            return Ok(Answer { body: Some(read(answer, &who).await?), validators, charset, max_age, moved_to });
         }
         Err(Failure::Network(format!("{who} redirects more than {REDIRECTS_MAX} times")))
     }
@@ -335,6 +337,13 @@ fn reset_at(headers: &HeaderMap) -> Option<Timestamp> {
     DateTime::from_timestamp(text("x-ratelimit-reset")?.parse().ok()?, 0)
 }
 
+/// `charset` of the `Content-Type`.
+fn charset(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get(header::CONTENT_TYPE)?.to_str().ok()?.to_ascii_lowercase();
+    let charset = text.split(';').skip(1).find_map(|part| part.trim().strip_prefix("charset="))?;
+    Some(charset.trim_matches(['"', '\'', ' ']).to_owned())
+}
+
 /// `Cache-Control: max-age`.
 fn max_age(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(header::CACHE_CONTROL)?.to_str().ok()?;
@@ -406,6 +415,9 @@ mod tests {
         assert!(matches!(refused, Failure::Rate { retry_at: Some(at), .. } if (at - now).num_seconds() == 100));
         let age = |value| max_age(&headers(header::CACHE_CONTROL, value)).map(|age| age.as_secs());
         assert_eq!(age("public, max-age=300"), Some(300));
+        let charset = |value| charset(&headers(header::CONTENT_TYPE, value));
+        assert_eq!(charset("text/xml; Charset=\"ISO-8859-1\"").as_deref(), Some("iso-8859-1"));
+        assert_eq!(charset("text/xml"), None);
         assert_eq!((age("no-cache"), age("max-age=x")), (None, None));
     }
 }
