@@ -1,12 +1,14 @@
 //! A feed's document into entries with stable ids. Relies on `feed-rs` for RSS, Atom and JSON Feed.
 
+use super::discovery::attribute;
 use super::payload::Entry;
-use super::{encoding, repair};
+use super::{dates, encoding, repair};
 use crate::kit::http::web_address;
 use domain::Timestamp;
-use feed_rs::model;
+use domain::markup::decode_entities;
+use feed_rs::model::{self, FeedType};
 use feed_rs::parser::Builder;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 use url::{Position, Url};
 use xxhash_rust::xxh3::Xxh3;
@@ -15,6 +17,11 @@ use xxhash_rust::xxh3::Xxh3;
 const ENTRIES_MAX: usize = 5_000;
 /// Longest content that is kept, well above the longest text of a post.
 const CONTENT_MAX_BYTES: usize = 1 << 20;
+/// Longest author and link.
+const AUTHOR_MAX_CHARS: usize = 200;
+const LINK_MAX_CHARS: usize = 2_000;
+/// Links of these relations lead elsewhere.
+const NOT_OF_ENTRIES: [&str; 6] = ["license", "self", "via", "enclosure", "edit", "replies"];
 /// Longest id that is kept as it is.
 const ID_MAX_BYTES: usize = 400;
 
@@ -45,20 +52,27 @@ pub(super) struct Place {
 impl Document {
     pub(super) fn read(body: &[u8], place: &Place) -> Result<Self, String> {
         let text = encoding::text(body, place.charset.as_deref())?;
-        let (document, feed, now) = (parse(&text, &place.at)?, &place.feed, place.now);
+        let document = parse(&text, &place.at)?;
         let language = document.language.as_deref().map(str::to_lowercase);
         let entries = document.entries.into_iter().take(ENTRIES_MAX);
         let ttl = document.ttl.map(|minutes| Duration::from_secs(u64::from(minutes) * 60));
-        let mut ids = HashSet::new();
-        // Of entries with the same id, the one that is listed first.
-        let mut entries: Vec<Entry> = entries
-            .map(|entry| of_entry(entry, feed, language.as_deref(), now))
-            .filter(|entry| ids.insert(entry.id.clone()))
+        let is_rss = matches!(document.feed_type, FeedType::RSS0 | FeedType::RSS1 | FeedType::RSS2);
+        let not_links = not_links(&text);
+        let entries: Vec<Named> = entries
+            .map(|entry| {
+                let is_link = is_rss && !not_links.contains(entry.id.trim());
+                let guid = web_address(entry.id.trim()).filter(|_| is_link).map(String::from);
+                of_entry(entry, guid, place, language.as_deref())
+            })
             .collect();
+        let mut entries = told_apart(entries);
         entries.reverse();
         let listed = entries.len();
         entries.retain(Entry::has_text);
-        let notes = left_out(listed - entries.len(), "without text").into_iter().collect();
+        let undated = entries.iter().filter(|entry| entry.date.is_none()).count();
+        let undated = (undated > 0)
+            .then(|| format!("{undated} entries without a readable date: when they were first read counts"));
+        let notes = left_out(listed - entries.len(), "without text").into_iter().chain(undated).collect();
         Ok(Self { entries, ttl, skip_hours: skip_hours(&text), notes })
     }
 }
@@ -83,7 +97,8 @@ fn mended(text: &str, at: &Url) -> Option<model::Feed> {
 
 fn try_parse(text: &str, at: &Url) -> Result<model::Feed, String> {
     // Ids that are missing are made here: those of the library can be random.
-    let parser = Builder::new().base_uri(Some(at.as_str())).id_generator(|_, _, _| String::new()).build();
+    let parser = Builder::new().base_uri(Some(at.as_str())).id_generator(|_, _, _| String::new());
+    let parser = parser.timestamp_parser(dates::parse).build();
     parser.parse(text.as_bytes()).map_err(|error| error.to_string())
 }
 
@@ -104,25 +119,69 @@ fn left_out(count: usize, which: &str) -> Option<String> {
     }
 }
 
-fn of_entry(entry: model::Entry, feed: &Url, language: Option<&str>, now: Timestamp) -> Entry {
+/// An entry, and its id for the case that another one of its document has the same.
+struct Named {
+    entry: Entry,
+    apart: String,
+}
+
+/// Entries that share an id are different ones if their links differ; without a `guid`, if their titles or texts differ. Of
+/// those that stay the same, the one that is listed first is kept.
+fn told_apart(entries: Vec<Named>) -> Vec<Entry> {
+    let mut ids: HashMap<String, HashSet<String>> = HashMap::new();
+    for Named { entry, apart } in entries.iter().filter(|named| named.apart != named.entry.id) {
+        ids.entry(entry.id.clone()).or_default().insert(apart.clone());
+    }
+    let named = entries.into_iter().map(|Named { mut entry, apart }| {
+        if ids.get(&entry.id).is_some_and(|apart| apart.len() > 1) {
+            entry.id = apart;
+        }
+        entry
+    });
+    let mut listed = HashSet::new();
+    named.filter(|entry| listed.insert(entry.id.clone())).collect()
+}
+
+/// `guid`: its id, if that is a link.
+fn of_entry(entry: model::Entry, guid: Option<String>, place: &Place, language: Option<&str>) -> Named {
     let title = entry.title.map(|title| title.content);
     let content = entry.content.and_then(|content| content.body);
     let content = content.filter(|content| !content.trim().is_empty());
     let content = content.or(entry.summary.map(|summary| summary.content)).or_else(|| description(&entry.media));
-    let is_page = |link: &&model::Link| link.rel.as_deref().is_none_or(|rel| rel == "alternate");
-    let link = entry.links.iter().find(is_page).or(entry.links.first()).map(|link| link.href.clone());
-    Entry {
-        id: id(&entry.id, link.as_deref(), title.as_deref(), content.as_deref(), feed),
+    let link = link(&entry.links).or(guid.as_deref());
+    let (id, apart) = ids(&entry.id, link, title.as_deref(), content.as_deref(), &place.feed);
+    let author = entry.authors.into_iter().find_map(|author| author.name).filter(|name| !name.trim().is_empty());
+    let entry = Entry {
+        former: entry.id.trim().is_empty().then(|| apart.clone()),
+        id,
         replaces: Vec::new(),
-        feed: shown(feed),
-        author: entry.authors.into_iter().find_map(|author| author.name).filter(|name| !name.trim().is_empty()),
+        feed: shown(&place.feed),
+        author: author.map(|name| name.trim().chars().take(AUTHOR_MAX_CHARS).collect()),
         language: entry.language.map(|code| code.to_lowercase()).or_else(|| language.map(str::to_owned)),
         date: entry.published.or(entry.updated),
-        read_at: now,
+        read_at: place.now,
         title: title.map(bounded),
-        link,
+        link: link.filter(|link| link.chars().count() <= LINK_MAX_CHARS).map(str::to_owned),
         content: content.map(bounded),
-    }
+    };
+    Named { entry, apart }
+}
+
+/// Where an entry can be read.
+fn link(links: &[model::Link]) -> Option<&str> {
+    let rel = |link: &model::Link| link.rel.clone().unwrap_or_else(|| "alternate".into()).to_ascii_lowercase();
+    let fits = |link: &&model::Link| link.target.is_none() && !NOT_OF_ENTRIES.contains(&rel(link).as_str());
+    let page = links.iter().filter(fits).find(|link| rel(link) == "alternate");
+    page.or_else(|| links.iter().find(fits)).map(|link| link.href.as_str())
+}
+
+/// The `guid`s that say that they are no links, which the library does not tell.
+fn not_links(text: &str) -> HashSet<String> {
+    let guids = text.match_indices("<guid").filter_map(|(at, tag)| text[at + tag.len()..].split_once('>'));
+    let no_links =
+        guids.filter(|(tag, _)| attribute(tag, "isPermaLink").is_some_and(|value| value.eq_ignore_ascii_case("false")));
+    let words = no_links.filter_map(|(_, rest)| rest.split('<').next());
+    words.map(|guid| decode_entities(guid.trim()).into_owned()).collect()
 }
 
 fn bounded(mut text: String) -> String {
@@ -142,16 +201,28 @@ fn description(media: &[model::MediaObject]) -> Option<String> {
     media.iter().find_map(|media| media.description.as_ref()).map(|text| text.content.clone())
 }
 
-/// A stable id. One that is unique in the world (an address, a URN) is taken, so that the same entry in two feeds is one
-/// post; one that is unique in its feed gets the feed's mark; without one, link and title count.
-fn id(given: &str, link: Option<&str>, title: Option<&str>, content: Option<&str>, feed: &Url) -> String {
-    let given = given.trim();
+/// A stable id, and one for the case that another entry of the document has the same. An id that is unique in the world
+/// (an address, a URN) is taken, so that the same entry in two feeds is one post; one that is unique in its feed gets the
+/// feed's mark. Without one, the link counts, else the title, else the text.
+fn ids(given: &str, link: Option<&str>, title: Option<&str>, content: Option<&str>, feed: &Url) -> (String, String) {
+    let (given, title) = (given.trim(), title.unwrap_or_default());
+    let link = link.map(|link| canonical(link).unwrap_or_else(|| link.to_owned()));
     if given.is_empty() {
+        let content = content.unwrap_or_default();
         return match link {
-            Some(link) => made(&[&canonical(link).unwrap_or_else(|| link.to_owned()), title.unwrap_or_default()]),
-            None => made(&[feed.as_str(), title.unwrap_or_default(), content.unwrap_or_default()]),
+            Some(link) => (made(&[&link]), made(&[&link, title])),
+            None if title.trim().is_empty() => {
+                (made(&[feed.as_str(), "", content]), made(&[feed.as_str(), title, content]))
+            }
+            None => (made(&[feed.as_str(), title]), made(&[feed.as_str(), title, content])),
         };
     }
+    let id = id(given, feed);
+    let apart = link.map_or_else(|| id.clone(), |link| made(&[feed.as_str(), given, &link]));
+    (id, apart)
+}
+
+fn id(given: &str, feed: &Url) -> String {
     let is_plain = given.len() <= ID_MAX_BYTES && !given.chars().any(|c| c.is_whitespace() || c.is_control());
     match canonical(given) {
         Some(address) if address.len() <= ID_MAX_BYTES => address,
@@ -244,14 +315,15 @@ mod tests {
     #[test]
     fn ids_are_stable_and_unique_in_the_world() {
         let feed = Url::parse("https://example.org/feed.xml").unwrap();
-        let id = |given: &str, link: Option<&str>, title: &str| super::id(given, link, Some(title), None, &feed);
+        let id = |given: &str, link: Option<&str>, title: &str| super::ids(given, link, Some(title), None, &feed).0;
         assert_eq!(id("urn:uuid:1", None, ""), "urn:uuid:1");
         assert_eq!(id("http://a.org/x?utm_medium=rss&p=2#c", None, ""), "https://a.org/x?p=2#c");
         assert!(id("17", None, "").starts_with("made-"));
         assert_eq!(id("17", None, "a"), id("17", None, "b"), "the title may change");
         assert_ne!(id("17", None, ""), id("18", None, ""));
         assert_eq!(id("", Some("http://a.org/x"), "t"), id("", Some("https://a.org/x"), "t"));
-        assert_ne!(id("", Some("http://a.org/x"), "t"), id("", Some("http://a.org/x"), "u"));
+        assert_eq!(id("", Some("http://a.org/x"), "t"), id("", Some("http://a.org/x"), "u"), "an edit of the title");
+        assert_ne!(id("", None, "t"), id("", None, "u"));
         assert_eq!(id("", None, "t"), id("", None, "t"));
         assert!(id(&"9".repeat(5_000), None, "").len() < 100);
     }
@@ -319,7 +391,48 @@ mod tests {
         let items = items.map(|inside| format!("<item><guid>{}</guid>{inside}</item>", inside.len())).concat();
         let document = read(&format!("<rss version=\"2.0\"><channel><title>t</title>{items}</channel></rss>"));
         assert_eq!(document.entries.len(), 1);
-        assert_eq!(document.notes, ["2 entries without text were left out"]);
+        assert_eq!(document.notes[0], "2 entries without text were left out");
+        assert!(document.notes[1].starts_with("1 entries without a readable date"));
+    }
+
+    #[test]
+    fn entries_with_one_id_are_told_apart_by_their_links() {
+        let rss = |items: &str| {
+            read(&format!("<rss version=\"2.0\"><channel><title>t</title>{items}</channel></rss>")).entries
+        };
+        let item = |guid: &str, link: &str, title: &str| {
+            format!("<item><title>{title}</title>{guid}<link>https://example.org/{link}</link></item>")
+        };
+        let both = |guid: &str| rss(&[item(guid, "a", "One"), item(guid, "b", "Two")].concat());
+        let entries = both("<guid>1</guid>");
+        assert!(entries.len() == 2 && entries[0].id != entries[1].id);
+        assert_eq!(rss(&item("", "a", "One"))[0].id, rss(&item("", "a", "Two"))[0].id, "an edit of the title");
+        let home = rss(&[item("", "", "One"), item("", "", "Two")].concat());
+        assert_eq!(home.len(), 2, "each links to the home page");
+        assert_eq!(Some(&home[0].id), home[0].former.as_ref());
+    }
+
+    #[test]
+    fn a_link_of_an_entry_leads_to_it() {
+        let entry = |inside: &str| {
+            let root = "<feed xmlns=\"http://www.w3.org/2005/Atom\"><title>t</title><entry><title>Late</title>";
+            read(&format!("{root}{inside}</entry></feed>")).entries.remove(0)
+        };
+        assert_eq!(entry("<id>https://a.org/1</id><link rel='license' href='https://a.org/l'/>").link, None);
+        let links = "<link rel='self' href='https://a.org/s'/><link href='https://a.org/1'/>";
+        assert_eq!(entry(links).link.as_deref(), Some("https://a.org/1"));
+        assert_eq!(entry(&format!("<link href='https://a.org/{}'/>", "x".repeat(2_000))).link, None);
+        let author = entry(&format!("<author><name>{}</name></author>", "é".repeat(300))).author;
+        assert_eq!(author.map(|name| name.chars().count()), Some(AUTHOR_MAX_CHARS));
+        let rss = |guid: &str| {
+            let item = format!("<item><title>Late</title>{guid}</item>");
+            read(&format!("<rss version=\"2.0\"><channel><title>t</title>{item}</channel></rss>"))
+                .entries
+                .remove(0)
+                .link
+        };
+        assert_eq!(rss("<guid>https://a.org/1?a&amp;b</guid>").as_deref(), Some("https://a.org/1?a&b"));
+        assert_eq!(rss("<guid isPermaLink='false'>https://a.org/1?a&amp;b</guid>"), None);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! its new address; one that is gone (410) is asked once a day. The address of a page leads to the feed that it names. An entry that changed is a new version of its post. What a
 //! feed no longer lists is not deleted: feeds list the newest entries only.
 
+mod dates;
 mod discovery;
 mod document;
 mod encoding;
@@ -284,7 +285,9 @@ impl Feed {
         let mut versions = BTreeMap::new();
         for mut entry in entries {
             let id = entry.id.clone();
-            let (version, is_new) = next_version(self.cursor.value.entries.get(&id), &mut entry);
+            let known = &self.cursor.value.entries;
+            let known = known.get(&id).or_else(|| known.get(entry.former.as_deref()?));
+            let (version, is_new) = next_version(known, &mut entry);
             if is_new {
                 (payload::FORMAT.parse)(&entry.to_json(), &origin, &mut parsed);
             }

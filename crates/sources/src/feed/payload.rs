@@ -15,6 +15,9 @@ pub(crate) const FORMAT: Format = Format { name: "feed-1", parse };
 pub(super) struct Entry {
     /// The id of the post, without its platform.
     pub(super) id: String,
+    /// The id that earlier versions of this program gave it.
+    #[serde(skip)]
+    pub(super) former: Option<String>,
     /// The id of the version that this one replaces.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) replaces: Vec<String>,
