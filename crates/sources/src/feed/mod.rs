@@ -38,6 +38,10 @@ use url::Url;
 const PAUSE_MAX: Duration = Duration::from_secs(6 * 3_600);
 /// How often a feed is asked that is gone.
 const GONE: TimeDelta = TimeDelta::days(1);
+/// Failures of the network after which the configured address of a feed that moved is asked again.
+const UNREACHABLE_MAX: u32 = 3;
+/// What is told of a page that leads to no feed.
+const PAGE: &str = "it is a web page, and names no feed";
 /// Until a feed is asked that a page named.
 const AT_ONCE: Duration = Duration::from_millis(100);
 
@@ -182,7 +186,8 @@ impl Connector for Feeds {
             let key = format!("feed:{}:{url}", context.source);
             let cursor = Cursor::load(context.state.clone(), key).await?;
             let (fetcher, config) = (self.fetcher.clone(), self.config.clone());
-            polls.push(Box::new(Feed { name, url: url.clone(), config, fetcher, context: context.clone(), cursor }));
+            let (context, unreachable) = (context.clone(), 0);
+            polls.push(Box::new(Feed { name, url: url.clone(), config, fetcher, context, cursor, unreachable }));
         }
         poll::run(polls, &context, self.config.backoff, &shutdown).await
     }
@@ -220,6 +225,8 @@ struct Feed {
     fetcher: Fetcher,
     context: Context,
     cursor: Cursor<Seen>,
+    /// Failures of the network, one after the other.
+    unreachable: u32,
 }
 
 #[async_trait]
@@ -230,11 +237,22 @@ impl Poll for Feed {
 
     async fn poll(&mut self) -> Result<Duration, Problem> {
         let asked = self.ask().await;
-        if let Err(Problem::Platform(Failure::Http { .. } | Failure::Refused { .. })) = &asked {
+        let is_unreachable = matches!(asked, Err(Problem::Platform(Failure::Network(_))));
+        self.unreachable = if is_unreachable { self.unreachable + 1 } else { 0 };
+        let is_refused = matches!(asked, Err(Problem::Platform(Failure::Http { .. } | Failure::Refused { .. })));
+        if is_refused || self.unreachable >= UNREACHABLE_MAX {
             // There is no feed where it moved to: the configured address may know better by now.
-            self.cursor.value.moved_to = None;
+            (self.cursor.value.moved_to, self.unreachable) = (None, 0);
         }
         asked
+    }
+
+    /// What is wrong with an answer lasts; an error of the server (5xx) may be over soon.
+    fn pause_after(&self, failure: &Failure) -> Duration {
+        match failure {
+            Failure::Http { status: ..500, .. } | Failure::Refused { .. } => self.config.interval,
+            _ => Duration::ZERO,
+        }
     }
 }
 
@@ -324,6 +342,7 @@ async fn read(body: Vec<u8>, place: Place) -> Result<Found, Failure> {
         Ok(document) => Ok(Found::Feed(document)),
         Err(reason) => match discovery::feed_of(&body, &place.at) {
             Some(feed) => Ok(Found::Page { feed }),
+            None if discovery::is_page(&body) => Err(PAGE.into()),
             None => Err(reason),
         },
     });

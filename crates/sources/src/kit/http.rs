@@ -55,7 +55,7 @@ pub(crate) async fn read(mut answer: Response, who: &str) -> Result<Vec<u8>, Fai
             Ok(Some(chunk)) if body.len() + chunk.len() <= ANSWER_MAX_BYTES => body.extend_from_slice(&chunk),
             Ok(Some(_)) => {
                 let limit = ANSWER_MAX_BYTES >> 20;
-                return Err(Failure::Network(format!("the answer of {who} is longer than {limit} MiB")));
+                return Err(lasting(200, format!("the answer of {who} is longer than {limit} MiB")));
             }
             Ok(None) => return Ok(body),
             Err(error) => return Err(Failure::Network(format!("the answer broke off: {}", innermost(&error)))),
@@ -179,7 +179,7 @@ impl Fetcher {
             if status.is_redirection() && status != StatusCode::NOT_MODIFIED {
                 for_good &= matches!(status, StatusCode::MOVED_PERMANENTLY | StatusCode::PERMANENT_REDIRECT);
                 let to = target(&at, &answer).filter(|to| self.headers.is_empty() || to.origin() == at.origin());
-                at = to.ok_or_else(|| failure(status, answer.headers(), &who, now))?;
+                at = to.ok_or_else(|| misled(&at, &answer, &who, now))?;
                 moved_to = for_good.then(|| at.clone()).or(moved_to);
                 continue;
             }
@@ -193,7 +193,7 @@ impl Fetcher {
             let (validators, charset) = (Validators::of(answer.headers()), charset(answer.headers()));
             return Ok(Answer { body: Some(read(answer, &who).await?), validators, charset, max_age, moved_to });
         }
-        Err(Failure::Network(format!("{who} redirects more than {REDIRECTS_MAX} times")))
+        Err(lasting(302, format!("{who} redirects more than {REDIRECTS_MAX} times")))
     }
 
     /// Sends a body to the configured server and returns the body of the answer.
@@ -277,6 +277,23 @@ fn is_web(url: &Url) -> bool {
 
 fn target(from: &Url, answer: &Response) -> Option<Url> {
     from.join(answer.headers().get(header::LOCATION)?.to_str().ok()?).ok().filter(is_web)
+}
+
+/// A redirect that is not followed.
+fn misled(from: &Url, answer: &Response, who: &str, now: Timestamp) -> Failure {
+    let location = answer.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
+    match location.and_then(|to| from.join(to).ok()).filter(|to| !is_web(to)) {
+        Some(to) => lasting(
+            answer.status().as_u16(),
+            format!("{who} leads to an address of {}:, which is not asked", to.scheme()),
+        ),
+        None => failure(answer.status(), answer.headers(), who, now),
+    }
+}
+
+/// An answer that stays useless for some time.
+fn lasting(status: u16, message: String) -> Failure {
+    Failure::Http { status, message, retry_at: None }
 }
 
 /// A status that is no success.
