@@ -8,6 +8,7 @@ use domain::Timestamp;
 use domain::markup::decode_entities;
 use feed_rs::model::{self, FeedType};
 use feed_rs::parser::Builder;
+use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 use url::{Position, Url};
@@ -52,9 +53,10 @@ pub(super) struct Place {
 impl Document {
     pub(super) fn read(body: &[u8], place: &Place) -> Result<Self, String> {
         let text = encoding::text(body, place.charset.as_deref())?;
-        let document = parse(&text, &place.at)?;
+        let mut document = parse(&text, &place.at)?;
+        let older = keep_newest(&mut document.entries, place.now);
         let language = document.language.as_deref().map(str::to_lowercase);
-        let entries = document.entries.into_iter().take(ENTRIES_MAX);
+        let entries = document.entries.into_iter();
         let ttl = document.ttl.map(|minutes| Duration::from_secs(u64::from(minutes) * 60));
         let is_rss = matches!(document.feed_type, FeedType::RSS0 | FeedType::RSS1 | FeedType::RSS2);
         let not_links = not_links(&text);
@@ -72,7 +74,9 @@ impl Document {
         let undated = entries.iter().filter(|entry| entry.date.is_none()).count();
         let undated = (undated > 0)
             .then(|| format!("{undated} entries without a readable date: when they were first read counts"));
-        let notes = left_out(listed - entries.len(), "without text").into_iter().chain(undated).collect();
+        let older = left_out(older, &format!("beyond the newest {ENTRIES_MAX}"));
+        let textless = left_out(listed - entries.len(), "without text");
+        let notes = textless.into_iter().chain(older).chain(undated).collect();
         Ok(Self { entries, ttl, skip_hours: skip_hours(&text), notes })
     }
 }
@@ -117,6 +121,20 @@ fn left_out(count: usize, which: &str) -> Option<String> {
         1 => Some(format!("1 entry {which} was left out")),
         _ => Some(format!("{count} entries {which} were left out")),
     }
+}
+
+/// Leaves the newest entries, in their order; returns how many are left out. One without a date counts as new.
+fn keep_newest(entries: &mut Vec<model::Entry>, now: Timestamp) -> usize {
+    let older = entries.len().saturating_sub(ENTRIES_MAX);
+    if older > 0 {
+        let date = |entry: &model::Entry| entry.published.or(entry.updated).unwrap_or(now);
+        let mut dates: Vec<_> = entries.iter().map(|entry| Reverse(date(entry))).zip(0..).collect();
+        dates.sort();
+        let kept: HashSet<usize> = dates.iter().take(ENTRIES_MAX).map(|(_, at)| *at).collect();
+        let mut places = 0..;
+        entries.retain(|_| places.next().is_some_and(|at| kept.contains(&at)));
+    }
+    older
 }
 
 /// An entry, and its id for the case that another one of its document has the same.
@@ -433,6 +451,20 @@ mod tests {
         };
         assert_eq!(rss("<guid>https://a.org/1?a&amp;b</guid>").as_deref(), Some("https://a.org/1?a&b"));
         assert_eq!(rss("<guid isPermaLink='false'>https://a.org/1?a&amp;b</guid>"), None);
+    }
+
+    #[test]
+    fn of_an_endless_feed_the_newest_entries_are_kept() {
+        let item = |at: usize| {
+            let date = Timestamp::from_timestamp(1_500_000_000 + i64::try_from(at).unwrap(), 0).unwrap();
+            format!("<item><title>{at}</title><guid>{at}</guid><pubDate>{}</pubDate></item>", date.to_rfc3339())
+        };
+        // The oldest first.
+        let items: String = (0..ENTRIES_MAX + 2).map(item).collect();
+        let document = read(&format!("<rss version=\"2.0\"><channel><title>t</title>{items}</channel></rss>"));
+        assert_eq!(document.entries.len(), ENTRIES_MAX);
+        assert!(document.entries.iter().all(|entry| !matches!(entry.title.as_deref(), Some("0" | "1"))));
+        assert_eq!(document.notes, ["2 entries beyond the newest 5000 were left out"]);
     }
 
     #[test]

@@ -38,6 +38,9 @@ use url::Url;
 const PAUSE_MAX: Duration = Duration::from_secs(6 * 3_600);
 /// How often a feed is asked that is gone.
 const GONE: TimeDelta = TimeDelta::days(1);
+/// How long, and how many, entries are remembered that a feed no longer lists.
+const REMEMBERED: TimeDelta = TimeDelta::days(30);
+const UNLISTED_MAX: usize = 5_000;
 /// Failures of the network after which the configured address of a feed that moved is asked again.
 const UNREACHABLE_MAX: u32 = 3;
 /// What is told of a page that leads to no feed.
@@ -213,8 +216,27 @@ struct Seen {
     validators: Validators,
     /// Where it moved for good.
     moved_to: Option<Url>,
-    /// The entries of its last document, by id.
+    /// The entries of its last document and those that left it not long ago, by id.
     entries: BTreeMap<String, Version>,
+    /// Since when entries are no longer listed.
+    unlisted: BTreeMap<String, Timestamp>,
+}
+
+impl Seen {
+    /// Keeps the entries of a document, and for some time those that it no longer lists: one that comes back may be an edit.
+    fn remember(&mut self, listed: BTreeMap<String, Version>, now: Timestamp) {
+        let before = std::mem::replace(&mut self.entries, listed);
+        for id in before.keys().filter(|id| !self.entries.contains_key(*id)) {
+            self.unlisted.entry(id.clone()).or_insert(now);
+        }
+        self.unlisted.retain(|id, since| !self.entries.contains_key(id) && now - *since <= REMEMBERED);
+        let mut oldest: Vec<(Timestamp, String)> = self.unlisted.iter().map(|(id, at)| (*at, id.clone())).collect();
+        oldest.sort();
+        for (_, id) in &oldest[..oldest.len().saturating_sub(UNLISTED_MAX)] {
+            self.unlisted.remove(id);
+        }
+        self.entries.extend(before.into_iter().filter(|(id, _)| self.unlisted.contains_key(id)));
+    }
 }
 
 /// One feed.
@@ -312,7 +334,7 @@ impl Feed {
             versions.insert(id, version);
         }
         ingest::store(&self.context, payload::FORMAT, parsed, &origin).await?;
-        self.cursor.value.entries = versions;
+        self.cursor.value.remember(versions, self.context.clock.now());
         Ok(())
     }
 }
@@ -417,5 +439,23 @@ mod tests {
         let (second, is_new) = next_version(Some(&first), &mut edited);
         assert!(is_new && edited.id == second.post && second.post.starts_with("a#2-"));
         assert_eq!(edited.replaces, ["a"]);
+    }
+
+    #[test]
+    fn an_entry_that_comes_back_within_a_month_is_known() {
+        let version = |text: &str| Version::next(None, "a", text).0;
+        let document = |ids: &[&str]| ids.iter().map(|id| ((*id).to_owned(), version("one"))).collect();
+        let (mut seen, now) = (Seen::default(), at("10:00:00"));
+        seen.remember(document(&["a", "b"]), now);
+        seen.remember(document(&["b"]), now);
+        assert_eq!((seen.entries.len(), seen.unlisted.len()), (2, 1));
+        seen.remember(document(&["b"]), now + TimeDelta::days(29));
+        assert!(seen.entries.contains_key("a"));
+        seen.remember(document(&["b"]), now + TimeDelta::days(31));
+        assert_eq!((seen.entries.len(), seen.unlisted.len()), (1, 0));
+        let many = (0..UNLISTED_MAX + 10).map(|id| (id.to_string(), version("one"))).collect();
+        seen.remember(many, now);
+        seen.remember(document(&["a"]), now);
+        assert_eq!((seen.entries.len(), seen.unlisted.len()), (UNLISTED_MAX + 1, UNLISTED_MAX));
     }
 }
