@@ -3,7 +3,7 @@
 
 mod support;
 
-use domain::{Clock, Provenance, SourceId, StateStore, SystemClock};
+use domain::{Clock, PostQueue, Provenance, SourceId, StateStore, SystemClock};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use futures::future::BoxFuture;
@@ -35,10 +35,17 @@ struct Running {
 
 impl Running {
     fn start(urls: &[String]) -> Self {
+        Self::with_state(urls, Arc::default())
+    }
+
+    fn with_state(urls: &[String], state: Arc<MemoryState>) -> Self {
         let waits = Duration::from_millis(20);
         let backoff = BackoffPolicy { network_step: waits, http_first: waits, ..BackoffPolicy::for_polling() };
-        let config = FeedConfig { interval: waits, backoff, ..FeedConfig::new(urls, "news").unwrap() };
-        let (queue, state): (Arc<MemoryQueue>, Arc<MemoryState>) = Default::default();
+        Self::of(FeedConfig { interval: waits, backoff, ..FeedConfig::new(urls, "news").unwrap() }, state)
+    }
+
+    fn of(config: FeedConfig, state: Arc<MemoryState>) -> Self {
+        let queue: Arc<MemoryQueue> = Arc::default();
         let (shutdown, status) = (CancellationToken::new(), SharedStatus::default());
         let context = Context {
             source: SourceId("feeds".into()),
@@ -197,16 +204,26 @@ async fn a_feed_that_is_gone_is_told_and_left_alone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_check_names_the_feed_that_is_wrong() {
     let page = answer(200, "", b"<html><body>a page about the feed</body></html>");
-    let (url, _) = serve(vec![("/page", page), ("/good", answer(200, "", FEED.as_bytes()))]).await;
+    let file = answer(302, "location: file:///etc/passwd\r\n", b"");
+    let good = answer(200, "", FEED.as_bytes());
+    let pages = vec![("/page", page), ("/good", good), ("/empty", answer(200, "", b"")), ("/file", file)];
+    let (url, _) = serve(pages).await;
     let check = async |path: &str| {
         let config = FeedConfig::new(&[format!("{url}{path}")], "news").unwrap();
         Feeds::new(config).unwrap().check(&SystemClock).await
     };
     let good = check("/good").await;
     assert!(good.ok && good.summary.contains("1 entries"), "{good:?}");
-    for path in ["/page", "/nowhere"] {
+    let reasons = [
+        ("/page", "it is a web page, and names no feed"),
+        ("/nowhere", "404"),
+        ("/empty", "the answer is empty"),
+        ("/file", "leads to an address of file:"),
+    ];
+    for (path, reason) in reasons {
         let bad = check(path).await;
         assert!(!bad.ok && bad.summary.contains(path) && bad.advice.is_some(), "{bad:?}");
+        assert!(bad.summary.contains(reason), "{bad:?}");
     }
 }
 
@@ -242,5 +259,45 @@ async fn a_redirect_into_the_own_network_is_not_followed() {
     let error = running.status().last_error.unwrap();
     assert!(error.contains("not a public address") && error.contains("configure it"), "{error}");
     assert!(asked.lock().unwrap().is_empty() && running.queue.posts().is_empty());
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_without_text_is_a_note_and_no_dead_letter() {
+    let picture = FEED.replace("The train.", "&lt;img src='a.png'/&gt;").replace("Late", "");
+    let (url, _) = serve(vec![("/feed", answer(200, "", picture.as_bytes()))]).await;
+    let running = Running::start(&[format!("{url}/feed")]);
+    until("it is told", async || !running.status().notes.is_empty()).await;
+    let notes = running.status().notes;
+    assert!(notes[0].ends_with("/feed: 1 entry without text was left out"), "{notes:?}");
+    assert!(running.queue.posts().is_empty() && running.queue.dead_letters(10).await.unwrap().is_empty());
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_feed_whose_new_address_is_dead_is_asked_at_its_own_again() {
+    let (url, asked) = serve(vec![("/feed", answer(200, "", FEED.as_bytes()))]).await;
+    let (own, state) = (format!("{url}/feed"), Arc::new(MemoryState::default()));
+    // Nobody listens there.
+    let seen = serde_json::json!({ "moved_to": "https://127.0.0.1/feed" });
+    state.put("cursor", &format!("feed:feeds:{own}"), seen).await.unwrap();
+    let running = Running::with_state(&[own], state);
+    until("it is asked at its own address", async || !asked.lock().unwrap().is_empty()).await;
+    until("the entry is there", async || running.queue.posts().len() == 1).await;
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_that_lasts_waits_as_long_as_an_answer() {
+    let (url, asked) = serve(vec![("/loop", answer(302, "location: /loop\r\n", b""))]).await;
+    let waits = Duration::from_millis(1);
+    let backoff = BackoffPolicy { network_step: waits, http_first: waits, ..BackoffPolicy::for_polling() };
+    let config = FeedConfig { backoff, ..FeedConfig::new(&[format!("{url}/loop")], "news").unwrap() };
+    let running = Running::of(config, Arc::default());
+    until("it is told", async || running.status().last_error.is_some()).await;
+    let status = running.status();
+    assert!(status.last_error.unwrap().contains("redirects more than"));
+    assert_eq!(status.state, State::Waiting { seconds: 900.0 });
+    assert_eq!(asked.lock().unwrap().len(), 6);
     running.stop().await;
 }

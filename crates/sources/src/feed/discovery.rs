@@ -12,9 +12,8 @@ const HEAD_MAX: usize = 512 << 10;
 
 /// The address of the first feed that a page names. Feeds of comments come last.
 pub(super) fn feed_of(page: &[u8], at: &Url) -> Option<Url> {
-    let page = String::from_utf8_lossy(&page[..page.len().min(HEAD_MAX)]);
-    let small = page.to_ascii_lowercase();
-    if !small.contains("<html") && !small.contains("<!doctype html") {
+    let (page, small) = head(page);
+    if !has_page(&small) {
         return None;
     }
     let base = tags(&page, &small, "base").find_map(|tag| at.join(&attribute(tag, "href")?).ok());
@@ -22,6 +21,22 @@ pub(super) fn feed_of(page: &[u8], at: &Url) -> Option<Url> {
     let mut found: Vec<Url> = tags(&page, &small, "link").filter_map(|tag| address(tag, &base)).collect();
     found.sort_by_key(|url| url.path().to_ascii_lowercase().contains("comments"));
     found.into_iter().next()
+}
+
+/// Whether it is a web page.
+pub(super) fn is_page(page: &[u8]) -> bool {
+    has_page(&head(page).1)
+}
+
+/// The head of a page, as it is and in small letters.
+fn head(page: &[u8]) -> (String, String) {
+    let page = String::from_utf8_lossy(&page[..page.len().min(HEAD_MAX)]).into_owned();
+    let small = page.to_ascii_lowercase();
+    (page, small)
+}
+
+fn has_page(small: &str) -> bool {
+    small.contains("<html") || small.contains("<!doctype html")
 }
 
 fn address(tag: &str, base: &Url) -> Option<Url> {
@@ -48,7 +63,7 @@ fn tags<'a>(page: &'a str, small: &'a str, name: &'a str) -> impl Iterator<Item 
 }
 
 /// The value of an attribute, with or without quotation marks.
-fn attribute(tag: &str, name: &str) -> Option<String> {
+pub(super) fn attribute(tag: &str, name: &str) -> Option<String> {
     let mut rest = tag;
     loop {
         rest = rest.trim_start_matches(|c: char| c.is_ascii_whitespace() || c == '/');

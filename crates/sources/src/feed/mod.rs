@@ -5,9 +5,12 @@
 //! its new address; one that is gone (410) is asked once a day. The address of a page leads to the feed that it names. An entry that changed is a new version of its post. What a
 //! feed no longer lists is not deleted: feeds list the newest entries only.
 
+mod dates;
 mod discovery;
 mod document;
+mod encoding;
 pub(crate) mod payload;
+mod repair;
 
 use crate::connector::{self, Check, Connector, Context, Secrets};
 use crate::error::{Error, Result};
@@ -20,7 +23,7 @@ use crate::kit::versions::Version;
 use crate::record::{Format, Parsed, checks};
 use async_trait::async_trait;
 use chrono::{TimeDelta, Timelike};
-use document::Document;
+use document::{Document, Place};
 use domain::{Clock, Provenance, Timestamp};
 use payload::Entry;
 use schemars::JsonSchema;
@@ -35,6 +38,13 @@ use url::Url;
 const PAUSE_MAX: Duration = Duration::from_secs(6 * 3_600);
 /// How often a feed is asked that is gone.
 const GONE: TimeDelta = TimeDelta::days(1);
+/// How long, and how many, entries are remembered that a feed no longer lists.
+const REMEMBERED: TimeDelta = TimeDelta::days(30);
+const UNLISTED_MAX: usize = 5_000;
+/// Failures of the network after which the configured address of a feed that moved is asked again.
+const UNREACHABLE_MAX: u32 = 3;
+/// What is told of a page that leads to no feed.
+const PAGE: &str = "it is a web page, and names no feed";
 /// Until a feed is asked that a page named.
 const AT_ONCE: Duration = Duration::from_millis(100);
 
@@ -142,7 +152,8 @@ impl Feeds {
     async fn look(&self, url: &Url, now: Timestamp) -> Result<Document, Failure> {
         let ask = async |url: &Url| {
             let answer = self.fetcher.get(url, url, &Validators::default(), now).await?;
-            read(answer.body.unwrap_or_default(), url, url, now).await
+            let place = Place { at: url.clone(), feed: url.clone(), charset: answer.charset, now };
+            read(answer.body.unwrap_or_default(), place).await
         };
         match ask(url).await? {
             Found::Feed(document) => Ok(document),
@@ -178,7 +189,8 @@ impl Connector for Feeds {
             let key = format!("feed:{}:{url}", context.source);
             let cursor = Cursor::load(context.state.clone(), key).await?;
             let (fetcher, config) = (self.fetcher.clone(), self.config.clone());
-            polls.push(Box::new(Feed { name, url: url.clone(), config, fetcher, context: context.clone(), cursor }));
+            let (context, unreachable) = (context.clone(), 0);
+            polls.push(Box::new(Feed { name, url: url.clone(), config, fetcher, context, cursor, unreachable }));
         }
         poll::run(polls, &context, self.config.backoff, &shutdown).await
     }
@@ -204,8 +216,27 @@ struct Seen {
     validators: Validators,
     /// Where it moved for good.
     moved_to: Option<Url>,
-    /// The entries of its last document, by id.
+    /// The entries of its last document and those that left it not long ago, by id.
     entries: BTreeMap<String, Version>,
+    /// Since when entries are no longer listed.
+    unlisted: BTreeMap<String, Timestamp>,
+}
+
+impl Seen {
+    /// Keeps the entries of a document, and for some time those that it no longer lists: one that comes back may be an edit.
+    fn remember(&mut self, listed: BTreeMap<String, Version>, now: Timestamp) {
+        let before = std::mem::replace(&mut self.entries, listed);
+        for id in before.keys().filter(|id| !self.entries.contains_key(*id)) {
+            self.unlisted.entry(id.clone()).or_insert(now);
+        }
+        self.unlisted.retain(|id, since| !self.entries.contains_key(id) && now - *since <= REMEMBERED);
+        let mut oldest: Vec<(Timestamp, String)> = self.unlisted.iter().map(|(id, at)| (*at, id.clone())).collect();
+        oldest.sort();
+        for (_, id) in &oldest[..oldest.len().saturating_sub(UNLISTED_MAX)] {
+            self.unlisted.remove(id);
+        }
+        self.entries.extend(before.into_iter().filter(|(id, _)| self.unlisted.contains_key(id)));
+    }
 }
 
 /// One feed.
@@ -216,6 +247,8 @@ struct Feed {
     fetcher: Fetcher,
     context: Context,
     cursor: Cursor<Seen>,
+    /// Failures of the network, one after the other.
+    unreachable: u32,
 }
 
 #[async_trait]
@@ -226,11 +259,22 @@ impl Poll for Feed {
 
     async fn poll(&mut self) -> Result<Duration, Problem> {
         let asked = self.ask().await;
-        if let Err(Problem::Platform(Failure::Http { .. } | Failure::Refused { .. })) = &asked {
+        let is_unreachable = matches!(asked, Err(Problem::Platform(Failure::Network(_))));
+        self.unreachable = if is_unreachable { self.unreachable + 1 } else { 0 };
+        let is_refused = matches!(asked, Err(Problem::Platform(Failure::Http { .. } | Failure::Refused { .. })));
+        if is_refused || self.unreachable >= UNREACHABLE_MAX {
             // There is no feed where it moved to: the configured address may know better by now.
-            self.cursor.value.moved_to = None;
+            (self.cursor.value.moved_to, self.unreachable) = (None, 0);
         }
         asked
+    }
+
+    /// What is wrong with an answer lasts; an error of the server (5xx) may be over soon.
+    fn pause_after(&self, failure: &Failure) -> Duration {
+        match failure {
+            Failure::Http { status: ..500, .. } | Failure::Refused { .. } => self.config.interval,
+            _ => Duration::ZERO,
+        }
     }
 }
 
@@ -248,7 +292,9 @@ impl Feed {
         };
         let mut pause = self.config.interval.max(answer.max_age.unwrap_or_default().min(PAUSE_MAX));
         if let Some(body) = answer.body {
-            let document = match read(body, answer.moved_to.as_ref().unwrap_or(&url), &self.url, now).await? {
+            let at = answer.moved_to.clone().unwrap_or_else(|| url.clone());
+            let place = Place { at, feed: self.url.clone(), charset: answer.charset, now };
+            let document = match read(body, place).await? {
                 Found::Feed(document) => document,
                 Found::Page { .. } if url != self.url => return Err(no_feed("it is a web page").into()),
                 Found::Page { feed } => {
@@ -260,6 +306,7 @@ impl Feed {
             };
             pause = document.pause(pause, now);
             self.store(document.entries).await?;
+            self.context.status.set_notes(&self.name, document.notes);
             self.cursor.value.validators = answer.validators;
         }
         // Only once there is a feed: a login page of a network can redirect for good as well.
@@ -278,14 +325,16 @@ impl Feed {
         let mut versions = BTreeMap::new();
         for mut entry in entries {
             let id = entry.id.clone();
-            let (version, is_new) = next_version(self.cursor.value.entries.get(&id), &mut entry);
+            let known = &self.cursor.value.entries;
+            let known = known.get(&id).or_else(|| known.get(entry.former.as_deref()?));
+            let (version, is_new) = next_version(known, &mut entry);
             if is_new {
                 (payload::FORMAT.parse)(&entry.to_json(), &origin, &mut parsed);
             }
             versions.insert(id, version);
         }
         ingest::store(&self.context, payload::FORMAT, parsed, &origin).await?;
-        self.cursor.value.entries = versions;
+        self.cursor.value.remember(versions, self.context.clock.now());
         Ok(())
     }
 }
@@ -310,11 +359,14 @@ enum Found {
 }
 
 /// Reads a document away from the async threads: it can be long.
-async fn read(body: Vec<u8>, at: &Url, feed: &Url, now: Timestamp) -> Result<Found, Failure> {
-    let (at, feed) = (at.clone(), feed.clone());
-    let reading = tokio::task::spawn_blocking(move || match Document::read(&body, &at, &feed, now) {
+async fn read(body: Vec<u8>, place: Place) -> Result<Found, Failure> {
+    let reading = tokio::task::spawn_blocking(move || match Document::read(&body, &place) {
         Ok(document) => Ok(Found::Feed(document)),
-        Err(reason) => discovery::feed_of(&body, &at).map(|feed| Found::Page { feed }).ok_or(reason),
+        Err(reason) => match discovery::feed_of(&body, &place.at) {
+            Some(feed) => Ok(Found::Page { feed }),
+            None if discovery::is_page(&body) => Err(PAGE.into()),
+            None => Err(reason),
+        },
     });
     let read = reading.await.unwrap_or_else(|_| Err("the reader of feeds failed on it".into()));
     read.map_err(|reason| no_feed(&reason))
@@ -357,6 +409,7 @@ mod tests {
             entries: Vec::new(),
             ttl: ttl.map(minutes),
             skip_hours: skip_hours.to_vec(),
+            notes: Vec::new(),
         };
         assert_eq!(document(None, &[]).pause(minutes(15), at("10:00:00")), minutes(15));
         assert_eq!(document(Some(60), &[]).pause(minutes(15), at("10:00:00")), minutes(60));
@@ -386,5 +439,23 @@ mod tests {
         let (second, is_new) = next_version(Some(&first), &mut edited);
         assert!(is_new && edited.id == second.post && second.post.starts_with("a#2-"));
         assert_eq!(edited.replaces, ["a"]);
+    }
+
+    #[test]
+    fn an_entry_that_comes_back_within_a_month_is_known() {
+        let version = |text: &str| Version::next(None, "a", text).0;
+        let document = |ids: &[&str]| ids.iter().map(|id| ((*id).to_owned(), version("one"))).collect();
+        let (mut seen, now) = (Seen::default(), at("10:00:00"));
+        seen.remember(document(&["a", "b"]), now);
+        seen.remember(document(&["b"]), now);
+        assert_eq!((seen.entries.len(), seen.unlisted.len()), (2, 1));
+        seen.remember(document(&["b"]), now + TimeDelta::days(29));
+        assert!(seen.entries.contains_key("a"));
+        seen.remember(document(&["b"]), now + TimeDelta::days(31));
+        assert_eq!((seen.entries.len(), seen.unlisted.len()), (1, 0));
+        let many = (0..UNLISTED_MAX + 10).map(|id| (id.to_string(), version("one"))).collect();
+        seen.remember(many, now);
+        seen.remember(document(&["a"]), now);
+        assert_eq!((seen.entries.len(), seen.unlisted.len()), (UNLISTED_MAX + 1, UNLISTED_MAX));
     }
 }

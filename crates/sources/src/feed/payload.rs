@@ -15,6 +15,9 @@ pub(crate) const FORMAT: Format = Format { name: "feed-1", parse };
 pub(super) struct Entry {
     /// The id of the post, without its platform.
     pub(super) id: String,
+    /// The id that earlier versions of this program gave it.
+    #[serde(skip)]
+    pub(super) former: Option<String>,
     /// The id of the version that this one replaces.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) replaces: Vec<String>,
@@ -49,6 +52,11 @@ impl Entry {
         format!("{:016x}", xxh3_64(self.text().as_bytes()))
     }
 
+    /// Whether there is anything to read: an entry can be a picture only.
+    pub(super) fn has_text(&self) -> bool {
+        !self.text().trim().is_empty()
+    }
+
     /// The title, and what is written below it, as people see them.
     fn text(&self) -> String {
         let title = plain(self.title.as_deref().unwrap_or_default());
@@ -75,6 +83,8 @@ fn plain(text: &str) -> String {
     };
     let mut lines: Vec<String> = Vec::new();
     for line in text.lines() {
+        // No post may hold a NUL character.
+        let line = line.replace('\0', "");
         let line = line.split_whitespace().collect::<Vec<_>>().join(" ");
         if !line.is_empty() || lines.last().is_some_and(|last| !last.is_empty()) {
             lines.push(line);

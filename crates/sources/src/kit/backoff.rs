@@ -67,15 +67,16 @@ impl Backoff {
         Self { policy, network: 0, http: 0, rate: 0 }
     }
 
-    /// The wait after a failure. A time that the platform names goes before our own.
+    /// The wait after a failure. A time that the platform names goes before our own, unless it has passed.
     pub fn after(&mut self, failure: &Failure, now: Timestamp) -> Duration {
+        let until = |at: &Option<Timestamp>| at.filter(|at| *at > now).map(|at| until(at, now));
         match failure {
             Failure::Network(_) => self.network(),
-            Failure::Rate { retry_at, .. } => self.rate(retry_at.map(|at| until(at, now))),
+            Failure::Rate { retry_at, .. } => self.rate(until(retry_at)),
             Failure::Refused { .. } => self.http(),
             Failure::Http { retry_at, .. } => {
                 let wait = self.http();
-                retry_at.map_or(wait, |at| until(at, now).min(self.policy.rate_max))
+                until(retry_at).map_or(wait, |until| until.min(self.policy.rate_max))
             }
         }
     }
@@ -183,5 +184,8 @@ mod tests {
         assert_eq!(backoff.after(&unavailable(Some(120)), now).as_secs(), 121);
         assert_eq!(backoff.after(&unavailable(None), now).as_secs(), 10);
         assert_eq!(backoff.after(&unavailable(Some(9_999)), now).as_secs(), 900);
+        assert_eq!(backoff.after(&unavailable(Some(0)), now).as_secs(), 40, "a time that has passed");
+        let rate = Failure::Rate { message: String::new(), retry_at: Some(now - chrono::TimeDelta::seconds(5)) };
+        assert_eq!(backoff.after(&rate, now).as_secs(), 60);
     }
 }

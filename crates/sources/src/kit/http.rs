@@ -55,7 +55,7 @@ pub(crate) async fn read(mut answer: Response, who: &str) -> Result<Vec<u8>, Fai
             Ok(Some(chunk)) if body.len() + chunk.len() <= ANSWER_MAX_BYTES => body.extend_from_slice(&chunk),
             Ok(Some(_)) => {
                 let limit = ANSWER_MAX_BYTES >> 20;
-                return Err(Failure::Network(format!("the answer of {who} is longer than {limit} MiB")));
+                return Err(lasting(200, format!("the answer of {who} is longer than {limit} MiB")));
             }
             Ok(None) => return Ok(body),
             Err(error) => return Err(Failure::Network(format!("the answer broke off: {}", innermost(&error)))),
@@ -96,6 +96,8 @@ pub(crate) struct Answer {
     /// `None`: not changed (304).
     pub(crate) body: Option<Vec<u8>>,
     pub(crate) validators: Validators,
+    /// The charset of the `Content-Type`.
+    pub(crate) charset: Option<String>,
     /// For how long the server says that its answer is good.
     pub(crate) max_age: Option<Duration>,
     /// Where the thing has moved for good (301, 308).
@@ -177,7 +179,7 @@ impl Fetcher {
             if status.is_redirection() && status != StatusCode::NOT_MODIFIED {
                 for_good &= matches!(status, StatusCode::MOVED_PERMANENTLY | StatusCode::PERMANENT_REDIRECT);
                 let to = target(&at, &answer).filter(|to| self.headers.is_empty() || to.origin() == at.origin());
-                at = to.ok_or_else(|| failure(status, answer.headers(), &who, now))?;
+                at = to.ok_or_else(|| misled(&at, &answer, &who, now))?;
                 moved_to = for_good.then(|| at.clone()).or(moved_to);
                 continue;
             }
@@ -186,12 +188,12 @@ impl Fetcher {
             }
             let max_age = max_age(answer.headers());
             if status == StatusCode::NOT_MODIFIED {
-                return Ok(Answer { body: None, validators: validators.clone(), max_age, moved_to });
+                return Ok(Answer { body: None, validators: validators.clone(), charset: None, max_age, moved_to });
             }
-            let validators = Validators::of(answer.headers());
-            return Ok(Answer { body: Some(read(answer, &who).await?), validators, max_age, moved_to });
+            let (validators, charset) = (Validators::of(answer.headers()), charset(answer.headers()));
+            return Ok(Answer { body: Some(read(answer, &who).await?), validators, charset, max_age, moved_to });
         }
-        Err(Failure::Network(format!("{who} redirects more than {REDIRECTS_MAX} times")))
+        Err(lasting(302, format!("{who} redirects more than {REDIRECTS_MAX} times")))
     }
 
     /// Sends a body to the configured server and returns the body of the answer.
@@ -277,6 +279,23 @@ fn target(from: &Url, answer: &Response) -> Option<Url> {
     from.join(answer.headers().get(header::LOCATION)?.to_str().ok()?).ok().filter(is_web)
 }
 
+/// A redirect that is not followed.
+fn misled(from: &Url, answer: &Response, who: &str, now: Timestamp) -> Failure {
+    let location = answer.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
+    match location.and_then(|to| from.join(to).ok()).filter(|to| !is_web(to)) {
+        Some(to) => lasting(
+            answer.status().as_u16(),
+            format!("{who} leads to an address of {}:, which is not asked", to.scheme()),
+        ),
+        None => failure(answer.status(), answer.headers(), who, now),
+    }
+}
+
+/// An answer that stays useless for some time.
+fn lasting(status: u16, message: String) -> Failure {
+    Failure::Http { status, message, retry_at: None }
+}
+
 /// A status that is no success.
 pub(crate) fn failure(status: StatusCode, headers: &HeaderMap, who: &str, now: Timestamp) -> Failure {
     let reason = status.canonical_reason().unwrap_or("no reason given");
@@ -333,6 +352,13 @@ fn reset_at(headers: &HeaderMap) -> Option<Timestamp> {
     let text = |name| headers.get(name)?.to_str().ok();
     text("x-ratelimit-remaining").filter(|left| *left == "0")?;
     DateTime::from_timestamp(text("x-ratelimit-reset")?.parse().ok()?, 0)
+}
+
+/// `charset` of the `Content-Type`.
+fn charset(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get(header::CONTENT_TYPE)?.to_str().ok()?.to_ascii_lowercase();
+    let charset = text.split(';').skip(1).find_map(|part| part.trim().strip_prefix("charset="))?;
+    Some(charset.trim_matches(['"', '\'', ' ']).to_owned())
 }
 
 /// `Cache-Control: max-age`.
@@ -406,6 +432,9 @@ mod tests {
         assert!(matches!(refused, Failure::Rate { retry_at: Some(at), .. } if (at - now).num_seconds() == 100));
         let age = |value| max_age(&headers(header::CACHE_CONTROL, value)).map(|age| age.as_secs());
         assert_eq!(age("public, max-age=300"), Some(300));
+        let charset = |value| charset(&headers(header::CONTENT_TYPE, value));
+        assert_eq!(charset("text/xml; Charset=\"ISO-8859-1\"").as_deref(), Some("iso-8859-1"));
+        assert_eq!(charset("text/xml"), None);
         assert_eq!((age("no-cache"), age("max-age=x")), (None, None));
     }
 }

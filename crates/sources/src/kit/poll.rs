@@ -22,6 +22,10 @@ pub(crate) trait Poll: Send {
     /// Asks once: stores what came, then moves the cursor. Returns the time until the next request. May be cut off at a
     /// stop.
     async fn poll(&mut self) -> Result<Duration, Problem>;
+    /// The shortest wait after this failure.
+    fn pause_after(&self, _: &Failure) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// Why a request brought nothing.
@@ -87,7 +91,8 @@ async fn keep_asking(
             }
             Some(Err(Problem::Port(error))) => return Err(error),
             Some(Err(Problem::Platform(failure))) => {
-                let (delay, message) = (backoff.after(&failure, now), failure.message());
+                let delay = backoff.after(&failure, now).max(poll.pause_after(&failure));
+                let message = failure.message();
                 let seconds = delay.as_secs_f64();
                 tracing::warn!(source.id = %context.source, error = message, delay_s = seconds, "request failed");
                 context.status.failed(&poll.name(), &message, delay);

@@ -81,6 +81,8 @@ struct Inner {
     seconds: [(i64, u64); 60],
     /// What is polled, with its last error.
     polled: BTreeMap<String, Option<String>>,
+    /// Notes about what is polled, by its name.
+    notes: BTreeMap<String, Vec<String>>,
 }
 
 impl Default for SharedStatus {
@@ -101,8 +103,8 @@ impl Default for SharedStatus {
             filling_gap: false,
             posts_from_gaps: 0,
         };
-        let polled = BTreeMap::new();
-        let inner = Inner { status, cost_per_post_usd: None, seconds: [(0, 0); 60], polled };
+        let (polled, notes) = Default::default();
+        let inner = Inner { status, cost_per_post_usd: None, seconds: [(0, 0); 60], polled, notes };
         Self { inner: Arc::new(Mutex::new(inner)), part: None }
     }
 }
@@ -186,6 +188,15 @@ impl SharedStatus {
         let mut inner = self.inner();
         inner.status.topics_left_out = left_out;
         inner.status.notes = notes;
+    }
+
+    /// Replaces the notes about one thing that is polled.
+    pub(crate) fn set_notes(&self, name: &str, notes: Vec<String>) {
+        let mut inner = self.inner();
+        inner.notes.insert(name.to_owned(), notes);
+        let lines =
+            inner.notes.iter().flat_map(|(name, notes)| notes.iter().map(move |note| format!("{name}: {note}")));
+        inner.status.notes = lines.collect();
     }
 
     pub(crate) fn set_filling(&self, filling: bool) {
