@@ -76,7 +76,7 @@ impl Server {
             partitions,
             lease,
             replicas: 1,
-            bytes_max: 1 << 28,
+            bytes_max: 16 << 20,
         }
     }
 }

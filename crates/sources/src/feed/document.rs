@@ -193,9 +193,15 @@ fn link(links: &[model::Link]) -> Option<&str> {
     page.or_else(|| links.iter().find(fits)).map(|link| link.href.as_str())
 }
 
+/// A tag with its guid is not longer; what is, is not looked at.
+const GUID_MAX_BYTES: usize = 4_096;
+
 /// The `guid`s that say that they are no links, which the library does not tell.
 fn not_links(text: &str) -> HashSet<String> {
-    let guids = text.match_indices("<guid").filter_map(|(at, tag)| text[at + tag.len()..].split_once('>'));
+    let guids = text.match_indices("<guid").filter_map(|(at, tag)| {
+        let rest = &text[at + tag.len()..];
+        rest[..rest.floor_char_boundary(GUID_MAX_BYTES)].split_once('>')
+    });
     let no_links =
         guids.filter(|(tag, _)| attribute(tag, "isPermaLink").is_some_and(|value| value.eq_ignore_ascii_case("false")));
     let words = no_links.filter_map(|(_, rest)| rest.split('<').next());
