@@ -1,6 +1,7 @@
 /** The dashboard as people use it: a real browser over the real program with the bundled sample. */
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
 import { after, before, test } from 'node:test';
 import { PATIENCE_MS, startBrowser, startHouse, until } from './house.mjs';
@@ -366,6 +367,37 @@ test('a topic’s query is checked while it is typed', async () => {
   await form.getByRole('button', { name: 'Save' }).click();
   await page.getByRole('region', { name: 'Topics' }).getByText('Lateness').waitFor();
   await context.close();
+});
+
+test('a feed is tried, added, paused and removed', async () => {
+  const item = '<item><guid>urn:e2e:feed:1</guid><title>The new timetable is a mess</title></item>';
+  const feed = `<rss version="2.0"><channel><title>News</title>${item}</channel></rss>`;
+  const head = '<link rel="alternate" type="application/rss+xml" href="/feed">';
+  const site = createServer((request, response) =>
+    response.end(request.url === '/feed' ? feed : `<html><head>${head}</head></html>`),
+  );
+  await new Promise((resolve) => site.listen(0, '127.0.0.1', resolve));
+  const { context, page } = await open('/sources', { as: cookies });
+  await page.getByRole('link', { name: 'Add a source' }).first().click();
+  const form = page.getByRole('form', { name: 'New source' });
+  await form.getByRole('textbox', { name: /^URLs/ }).fill(`http://127.0.0.1:${site.address().port}/`);
+  await form.getByRole('button', { name: 'Test' }).click();
+  await form.getByText('The new timetable is a mess').waitFor();
+  await form.getByRole('textbox', { name: /^Name/ }).fill('timetable');
+  await form.getByRole('button', { name: 'Save' }).click();
+  const row = page.getByRole('row', { name: /timetable/ });
+  await row.getByText('connected').waitFor();
+  await until(async () => {
+    const { body } = await api(page, '/api/posts?source=timetable&limit=5');
+    return body.posts.some((post) => post.text.includes('timetable'));
+  }, 'its post is on the page');
+  await row.getByRole('button', { name: 'Pause' }).click();
+  await row.getByText('paused').waitFor();
+  page.on('dialog', (dialog) => dialog.accept());
+  await row.getByRole('button', { name: 'Remove timetable' }).click();
+  await row.waitFor({ state: 'detached' });
+  await context.close();
+  site.close();
 });
 
 test('categories saved on the page tell apart what arrives from then on', async () => {

@@ -144,7 +144,9 @@ impl SystemInfo for RunningSystem {
             since: Some(self.started_at),
             ..SourceStatus::default()
         }));
-        self.traffic.add_to(sources, now)
+        let mut sources = self.traffic.add_to(sources, now);
+        sources.retain(|source| !self.connectors.is_removed(&source.id));
+        sources
     }
 
     async fn system(&self) -> SystemReport {

@@ -51,6 +51,8 @@ enum How {
     Paused,
     /// It can't run as it is configured.
     Failed(String),
+    /// It ran here and was removed since.
+    Removed,
 }
 
 /// A connector that runs.
@@ -122,7 +124,11 @@ impl Connectors {
             stop(&name, running.remove(&name)).await?;
         }
         let is_configured = |name: &str| self.config.sources.connectors.iter().any(|source| source.name == name);
-        self.shown().retain(|name, _| is_configured(name) || saved.iter().any(|source| source.name == *name));
+        for (name, shown) in self.shown().iter_mut() {
+            if !is_configured(name) && saved.iter().all(|source| source.name != *name) {
+                shown.how = How::Removed;
+            }
+        }
         for source in saved {
             if running.contains_key(&source.name) || is_configured(&source.name) {
                 continue;
@@ -177,7 +183,12 @@ impl Connectors {
 
     /// How the sources of this process do.
     pub(crate) fn statuses(&self, now: Timestamp) -> Vec<SourceStatus> {
-        self.shown().iter().map(|(name, shown)| shown.status(name, now)).collect()
+        self.shown().iter().filter_map(|(name, shown)| shown.status(name, now)).collect()
+    }
+
+    /// Whether a source ran here and was removed: posts of it may still be on their way.
+    pub(crate) fn is_removed(&self, name: &str) -> bool {
+        self.shown().get(name).is_some_and(|shown| matches!(shown.how, How::Removed))
     }
 
     /// The sources that another process reads.
@@ -196,9 +207,11 @@ impl Connectors {
 }
 
 impl Shown {
-    fn status(&self, name: &str, now: Timestamp) -> SourceStatus {
+    /// None: there is no such source any more.
+    fn status(&self, name: &str, now: Timestamp) -> Option<SourceStatus> {
         let base = SourceStatus { id: name.to_owned(), connector: self.kind.clone(), ..SourceStatus::default() };
-        match &self.how {
+        let status = match &self.how {
+            How::Removed => return None,
             How::Paused => SourceStatus { state: "paused".into(), ..base },
             How::Failed(reason) => SourceStatus { state: "failed".into(), last_error: Some(reason.clone()), ..base },
             How::Runs(status) => {
@@ -214,7 +227,8 @@ impl Shown {
                     ..base
                 }
             }
-        }
+        };
+        Some(status)
     }
 }
 

@@ -68,6 +68,10 @@ async fn a_source_runs_as_it_is_saved() {
     assert_eq!(queue.depth().await.unwrap().appended, 2, "its cursor stayed");
     assert!(connectors.remove("news").await.unwrap() && !connectors.remove("news").await.unwrap());
     until("it is gone", &connectors, async |all| all.is_empty()).await;
+    assert!(connectors.is_removed("news") && !connectors.is_removed("other"));
+    connectors.save("news", feed(&url, true), "ada").await.unwrap();
+    until("it is there again", &connectors, is("connected")).await;
+    assert!(!connectors.is_removed("news"));
     shutdown.cancel();
     running.await.unwrap().unwrap();
 }
