@@ -97,6 +97,14 @@ struct Batch {
 /// The leases that are out.
 type Held = Arc<Mutex<BTreeSet<u64>>>;
 
+/// The lease of a batch.
+struct Loan {
+    lease: u64,
+    held: Held,
+    /// The lease is done with this batch.
+    is_last: bool,
+}
+
 /// What the stage has in hand.
 struct Hand {
     size: Size,
@@ -160,7 +168,10 @@ impl Carry {
             due = began + self.config.batch_every;
             let covered = match self.found(&batch, &mut hand).await? {
                 Found::UpTo(covered) => covered,
-                Found::Gap if self.refuse(&batch, &mut hand, held).await? => continue,
+                Found::Gap if self.refuse(batch.lease, &batch.partition, batch.after_offset, held).await? => {
+                    hand.batches.retain(|other| other.lease != batch.lease);
+                    continue;
+                }
                 Found::Gap => None,
             };
             let Batch { lease, partition, after_offset, records, is_last } = batch;
@@ -186,10 +197,10 @@ impl Carry {
                 posts: Arc::new(understood.posts),
                 deletions: understood.deletions,
             };
-            let completes = is_last.then_some((lease, held.clone()));
+            let loan = Loan { lease, held: held.clone(), is_last };
             let (carrier, shutdown) = (self.clone(), shutdown.clone());
             committing = Some(tokio::spawn(
-                async move { carrier.commit(completes, batch, understood.rejected, &shutdown).await }.instrument(span),
+                async move { carrier.commit(loan, batch, understood.rejected, &shutdown).await }.instrument(span),
             ));
         }
         finish(committing.take()).await.map(drop)
@@ -231,17 +242,15 @@ impl Carry {
 
     /// Gives a lease up whose batches can't be committed. False: the queue doesn't send what is missing again, so the
     /// lake is tried until it has that.
-    async fn refuse(&self, batch: &Batch, hand: &mut Hand, held: &Held) -> Result<bool> {
-        let (lease, after_offset, partition) = (batch.lease, batch.after_offset, batch.partition.as_str());
+    async fn refuse(&self, lease: u64, partition: &PartitionId, after_offset: Offset, held: &Held) -> Result<bool> {
         match self.queue.refuse(lease).await {
             Ok(false) => return Ok(false),
             // Given up all the same: it runs out, is lent again and refused again.
             Err(error) if error.kind() == ErrorKind::Retry => warn!(lease, %error, "a lease could not be refused"),
             refused => drop(refused?),
         }
-        warn!(lease, partition, after_offset, "the lake lacks what lies before this lease; both are sent again");
+        warn!(lease, %partition, after_offset, "the lake lacks what lies before this lease; both are sent again");
         metrics::counter!("overheard_leases_refused_total").increment(1);
-        hand.batches.retain(|batch| batch.lease != lease);
         held.lock().unwrap_or_else(PoisonError::into_inner).remove(&lease);
         Ok(true)
     }
@@ -314,7 +323,7 @@ impl Carry {
     /// came while the lake or the queue couldn't be written, and the batch is left to be lent again.
     async fn commit(
         &self,
-        completes: Option<(u64, Held)>,
+        loan: Loan,
         batch: EnrichedBatch,
         rejected: Vec<DeadLetter>,
         shutdown: &CancellationToken,
@@ -334,6 +343,12 @@ impl Carry {
         loop {
             match patience.judge("lake", self.lake.commit(batch.clone()).await).await? {
                 Next::Done(()) => break,
+                Next::Again if self.is_too_early(&batch).await => {
+                    if self.refuse(loan.lease, &batch.partition, batch.after_offset, &loan.held).await? {
+                        self.health.recovered("lake");
+                        return Ok(true);
+                    }
+                }
                 Next::Again => {}
                 Next::Stop => return Ok(false),
             }
@@ -347,10 +362,16 @@ impl Carry {
         batch.posts.iter().for_each(|post| lag.record((at - post.post.received_at).as_seconds_f64().max(0.0)));
         // Ignore send errors: there may be no subscribers.
         drop(self.committed.send(Committed { posts: batch.posts, at }));
-        match completes {
-            Some((lease, held)) => self.ack(lease, &held, &mut patience).await,
-            None => Ok(true),
+        match loan.is_last {
+            true => self.ack(loan.lease, &loan.held, &mut patience).await,
+            false => Ok(true),
         }
+    }
+
+    /// Whether the lake lacks what lies before the batch.
+    async fn is_too_early(&self, batch: &EnrichedBatch) -> bool {
+        let committed = self.lake.committed(&batch.partition).await;
+        committed.is_ok_and(|committed| committed.unwrap_or(0) < batch.after_offset)
     }
 
     async fn ack(&self, lease: u64, held: &Held, patience: &mut Patience<'_>) -> Result<bool> {

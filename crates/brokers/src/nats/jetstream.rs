@@ -183,10 +183,11 @@ impl Nats {
         self.ask(what, request).await?.map_err(|refusal| refused(what, refusal))
     }
 
-    /// The next message of a consumer; `None` when there is none now.
+    /// The next message of a consumer; `None` when there is none now. With `no_wait` alone the server would answer at once
+    /// where nothing is stored, but only at the end of a lease where the messages that it has wait behind one that is out.
     async fn next(&self, consumer: &str) -> Result<Option<(String, Vec<u8>)>> {
         let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{consumer}", self.settings.stream);
-        let reply = self.ready().await?.request(&subject, None, br#"{"batch":1,"no_wait":true}"#).await?;
+        let reply = self.ready().await?.request(&subject, None, NEXT).await?;
         match (reply.status, reply.reply) {
             (None, Some(ack)) => Ok(Some((ack, reply.payload))),
             (Some(503), _) => Err(self.gone("the consumer")),
@@ -215,6 +216,9 @@ impl Nats {
         Error::retry(format!("{what} is not there, or JetStream is off (start nats-server with -js)"))
     }
 }
+
+/// One message, within 10 ms (in nanoseconds).
+const NEXT: &[u8] = br#"{"batch":1,"no_wait":true,"expires":10000000}"#;
 
 fn consumer(index: u16) -> String {
     format!("posts-{index}")

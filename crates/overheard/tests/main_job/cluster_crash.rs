@@ -62,7 +62,9 @@ impl Cluster {
     }
 
     fn start_role(&self, role: &str) -> Child {
-        self.command().args(["up", "--role", role]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+        let name = format!("{role}-{}", std::time::UNIX_EPOCH.elapsed().unwrap().as_millis());
+        let log = std::fs::File::create(self.folder.path().join(name)).unwrap();
+        self.command().args(["up", "--role", role]).stdout(Stdio::null()).stderr(log).spawn().unwrap()
     }
 
     fn start_broker(&self) -> Child {

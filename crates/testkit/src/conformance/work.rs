@@ -31,6 +31,7 @@ pub async fn work(make: impl AsyncFn(Duration) -> Sides) {
     a_lease_is_exclusive_until_released(make(LONG).await).await;
     what_is_not_acked_in_time_is_lent_again(make(SHORT).await).await;
     a_lease_that_is_extended_stays_out(make(SHORT).await).await;
+    asking_for_more_does_not_wait_for_a_lease(make(LONG).await).await;
     two_workers_lose_and_double_nothing(make(LONG).await).await;
     letters_of_workers_reach_the_listener(make(LONG).await).await;
     an_empty_queue_is_waited_for(make(LONG).await).await;
@@ -172,6 +173,22 @@ async fn a_lease_that_is_extended_stays_out(sides: Sides) {
     assert!(sides.workers[1].lease(1, sides.lease).await.expect("lease").is_none(), "still out");
     assert!(sides.workers[0].ack(held.id).await.expect("ack"));
     assert!(!sides.workers[0].ack(held.id).await.expect("ack"), "an ack counts once");
+}
+
+/// A worker acks between two questions: one that waits for the end of a lease lets it run out, and so for ever.
+async fn asking_for_more_does_not_wait_for_a_lease(sides: Sides) {
+    sides.append(vec![record("a")]).await;
+    let held = sides.lease(0).await;
+    sides.append((0..30).map(|number| record(&number.to_string())).collect()).await;
+    for turn in 0..20 {
+        let worker = &sides.workers[turn % 2];
+        let asked = tokio::time::timeout(sides.lease / 4, worker.lease(1, sides.lease)).await;
+        if let Some(more) = asked.expect("an answer while a lease is out").expect("lease") {
+            assert!(worker.ack(more.id).await.expect("ack"));
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(sides.workers[0].ack(held.id).await.expect("ack"));
 }
 
 async fn two_workers_lose_and_double_nothing(sides: Sides) {
