@@ -27,6 +27,7 @@ pub use api::document;
 pub use app::{LivePosts, Ports};
 pub use config::Config;
 pub use error::Error;
+pub use health::serve_health;
 pub use service::Server;
 pub use tls::TlsFiles;
 

@@ -54,6 +54,15 @@ pub(crate) async fn start(installation: &Installation, must_change: bool, superv
     Ok(())
 }
 
+/// Serves the health pages of a process without the role, if the settings say where.
+pub(crate) fn start_health(installation: &Installation, supervisor: &mut Supervisor) -> Result<()> {
+    let settings = &installation.config.server;
+    let Some(bind) = settings.health_bind()? else { return Ok(()) };
+    let (system, token) = (installation.system.clone(), settings.metrics_token()?);
+    supervisor.start(Stage::Serve, "health pages", |shutdown| server::serve_health(bind, system, token, shutdown));
+    Ok(())
+}
+
 /// On a first start: makes the admin and shows the password, unless the settings name it.
 async fn first_admin(config: &Config, state: &Arc<dyn StateStore>, must_change: bool) -> Result<()> {
     let accounts = Accounts::new(Arc::clone(state));

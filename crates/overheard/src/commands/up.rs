@@ -57,8 +57,9 @@ pub(crate) async fn run_roles(
         supervisor.start(Stage::Ingest, "sample", |shutdown| feed.run(shutdown));
     }
     installation.start(&mut supervisor)?;
-    if installation.roles.has(Role::Serve) {
-        serve::start(&installation, must_change_password, &mut supervisor).await?;
+    match installation.roles.has(Role::Serve) {
+        true => serve::start(&installation, must_change_password, &mut supervisor).await?,
+        false => serve::start_health(&installation, &mut supervisor)?,
     }
     greet(&installation.config, &installation.roles, installation.state().as_ref()).await?;
     if open {

@@ -16,6 +16,8 @@ use std::net::SocketAddr;
 pub struct ServerConfig {
     /// Address and port to listen on.
     pub bind: String,
+    /// Where a process without the role serve answers /healthz, /readyz and /metrics; empty: nowhere.
+    pub health_bind: String,
     /// Address by which people reach the dashboard; empty: http:// and `bind`.
     pub public_url: String,
     pub tls: TlsConfig,
@@ -87,6 +89,17 @@ impl ServerConfig {
         })
     }
 
+    /// Where a process without the role `serve` answers its health pages.
+    pub fn health_bind(&self) -> Result<Option<SocketAddr>> {
+        if self.health_bind.is_empty() {
+            return Ok(None);
+        }
+        let bind = self.health_bind.parse().with_context(|| {
+            format!("server.health_bind = {:?} is not an address with a port, like 0.0.0.0:8481", self.health_bind)
+        })?;
+        Ok(Some(bind))
+    }
+
     /// The origin by which people reach the dashboard; none: by `bind`.
     pub fn public_origin(&self) -> Result<Option<String>> {
         let given = (!self.public_url.is_empty()).then_some(self.public_url.as_str());
@@ -143,6 +156,7 @@ impl ServerConfig {
     /// Checks what types can't express.
     pub(super) fn check(&self) -> Result<()> {
         self.bind()?;
+        self.health_bind()?;
         self.public_origin()?;
         self.other_origins()?;
         self.proxies()?;
