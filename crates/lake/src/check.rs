@@ -14,6 +14,7 @@ use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::TimestampMicrosecondType;
 use chrono::DateTime;
 use deltalake::kernel::LogicalFileView;
+use domain::PartitionId;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use xxhash_rust::xxh3::xxh3_64;
@@ -45,8 +46,8 @@ pub struct Checked {
     pub damages: Vec<Damage>,
     pub files: u64,
     pub rows: u64,
-    /// Up to which offset of the queue each table of posts has the rows.
-    pub transactions: Vec<(&'static str, Option<i64>)>,
+    /// Up to which offset of each partition of the queue the tables of posts have the rows.
+    pub transactions: BTreeMap<PartitionId, Vec<(&'static str, Option<i64>)>>,
 }
 
 impl Checked {
@@ -55,8 +56,8 @@ impl Checked {
     }
 }
 
-/// Checks a lake. `partition`: the queue's; `progress` is told of data files read and to read.
-pub async fn check(root: &Location, partition: &str, progress: impl Fn(u64, u64)) -> Result<Checked> {
+/// Checks a lake. `partitions`: the queue's; `progress` is told of data files read and to read.
+pub async fn check(root: &Location, partitions: &[PartitionId], progress: impl Fn(u64, u64)) -> Result<Checked> {
     let mut found = Checked::default();
     let place = root.clone();
     if let Err(error) = blocking(move || format::check(&place, false)).await {
@@ -77,7 +78,10 @@ pub async fn check(root: &Location, partition: &str, progress: impl Fn(u64, u64)
     let mut posts: BTreeMap<TableName, Vec<u64>> = BTreeMap::new();
     for (table, files) in tables {
         if TableName::OF_POSTS.contains(&table.name) {
-            found.transactions.push((table.name.as_str(), table.transaction(partition).await?));
+            for partition in partitions {
+                let offset = table.transaction(partition.as_str()).await?;
+                found.transactions.entry(partition.clone()).or_default().push((table.name.as_str(), offset));
+            }
         }
         let keys = posts.entry(table.name).or_default();
         let sizes = sizes_of(&table.root, &files).await?;
@@ -212,16 +216,18 @@ impl Bounds {
     }
 }
 
+fn describe(partition: &PartitionId, tables: &[(&str, Option<i64>)]) -> String {
+    let offset = |at: &Option<i64>| at.map_or_else(|| "none".to_owned(), |at| at.to_string());
+    let offsets: Vec<String> = tables.iter().map(|(table, at)| format!("{table} {}", offset(at))).collect();
+    format!("the tables hold batches of {partition} up to different offsets: {}", offsets.join(", "))
+}
+
 /// Posts that one table has and another lacks.
 fn compare(mut posts: BTreeMap<TableName, Vec<u64>>, found: &mut Checked) {
-    let same_offset = found.transactions.iter().all(|(_, offset)| *offset == found.transactions[0].1);
-    if !same_offset {
-        let offsets: Vec<String> = found
-            .transactions
-            .iter()
-            .map(|(table, offset)| format!("{table} {}", offset.map_or_else(|| "none".to_owned(), |at| at.to_string())))
-            .collect();
-        let what = format!("the tables hold batches up to different offsets: {}", offsets.join(", "));
+    let differing = found.transactions.iter().filter(|(_, tables)| tables.iter().any(|(_, at)| *at != tables[0].1));
+    let described: Vec<String> = differing.map(|(partition, tables)| describe(partition, tables)).collect();
+    let same_offset = described.is_empty();
+    for what in described {
         found.add("lake", "", what, Mend::Start);
     }
     for name in [TableName::Raw, TableName::Sentiment] {

@@ -15,7 +15,7 @@ use crate::table::{Advance, Change, Table};
 use arrow::array::AsArray;
 use chrono::NaiveDate;
 use deltalake::kernel::Add;
-use domain::Timestamp;
+use domain::{PartitionId, Timestamp};
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
@@ -36,7 +36,7 @@ struct Repair<'a> {
     root: &'a Path,
     place: &'a Location,
     quarantine: &'a Path,
-    partition: &'a str,
+    partitions: &'a [PartitionId],
     now: Timestamp,
     dry_run: bool,
     done: Repaired,
@@ -46,12 +46,12 @@ struct Repair<'a> {
 pub async fn repair(
     place: &Location,
     quarantine: &Path,
-    partition: &str,
+    partitions: &[PartitionId],
     now: Timestamp,
     dry_run: bool,
 ) -> Result<Repaired> {
     let root = place.as_folder().ok_or(Error::NotOnBucket("`overheard repair`"))?;
-    let mut repair = Repair { root, place, quarantine, partition, now, dry_run, done: Repaired::default() };
+    let mut repair = Repair { root, place, quarantine, partitions, now, dry_run, done: Repaired::default() };
     match format::check(place, false) {
         Err(Error::Damaged { .. }) => {
             repair.set_aside("lake", Path::new(format::FILE), "the format number is written anew")?;
@@ -226,14 +226,11 @@ impl Repair<'_> {
             rows += count;
         }
         let missing = known.difference(&held).count();
-        let (from, to) = (raw.transaction(self.partition).await?, sentiment.transaction(self.partition).await?);
-        if missing == 0
-            && let Some(to) = to.filter(|to| Some(*to) > from)
-        {
-            change.transaction = Some(Advance { app: self.partition.to_owned(), from, to });
-        }
-        if !change.adds.is_empty() || change.transaction.is_some() {
+        let is_put_back = !change.adds.is_empty();
+        if is_put_back {
             raw.commit(&change).await?;
+        }
+        if (missing == 0 && self.catch_up(raw, &sentiment).await?) || is_put_back {
             self.say("raw", "", format!("{rows} rows are put back that sentiment knows"));
         }
         if missing > 0 {
@@ -251,16 +248,25 @@ impl Repair<'_> {
             return Ok(());
         }
         let Ok(raw) = Table::open(self.place, TableName::Raw).await else { return Ok(()) };
-        let raw = raw.transaction(self.partition).await?;
         for name in derived {
-            let table = Table::open(self.place, name).await?;
-            let from = table.transaction(self.partition).await?;
-            if let Some(to) = raw.filter(|to| Some(*to) > from) {
-                let step = Advance { app: self.partition.to_owned(), from, to };
-                table.commit(&Change { transaction: Some(step), ..Change::default() }).await?;
-            }
+            self.catch_up(&Table::open(self.place, name).await?, &raw).await?;
         }
         Ok(())
+    }
+
+    /// Sets a table to the offsets that another one stands at, where it is behind; false when it is nowhere.
+    async fn catch_up(&self, table: &Table, other: &Table) -> Result<bool> {
+        let mut is_behind = false;
+        for partition in self.partitions {
+            let app = partition.as_str();
+            let (from, to) = (table.transaction(app).await?, other.transaction(app).await?);
+            if let Some(to) = to.filter(|to| Some(*to) > from) {
+                let step = Advance { app: app.to_owned(), from, to };
+                table.commit(&Change { transaction: Some(step), ..Change::default() }).await?;
+                is_behind = true;
+            }
+        }
+        Ok(is_behind)
     }
 }
 

@@ -1,8 +1,7 @@
 //! Looks at the queue's file without changing it.
 
 use crate::error::{Doing, Result};
-use crate::key;
-use crate::schema;
+use crate::{Standing, key, partitions, schema};
 use rusqlite::Connection;
 use std::path::Path;
 
@@ -13,10 +12,8 @@ pub struct Checked {
     pub identity: Option<String>,
     /// What SQLite says is wrong.
     pub faults: Vec<String>,
-    /// The last offset that was given to a record of the first partition.
-    pub last_offset: u64,
-    /// The first offset of it that still waits.
-    pub first_waiting: Option<u64>,
+    /// How far each partition is; the lake has what lies before the first record that waits.
+    pub standing: Vec<Standing>,
 }
 
 /// Reads the whole file and says what is wrong with it; may run beside the program.
@@ -34,15 +31,24 @@ fn read(connection: &Connection) -> Result<Checked> {
     let rows = statement.query_map([], |row| row.get::<_, String>(0)).doing("check the queue's file")?;
     let mut faults = rows.collect::<rusqlite::Result<Vec<_>>>().doing("check the queue's file")?;
     faults.retain(|fault| fault != "ok");
-    let last_offset = connection.query_row("SELECT last_offset FROM progress", [], |row| row.get(0));
-    let first_waiting =
-        connection.query_row("SELECT min(offset) FROM records WHERE offset < ?", [key::range(0).end], |row| row.get(0));
     // Files of earlier formats have no identity yet.
     let identity = schema::identity(connection).ok();
-    Ok(Checked {
-        identity,
-        faults,
-        last_offset: last_offset.doing("read the last offset")?,
-        first_waiting: first_waiting.doing("read the first offset")?,
-    })
+    let standing = match &identity {
+        Some(identity) => standing(connection, identity).doing("read how far the partitions are")?,
+        None => Vec::new(),
+    };
+    Ok(Checked { identity, faults, standing })
+}
+
+fn standing(connection: &Connection, identity: &str) -> rusqlite::Result<Vec<Standing>> {
+    let names = partitions::names(identity, partitions::count(connection)?);
+    let standing = names.into_iter().map(|partition| {
+        let (last_offset, _) = partitions::ends(connection, partition.index())?;
+        let keys = key::range(partition.index());
+        let sql = "SELECT min(offset) FROM records WHERE offset > ? AND offset < ?";
+        let first: Option<u64> = connection.query_row(sql, [keys.start, keys.end], |row| row.get(0))?;
+        let acked_offset = first.map_or(last_offset, |first| first - keys.start - 1);
+        Ok(Standing { partition, last_offset, acked_offset })
+    });
+    standing.collect()
 }

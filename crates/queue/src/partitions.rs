@@ -28,7 +28,7 @@ pub(crate) fn names(identity: &str, count: u16) -> Vec<PartitionId> {
 }
 
 /// How many partitions the file has.
-fn count(connection: &Connection) -> rusqlite::Result<u16> {
+pub(crate) fn count(connection: &Connection) -> rusqlite::Result<u16> {
     let sql = "SELECT count(*) FROM sqlite_schema WHERE name = 'partitions'";
     let has_table: bool = connection.query_row(sql, [], |row| row.get(0))?;
     if !has_table {

@@ -2,19 +2,23 @@
 //! somewhere, and everything that it takes out.
 
 use crate::support::{at, batch, counts, one, open};
-use domain::{Health, PostTable, QueryLimits};
+use domain::{EnrichedBatch, Health, PartitionId, PostTable, QueryLimits};
 use lake::{Checked, Config, Lake, Mend};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tempfile::tempdir;
 
+fn partitions() -> [PartitionId; 2] {
+    [0, 1].map(|index| PartitionId::new("posts", index))
+}
+
 async fn check(folder: &Path) -> Checked {
-    lake::check(&folder.into(), "posts", |_, _| {}).await.unwrap()
+    lake::check(&folder.into(), &partitions(), |_, _| {}).await.unwrap()
 }
 
 async fn repair(folder: &Path, dry_run: bool) -> lake::Repaired {
-    lake::repair(&folder.into(), &folder.join("quarantine"), "posts", at(0), dry_run).await.unwrap()
+    lake::repair(&folder.into(), &folder.join("quarantine"), &partitions(), at(0), dry_run).await.unwrap()
 }
 
 async fn refusal(folder: &Path) -> String {
@@ -53,6 +57,15 @@ fn told(checked: &Checked) -> String {
     checked.damages.iter().map(|damage| format!("{} {}: {}\n", damage.table, damage.file, damage.what)).collect()
 }
 
+/// The offset of each partition, which is the same in all tables.
+fn offsets(checked: &Checked) -> Vec<Option<i64>> {
+    let offset = |tables: &Vec<(&str, Option<i64>)>| {
+        assert!(tables.len() == 4 && tables.iter().all(|(_, at)| *at == tables[0].1), "{tables:?}");
+        tables[0].1
+    };
+    checked.transactions.values().map(offset).collect()
+}
+
 #[tokio::test]
 async fn a_whole_lake_has_no_damage() {
     let folder = tempdir().unwrap();
@@ -60,7 +73,7 @@ async fn a_whole_lake_has_no_damage() {
     let checked = check(folder.path()).await;
     assert_eq!(told(&checked), "");
     assert_eq!((checked.files, checked.rows), (12, 150));
-    assert!(checked.transactions.iter().all(|(_, offset)| *offset == Some(30)));
+    assert_eq!(offsets(&checked), [Some(30), None]);
     assert!(repair(folder.path(), false).await.steps.is_empty());
 }
 
@@ -101,6 +114,20 @@ async fn a_derived_table_that_lost_a_commit_is_understood_again() {
     assert_eq!(counts(&lake).await, [30, 30, 60, 30]);
     drop(lake);
     assert_eq!(told(&check(folder.path()).await), "");
+}
+
+#[tokio::test]
+async fn every_partition_of_a_derived_table_catches_up() {
+    let folder = tempdir().unwrap();
+    filled(folder.path()).await;
+    let lake = open(folder.path(), Config::default()).await;
+    let [_, second] = partitions();
+    lake.commit(EnrichedBatch { partition: second, last_offset: 5, ..batch(31..=35) }).await.unwrap();
+    drop(lake);
+    std::fs::write(entry(folder.path(), "sentiment", 3), "").unwrap();
+    repair(folder.path(), false).await;
+    let checked = check(folder.path()).await;
+    assert_eq!(offsets(&checked), [Some(30), Some(5)]);
 }
 
 #[tokio::test]

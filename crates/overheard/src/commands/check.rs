@@ -5,6 +5,7 @@ use crate::output::{self, Format, say};
 use crate::progress;
 use anyhow::{Context, Result};
 use lake::{Checked, Damage, Mend};
+use queue::Standing;
 use runtime::wiring;
 use serde_json::json;
 use std::process::ExitCode;
@@ -35,9 +36,9 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
     let mut checked = Checked::default();
     if has_lake {
         let bar = progress::count("files")?;
-        let identity = queue.as_ref().and_then(|queue| queue.identity.clone());
-        let partition = identity.unwrap_or_else(|| lake::Config::default().partition);
-        checked = lake::check(&location, &partition, |done, all| {
+        let standing = queue.iter().flat_map(|queue| &queue.standing);
+        let partitions: Vec<_> = standing.map(|standing| standing.partition.clone()).collect();
+        checked = lake::check(&location, &partitions, |done, all| {
             bar.set_length(all);
             bar.set_position(done);
         })
@@ -61,18 +62,21 @@ fn of_queue(queue: Option<&queue::Checked>, lake: &Checked) -> Vec<Damage> {
     if !damages.is_empty() {
         return damages;
     }
-    let offsets =
-        || lake.transactions.iter().map(|(_, offset)| offset.and_then(|at| u64::try_from(at).ok()).unwrap_or(0));
-    let (last, handed_over) = (queue.last_offset, queue.first_waiting.map_or(queue.last_offset, |first| first - 1));
-    if let Some(held) = offsets().max().filter(|held| *held > last) {
-        damages.push(damage(format!(
-            "the lake holds posts up to offset {held}, the queue ends at {last}: one of them is from another time"
-        )));
-    }
-    if let Some(held) = offsets().min().filter(|held| *held < handed_over) {
-        damages.push(damage(format!(
-            "the queue handed posts over up to offset {handed_over}, the lake holds them up to {held}"
-        )));
+    for Standing { partition, last_offset, acked_offset } in &queue.standing {
+        let tables = lake.transactions.get(partition).into_iter().flatten();
+        let offset = |at: Option<i64>| at.and_then(|at| u64::try_from(at).ok()).unwrap_or(0);
+        let offsets: Vec<u64> = tables.map(|(_, at)| offset(*at)).collect();
+        if let Some(held) = offsets.iter().max().filter(|held| *held > last_offset) {
+            damages.push(damage(format!(
+                "the lake holds posts of {partition} up to offset {held}, the queue ends at {last_offset}: one of them is \
+                 from another time"
+            )));
+        }
+        if let Some(held) = offsets.iter().min().filter(|held| *held < acked_offset) {
+            damages.push(damage(format!(
+                "the queue handed posts of {partition} over up to offset {acked_offset}, the lake holds them up to {held}"
+            )));
+        }
     }
     damages
 }

@@ -42,7 +42,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
     }
     let now = SystemClock.now();
     let quarantine = config.data.join("quarantine").join(now.format("%Y-%m-%dT%H-%M-%SZ").to_string());
-    let repaired = lake::repair(&location, &quarantine.join("lake"), &queue.identity(), now, args.dry_run).await?;
+    let repaired = lake::repair(&location, &quarantine.join("lake"), &queue.partitions(), now, args.dry_run).await?;
     for (table, file, did) in &repaired.steps {
         let file = if file.is_empty() { String::new() } else { format!("{file}: ") };
         say(format_args!("{table:<12} {file}{did}"))?;

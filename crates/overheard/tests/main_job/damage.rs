@@ -64,3 +64,27 @@ fn damage_is_named_and_mended() {
     assert_eq!(code, Some(3));
     assert!(damages.to_string().contains("overheard.db"), "{damages}");
 }
+
+#[test]
+fn every_partition_is_checked() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let run_with = |arguments: &[&str]| run(plain(&data).env("OVERHEARD__QUEUE__PARTITIONS", "3").args(arguments));
+    let import = |count| {
+        let file = posts_file(folder.path(), count);
+        assert!(run_with(&["import", file.to_str().unwrap()]).status.success());
+    };
+    import(30);
+    let older = std::fs::read(data.join("overheard.db")).unwrap();
+    import(300);
+    assert_eq!(check(&data).0, Some(0));
+    std::fs::write(data.join("overheard.db"), older).unwrap();
+    drop(std::fs::remove_file(data.join("overheard.db-wal")));
+    let (code, damages) = check(&data);
+    assert_eq!(code, Some(3));
+    let of_others = damages.as_array().unwrap().iter().filter(|damage| {
+        let what = damage["damage"].as_str().unwrap();
+        what.contains("/1 up to offset") || what.contains("/2 up to offset")
+    });
+    assert_eq!(of_others.count(), 2, "{damages}");
+}
