@@ -109,6 +109,18 @@ impl BucketDocuments {
         Ok(Self { store, prefix, refresh, held })
     }
 
+    /// All documents: kind, key, value.
+    pub async fn all(&self) -> Result<Vec<(String, String, Value)>> {
+        Ok(flat(&self.current().await?.documents))
+    }
+
+    /// Writes these documents, in one change, where none are; false: there are others.
+    pub async fn fill(&self, documents: Vec<(String, String, Value)>) -> Result<bool> {
+        let wanted: All = documents.into_iter().map(|(kind, key, value)| ((kind, key), value)).collect();
+        let changes = || wanted.iter().map(|((kind, key), value)| change(kind, key, Some(value.clone()))).collect();
+        self.change(|all| if *all == wanted { Some(Vec::new()) } else { all.is_empty().then(changes) }).await
+    }
+
     fn entry(&self, version: u64) -> Path {
         self.prefix.clone().join("log").join(format!("{version:020}.json"))
     }
@@ -282,8 +294,7 @@ impl BucketDocuments {
         if !held.version.is_multiple_of(SNAPSHOT_EVERY) {
             return;
         }
-        let documents = held.documents.iter().map(|((kind, key), value)| (kind.clone(), key.clone(), value.clone()));
-        let content = serde_json::to_vec(&Snapshot { documents: documents.collect() }).unwrap_or_default();
+        let content = serde_json::to_vec(&Snapshot { documents: flat(&held.documents) }).unwrap_or_default();
         let path = self.snapshot(held.version);
         let written = self.store.put(&path, content.into()).await.map_err(self.failed("write", &path));
         let done = match written {
@@ -314,6 +325,10 @@ impl Held {
     fn is_too_old(&self) -> bool {
         self.current_at.is_none_or(|at| at.elapsed() > GRACE / 2)
     }
+}
+
+fn flat(documents: &All) -> Vec<(String, String, Value)> {
+    documents.iter().map(|((kind, key), value)| (kind.clone(), key.clone(), value.clone())).collect()
 }
 
 fn apply(documents: &mut All, entry: Entry) {

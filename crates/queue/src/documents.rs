@@ -3,10 +3,12 @@
 
 use crate::embedded::Embedded;
 use crate::error::{Doing, Error};
+use crate::schema;
 use async_trait::async_trait;
 use domain::{Result, StateStore, Swap};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde_json::Value;
+use std::path::Path;
 
 #[async_trait]
 impl StateStore for Embedded {
@@ -79,6 +81,33 @@ impl StateStore for Embedded {
         let parsed = found.into_iter().map(|(key, body)| Ok((key, parse(&body)?)));
         Ok(parsed.collect::<Result<_, Error>>()?)
     }
+}
+
+/// The documents in a file that no one writes: kind, key, value.
+pub fn documents_in(path: &Path) -> Result<Vec<(String, String, Value)>, Error> {
+    let connection = schema::open_reader(path)?;
+    let read = |connection: &Connection| -> rusqlite::Result<Vec<(String, String, String)>> {
+        let mut statement = connection.prepare("SELECT kind, key, body FROM documents ORDER BY kind, key")?;
+        statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect()
+    };
+    let found = read(&connection).doing("read the documents")?;
+    found.into_iter().map(|(kind, key, body)| Ok((kind, key, parse(&body)?))).collect()
+}
+
+/// Replaces the documents in a file that no one else has open.
+pub fn replace_documents(path: &Path, documents: &[(String, String, Value)]) -> Result<(), Error> {
+    let mut connection = Connection::open(path).doing("open a copy of the queue")?;
+    let mut replace = || {
+        // One file: the copy has no log beside it.
+        connection.execute_batch("PRAGMA journal_mode = DELETE; PRAGMA synchronous = FULL;")?;
+        let transaction = connection.transaction()?;
+        transaction.execute("DELETE FROM documents", [])?;
+        for (kind, key, value) in documents {
+            put(&transaction, kind, key, &value.to_string())?;
+        }
+        transaction.commit()
+    };
+    replace().doing("write the documents into a copy of the queue")
 }
 
 fn body(connection: &Connection, kind: &str, key: &str) -> rusqlite::Result<Option<String>> {

@@ -65,6 +65,7 @@ mod schema;
 mod writer;
 
 pub use check::{Checked, check};
+pub use documents::{documents_in, replace_documents};
 pub use embedded::{Config, Embedded};
 pub use error::{Error, Result};
 pub use identity::{Rebuilt, Standing};

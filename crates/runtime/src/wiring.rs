@@ -48,10 +48,17 @@ pub fn open_queue(config: &Config) -> Result<Arc<Embedded>> {
     let settings = config.queue.settings(config.lake.retention_days);
     let file = config.data.join("overheard.db");
     let queue = Embedded::open(&file, settings, clock()).with_context(|| format!("open {}", file.display()))?;
-    let Some(bucket) = config.lake.bucket_at(&config.state.url, &config.data)? else { return Ok(Arc::new(queue)) };
+    Ok(Arc::new(match shared_documents(config)? {
+        Some(documents) => queue.with_shared_documents(Arc::new(documents)),
+        None => queue,
+    }))
+}
+
+/// The small documents, if machines share them in a bucket.
+pub fn shared_documents(config: &Config) -> Result<Option<BucketDocuments>> {
+    let Some(bucket) = config.lake.bucket_at(&config.state.url, &config.data)? else { return Ok(None) };
     let location = Location::bucket(&bucket).context("state.url")?;
-    let documents = BucketDocuments::new(&location, Duration::from_millis(config.state.refresh_ms))?;
-    Ok(Arc::new(queue.with_shared_documents(Arc::new(documents))))
+    Ok(Some(BucketDocuments::new(&location, Duration::from_millis(config.state.refresh_ms))?))
 }
 
 /// The connection to NATS.

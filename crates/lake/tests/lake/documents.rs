@@ -72,6 +72,21 @@ async fn a_start_reads_the_newest_snapshot_and_what_came_after_it() {
     assert!(requests < 60, "{requests} requests: the snapshot stands for four hundred changes");
 }
 
+#[tokio::test]
+async fn documents_are_copied_into_an_empty_place_and_no_other() {
+    let (from, to) = (documents(&Place::bucket()), documents(&Place::bucket()));
+    for (kind, key) in [("topic", "a"), ("topic", "b"), ("user", "a")] {
+        from.put(kind, key, json!(key)).await.unwrap();
+    }
+    let all = from.all().await.unwrap();
+    assert!(to.fill(all.clone()).await.unwrap());
+    assert!(to.fill(all.clone()).await.unwrap(), "the same again is no error");
+    assert_eq!(to.all().await.unwrap(), all);
+    to.delete("user", "a").await.unwrap();
+    assert!(!to.fill(all).await.unwrap());
+    assert_eq!(to.list("user").await.unwrap(), []);
+}
+
 /// Requests of one more process until it knows everything.
 async fn documents_read(place: &Place) -> usize {
     let store = place.store.as_ref().unwrap();

@@ -89,5 +89,15 @@ fn machines_that_share_a_bucket_and_a_broker_work_as_one() {
         let query = "SELECT count(*) AS n FROM posts WHERE array_has(topics, 'trains') AND post_id LIKE '%late-%'";
         !cluster.run("d", &["sql", query, "--format", "jsonl"]).contains(r#""n":0"#)
     });
+    let backup = folder.path().join("backup");
+    cluster.run("a", &["backup", backup.to_str().unwrap()]);
+    let restored = || {
+        let mut command = cluster.bucket.command(&folder.path().join("e"), "copy");
+        command.env("OVERHEARD__STATE__URL", "s3://posts/copy").env("OVERHEARD__QUEUE__PARTITIONS", "4");
+        command
+    };
+    succeed(restored().arg("restore").arg(&backup));
+    assert!(succeed(restored().args(["topics", "list"])).contains("trains"), "a backup holds the shared documents");
+    assert!(counts_with(restored).0 > all);
     assert!(page(second, "/api/overview").starts_with("HTTP/1.1 404"), "a worker serves its health and nothing else");
 }

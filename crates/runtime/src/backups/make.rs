@@ -64,11 +64,19 @@ fn prepare(backup: &Path) -> Result<Option<Manifest>> {
     Ok(former)
 }
 
-/// Returns where the queue stood before; the copy has at least that.
+/// Copies the queue and the documents. Returns where the queue stood before; the copy has at least that. Documents in a
+/// bucket are read first: a cursor that is older than the queue brings posts twice, and the queue takes them once.
 async fn copy_database(config: &Config, to: &Path) -> Result<Vec<Standing>> {
+    let documents = match wiring::shared_documents(config)? {
+        Some(shared) => Some(shared.all().await.context("read the documents of state.url")?),
+        None => None,
+    };
     let queue = wiring::open_queue(config)?;
     let standing = queue.standing().await?;
     queue.copy_to(to).await?;
+    if let Some(documents) = documents {
+        queue::replace_documents(to, &documents)?;
+    }
     Ok(standing)
 }
 

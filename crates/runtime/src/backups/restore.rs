@@ -35,12 +35,23 @@ pub async fn restore(config: &Config, folder: &Path, progress: Progress) -> Resu
         if lake.holds_a_lake().await? {
             bail!("there is a lake in {lake}; set lake.url to an empty prefix");
         }
+        if let Some(shared) = wiring::shared_documents(config)?
+            && !shared.all().await.context("read the documents of state.url")?.is_empty()
+        {
+            bail!("there are documents in {}; set state.url to an empty prefix", config.state.url);
+        }
     }
     std::fs::create_dir_all(&config.data).with_context(|| format!("make the folder {}", config.data.display()))?;
     File::create(&marker).and_then(|file| file.sync_all()).context("mark the folder")?;
     sync_folder(&config.data)?;
     let (from, to, files) = (folder.to_path_buf(), config.data.clone(), manifest.clone());
     tokio::task::spawn_blocking(move || copy_back(&files, &from, &to, &lake, &progress)).await??;
+    if let Some(shared) = wiring::shared_documents(config)? {
+        let documents = queue::documents_in(&config.data.join("overheard.db"))?;
+        if !shared.fill(documents).await.context("write the documents to state.url")? {
+            bail!("there are documents in {}; set state.url to an empty prefix", config.state.url);
+        }
+    }
     std::fs::remove_file(&marker)?;
     sync_folder(&config.data)?;
     check(config, manifest).await

@@ -88,6 +88,9 @@ pub struct StateConfig {
     pub url: String,
     /// How old a document may be that is read there.
     pub refresh_ms: u64,
+    /// Environment variable, or file, with the key of secrets that people type in; empty: `secrets.key` in the data folder.
+    pub secrets_key_env: String,
+    pub secrets_key_file: String,
 }
 
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]

@@ -65,7 +65,7 @@ struct Running {
 
 impl Connectors {
     pub(crate) fn new(config: &Config, queue: Arc<Embedded>, topics: watch::Sender<Vec<Topic>>) -> Arc<Self> {
-        let vault = Vault::new(&config.data);
+        let vault = Vault::new(config);
         Arc::new(Self { config: config.clone(), queue, topics, vault, shown: Mutex::default() })
     }
 
