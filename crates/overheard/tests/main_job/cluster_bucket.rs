@@ -6,6 +6,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 const POSTS: usize = 2_000;
 
@@ -52,6 +53,33 @@ fn page(port: u16, path: &str) -> String {
 
 fn is_ready(port: u16) -> bool {
     page(port, "/readyz").starts_with("HTTP/1.1 200")
+}
+
+/// The lines of a process's log about detection with these words.
+fn said(folder: &Path, machine: &str, words: &str) -> usize {
+    let log = std::fs::read_to_string(folder.join(format!("{machine}.log"))).unwrap_or_default();
+    log.lines().filter(|line| line.contains(words) && line.contains("watch")).count()
+}
+
+#[test]
+fn a_process_that_stands_still_is_replaced_and_gives_way() {
+    const BEGINS: &str = "this process does the work";
+    let folder = tempfile::tempdir().unwrap();
+    let Some(nats) = Nats::start(folder.path()) else { return };
+    let Some(bucket) = Bucket::start(folder.path()) else { return };
+    let cluster = Cluster { folder: folder.path(), bucket, nats };
+    let (_, first) = cluster.start("a", "listen,detect");
+    wait_for("the first to detect", || said(folder.path(), "a", BEGINS) == 1);
+    let (_, _second) = cluster.start("b", "detect");
+    std::thread::sleep(Duration::from_secs(5));
+    assert_eq!(said(folder.path(), "b", BEGINS), 0, "one at a time");
+    first.signal("STOP");
+    let began = Instant::now();
+    wait_for("the second to detect", || said(folder.path(), "b", BEGINS) == 1);
+    eprintln!("taken over after {} s", began.elapsed().as_secs());
+    first.signal("CONT");
+    wait_for("the first to give way", || said(folder.path(), "a", "this one stops it") == 1);
+    assert_eq!(said(folder.path(), "a", BEGINS), 1);
 }
 
 #[test]
