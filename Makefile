@@ -12,6 +12,10 @@ NATS := 2.15.1
 # A stand-in for AWS (https://pypi.org/project/ministack), in an environment of its own: it pins versions of others.
 MINISTACK := 1.5.33
 AWS_VENV ?= $(CURDIR)/target/ministack
+# A fresh clone compiles each crate once: state for later builds only costs time and disk there.
+ifdef CI
+export CARGO_INCREMENTAL := 0
+endif
 
 .PHONY: help setup setup-test web build demo dev fmt lint doc structure test schemathesis e2e gen golden bench chaos eval fuzz power-cuts x-simulator clean-demo
 
