@@ -30,6 +30,7 @@ use nlp::Task;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 /// The defaults, commented: what `overheard config print --default` shows.
@@ -61,8 +62,7 @@ pub struct Config {
 impl Config {
     /// Reads all layers. `data` is the flag of the same name.
     pub fn load(file: Option<&Path>, data: Option<&Path>) -> Result<Self> {
-        let variables = std::env::vars().filter(|(name, _)| name.starts_with("OVERHEARD__"));
-        Self::load_with(file, data, variables.collect())
+        Self::load_with(file, data, settings_of(std::env::vars_os())?)
     }
 
     /// The same with the variables of this environment. A list is written with commas between its items.
@@ -97,7 +97,8 @@ impl Config {
             layers = layers.set_override(setting_of(&name), items)?;
         }
         if let Some(data) = data {
-            layers = layers.set_override("data", data.to_string_lossy().as_ref())?;
+            let data = data.to_str().with_context(|| format!("--data {}: the path must be UTF-8", data.display()))?;
+            layers = layers.set_override("data", data)?;
         }
         let layers = layers.build().context("read configuration")?;
         numbers::check(&layers.clone().try_deserialize().context("read configuration")?)?;
@@ -231,9 +232,32 @@ fn settings() -> Vec<(String, toml::Value)> {
     settings
 }
 
+/// The variables that set something. Others may hold any bytes.
+fn settings_of(variables: impl Iterator<Item = (OsString, OsString)>) -> Result<HashMap<String, String>> {
+    let ours = variables.filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
+    let ours = ours.filter(|(name, _)| name.starts_with("OVERHEARD__"));
+    ours.map(|(name, value)| match value.into_string() {
+        Ok(value) => Ok((name, value)),
+        Err(_) => bail!("the value of the environment variable {name} must be UTF-8"),
+    })
+    .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn of_variables_with_any_bytes_only_ours_are_refused() {
+        use std::os::unix::ffi::OsStringExt as _;
+        let any = || OsString::from_vec(vec![0xff, b'x']);
+        let ours = (OsString::from("OVERHEARD__SERVER__BIND"), OsString::from("127.0.0.1:1"));
+        let read = settings_of([("LS_COLORS".into(), any()), (any(), any()), ours.clone()].into_iter()).unwrap();
+        assert_eq!(read.len(), 1);
+        let refused = settings_of([("OVERHEARD__DATA".into(), any()), ours].into_iter()).unwrap_err().to_string();
+        assert!(refused.contains("OVERHEARD__DATA must be UTF-8"), "{refused}");
+    }
 
     fn load(text: &str) -> Result<Config> {
         let folder = tempfile::tempdir().unwrap();
