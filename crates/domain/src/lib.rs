@@ -46,8 +46,9 @@ pub use history::{
 pub use ids::{PartitionId, PostId, SourceId};
 pub use network::{AddressPolicy, Network};
 pub use operations::{
-    AlertDesk, AlertNow, Forgotten, PostAdmin, PushError, PushIntake, PushOutcome, PushStatus, Replayed, SourceStatus,
-    SqlAnswer, SqlRunner, SystemInfo, SystemReport, TableReport, ToForget, Undelivered,
+    AlertDesk, AlertNow, Forgotten, Identity, IdentityProvider, PostAdmin, PushError, PushIntake, PushOutcome,
+    PushStatus, Replayed, SignInAttempt, SourceStatus, SqlAnswer, SqlRunner, SystemInfo, SystemReport, TableReport,
+    ToForget, Undelivered,
 };
 pub use place::{Coordinates, Place, PlaceFrom, PlaceKind};
 pub use ports::*;

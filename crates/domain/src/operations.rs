@@ -258,6 +258,41 @@ pub trait SqlRunner: Send + Sync {
     async fn sql(&self, sql: &str, limits: QueryLimits) -> Result<SqlAnswer>;
 }
 
+/// A provider that people sign in with (OpenID Connect), besides passwords.
+#[async_trait]
+pub trait IdentityProvider: Send + Sync {
+    /// The provider, as the sign-in page calls it.
+    fn name(&self) -> &str;
+    /// The provider's page to which a browser is sent for this attempt.
+    async fn page(&self, attempt: &SignInAttempt) -> Result<String>;
+    /// Who signed in there. `code`: what the provider gave the browser. An error of kind `Reject`: the provider, or what it
+    /// says, refuses this attempt; `Retry`: it can't be asked now.
+    async fn identity(&self, code: &str, attempt: &SignInAttempt) -> Result<Identity>;
+}
+
+/// One attempt to sign in with a provider. The three texts are random and used once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignInAttempt {
+    /// Ties the provider's answer to the browser that asked.
+    pub state: String,
+    /// Ties what the provider says of the person to this attempt.
+    pub nonce: String,
+    /// Ties the code to this attempt (RFC 7636).
+    pub verifier: String,
+    /// Where the provider sends the browser.
+    pub callback: String,
+}
+
+/// A person as the provider knows him.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The provider's address and its own id of the person, which never changes.
+    pub subject: String,
+    /// The name for people.
+    pub name: String,
+    pub groups: Vec<String>,
+}
+
 /// What administrators do with stored posts and dead letters.
 #[async_trait]
 pub trait PostAdmin: Send + Sync {

@@ -10,8 +10,8 @@ use brokers::Worker;
 use brokers::nats::{self, Nats};
 use brokers::sqs::{self, Sqs};
 use domain::topic::TopicMatcher;
-use domain::{Broker, Geocoder, PostQueue, Record, StateStore, SystemClock, Topic, Translator, WorkQueue};
-use engines::{AmazonLocation, AmazonLocationConfig, Translation};
+use domain::{Broker, Geocoder, IdentityProvider, PostQueue, Record, StateStore, SystemClock, Topic, Translator, WorkQueue};
+use engines::{AmazonLocation, AmazonLocationConfig, OpenId, Translation};
 use lake::{BucketDocuments, Lake, Location, WorkerConfig};
 use nlp::Task;
 use nlp::categories::CategorySet;
@@ -84,6 +84,12 @@ pub fn broker(config: &Config) -> Result<Option<Arc<dyn Broker>>> {
         QueueEngine::Nats => Some(Arc::new(nats(config)?)),
         QueueEngine::Sqs => Some(Arc::new(sqs(config)?)),
     })
+}
+
+/// The provider that people sign in with besides passwords.
+pub fn identity_provider(config: &Config) -> Result<Option<Arc<dyn IdentityProvider>>> {
+    let Some(settings) = config.server.openid.settings()? else { return Ok(None) };
+    Ok(Some(Arc::new(OpenId::new(settings).context("server.openid")?)))
 }
 
 /// Where workers take posts from: the broker, or the queue itself.

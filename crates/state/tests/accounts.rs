@@ -1,7 +1,7 @@
 //! Users, sessions and tokens: their stored form, what is deleted when it is over, and concurrent changes.
 
 use chrono::Duration;
-use domain::{StateStore, Timestamp};
+use domain::{Identity, StateStore, Timestamp};
 use serde_json::json;
 use state::{AccountError, Accounts, AuditEntry, AuditLog, MemoryState, Role, TokenOrder, TokenScope, digest};
 use std::sync::Arc;
@@ -98,4 +98,38 @@ async fn a_user_who_was_changed_meanwhile_opens_no_session_and_the_last_admin_st
         accounts.add("a b", Role::Viewer, "twelve chars".into(), false, noon()).await,
         Err(AccountError::Invalid(_))
     ));
+}
+
+fn ada_at(provider: &str) -> Identity {
+    Identity { subject: format!("https://{provider} 42"), name: "ada@example.org".into(), groups: Vec::new() }
+}
+
+#[tokio::test]
+async fn a_provider_adds_a_user_once_and_changes_the_role() {
+    let accounts = Accounts::new(Arc::new(MemoryState::default()));
+    let first = accounts.signed_on(&ada_at("id.example.org"), Role::Viewer, noon()).await.unwrap();
+    let again = accounts.signed_on(&ada_at("id.example.org"), Role::Analyst, noon()).await.unwrap();
+    assert_eq!((first.value.role, again.value.role), (Role::Viewer, Role::Analyst));
+    assert_eq!(accounts.accounts().await.unwrap().len(), 1);
+    accounts.open(&again, "::1", "", noon(), Duration::days(1)).await.unwrap();
+    // The only admin stays one.
+    accounts.change_role("ada@example.org", Role::Admin).await.unwrap();
+    let kept = accounts.signed_on(&ada_at("id.example.org"), Role::Viewer, noon()).await.unwrap();
+    assert_eq!(kept.value.role, Role::Admin);
+}
+
+#[tokio::test]
+async fn a_provider_takes_no_other_users_name_and_its_users_have_no_password() {
+    let accounts = Accounts::new(Arc::new(MemoryState::default()));
+    accounts.add("ada@example.org", Role::Admin, "correct horse battery".into(), false, noon()).await.unwrap();
+    let taken = accounts.signed_on(&ada_at("id.example.org"), Role::Viewer, noon()).await;
+    assert!(matches!(taken, Err(AccountError::Conflict(_))));
+    accounts.add("root", Role::Admin, "correct horse battery".into(), false, noon()).await.unwrap();
+    accounts.remove("ada@example.org").await.unwrap();
+    accounts.signed_on(&ada_at("id.example.org"), Role::Viewer, noon()).await.unwrap();
+    let other = accounts.signed_on(&ada_at("evil.example.org"), Role::Admin, noon()).await;
+    assert!(matches!(other, Err(AccountError::Conflict(_))), "the same name at another provider");
+    assert!(accounts.verified("ada@example.org", String::new(), true).await.unwrap().is_none());
+    let reset = accounts.reset_password("ada@example.org").await;
+    assert!(matches!(reset, Err(AccountError::Conflict(_))));
 }

@@ -6,6 +6,7 @@ use super::words::word;
 use crate::secrets;
 use anyhow::{Context, Result, bail};
 use domain::Network;
+use engines::OpenIdSettings;
 use schemars::JsonSchema;
 use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,7 @@ pub struct ServerConfig {
     /// Address by which people reach the dashboard; empty: http:// and `bind`.
     pub public_url: String,
     pub tls: TlsConfig,
+    pub openid: OpenIdConfig,
     /// Environment variable with the token that reads `/metrics`; empty: anybody does.
     pub metrics_token_env: String,
     /// Platforms of whose posts an export holds the id and what was understood only.
@@ -58,6 +60,73 @@ pub struct TlsConfig {
 impl TlsConfig {
     pub fn is_on(&self) -> bool {
         !self.certificate.is_empty()
+    }
+}
+
+/// Sign-in with an identity provider.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OpenIdConfig {
+    /// Address of the provider; empty: people sign in with passwords only.
+    pub issuer: String,
+    /// Text of the sign-in button.
+    pub name: String,
+    pub client_id: String,
+    /// Environment variable, or file, with the client's secret.
+    pub client_secret_env: String,
+    pub client_secret_file: String,
+    /// Scopes that are asked for besides `openid`.
+    pub scopes: Vec<String>,
+    /// The claim that becomes the user's name.
+    pub name_claim: String,
+    /// The claim that lists the user's groups.
+    pub groups_claim: String,
+    /// Groups whose members have each role; `*`: everyone whom the provider signs in.
+    pub admins: Vec<String>,
+    pub analysts: Vec<String>,
+    pub viewers: Vec<String>,
+}
+
+impl OpenIdConfig {
+    pub fn is_on(&self) -> bool {
+        !self.issuer.is_empty()
+    }
+
+    /// What the client needs; none: it is off.
+    pub fn settings(&self) -> Result<Option<OpenIdSettings>> {
+        if !self.is_on() {
+            return Ok(None);
+        }
+        let secret = secrets::read(&self.client_secret_env, &self.client_secret_file);
+        Ok(Some(OpenIdSettings {
+            name: self.name.clone(),
+            issuer: self.issuer()?,
+            client_id: self.client_id.clone(),
+            client_secret: secret.context("server.openid: client_secret_env or client_secret_file")?,
+            scopes: self.scopes.clone(),
+            name_claim: self.name_claim.clone(),
+            groups_claim: self.groups_claim.clone(),
+        }))
+    }
+
+    fn issuer(&self) -> Result<url::Url> {
+        let parsed = self.issuer.parse();
+        parsed.with_context(|| format!("server.openid.issuer = {:?} is not a web address", self.issuer))
+    }
+
+    fn check(&self) -> Result<()> {
+        if !self.is_on() {
+            return Ok(());
+        }
+        self.issuer()?;
+        let needed = [("name", &self.name), ("client_id", &self.client_id), ("name_claim", &self.name_claim)];
+        if let Some((key, _)) = needed.iter().find(|(_, value)| value.is_empty()) {
+            bail!("server.openid: set {key} as well as issuer");
+        }
+        if self.admins.iter().any(|group| group == "*") {
+            bail!("server.openid.admins must name groups, not \"*\": everyone would be an admin");
+        }
+        Ok(())
     }
 }
 
@@ -164,6 +233,7 @@ impl ServerConfig {
             bail!("server.tls: set both certificate and key, or neither");
         }
         self.check_names()?;
+        self.openid.check()?;
         self.limits.check()?;
         within(
             "server",

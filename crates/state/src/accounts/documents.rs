@@ -37,6 +37,9 @@ pub struct Account {
     /// The password was made by the program: until it is changed, nothing else can be done with it.
     #[serde(default)]
     pub must_change_password: bool,
+    /// The person at the provider by which the user signs in; none: the user has a password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
 }
 
 /// A browser's session, by the digest of its secret.

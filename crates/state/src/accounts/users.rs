@@ -5,7 +5,7 @@ use super::error::AccountError;
 use super::store::Accounts;
 use super::{password, secret};
 use crate::documents::{Stored, TRIES_MAX};
-use domain::{Fault, Swap, Timestamp};
+use domain::{Fault, Identity, Swap, Timestamp};
 
 impl Accounts {
     /// The user of this name.
@@ -30,7 +30,9 @@ impl Accounts {
         check_name(name)?;
         password::check(&secret)?;
         let password_hash = password::hash(secret).await?;
-        let account = Account { name: name.to_owned(), role, password_hash, created_at: now, must_change_password };
+        let name_of = name.to_owned();
+        let account =
+            Account { name: name_of, role, password_hash, created_at: now, must_change_password, subject: None };
         Ok(self.user_documents().put_new(name, &account).await?)
     }
 
@@ -60,6 +62,39 @@ impl Accounts {
         let password = password.or_else(|| made.clone()).unwrap_or_default();
         let added = self.add("admin", Role::Admin, password, must_change && made.is_some(), now).await?;
         Ok(made.filter(|_| added))
+    }
+
+    /// The user whom a provider signs in, added at the first time. The role is the provider's, but the last admin stays one.
+    /// Refused: the name is another user's.
+    pub async fn signed_on(
+        &self,
+        identity: &Identity,
+        role: Role,
+        now: Timestamp,
+    ) -> Result<Stored<Account>, AccountError> {
+        let users = self.user_documents();
+        let is_them = |stored: &Stored<Account>| stored.value.subject.as_ref() == Some(&identity.subject);
+        if let Some(user) = users.list().await?.into_iter().find(is_them) {
+            if user.value.role == role {
+                return Ok(user);
+            }
+            match self.change_role(&user.key, role).await {
+                Ok(_) | Err(AccountError::Conflict(_)) => {}
+                Err(error) => return Err(error),
+            }
+            return users.get(&user.key).await?.filter(is_them).ok_or_else(AccountError::contended);
+        }
+        check_name(&identity.name)?;
+        let (name, subject) = (identity.name.clone(), Some(identity.subject.clone()));
+        // No password has this hash.
+        let password_hash = String::new();
+        let account = Account { name, role, password_hash, created_at: now, must_change_password: false, subject };
+        users.put_new(&identity.name, &account).await?;
+        users.get(&identity.name).await?.filter(is_them).ok_or_else(|| {
+            let message =
+                format!("{} is the name of another user. Ask an admin to remove or rename that user.", identity.name);
+            AccountError::Conflict(Fault::new("name", message))
+        })
     }
 
     /// Changes a user; `false`: there is none of this name. The last admin stays one.
@@ -114,8 +149,14 @@ impl Accounts {
     pub async fn set_password(&self, name: &str, secret: String, must_change: bool) -> Result<bool, AccountError> {
         password::check(&secret)?;
         let password_hash = password::hash(secret).await?;
-        let changed = |account| {
-            Ok(Some(Account { password_hash: password_hash.clone(), must_change_password: must_change, ..account }))
+        let changed = |account: Account| match account.subject {
+            Some(_) => {
+                let message = "This user signs in with an identity provider and has no password.";
+                Err(AccountError::Conflict(Fault::new("password", message)))
+            }
+            None => {
+                Ok(Some(Account { password_hash: password_hash.clone(), must_change_password: must_change, ..account }))
+            }
         };
         let found = self.edit(name, changed).await?;
         self.end_sessions_of(name, None).await?;
