@@ -10,7 +10,9 @@ use brokers::Worker;
 use brokers::nats::{self, Nats};
 use brokers::sqs::{self, Sqs};
 use domain::topic::TopicMatcher;
-use domain::{Broker, Geocoder, IdentityProvider, PostQueue, Record, StateStore, SystemClock, Topic, Translator, WorkQueue};
+use domain::{
+    Broker, Geocoder, IdentityProvider, PostQueue, Record, StateStore, SystemClock, Topic, Translator, WorkQueue,
+};
 use engines::{AmazonLocation, AmazonLocationConfig, OpenId, Translation};
 use lake::{BucketDocuments, Lake, Location, WorkerConfig};
 use nlp::Task;

@@ -4,7 +4,8 @@ use crate::answers::Answers;
 use crate::auth::Attempts;
 use crate::config::Config;
 use domain::{
-    AlertDesk, Clock, EnrichedPost, PostAdmin, PostQueue, PushIntake, SourceSettings, SqlRunner, StateStore, SystemInfo,
+    AlertDesk, Clock, EnrichedPost, IdentityProvider, PostAdmin, PostQueue, PushIntake, SourceSettings, SqlRunner,
+    StateStore, SystemInfo,
 };
 use state::{Accounts, AuditLog};
 use std::collections::HashMap;
@@ -24,6 +25,8 @@ pub struct Ports {
     pub sql: Arc<dyn SqlRunner>,
     pub posts: Arc<dyn PostAdmin>,
     pub sources: Arc<dyn SourceSettings>,
+    /// Besides passwords; none: people sign in with passwords only.
+    pub identity: Option<Arc<dyn IdentityProvider>>,
 }
 
 pub(crate) struct App {
@@ -41,6 +44,8 @@ pub(crate) struct App {
     pub(crate) streams: Mutex<HashMap<String, usize>>,
     /// Bytes of request bodies that may still be taken in.
     pub(crate) bodies: Arc<Semaphore>,
+    /// Sign-ins that may ask the identity provider at one time.
+    pub(crate) sign_ons: Semaphore,
     /// Exports that may still begin.
     pub(crate) exports: Arc<Semaphore>,
     pub(crate) shutdown: CancellationToken,

@@ -1,6 +1,6 @@
 //! The layer that writes the audit log: every change, SQL and exports, with who asked and how it ended.
 
-use crate::api::client_address;
+use crate::api::{CALLBACK, client_address};
 use crate::app::App;
 use crate::audit::Trail;
 use crate::auth::ClientAddress;
@@ -14,7 +14,7 @@ use std::sync::Arc;
 /// What is written down: every change, SQL and exports. Pushes are counted elsewhere; checks of a query change nothing.
 fn is_audited(method: &Method, route: &str) -> bool {
     match route {
-        "/api/posts/export" => true,
+        "/api/posts/export" | CALLBACK => true,
         "/v1/posts" | "/api/topics/check" | "/api/rules/back-test" => false,
         _ => route.starts_with("/api/") && ![Method::GET, Method::HEAD, Method::OPTIONS].contains(method),
     }
@@ -44,7 +44,7 @@ pub(crate) async fn write(State(app): State<Arc<App>>, mut request: Request, nex
     let ClientAddress(address) = client_address(&app, request.extensions(), request.headers());
     let parameters = parameters(&route, request.uri().path());
     let action = match (request.method(), route.as_str()) {
-        (&Method::POST, "/api/session") => "sign in".to_owned(),
+        (&Method::POST, "/api/session") | (&Method::GET, CALLBACK) => "sign in".to_owned(),
         (&Method::DELETE, "/api/session") => "sign out".to_owned(),
         (&Method::POST, "/api/session/password") => "change own password".to_owned(),
         (method, route) => format!("{method} {route}"),

@@ -1,5 +1,6 @@
 //! Settings of the server, checked by the binary before they come here.
 
+use crate::api::RoleGroups;
 use crate::auth::ForwardedHeader;
 use crate::tls::TlsFiles;
 use domain::Network;
@@ -30,6 +31,8 @@ pub struct Config {
     pub audit_days: u32,
     /// A session ends this long after sign-in.
     pub session_age_max: Duration,
+    /// Groups of the identity provider, by role.
+    pub groups: RoleGroups,
     /// Who reads `/metrics` sends this as a bearer token; None: anybody may.
     pub metrics_token: Option<String>,
     /// Open connections: each holds a file and some kilobytes.
@@ -80,6 +83,7 @@ impl Default for Config {
             forwarded_header: ForwardedHeader::default(),
             audit_days: 365,
             session_age_max: Duration::from_secs(7 * 24 * 3600),
+            groups: RoleGroups::default(),
             metrics_token: None,
             connections_max: 1_024,
             header_timeout: Duration::from_secs(30),
@@ -104,6 +108,12 @@ impl Default for Config {
 
 impl Config {
     /// Whether people reach the server by https alone.
+    /// The address by which people reach the server, without a slash at its end.
+    pub(crate) fn address(&self) -> String {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        self.public_origin.clone().unwrap_or_else(|| format!("{scheme}://{}", self.bind))
+    }
+
     pub(crate) fn is_https(&self) -> bool {
         self.tls.is_some() || self.public_origin.as_deref().is_some_and(|origin| origin.starts_with("https://"))
     }

@@ -23,7 +23,7 @@ mod listen;
 mod service;
 mod tls;
 
-pub use api::document;
+pub use api::{RoleGroups, document};
 pub use app::{LivePosts, Ports};
 pub use config::Config;
 pub use error::Error;

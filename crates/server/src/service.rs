@@ -21,6 +21,9 @@ use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 
+/// Calls of the identity provider at one time: strangers cause them.
+const SIGN_ONS_AT_ONCE: usize = 8;
+
 /// The server with all that it stands on.
 pub struct Server {
     pub config: Config,
@@ -71,6 +74,7 @@ impl Server {
             streams: Mutex::default(),
             bodies: permits(config.bodies_max_bytes),
             exports: permits(config.exports_at_once),
+            sign_ons: Semaphore::new(SIGN_ONS_AT_ONCE),
             shutdown,
             config,
         });

@@ -7,8 +7,8 @@ use domain::StateStore;
 use pipeline::Committed;
 use runtime::admin::RunningSystem;
 use runtime::config::ForwardedHeader;
-use runtime::{Config, Installation, Stage, Supervisor, clock};
-use server::{LivePosts, Ports, TlsFiles};
+use runtime::{Config, Installation, Stage, Supervisor, clock, wiring};
+use server::{LivePosts, Ports, RoleGroups, TlsFiles};
 use state::{Accounts, AuditLog};
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,6 +42,7 @@ pub(crate) async fn start(installation: &Installation, must_change: bool, superv
             sql: Arc::new(installation.sql()?),
             posts: Arc::new(installation.posts()),
             sources: installation.connectors.clone(),
+            identity: wiring::identity_provider(config)?,
         },
         live: live.clone(),
         clock: clock(),
@@ -137,6 +138,11 @@ fn settings(config: &Config) -> Result<server::Config> {
         },
         audit_days: settings.audit_days,
         session_age_max: seconds(settings.session_days * 86_400),
+        groups: RoleGroups {
+            admins: settings.openid.admins.clone(),
+            analysts: settings.openid.analysts.clone(),
+            viewers: settings.openid.viewers.clone(),
+        },
         metrics_token: settings.metrics_token()?,
         connections_max: limits.connections,
         header_timeout: seconds(limits.idle_timeout_s),

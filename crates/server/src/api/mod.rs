@@ -14,6 +14,7 @@ mod map;
 mod overview;
 mod post;
 mod posts;
+mod provider;
 mod push;
 mod rules;
 mod session;
@@ -25,6 +26,8 @@ mod users;
 
 pub(crate) use extract::{Admin, Analyst, Anyone, Body, Filtered, LARGE, Params, QUERY, Viewer, client_address};
 pub(crate) use live::LiveEvent;
+pub(crate) use provider::CALLBACK;
+pub use provider::RoleGroups;
 
 use crate::app::App;
 use crate::error::Problem;
@@ -53,6 +56,9 @@ fn open_api_router() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(session::sign_in, session::who_am_i, session::sign_out))
         .routes(routes!(session::change_password))
+        .routes(routes!(provider::ways))
+        .routes(routes!(provider::begin))
+        .routes(routes!(provider::finish))
         .routes(routes!(session::sessions))
         .routes(routes!(session::end_session))
         .routes(routes!(audit::audit))

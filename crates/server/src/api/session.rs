@@ -6,12 +6,13 @@ use crate::audit::Trail;
 use crate::auth::{ClientAddress, DEVICE_COOKIE, SESSION_COOKIE, Trier, Via, Who, cookie};
 use crate::error::Error;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{AppendHeaders, IntoResponse, Response};
 use axum::{Extension, Json};
 use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
-use state::{DEVICE_AGE_MAX, Role, Session, digest, public_id};
+use state::{Account, DEVICE_AGE_MAX, Role, Session, Stored, digest, public_id};
+use std::net::IpAddr;
 use std::sync::Arc;
 use utoipa::ToSchema;
 
@@ -34,9 +35,16 @@ pub(crate) struct Credentials {
     password: String,
 }
 
-fn set_cookie(app: &App, name: &'static str, secret: &str, age_s: i64) -> Result<HeaderValue, Error> {
+/// `site`: which requests of other sites send the cookie (SameSite).
+pub(super) fn set_cookie(
+    app: &App,
+    name: &'static str,
+    secret: &str,
+    age_s: i64,
+    site: &str,
+) -> Result<HeaderValue, Error> {
     let (name, secure) = (app.config.cookie(name), if app.config.is_https() { "; Secure" } else { "" });
-    let cookie = format!("{name}={secret}; Path=/; HttpOnly; SameSite=Strict; Max-Age={age_s}{secure}");
+    let cookie = format!("{name}={secret}; Path=/; HttpOnly; SameSite={site}; Max-Age={age_s}{secure}");
     HeaderValue::from_str(&cookie).map_err(Error::internal)
 }
 
@@ -79,18 +87,32 @@ pub(crate) async fn sign_in(
     };
     app.attempts.succeeded(attempt, now);
     trail.is_of(&account.value.name);
-    let age_max = Duration::from_std(app.config.session_age_max).map_err(Error::internal)?;
-    let browser = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let secret = app.accounts.open(&account, &address.to_string(), browser, now, age_max).await?;
-    let mut cookies = vec![(header::SET_COOKIE, set_cookie(&app, SESSION_COOKIE, &secret, age_max.num_seconds())?)];
-    if device.is_none() {
-        let device = app.accounts.remember_device(&account.value.name, now).await?;
-        let cookie = set_cookie(&app, DEVICE_COOKIE, &device, DEVICE_AGE_MAX.num_seconds())?;
-        cookies.push((header::SET_COOKIE, cookie));
-    }
+    let cookies = open_session(&app, &account, address, &headers, device.is_some()).await?;
     let must_change_password = account.value.must_change_password;
     let me = Me { name: account.value.name, role: account.value.role, must_change_password };
     Ok((AppendHeaders(cookies), Json(me)).into_response())
+}
+
+/// Opens a session and gives its cookies.
+pub(super) async fn open_session(
+    app: &App,
+    account: &Stored<Account>,
+    address: IpAddr,
+    headers: &HeaderMap,
+    is_known_device: bool,
+) -> Result<Vec<(HeaderName, HeaderValue)>, Error> {
+    let now = app.clock.now();
+    let age_max = Duration::from_std(app.config.session_age_max).map_err(Error::internal)?;
+    let browser = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let secret = app.accounts.open(account, &address.to_string(), browser, now, age_max).await?;
+    let cookie = set_cookie(app, SESSION_COOKIE, &secret, age_max.num_seconds(), "Strict")?;
+    let mut cookies = vec![(header::SET_COOKIE, cookie)];
+    if !is_known_device {
+        let device = app.accounts.remember_device(&account.value.name, now).await?;
+        let cookie = set_cookie(app, DEVICE_COOKIE, &device, DEVICE_AGE_MAX.num_seconds(), "Strict")?;
+        cookies.push((header::SET_COOKIE, cookie));
+    }
+    Ok(cookies)
 }
 
 /// Who is signed in.
@@ -111,7 +133,8 @@ pub(crate) async fn sign_out(
     if let Some(secret) = cookie(&headers, &app.config.cookie(SESSION_COOKIE)) {
         app.accounts.close(&digest(secret)).await?;
     }
-    Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, set_cookie(&app, SESSION_COOKIE, "", 0)?)]).into_response())
+    Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, set_cookie(&app, SESSION_COOKIE, "", 0, "Strict")?)])
+        .into_response())
 }
 
 #[derive(Deserialize, ToSchema)]

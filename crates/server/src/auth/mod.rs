@@ -7,4 +7,4 @@ mod who;
 pub(crate) use attempts::{Attempts, Trier};
 pub(crate) use client::ClientAddress;
 pub use client::ForwardedHeader;
-pub(crate) use who::{DEVICE_COOKIE, Pass, SESSION_COOKIE, Via, Who, bearer, cookie, who_has};
+pub(crate) use who::{ATTEMPT_COOKIE, DEVICE_COOKIE, Pass, SESSION_COOKIE, Via, Who, bearer, cookie, who_has};

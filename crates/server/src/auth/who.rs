@@ -9,6 +9,8 @@ use state::{Accounts, Role, TokenScope, digest};
 pub(crate) const SESSION_COOKIE: &str = "overheard_session";
 /// Name of the cookie by which a device is known.
 pub(crate) const DEVICE_COOKIE: &str = "overheard_device";
+/// A sign-in with the identity provider that is under way.
+pub(crate) const ATTEMPT_COOKIE: &str = "overheard_sign_in";
 
 /// How someone proved who he is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

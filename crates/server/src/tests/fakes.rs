@@ -3,9 +3,9 @@
 use async_trait::async_trait;
 use domain::{
     AddedSource, Alert, AlertDesk, AlertNow, AlertRule, Appended, CategoryDefinition, DeadLetter, Error, Fault,
-    Forgotten, PostAdmin, PostQueue, PushError, PushIntake, PushOutcome, PushStatus, QueryLimits, QueueDepth, Record,
-    Replayed, Result, SourceError, SourceKind, SourceOrder, SourceSettings, SourceStatus, SourceTrial, SqlAnswer,
-    SqlRunner, SystemInfo, SystemReport, Timestamp, ToForget,
+    Forgotten, Identity, IdentityProvider, PostAdmin, PostQueue, PushError, PushIntake, PushOutcome, PushStatus,
+    QueryLimits, QueueDepth, Record, Replayed, Result, SignInAttempt, SourceError, SourceKind, SourceOrder,
+    SourceSettings, SourceStatus, SourceTrial, SqlAnswer, SqlRunner, SystemInfo, SystemReport, Timestamp, ToForget,
 };
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -51,6 +51,35 @@ pub(super) struct House {
     pub(super) alerts_now: Mutex<Vec<AlertNow>>,
     /// Push sources that no configuration has; `taken` is a name that none may have.
     pub(super) unconfigured: Mutex<Vec<String>>,
+}
+
+/// The code says who signed in, or what goes wrong.
+#[async_trait]
+impl IdentityProvider for House {
+    fn name(&self) -> &str {
+        "Example"
+    }
+
+    async fn page(&self, attempt: &SignInAttempt) -> Result<String> {
+        assert!(attempt.callback.ends_with("/api/session/provider/callback"), "{attempt:?}");
+        Ok(format!("https://id.example.org/?state={}", attempt.state))
+    }
+
+    async fn identity(&self, code: &str, _: &SignInAttempt) -> Result<Identity> {
+        let (name, group) = match code {
+            "good" => ("ada@example.org", "staff"),
+            "stranger" => ("eve@example.org", "visitors"),
+            // The name of a user with a password.
+            "admin" => ("admin", "board"),
+            "down" => return Err(Error::retry("down")),
+            _ => return Err(Error::reject("no such code")),
+        };
+        Ok(Identity {
+            subject: format!("https://id.example.org {name}"),
+            name: name.into(),
+            groups: vec![group.into()],
+        })
+    }
 }
 
 #[async_trait]

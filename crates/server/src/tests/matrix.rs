@@ -19,7 +19,8 @@ enum Needs {
 
 fn needs(operation: &str) -> Option<Needs> {
     let needs = match operation {
-        "POST /api/session" | "DELETE /api/session" => Needs::Nothing,
+        "POST /api/session" | "DELETE /api/session" | "GET /api/session/ways" => Needs::Nothing,
+        "GET /api/session/provider" | "GET /api/session/provider/callback" => Needs::Nothing,
         "GET /api/session" | "POST /api/session/password" => Needs::Viewer,
         "GET /api/sessions" | "DELETE /api/sessions/{id}" => Needs::Viewer,
         "GET /api/overview" | "GET /api/series" | "GET /api/breakdown" | "GET /api/map" => Needs::Viewer,

@@ -27,7 +27,7 @@ impl Accounts {
         age_max: Duration,
     ) -> Result<String, AccountError> {
         self.forget_expired(now).await?;
-        let secret = secret::new("");
+        let secret = secret::new_secret();
         let session = Session {
             user: account.value.name.clone(),
             created_at: now,
@@ -111,7 +111,7 @@ impl Accounts {
 
     /// Remembers the device of a user who signed in, if the user is still there.
     pub async fn remember_device(&self, user: &str, now: Timestamp) -> Result<String, AccountError> {
-        let secret = secret::new("");
+        let secret = secret::new_secret();
         let device = Device { user: user.to_owned(), expires_at: now + DEVICE_AGE_MAX };
         let account = self.user_documents().get(user).await?.ok_or_else(AccountError::contended)?;
         let remembered = self.device_documents().added(&secret::digest(&secret), &device)?;
