@@ -1,7 +1,7 @@
 //! What every handler can reach.
 
 use crate::answers::Answers;
-use crate::auth::Attempts;
+use crate::auth::{Attempts, SignInLink};
 use crate::config::Config;
 use domain::{
     AlertDesk, Clock, EnrichedPost, PostAdmin, PostQueue, PushIntake, SourceSettings, SqlRunner, StateStore, SystemInfo,
@@ -32,6 +32,8 @@ pub(crate) struct App {
     pub(crate) state: Arc<dyn StateStore>,
     pub(crate) accounts: Accounts,
     pub(crate) attempts: Attempts,
+    /// The link that signs in, until it was used.
+    pub(crate) sign_in_link: Mutex<Option<SignInLink>>,
     pub(crate) audit: AuditLog,
     pub(crate) queue: Arc<dyn PostQueue>,
     pub(crate) ports: Ports,

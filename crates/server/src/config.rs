@@ -1,6 +1,6 @@
 //! Settings of the server, checked by the binary before they come here.
 
-use crate::auth::ForwardedHeader;
+use crate::auth::{ForwardedHeader, SignInLink};
 use crate::tls::TlsFiles;
 use domain::Network;
 use std::borrow::Cow;
@@ -30,6 +30,8 @@ pub struct Config {
     pub audit_days: u32,
     /// A session ends this long after sign-in.
     pub session_age_max: Duration,
+    /// A link that signs in once.
+    pub sign_in_link: Option<SignInLink>,
     /// Who reads `/metrics` sends this as a bearer token; None: anybody may.
     pub metrics_token: Option<String>,
     /// Open connections: each holds a file and some kilobytes.
@@ -80,6 +82,7 @@ impl Default for Config {
             forwarded_header: ForwardedHeader::default(),
             audit_days: 365,
             session_age_max: Duration::from_secs(7 * 24 * 3600),
+            sign_in_link: None,
             metrics_token: None,
             connections_max: 1_024,
             header_timeout: Duration::from_secs(30),

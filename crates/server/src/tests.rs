@@ -3,6 +3,7 @@
 mod access;
 mod fakes;
 mod limits;
+mod link;
 mod matrix;
 mod sources;
 mod tls;
@@ -173,7 +174,7 @@ async fn nothing_of_the_api_answers_a_stranger() {
     let mut tried = 0;
     for (path, item) in document["paths"].as_object().unwrap() {
         for method in item.as_object().unwrap().keys().filter(|key| *key != "parameters") {
-            if path == "/api/session" && method != "get" {
+            if path == "/api/session" && method != "get" || path == "/api/session/link" {
                 continue;
             }
             let path = path.replace("{name}", "x").replace("{id}", "x");

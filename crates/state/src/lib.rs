@@ -38,7 +38,8 @@ mod queries;
 mod sources;
 
 pub use accounts::{
-    Account, AccountError, Accounts, DEVICE_AGE_MAX, Role, Session, Token, TokenOrder, TokenScope, digest, public_id,
+    Account, AccountError, Accounts, DEVICE_AGE_MAX, Role, Session, Token, TokenOrder, TokenScope, digest, new_secret,
+    public_id,
 };
 pub use audit::{AuditEntry, AuditLog, AuditPage};
 pub use blocked::BlockedAuthors;

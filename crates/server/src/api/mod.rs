@@ -52,6 +52,7 @@ struct Document;
 fn open_api_router() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(session::sign_in, session::who_am_i, session::sign_out))
+        .routes(routes!(session::sign_in_by_link))
         .routes(routes!(session::change_password))
         .routes(routes!(session::sessions))
         .routes(routes!(session::end_session))

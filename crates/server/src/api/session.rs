@@ -3,7 +3,7 @@
 use super::{Anyone, Body, Viewer};
 use crate::app::App;
 use crate::audit::Trail;
-use crate::auth::{ClientAddress, DEVICE_COOKIE, SESSION_COOKIE, Trier, Via, Who, cookie};
+use crate::auth::{ClientAddress, DEVICE_COOKIE, SESSION_COOKIE, Trier, Via, Who, cookie, is_local};
 use crate::error::Error;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -11,8 +11,9 @@ use axum::response::{AppendHeaders, IntoResponse, Response};
 use axum::{Extension, Json};
 use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
-use state::{DEVICE_AGE_MAX, Role, Session, digest, public_id};
-use std::sync::Arc;
+use state::{Account, DEVICE_AGE_MAX, Role, Session, Stored, digest, public_id};
+use std::net::IpAddr;
+use std::sync::{Arc, PoisonError};
 use utoipa::ToSchema;
 
 /// Longest name that is looked at, bytes.
@@ -79,18 +80,63 @@ pub(crate) async fn sign_in(
     };
     app.attempts.succeeded(attempt, now);
     trail.is_of(&account.value.name);
+    signed_in(&app, &account, address, &headers, device.is_some()).await
+}
+
+/// Opens a session, and answers with its cookie.
+async fn signed_in(
+    app: &App,
+    account: &Stored<Account>,
+    address: IpAddr,
+    headers: &HeaderMap,
+    is_known_device: bool,
+) -> Result<Response, Error> {
+    let now = app.clock.now();
     let age_max = Duration::from_std(app.config.session_age_max).map_err(Error::internal)?;
     let browser = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let secret = app.accounts.open(&account, &address.to_string(), browser, now, age_max).await?;
-    let mut cookies = vec![(header::SET_COOKIE, set_cookie(&app, SESSION_COOKIE, &secret, age_max.num_seconds())?)];
-    if device.is_none() {
+    let secret = app.accounts.open(account, &address.to_string(), browser, now, age_max).await?;
+    let mut cookies = vec![(header::SET_COOKIE, set_cookie(app, SESSION_COOKIE, &secret, age_max.num_seconds())?)];
+    if !is_known_device {
         let device = app.accounts.remember_device(&account.value.name, now).await?;
-        let cookie = set_cookie(&app, DEVICE_COOKIE, &device, DEVICE_AGE_MAX.num_seconds())?;
+        let cookie = set_cookie(app, DEVICE_COOKIE, &device, DEVICE_AGE_MAX.num_seconds())?;
         cookies.push((header::SET_COOKIE, cookie));
     }
     let must_change_password = account.value.must_change_password;
-    let me = Me { name: account.value.name, role: account.value.role, must_change_password };
+    let me = Me { name: account.value.name.clone(), role: account.value.role, must_change_password };
     Ok((AppendHeaders(cookies), Json(me)).into_response())
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LinkBody {
+    /// What follows `#sign-in=` in the link.
+    secret: String,
+}
+
+/// Signs in by the link that `overheard demo` prints: once, within ten minutes, from the same machine.
+#[utoipa::path(post, path = "/api/session/link", tag = "session", request_body = LinkBody,
+    responses((status = 200, body = Me)))]
+pub(crate) async fn sign_in_by_link(
+    State(app): State<Arc<App>>,
+    Extension(trail): Extension<Trail>,
+    client: ClientAddress,
+    headers: HeaderMap,
+    Body(LinkBody { secret }): Body<LinkBody>,
+) -> Result<Response, Error> {
+    let refused = || Error::unauthorized("This sign-in link has expired or was used. Sign in with your password.");
+    if !is_local(client, &headers, &app.config) {
+        return Err(refused());
+    }
+    let user = {
+        let mut link = app.sign_in_link.lock().unwrap_or_else(PoisonError::into_inner);
+        let user = link.as_ref().and_then(|link| link.user_of(&secret, app.clock.now())).map(str::to_owned);
+        let user = user.ok_or_else(refused)?;
+        *link = None;
+        user
+    };
+    let account = app.accounts.stored(&user).await?.ok_or_else(refused)?;
+    trail.is_of(&user);
+    signed_in(&app, &account, client.0, &headers, false).await
 }
 
 /// Who is signed in.

@@ -19,7 +19,7 @@ enum Needs {
 
 fn needs(operation: &str) -> Option<Needs> {
     let needs = match operation {
-        "POST /api/session" | "DELETE /api/session" => Needs::Nothing,
+        "POST /api/session" | "DELETE /api/session" | "POST /api/session/link" => Needs::Nothing,
         "GET /api/session" | "POST /api/session/password" => Needs::Viewer,
         "GET /api/sessions" | "DELETE /api/sessions/{id}" => Needs::Viewer,
         "GET /api/overview" | "GET /api/series" | "GET /api/breakdown" | "GET /api/map" => Needs::Viewer,

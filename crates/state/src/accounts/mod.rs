@@ -15,6 +15,6 @@ mod users;
 
 pub use documents::{Account, Role, Session, Token, TokenOrder, TokenScope, public_id};
 pub use error::AccountError;
-pub use secret::digest;
+pub use secret::{digest, new_secret};
 pub use sessions::DEVICE_AGE_MAX;
 pub use store::Accounts;

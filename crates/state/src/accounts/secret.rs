@@ -8,6 +8,11 @@ pub(super) fn new(prefix: &str) -> String {
     format!("{prefix}{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple())
 }
 
+/// A new random text without a prefix.
+pub fn new_secret() -> String {
+    new("")
+}
+
 /// A password that can be typed: five groups of four letters and digits without look-alikes, 100 bits.
 pub(super) fn new_password() -> String {
     const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";

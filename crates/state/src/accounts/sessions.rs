@@ -27,7 +27,7 @@ impl Accounts {
         age_max: Duration,
     ) -> Result<String, AccountError> {
         self.forget_expired(now).await?;
-        let secret = secret::new("");
+        let secret = secret::new_secret();
         let session = Session {
             user: account.value.name.clone(),
             created_at: now,
