@@ -55,7 +55,8 @@ pub(crate) async fn run_roles(
     let mut supervisor = Supervisor::default();
     let is_demo = feed.is_some();
     if let Some(feed) = feed {
-        supervisor.start(Stage::Ingest, "sample", |shutdown| feed.run(shutdown));
+        let backfills = installation.connectors.backfills();
+        supervisor.start(Stage::Ingest, "sample", |shutdown| feed.run(backfills, shutdown));
     }
     installation.start(&mut supervisor)?;
     let mut dashboard = installation.config.server.local_address();

@@ -87,6 +87,7 @@ fn open_api_router() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(sql::save, sql::forget))
         .routes(routes!(system::system))
         .routes(routes!(sources::list))
+        .routes(routes!(sources::backfills))
         .routes(routes!(sources::kinds))
         .routes(routes!(sources::added))
         .routes(routes!(sources::put, sources::remove))

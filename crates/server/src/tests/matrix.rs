@@ -26,7 +26,7 @@ fn needs(operation: &str) -> Option<Needs> {
         "GET /api/posts" | "GET /api/post" | "GET /api/posts/export" | "GET /api/live" => Needs::Viewer,
         "GET /api/labels" | "GET /api/anomalies" | "GET /api/alerts" | "GET /api/rules" => Needs::Viewer,
         "GET /api/topics" | "GET /api/categories" | "GET /api/sql/tables" | "GET /api/queries" => Needs::Viewer,
-        "GET /api/system" | "GET /api/sources" | "GET /api/source-kinds" => Needs::Viewer,
+        "GET /api/system" | "GET /api/sources" | "GET /api/source-kinds" | "GET /api/backfills" => Needs::Viewer,
         "GET /api/added-sources" | "POST /api/source-trials" => Needs::Admin,
         "PUT /api/added-sources/{name}" | "DELETE /api/added-sources/{name}" => Needs::Admin,
         "POST /api/labels" | "POST /api/alerts/acknowledge" | "POST /api/alerts/silence" => Needs::Analyst,
