@@ -124,6 +124,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/backfills": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Sources that add posts of the past at the moment, with their progress. Detection waits until they are done. */
+        get: operations["get_api_backfills"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/breakdown": {
         parameters: {
             query?: never;
@@ -455,6 +472,23 @@ export interface paths {
         post: operations["post_api_session"];
         /** Signs out. */
         delete: operations["delete_api_session"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/session/link": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Signs in by the link that `overheard demo` prints: once, within ten minutes, from the same machine. */
+        post: operations["post_api_session_link"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -882,6 +916,21 @@ export interface components {
             days: number;
             rule: components["schemas"]["RuleBody"];
         };
+        /** @description The progress of one source. */
+        Backfill: {
+            /**
+             * Format: date-time
+             * @description Everything after this time was read: history is added newest first.
+             */
+            complete_from: string;
+            /**
+             * Format: double
+             * @description Share of the history that was read, from 0 to 1.
+             */
+            done: number;
+            /** @description Name of the source. */
+            source: string;
+        };
         Breakdown: {
             by: components["schemas"]["Dimension"];
             /** @description There are more values than were asked for. */
@@ -1105,6 +1154,10 @@ export interface components {
             mentions: number[];
             /** @description The value; empty when it is not known. */
             name: string;
+        };
+        LinkBody: {
+            /** @description What follows `#sign-in=` in the link. */
+            secret: string;
         };
         /** @description Data of each `posts` event. */
         LiveEvent: {
@@ -2144,6 +2197,34 @@ export interface operations {
             };
         };
     };
+    get_api_backfills: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Backfill"][];
+                };
+            };
+            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_api_breakdown: {
         parameters: {
             query: {
@@ -3126,6 +3207,38 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_api_session_link: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LinkBody"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Me"];
+                };
             };
             /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
             default: {
