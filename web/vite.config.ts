@@ -16,6 +16,6 @@ const keepFolder: Plugin = {
 export default defineConfig({
   plugins: [svelte(), keepFolder],
   build: { target: 'es2022', chunkSizeWarningLimit: 700, assetsInlineLimit: 0 },
-  server: { proxy: { '/api': api, '/openapi.json': api } },
+  server: { proxy: { '/api': api, '/v1': api, '/openapi.json': api } },
   test: { include: ['src/**/*.test.ts'] },
 });

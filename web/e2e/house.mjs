@@ -50,13 +50,14 @@ export async function startHouse() {
   try {
     await until(async () => {
       if (child.exitCode !== null) throw new Error(`overheard ended with ${child.exitCode}:\n${said}\n${logged}`);
-      return /password\s+(\S+)/.test(said) && (await fetch(`${url}/readyz`).catch(() => undefined))?.ok;
+      return /stop\s+Ctrl/.test(said) && (await fetch(`${url}/readyz`).catch(() => undefined))?.ok;
     }, 'the program is ready');
   } catch (error) {
     await stop();
     throw error;
   }
-  return { url, password: /password\s+(\S+)/.exec(said)[1], stop, log: () => logged };
+  const signInPath = /dashboard\s+https?:\/\/[^/\s]+(\S+)/.exec(said)[1];
+  return { url, signInPath, password: /password\s+(\S+)/.exec(said)[1], stop, log: () => logged };
 }
 
 /** Asks again until it holds; says so when it never does. */

@@ -6,6 +6,7 @@
 pub mod alert;
 pub mod analytics;
 pub mod anomaly;
+pub mod backfill;
 pub mod categories;
 pub mod clock;
 pub mod enriched;
@@ -31,6 +32,7 @@ pub mod topic;
 pub use alert::{Alert, AlertRule, AlertState, Condition, Notification};
 pub use analytics::{Analytics, Dimension, Selection, TimeRange};
 pub use anomaly::{Anomaly, AnomalyListener, Driver, ExamplePost, Severity, Slice, driver_name};
+pub use backfill::{Backfill, Backfills};
 pub use categories::{CategoryDefinition, check_categories};
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp, seconds};
 pub use enriched::EnrichedPost;

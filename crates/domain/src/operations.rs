@@ -3,6 +3,7 @@
 //! ([`PostAdmin`]). `runtime` implements them, and `lake` the one for SQL.
 
 use crate::alert::{Alert, AlertRule};
+use crate::backfill::Backfill;
 use crate::categories::CategoryDefinition;
 use crate::error::Result;
 use crate::ports::{Column, DeadLetter, QueryLimits};
@@ -217,6 +218,8 @@ pub trait SystemInfo: Send + Sync {
     /// Names of the components that can't do their work now (503 on `/readyz`); none when all is well. Why they can't
     /// is told to people who are signed in, by the system's notices.
     async fn not_ready(&self) -> Vec<String>;
+    /// Sources that add posts of the past at the moment.
+    fn backfills(&self) -> Vec<Backfill>;
     /// Prometheus text of all metrics.
     fn metrics(&self) -> String;
     /// The categories of the configuration's file, which hold while none are saved on the page.

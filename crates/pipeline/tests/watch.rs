@@ -3,7 +3,7 @@
 mod incident;
 
 use chrono::Duration;
-use domain::ManualClock;
+use domain::{Backfill, Backfills, ManualClock};
 use incident::{Running, begin, names_cause, onset, quick};
 use lake::{Config, Lake};
 use std::sync::Arc;
@@ -94,6 +94,33 @@ async fn posts_that_come_late_end_a_false_drop_and_raise_what_they_make_up() {
     running.clock.set(half + Duration::minutes(20));
     incident::write(&lake, 6_000, onset(), half, &mut numbers).await.unwrap();
     assert!(running.until(60, |running| running.told.of_storm().is_some()).await, "late posts are judged");
+    running.stop().await;
+}
+
+/// The newest day comes first and would look like a rise from nothing; each earlier day changes what is expected.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_history_that_comes_newest_first_is_judged_once_it_is_complete() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = lake(&folder, Config::default()).await;
+    let (backfills, half) = (Arc::new(Backfills::default()), onset() + Duration::minutes(30));
+    let progress = |done| Backfill { source: "feed".into(), done, complete_from: onset() };
+    backfills.report(progress(0.0));
+    let now = half + Duration::minutes(1);
+    let running = Running::beside(&lake, quick(), now, None, backfills.clone());
+    let mut numbers = 0;
+    incident::write(&lake, 3_000, onset(), half, &mut numbers).await.unwrap();
+    let mut to = onset();
+    while to > begin() {
+        let from = begin().max(to - Duration::days(2));
+        incident::write(&lake, 3_000, from, to, &mut numbers).await.unwrap();
+        backfills.report(progress(0.5));
+        to = from;
+    }
+    assert!(!running.until(1, |running| running.effort().0 > 0).await, "nothing is counted while history comes in");
+    backfills.finish("feed");
+    assert!(running.until(60, |running| running.told.of_storm().is_some()).await);
+    let told = running.told.0.lock().unwrap().clone();
+    assert!(told.iter().all(|one| one.onset >= onset()), "a false alarm: {told:?}");
     running.stop().await;
 }
 

@@ -240,6 +240,7 @@ impl Installation {
                 listener: evaluator.clone(),
                 queue: self.queue.clone(),
                 health: self.health.clone(),
+                backfills: self.connectors.backfills(),
             };
             self.start_alone(supervisor, Stage::Detect, "watch", move |stop| watch.clone().run(stop));
         }

@@ -1,7 +1,7 @@
 //! What every handler can reach.
 
 use crate::answers::Answers;
-use crate::auth::Attempts;
+use crate::auth::{Attempts, SignInLink};
 use crate::config::Config;
 use domain::{
     AlertDesk, Clock, EnrichedPost, IdentityProvider, PostAdmin, PostQueue, PushIntake, SourceSettings, SqlRunner,
@@ -35,6 +35,8 @@ pub(crate) struct App {
     pub(crate) state: Arc<dyn StateStore>,
     pub(crate) accounts: Accounts,
     pub(crate) attempts: Attempts,
+    /// The link that signs in, until it was used.
+    pub(crate) sign_in_link: Mutex<Option<SignInLink>>,
     pub(crate) audit: AuditLog,
     pub(crate) queue: Arc<dyn PostQueue>,
     pub(crate) ports: Ports,

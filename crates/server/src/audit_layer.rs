@@ -45,6 +45,7 @@ pub(crate) async fn write(State(app): State<Arc<App>>, mut request: Request, nex
     let parameters = parameters(&route, request.uri().path());
     let action = match (request.method(), route.as_str()) {
         (&Method::POST, "/api/session") | (&Method::GET, CALLBACK) => "sign in".to_owned(),
+        (&Method::POST, "/api/session/link") => "sign in by link".to_owned(),
         (&Method::DELETE, "/api/session") => "sign out".to_owned(),
         (&Method::POST, "/api/session/password") => "change own password".to_owned(),
         (method, route) => format!("{method} {route}"),

@@ -1,7 +1,7 @@
 //! Settings of the server, checked by the binary before they come here.
 
 use crate::api::RoleGroups;
-use crate::auth::ForwardedHeader;
+use crate::auth::{ForwardedHeader, SignInLink};
 use crate::tls::TlsFiles;
 use domain::Network;
 use std::borrow::Cow;
@@ -33,6 +33,8 @@ pub struct Config {
     pub session_age_max: Duration,
     /// Groups of the identity provider, by role.
     pub groups: RoleGroups,
+    /// A link that signs in once.
+    pub sign_in_link: Option<SignInLink>,
     /// Who reads `/metrics` sends this as a bearer token; None: anybody may.
     pub metrics_token: Option<String>,
     /// Open connections: each holds a file and some kilobytes.
@@ -84,6 +86,7 @@ impl Default for Config {
             audit_days: 365,
             session_age_max: Duration::from_secs(7 * 24 * 3600),
             groups: RoleGroups::default(),
+            sign_in_link: None,
             metrics_token: None,
             connections_max: 1_024,
             header_timeout: Duration::from_secs(30),

@@ -65,6 +65,7 @@ impl Server {
             answers: Answers::new(self.analytics, &config),
             accounts: Accounts::new(Arc::clone(&self.state)),
             attempts: Attempts::default(),
+            sign_in_link: Mutex::new(config.sign_in_link.clone()),
             audit: AuditLog::new(Arc::clone(&self.state)),
             state: self.state,
             queue: self.queue,

@@ -1,4 +1,4 @@
-/** Calls to the server. Refusals come as `Refused` with the server's own sentence and the field it is about. */
+/** Calls to the API. Errors are thrown as `Refused`, with the server's message and the field that it is about. */
 
 export class Refused extends Error {
   constructor(
@@ -22,7 +22,7 @@ export function whenSignedOut(listener: Listener): void {
 
 async function refusal(response: Response): Promise<Refused> {
   const problem = await response.json().catch(() => ({}));
-  const message = problem.message ?? `The server answered ${response.status}.`;
+  const message = problem.message ?? `The server returned an unexpected error (${response.status}). Try again.`;
   return new Refused(response.status, message, problem.field, problem.begin, problem.end);
 }
 
@@ -37,7 +37,7 @@ async function send(method: string, path: string, body?: unknown, signal?: Abort
     });
   } catch (error) {
     if (error instanceof DOMException && error.name === 'AbortError') throw error;
-    throw new Refused(0, 'The server can’t be reached. Is Overheard still running?');
+    throw new Refused(0, 'Can’t reach the server. Check that Overheard is running and try again.');
   }
   if (response.ok) return response;
   const refused = await refusal(response);

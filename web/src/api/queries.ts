@@ -24,6 +24,7 @@ export type Source = Schema['SourceStatus'];
 export type SourceKind = Schema['SourceKind'];
 export type AddedSource = Schema['AddedSource'];
 export type SourceOrder = Schema['SourceOrder'];
+export type Backfill = Schema['Backfill'];
 export type Trial = Schema['SourceTrial'];
 export type System = Schema['System'];
 export type DeadLetter = Schema['DeadLetterView'];
@@ -67,6 +68,7 @@ export const paths = {
   topics: '/api/topics',
   categories: '/api/categories',
   sources: '/api/sources',
+  backfills: '/api/backfills',
   sourceKinds: '/api/source-kinds',
   addedSources: '/api/added-sources',
   system: '/api/system',
@@ -80,7 +82,10 @@ export const paths = {
   audit: (before: string | undefined) => `/api/audit?limit=50${before ? `&before=${part(before)}` : ''}`,
 };
 
+/** How people can sign in. */
+export const signInWays = () => get<components['schemas']['SignInWays']>('/api/session/ways');
 export const signIn = (name: string, password: string) => write<Me>('POST', '/api/session', { name, password });
+export const signInByLink = (secret: string) => write<Me>('POST', '/api/session/link', { secret });
 export const signOut = () => write('DELETE', '/api/session');
 export const changePassword = (current: string, password: string) =>
   write('POST', '/api/session/password', { current, password });

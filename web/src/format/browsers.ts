@@ -19,5 +19,5 @@ export function browserName(agent: string): string {
   const find = (known: [RegExp, string][]) => known.find(([pattern]) => pattern.test(agent))?.[1];
   const [browser, system] = [find(BROWSERS), find(SYSTEMS)];
   if (!browser && !system) return agent ? agent.slice(0, 30) : 'unknown';
-  return [browser ?? 'a program', system].filter(Boolean).join(' on ');
+  return [browser ?? 'API client', system].filter(Boolean).join(' on ');
 }

@@ -11,23 +11,23 @@ describe('numbers', () => {
       '0',
       '847',
       '999',
-      '1 k',
-      '12.4 k',
-      '100 k',
-      '1 M',
-      '3.1 M',
-      '2.5 bn',
+      '1k',
+      '12.4k',
+      '100k',
+      '1M',
+      '3.1M',
+      '2.5B',
     ]);
   });
 
   it('are shares', () => {
-    expect([0, 0.004, 0.126, 1].map(percent).map(plain)).toEqual(['0 %', '0.4 %', '13 %', '100 %']);
+    expect([0, 0.004, 0.126, 1].map(percent).map(plain)).toEqual(['0%', '0.4%', '13%', '100%']);
   });
 
   it('tell how they changed', () => {
     const text = (now: number, before: number) => change(now, before) && plain(change(now, before)!.text);
-    expect(text(118, 100)).toBe('+18 %');
-    expect(text(97, 100)).toBe('−3 %');
+    expect(text(118, 100)).toBe('+18%');
+    expect(text(97, 100)).toBe('−3%');
     expect(text(1001, 1000)).toBe('no change');
     expect(text(320, 100)).toBe('×3.2');
     expect(text(5, 0)).toBe('new');

@@ -1,19 +1,19 @@
 /** Numbers as people read them. Pure, and tested. */
 
 const UNITS: readonly [number, string][] = [
-  [1e9, ' bn'],
-  [1e6, ' M'],
-  [1e3, ' k'],
+  [1e9, 'B'],
+  [1e6, 'M'],
+  [1e3, 'k'],
 ];
 
-/** `847`, `12.4 k`, `3.1 M`: three figures at most, with a narrow space before the unit. */
+/** `847`, `12.4k`, `3.1M`: at most three digits. */
 export function compact(value: number): string {
   const size = Math.abs(value);
   for (const [unit, name] of UNITS) {
-    // 999.6 thousand would be written as 1,000 k.
+    // 999.6 thousand would be written as 1000k.
     if (size >= unit * 0.9995) {
       const scaled = value / unit;
-      return `${trim(scaled, Math.abs(scaled) < 99.95 ? 1 : 0)}${name.replace(' ', '\u202f')}`;
+      return `${trim(scaled, Math.abs(scaled) < 99.95 ? 1 : 0)}${name}`;
     }
   }
   return trim(value, Number.isInteger(value) || size >= 100 ? 0 : 1);
@@ -29,11 +29,11 @@ export function whole(value: number): string {
   return Math.round(value).toLocaleString('en-US');
 }
 
-/** A share from 0 to 1 as `43 %`; small ones keep a digit. */
+/** A share from 0 to 1 as `43%`; small ones keep a digit. */
 export function percent(share: number): string {
   const value = share * 100;
   const digits = value !== 0 && Math.abs(value) < 9.95 ? 1 : 0;
-  return `${trim(value, digits)}\u202f%`;
+  return `${trim(value, digits)}%`;
 }
 
 export interface Change {
@@ -42,7 +42,7 @@ export interface Change {
   direction: -1 | 0 | 1;
 }
 
-/** How much larger than before: `+18 %`, `×3.2` when it more than doubled, `new` when there was nothing. */
+/** How much larger than before: `+18%`, `×3.2` when it more than doubled, `new` when there was nothing. */
 export function change(now: number, before: number): Change | undefined {
   if (before === 0) return now === 0 ? undefined : { text: 'new', direction: 1 };
   const ratio = now / before;
@@ -50,7 +50,7 @@ export function change(now: number, before: number): Change | undefined {
   const share = Math.round((ratio - 1) * 1000) / 10;
   if (Math.abs(share) < 0.5) return { text: 'no change', direction: 0 };
   const digits = Math.abs(share) < 9.95 ? 1 : 0;
-  return { text: `${share > 0 ? '+' : '−'}${trim(Math.abs(share), digits)}\u202f%`, direction: share > 0 ? 1 : -1 };
+  return { text: `${share > 0 ? '+' : '−'}${trim(Math.abs(share), digits)}%`, direction: share > 0 ? 1 : -1 };
 }
 
 /** The change of a share, in points: `+4.2 points`. */

@@ -3,6 +3,9 @@
 
 const time = $state({ now: Date.now(), asOf: Date.now() });
 const NEXT_MS = 5_000;
+/** A page that was just opened may be opened on a program that was just started: it reads again sooner. */
+const NEXT_MIN_MS = 1_000;
+const opened = Date.now();
 let due: ReturnType<typeof setTimeout> | undefined;
 
 export const clock = {
@@ -25,7 +28,8 @@ export function refresh(): void {
 /** The lake has news: reads the numbers again, but not more often than every few seconds. */
 export function news(): void {
   if (document.hidden) return;
-  due ??= setTimeout(refresh, Math.max(0, time.asOf + NEXT_MS - Date.now()));
+  const pause = Math.min(NEXT_MS, Math.max(NEXT_MIN_MS, (Date.now() - opened) / 2));
+  due ??= setTimeout(refresh, Math.max(0, time.asOf + pause - Date.now()));
 }
 
 export function start(): void {

@@ -1,5 +1,6 @@
 /** The stream of posts in view. New posts wait while someone reads, so that the list never jumps under him. */
 import { paths, type LiveEvent, type Post } from '../api/queries';
+import { backfill } from './backfill.svelte';
 import { news } from './clock.svelte';
 
 const SHOWN_MAX = 60;
@@ -14,12 +15,14 @@ export class Live {
   waitingCount = $state(0);
   /** Someone reads: do not move the list. */
   held = $state(false);
+  #since = 0;
 
   follow(params: URLSearchParams): () => void {
     this.shown = [];
     this.waiting = [];
     this.waitingCount = 0;
     this.status = 'connecting';
+    this.#since = Date.now();
     const source = new EventSource(paths.live(params));
     source.onopen = () => (this.status = 'live');
     source.onerror = () => (this.status = 'lost');
@@ -30,12 +33,15 @@ export class Live {
   #take(event: LiveEvent): void {
     this.status = 'live';
     news();
-    if (event.posts.length === 0) return;
+    // History that is being loaded is not news.
+    const isLoading = backfill.running.length > 0;
+    const posts = isLoading ? event.posts.filter((post) => Date.parse(post.occurred_at) >= this.#since) : event.posts;
+    if (posts.length === 0) return;
     if (this.held) {
-      this.waiting = [...event.posts, ...this.waiting].slice(0, WAITING_MAX);
-      this.waitingCount += event.matched;
+      this.waiting = [...posts, ...this.waiting].slice(0, WAITING_MAX);
+      this.waitingCount += isLoading ? posts.length : event.matched;
     } else {
-      this.shown = [...event.posts, ...this.shown].slice(0, SHOWN_MAX);
+      this.shown = [...posts, ...this.shown].slice(0, SHOWN_MAX);
     }
   }
 

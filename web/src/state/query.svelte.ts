@@ -16,20 +16,33 @@ export function forgetAll(): void {
   kept.clear();
 }
 
+/** The question without the moment at which it is asked: of its time range, the length. */
+function subject(path: string): string {
+  const url = new URL(path, location.origin);
+  const time = (name: string) => Date.parse(url.searchParams.get(name) ?? '');
+  const length = time('to') - time('from');
+  url.searchParams.delete('from');
+  url.searchParams.delete('to');
+  return `${url} ${length}`;
+}
+
 export class Query<T> {
   data = $state.raw<T>();
   error = $state.raw<Refused>();
   loading = $state(false);
   #again = $state(0);
+  #updating = $state(false);
+  #subject = '';
 
   /** Nothing to show yet. */
   get pending(): boolean {
     return this.loading && this.data === undefined;
   }
 
-  /** What is shown belongs to an earlier question, or could not be read again. */
+  /** What is shown belongs to another question, or could not be updated. An update of the same question is not stale:
+   * live pages would flicker. */
   get stale(): boolean {
-    return this.data !== undefined && (this.loading || this.error !== undefined);
+    return this.data !== undefined && ((this.loading && !this.#updating) || this.error !== undefined);
   }
 
   /** Asks once more. */
@@ -46,6 +59,9 @@ export class Query<T> {
     const known = kept.get(path) as T | undefined;
     if (known !== undefined) this.data = known;
     this.loading = true;
+    const asked = subject(path);
+    this.#updating = asked === this.#subject;
+    this.#subject = asked;
     try {
       const data = await get<T>(path, signal);
       keep(path, data);

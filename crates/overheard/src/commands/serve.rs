@@ -8,8 +8,9 @@ use pipeline::Committed;
 use runtime::admin::RunningSystem;
 use runtime::config::ForwardedHeader;
 use runtime::{Config, Installation, Stage, Supervisor, clock, wiring};
+use server::auth::SignInLink;
 use server::{LivePosts, Ports, RoleGroups, TlsFiles};
-use state::{Accounts, AuditLog};
+use state::{Accounts, AuditLog, Role};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::broadcast::{self, error::RecvError};
@@ -22,16 +23,23 @@ const LIVE_BATCHES: usize = 64;
 /// The retention of the audit log is applied at the start and this often.
 const AUDIT_EVERY: Duration = Duration::from_secs(24 * 3600);
 
-/// Adds the server's services.
-pub(crate) async fn start(installation: &Installation, must_change: bool, supervisor: &mut Supervisor) -> Result<()> {
+/// Adds the server's services. For a demo, gives the path and fragment of the dashboard that sign in.
+pub(crate) async fn start(
+    installation: &Installation,
+    is_demo: bool,
+    supervisor: &mut Supervisor,
+) -> Result<Option<String>> {
     let (config, state) = (&installation.config, installation.state());
-    first_admin(config, &state, must_change).await?;
+    // The password of a demo guards posts of our own making.
+    first_admin(config, &state, !is_demo).await?;
     let accounts = Accounts::new(state.clone());
     accounts.set_push_tokens(&config.sources.push_tokens()?, clock().now()).await?;
+    let link = if is_demo { sign_in_link(config, &accounts).await? } else { None };
+    let (sign_in_link, fragment) = link.unzip();
     installation.lake.warm_up();
     let (live, _) = broadcast::channel(LIVE_BATCHES);
     let server = server::Server {
-        config: settings(config)?,
+        config: server::Config { sign_in_link, ..settings(config)? },
         analytics: installation.lake.clone(),
         state: state.clone(),
         queue: installation.queue.clone(),
@@ -52,7 +60,16 @@ pub(crate) async fn start(installation: &Installation, must_change: bool, superv
     supervisor.start(Stage::Serve, "server", |shutdown| server.run(shutdown));
     let (audit, days) = (AuditLog::new(state), config.server.audit_days);
     supervisor.start(Stage::Serve, "audit log", move |shutdown| expire_audit_log(audit, days, shutdown));
-    Ok(())
+    Ok(fragment)
+}
+
+/// A link that signs an admin in, where the dashboard is reached over plain HTTP as it is on this machine.
+async fn sign_in_link(config: &Config, accounts: &Accounts) -> Result<Option<(SignInLink, String)>> {
+    if !config.server.public_url.is_empty() || config.server.tls.is_on() {
+        return Ok(None);
+    }
+    let admin = accounts.accounts().await?.into_iter().find(|account| account.role == Role::Admin);
+    Ok(admin.map(|admin| SignInLink::new(&admin.name, clock().now())))
 }
 
 /// Serves the health pages of a process without the role, if the settings say where.
@@ -143,6 +160,7 @@ fn settings(config: &Config) -> Result<server::Config> {
             analysts: settings.openid.analysts.clone(),
             viewers: settings.openid.viewers.clone(),
         },
+        sign_in_link: None,
         metrics_token: settings.metrics_token()?,
         connections_max: limits.connections,
         header_timeout: seconds(limits.idle_timeout_s),

@@ -11,6 +11,8 @@ use runtime::config::model_folder;
 use runtime::{Config, Installation, Role, Roles, Stage, Supervisor, wiring};
 use sources::sample::Feed;
 use state::Topics;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use tracing::{info, warn};
@@ -51,19 +53,22 @@ pub(crate) async fn run_roles(
 ) -> Result<ExitCode> {
     let installation = Installation::open(config, roles, queue).await?;
     let mut supervisor = Supervisor::default();
-    // The password of a demo guards posts of our own making.
-    let must_change_password = feed.is_none();
+    let is_demo = feed.is_some();
     if let Some(feed) = feed {
-        supervisor.start(Stage::Ingest, "sample", |shutdown| feed.run(shutdown));
+        let backfills = installation.connectors.backfills();
+        supervisor.start(Stage::Ingest, "sample", |shutdown| feed.run(backfills, shutdown));
     }
     installation.start(&mut supervisor)?;
-    match installation.roles.has(Role::Serve) {
-        true => serve::start(&installation, must_change_password, &mut supervisor).await?,
-        false => serve::start_health(&installation, &mut supervisor)?,
+    let mut dashboard = installation.config.server.local_address();
+    if installation.roles.has(Role::Serve) {
+        let fragment = serve::start(&installation, is_demo, &mut supervisor).await?;
+        dashboard.extend(fragment.map(|fragment| format!("/{fragment}")));
+    } else {
+        serve::start_health(&installation, &mut supervisor)?;
     }
-    greet(&installation.config, &installation.roles, installation.state().as_ref()).await?;
+    greet(&installation.config, &installation.roles, installation.state().as_ref(), &dashboard).await?;
     if open {
-        open_browser(&installation.config.server.local_address());
+        open_browser(&installation.config.data, &dashboard);
     }
     supervisor.run().await?;
     info!("stopped");
@@ -71,11 +76,14 @@ pub(crate) async fn run_roles(
 }
 
 /// Says where to look and what to do next.
-async fn greet(config: &Config, roles: &Roles, state: &dyn StateStore) -> Result<()> {
+async fn greet(config: &Config, roles: &Roles, state: &dyn StateStore, dashboard: &str) -> Result<()> {
     say("")?;
     say(format_args!("  data      {}", config.data.display()))?;
     if roles.has(Role::Serve) {
-        say(format_args!("  dashboard {}", config.server.local_address()))?;
+        say(format_args!("  dashboard {dashboard}"))?;
+        if dashboard.contains('#') {
+            say("            (this link signs you in: once, within 10 minutes, on this machine)")?;
+        }
     }
     let model = if config.understand.enabled { model_folder(&config.understand.model) } else { None };
     match model {
@@ -95,7 +103,15 @@ async fn greet(config: &Config, roles: &Roles, state: &dyn StateStore) -> Result
 }
 
 /// Opens the page where there is a desktop; elsewhere the address was printed.
-fn open_browser(address: &str) {
+fn open_browser(data: &Path, address: &str) {
+    let address = match address.contains('#') {
+        // Other users of this machine can read the arguments of a process, so the secret is not one.
+        true => match write_redirect(data, address) {
+            Ok(file) => file.into_os_string(),
+            Err(error) => return info!(%error, "no browser was opened; the address is printed above"),
+        },
+        false => address.into(),
+    };
     let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
     let opened = std::process::Command::new(opener)
         .arg(address)
@@ -105,4 +121,16 @@ fn open_browser(address: &str) {
     if opened.is_err() {
         info!("no browser was found to open; the address is printed above");
     }
+}
+
+/// Writes a page that leads to the address and that only its owner can read.
+fn write_redirect(data: &Path, address: &str) -> std::io::Result<PathBuf> {
+    let file = std::path::absolute(data.join("sign-in.html"))?;
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let page = format!("<!doctype html><meta http-equiv=\"refresh\" content=\"0;url={address}\">\n");
+    options.open(&file)?.write_all(page.as_bytes())?;
+    Ok(file)
 }

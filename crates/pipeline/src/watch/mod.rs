@@ -13,7 +13,9 @@ mod tell;
 use chrono::{Duration, TimeDelta};
 use chrono_tz::Tz;
 use detect::{FalseAlarms, GridConfig};
-use domain::{AnomalyListener, Clock, Dimension, Health, PostQueue, PostTable, Result, Timestamp, WatchHistory};
+use domain::{
+    AnomalyListener, Backfills, Clock, Dimension, Health, PostQueue, PostTable, Result, Timestamp, WatchHistory,
+};
 use judge::Judge;
 use std::sync::Arc;
 use tell::Telling;
@@ -97,6 +99,8 @@ pub struct Watch {
     pub queue: Arc<dyn PostQueue>,
     /// Told while the volume can't be judged.
     pub health: Arc<Health>,
+    /// Nothing is judged while a source adds posts of the past: half of a history would look like a rise or a drop.
+    pub backfills: Arc<Backfills>,
 }
 
 /// When data is older than this it is history being brought in: time is then what the posts say, not what the clock says.
@@ -149,6 +153,9 @@ impl Watch {
     /// Judges every interval that can be closed by now, and tells. A failure of one interval length doesn't hold up the
     /// other, nor the telling of what is known.
     async fn look(&self, judges: &mut [Judge], telling: &mut Telling, time: &mut Time) -> Result<()> {
+        if !self.backfills.running().is_empty() {
+            return Ok(());
+        }
         let mut outcome = Ok(());
         match self.history.span().await {
             Ok(None) => return Ok(()),

@@ -6,9 +6,9 @@
 use async_trait::async_trait;
 use chrono::{Duration, TimeDelta};
 use domain::{
-    Anomaly, AnomalyListener, Author, Category, Dimension, EnrichedBatch, EnrichedPost, Enrichment, Error, Evidence,
-    Health, IncidentScope, KeyPhrase, Language, ManualClock, Post, PostId, PostTable, Provenance, Result, Sentiment,
-    SentimentLabel, SeriesCounts, SeriesKey, SourceId, TimeRange, Timestamp, WatchHistory,
+    Anomaly, AnomalyListener, Author, Backfills, Category, Dimension, EnrichedBatch, EnrichedPost, Enrichment, Error,
+    Evidence, Health, IncidentScope, KeyPhrase, Language, ManualClock, Post, PostId, PostTable, Provenance, Result,
+    Sentiment, SentimentLabel, SeriesCounts, SeriesKey, SourceId, TimeRange, Timestamp, WatchHistory,
 };
 use lake::Lake;
 use pipeline::{Watch, WatchConfig};
@@ -217,6 +217,7 @@ pub(crate) struct Running {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) told: Arc<Told>,
     pub(crate) health: Arc<Health>,
+    pub(crate) backfills: Arc<Backfills>,
     stop: CancellationToken,
     task: tokio::task::JoinHandle<Result<()>>,
 }
@@ -232,6 +233,17 @@ impl Running {
         config: WatchConfig,
         now: Timestamp,
         refused: Option<&'static str>,
+    ) -> Self {
+        Self::beside(lake, config, now, refused, Arc::default())
+    }
+
+    /// A watch beside sources that add posts of the past.
+    pub(crate) fn beside(
+        lake: &Arc<Lake>,
+        config: WatchConfig,
+        now: Timestamp,
+        refused: Option<&'static str>,
+        backfills: Arc<Backfills>,
     ) -> Self {
         let (clock, told) = (Arc::new(ManualClock::at(now)), Arc::new(Told::default()));
         let (health, stop) = (Arc::new(Health::default()), CancellationToken::new());
@@ -250,9 +262,10 @@ impl Running {
             listener: told.clone(),
             queue: Arc::new(MemoryQueue::default()),
             health: health.clone(),
+            backfills: backfills.clone(),
         };
         let task = tokio::spawn(watch.run(stop.clone()));
-        Self { asked, clock, told, health, stop, task }
+        Self { asked, clock, told, health, backfills, stop, task }
     }
 
     /// The first look is through: all that is closed was judged.

@@ -8,7 +8,9 @@ use crate::traffic::{Speed, Traffic};
 use crate::usage::{self, Meter};
 use crate::{alerting, metrics, wiring};
 use async_trait::async_trait;
-use domain::{CategoryDefinition, Error, Health, PostQueue, Result, SourceStatus, SystemInfo, SystemReport, Timestamp};
+use domain::{
+    Backfill, CategoryDefinition, Error, Health, PostQueue, Result, SourceStatus, SystemInfo, SystemReport, Timestamp,
+};
 use lake::Lake;
 use metrics_exporter_prometheus::PrometheusHandle;
 use pipeline::Committed;
@@ -183,6 +185,10 @@ impl SystemInfo for RunningSystem {
         }
         failing.dedup();
         failing
+    }
+
+    fn backfills(&self) -> Vec<Backfill> {
+        self.connectors.backfills().running()
     }
 
     fn metrics(&self) -> String {

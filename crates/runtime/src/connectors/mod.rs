@@ -8,7 +8,7 @@ mod vault;
 
 use crate::clock::clock;
 use crate::config::{Config, SourceConfig};
-use domain::{Error, Result, SourceId, SourceStatus, Timestamp, Topic};
+use domain::{Backfills, Error, Result, SourceId, SourceStatus, Timestamp, Topic};
 use queue::Embedded;
 use sources::Connector;
 use sources::kit::status::SharedStatus;
@@ -36,6 +36,7 @@ pub struct Connectors {
     queue: Arc<Embedded>,
     topics: watch::Sender<Vec<Topic>>,
     vault: Vault,
+    backfills: Arc<Backfills>,
     /// The sources that run here, or should, by name.
     shown: Mutex<BTreeMap<String, Shown>>,
 }
@@ -65,8 +66,13 @@ struct Running {
 
 impl Connectors {
     pub(crate) fn new(config: &Config, queue: Arc<Embedded>, topics: watch::Sender<Vec<Topic>>) -> Arc<Self> {
-        let vault = Vault::new(config);
-        Arc::new(Self { config: config.clone(), queue, topics, vault, shown: Mutex::default() })
+        let (vault, backfills) = (Vault::new(config), Arc::default());
+        Arc::new(Self { config: config.clone(), queue, topics, vault, backfills, shown: Mutex::default() })
+    }
+
+    /// Where sources report that they add posts of the past.
+    pub fn backfills(&self) -> Arc<Backfills> {
+        self.backfills.clone()
     }
 
     /// An error when a connector of the configuration can't be made.

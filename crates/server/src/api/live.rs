@@ -11,6 +11,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use domain::{EnrichedPost, Selection};
 use futures::Stream;
 use serde::Serialize;
+use std::cmp::Reverse;
 use std::convert::Infallible;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -150,8 +151,9 @@ impl LiveEvent {
         self.received += posts.len() as u64;
         for post in posts.iter().filter(|post| selection.matches(post)) {
             self.matched += 1;
-            self.posts.insert(0, PostView::of(&post.into(), None));
+            self.posts.push(PostView::of(&post.into(), None));
         }
+        self.posts.sort_by_key(|post| Reverse(post.occurred_at));
         self.posts.truncate(POSTS_MAX);
     }
 }

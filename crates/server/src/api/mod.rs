@@ -55,6 +55,7 @@ struct Document;
 fn open_api_router() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(session::sign_in, session::who_am_i, session::sign_out))
+        .routes(routes!(session::sign_in_by_link))
         .routes(routes!(session::change_password))
         .routes(routes!(provider::ways))
         .routes(routes!(provider::begin))
@@ -92,6 +93,7 @@ fn open_api_router() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(sql::save, sql::forget))
         .routes(routes!(system::system))
         .routes(routes!(sources::list))
+        .routes(routes!(sources::backfills))
         .routes(routes!(sources::kinds))
         .routes(routes!(sources::added))
         .routes(routes!(sources::put, sources::remove))

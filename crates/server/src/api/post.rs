@@ -38,7 +38,7 @@ pub(crate) struct PostView {
     author_followers: Option<i64>,
     /// Where people can read it; only http and https.
     url: Option<String>,
-    occurred_at: DateTime<Utc>,
+    pub(super) occurred_at: DateTime<Utc>,
     received_at: Option<DateTime<Utc>>,
     language: Option<String>,
     text: String,

@@ -3,7 +3,7 @@
 use super::{Anyone, Body, Viewer};
 use crate::app::App;
 use crate::audit::Trail;
-use crate::auth::{ClientAddress, DEVICE_COOKIE, SESSION_COOKIE, Trier, Via, Who, cookie};
+use crate::auth::{ClientAddress, DEVICE_COOKIE, SESSION_COOKIE, Trier, Via, Who, cookie, is_local};
 use crate::error::Error;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -13,7 +13,7 @@ use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
 use state::{Account, DEVICE_AGE_MAX, Role, Session, Stored, digest, public_id};
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use utoipa::ToSchema;
 
 /// Longest name that is looked at, bytes.
@@ -87,9 +87,20 @@ pub(crate) async fn sign_in(
     };
     app.attempts.succeeded(attempt, now);
     trail.is_of(&account.value.name);
-    let cookies = open_session(&app, &account, address, &headers, device.is_some()).await?;
+    signed_in(&app, &account, address, &headers, device.is_some()).await
+}
+
+/// Opens a session, and answers with its cookie.
+async fn signed_in(
+    app: &App,
+    account: &Stored<Account>,
+    address: IpAddr,
+    headers: &HeaderMap,
+    is_known_device: bool,
+) -> Result<Response, Error> {
+    let cookies = open_session(app, account, address, headers, is_known_device).await?;
     let must_change_password = account.value.must_change_password;
-    let me = Me { name: account.value.name, role: account.value.role, must_change_password };
+    let me = Me { name: account.value.name.clone(), role: account.value.role, must_change_password };
     Ok((AppendHeaders(cookies), Json(me)).into_response())
 }
 
@@ -113,6 +124,39 @@ pub(super) async fn open_session(
         cookies.push((header::SET_COOKIE, cookie));
     }
     Ok(cookies)
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LinkBody {
+    /// What follows `#sign-in=` in the link.
+    secret: String,
+}
+
+/// Signs in by the link that `overheard demo` prints: once, within ten minutes, from the same machine.
+#[utoipa::path(post, path = "/api/session/link", tag = "session", request_body = LinkBody,
+    responses((status = 200, body = Me)))]
+pub(crate) async fn sign_in_by_link(
+    State(app): State<Arc<App>>,
+    Extension(trail): Extension<Trail>,
+    client: ClientAddress,
+    headers: HeaderMap,
+    Body(LinkBody { secret }): Body<LinkBody>,
+) -> Result<Response, Error> {
+    let refused = || Error::unauthorized("This sign-in link has expired or was used. Sign in with your password.");
+    if !is_local(client, &headers, &app.config) {
+        return Err(refused());
+    }
+    let user = {
+        let mut link = app.sign_in_link.lock().unwrap_or_else(PoisonError::into_inner);
+        let user = link.as_ref().and_then(|link| link.user_of(&secret, app.clock.now())).map(str::to_owned);
+        let user = user.ok_or_else(refused)?;
+        *link = None;
+        user
+    };
+    let account = app.accounts.stored(&user).await?.ok_or_else(refused)?;
+    trail.is_of(&user);
+    signed_in(&app, &account, client.0, &headers, false).await
 }
 
 /// Who is signed in.

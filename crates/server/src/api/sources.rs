@@ -7,7 +7,7 @@ use crate::error::Error;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::{Extension, Json};
-use domain::{AddedSource, SourceError, SourceKind, SourceOrder, SourceStatus, SourceTrial};
+use domain::{AddedSource, Backfill, SourceError, SourceKind, SourceOrder, SourceStatus, SourceTrial};
 use serde::Deserialize;
 use std::sync::Arc;
 use utoipa::ToSchema;
@@ -25,6 +25,12 @@ impl From<SourceError> for Error {
 #[utoipa::path(get, path = "/api/sources", tag = "sources", responses((status = 200, body = Vec<SourceStatus>)))]
 pub(crate) async fn list(State(app): State<Arc<App>>, _: Viewer) -> Json<Vec<SourceStatus>> {
     Json(app.ports.system.sources().await)
+}
+
+/// Sources that add posts of the past at the moment, with their progress. Detection waits until they are done.
+#[utoipa::path(get, path = "/api/backfills", tag = "sources", responses((status = 200, body = Vec<Backfill>)))]
+pub(crate) async fn backfills(State(app): State<Arc<App>>, _: Viewer) -> Json<Vec<Backfill>> {
+    Json(app.ports.system.backfills())
 }
 
 /// The kinds of sources that can be added, with their settings.

@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use domain::{
-    AddedSource, Alert, AlertDesk, AlertNow, AlertRule, Appended, CategoryDefinition, DeadLetter, Error, Fault,
-    Forgotten, Identity, IdentityProvider, PostAdmin, PostQueue, PushError, PushIntake, PushOutcome, PushStatus,
+    AddedSource, Alert, AlertDesk, AlertNow, AlertRule, Appended, Backfill, CategoryDefinition, DeadLetter, Error,
+    Fault, Forgotten, Identity, IdentityProvider, PostAdmin, PostQueue, PushError, PushIntake, PushOutcome, PushStatus,
     QueryLimits, QueueDepth, Record, Replayed, Result, SignInAttempt, SourceError, SourceKind, SourceOrder,
     SourceSettings, SourceStatus, SourceTrial, SqlAnswer, SqlRunner, SystemInfo, SystemReport, Timestamp, ToForget,
 };
@@ -94,6 +94,10 @@ impl SystemInfo for House {
 
     async fn not_ready(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    fn backfills(&self) -> Vec<Backfill> {
+        vec![Backfill { source: "sample".into(), done: 0.5, complete_from: Timestamp::UNIX_EPOCH }]
     }
 
     fn metrics(&self) -> String {

@@ -13,6 +13,11 @@ impl Accounts {
         Ok(self.user_documents().get(name).await?.map(|stored| stored.value))
     }
 
+    /// The account with this name, to open a session for it.
+    pub async fn stored(&self, name: &str) -> Result<Option<Stored<Account>>, AccountError> {
+        Ok(self.user_documents().get(name).await?)
+    }
+
     /// Every user, by name.
     pub async fn accounts(&self) -> Result<Vec<Account>, AccountError> {
         Ok(self.user_documents().list().await?.into_iter().map(|stored| stored.value).collect())

@@ -10,8 +10,8 @@ it('every kind of rule can be started and said in words', () => {
 });
 
 it('names the topic it is about', () => {
-  expect(describe({ ...blank('anomaly'), topic: 'delays' })).toBe('An anomaly of “delays” that is at least high');
-  expect(describe(blank('threshold'))).toBe('100 mentions of any topic within 1 hour');
+  expect(describe({ ...blank('anomaly'), topic: 'delays' })).toBe('Anomaly in “delays” with severity high or higher');
+  expect(describe(blank('threshold'))).toBe('At least 100 mentions of any topic in 1 hour');
 });
 
 it('a blank rule does not share its condition with the next', () => {

@@ -1,16 +1,16 @@
-/** Rules in words, and blank ones to start from. Pure, and tested. */
+/** Alert rules in words, and defaults for new ones. Pure, and tested. */
 import type { Rule, RuleBody } from '../../api/queries';
 import { compact, percent } from '../../format/numbers';
 
 export type Kind = RuleBody['condition']['when'];
 
 export const KINDS: readonly { kind: Kind; label: string }[] = [
-  { kind: 'anomaly', label: 'an anomaly' },
-  { kind: 'threshold', label: 'a number of mentions' },
-  { kind: 'change', label: 'a change of volume' },
-  { kind: 'negative_share', label: 'a share of negative mentions' },
-  { kind: 'first_mention', label: 'the first mention of a phrase' },
-  { kind: 'silence', label: 'a source that falls silent' },
+  { kind: 'anomaly', label: 'Anomaly' },
+  { kind: 'threshold', label: 'Number of mentions' },
+  { kind: 'change', label: 'Change in volume' },
+  { kind: 'negative_share', label: 'Share of negative mentions' },
+  { kind: 'first_mention', label: 'First mention of a phrase' },
+  { kind: 'silence', label: 'No posts from a source' },
 ];
 
 export const WINDOWS: readonly { seconds: number; label: string }[] = [
@@ -52,16 +52,16 @@ export function describe(rule: Pick<Rule, 'topic' | 'condition'>): string {
   const condition = rule.condition;
   switch (condition.when) {
     case 'anomaly':
-      return `An anomaly of ${subject} that is at least ${condition.severity_min}`;
+      return `Anomaly in ${subject} with severity ${condition.severity_min}${condition.severity_min === 'critical' ? '' : ' or higher'}`;
     case 'threshold':
-      return `${compact(condition.mentions_min)} mentions of ${subject} within ${lasting(condition.window_s)}`;
+      return `At least ${compact(condition.mentions_min)} mentions of ${subject} in ${lasting(condition.window_s)}`;
     case 'change':
-      return `Mentions of ${subject} up or down by ${compact(condition.percent_min)}\u202f% within ${lasting(condition.window_s)}, with at least ${compact(condition.mentions_min)}`;
+      return `Mentions of ${subject} up or down by ${compact(condition.percent_min)}% in ${lasting(condition.window_s)} (at least ${compact(condition.mentions_min)} mentions)`;
     case 'negative_share':
-      return `${percent(condition.share_min)} of the mentions of ${subject} negative within ${lasting(condition.window_s)}, with at least ${compact(condition.mentions_min)}`;
+      return `At least ${percent(condition.share_min)} of mentions of ${subject} negative in ${lasting(condition.window_s)} (at least ${compact(condition.mentions_min)} mentions)`;
     case 'first_mention':
-      return `The first time that “${condition.phrase}” is said of ${subject}`;
+      return `First mention of “${condition.phrase}” in ${subject}`;
     case 'silence':
-      return `Nothing from source ${condition.source} for ${lasting(condition.silent_s)}`;
+      return `No posts from source ${condition.source} for ${lasting(condition.silent_s)}`;
   }
 }

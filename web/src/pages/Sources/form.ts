@@ -1,5 +1,8 @@
-/** Between a source's settings and the fields of its form. */
-import type { AddedSource, SourceKind, SourceOrder } from '../../api/queries';
+/** Between the settings of a source or a channel and the fields of its form. */
+import type { SourceKind } from '../../api/queries';
+
+type Fields = Pick<SourceKind, 'name' | 'fields'>;
+type Settings = { settings: Record<string, unknown> };
 
 export type Values = Record<string, string | number | boolean | null | undefined>;
 
@@ -10,7 +13,7 @@ const lines = (text: unknown) =>
     .filter((line) => line !== '');
 
 /** What the fields show: lists one item a line, secrets never. */
-export function shown(kind: SourceKind | undefined, source: AddedSource | undefined): Values {
+export function shown(kind: Fields | undefined, source: Settings | undefined): Values {
   const values: Values = {};
   for (const field of kind?.fields ?? []) {
     const value = source?.settings[field.key] ?? field.default;
@@ -23,7 +26,7 @@ export function shown(kind: SourceKind | undefined, source: AddedSource | undefi
 }
 
 /** What is sent. Settings that are as they are by default are left out, and secrets that were not typed. */
-export function orderOf(kind: SourceKind, values: Values, enabled: boolean): SourceOrder {
+export function orderOf(kind: Fields, values: Values, enabled: boolean) {
   const settings: Record<string, unknown> = {};
   const secrets: Record<string, string> = {};
   for (const field of kind.fields) {
