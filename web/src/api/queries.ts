@@ -3,6 +3,7 @@ import { write } from './client';
 import type { components } from './schema';
 
 type Schema = components['schemas'];
+export type SignInWays = Schema['SignInWays'];
 export type Overview = Schema['Overview'];
 export type Totals = Schema['Totals'];
 export type Series = Schema['Series'];
@@ -82,8 +83,6 @@ export const paths = {
   audit: (before: string | undefined) => `/api/audit?limit=50${before ? `&before=${part(before)}` : ''}`,
 };
 
-/** How people can sign in. */
-export const signInWays = () => get<components['schemas']['SignInWays']>('/api/session/ways');
 export const signIn = (name: string, password: string) => write<Me>('POST', '/api/session', { name, password });
 export const signInByLink = (secret: string) => write<Me>('POST', '/api/session/link', { secret });
 export const signOut = () => write('DELETE', '/api/session');
