@@ -4,6 +4,7 @@ mod access;
 mod fakes;
 mod limits;
 mod matrix;
+mod mcp;
 mod sources;
 mod tls;
 
