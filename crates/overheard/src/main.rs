@@ -7,6 +7,8 @@
 #![warn(clippy::print_stdout, clippy::unwrap_used)]
 
 mod commands;
+#[cfg(test)]
+mod documentation;
 mod output;
 mod progress;
 
@@ -16,11 +18,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 
-/// What people say about you in public: how much, how they feel, about what, where, and when something changes.
+/// Voice-of-customer analytics: collect public posts, analyze them, and get alerts when something changes.
 ///
-/// Start with `overheard demo` (a sample of our own making, no account needed) or `overheard up`.
+/// Start with `overheard demo` (sample data, no account needed) or `overheard up`.
 #[derive(Debug, Parser)]
-#[command(name = "overheard", version, propagate_version = true, max_term_width = 110)]
+#[command(name = "overheard", version, propagate_version = true)]
 struct Cli {
     #[command(flatten)]
     global: Global,
@@ -28,16 +30,17 @@ struct Cli {
     command: Command,
 }
 
-/// Flags that every command takes.
+/// Options that every command takes.
 #[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
-    /// Settings file (TOML); `overheard config print --default` shows every setting with its meaning.
+    /// Config file (TOML). `overheard config print --default` prints every setting with its default.
     #[arg(long, global = true, env = "OVERHEARD_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The installation's folder: queue, state and lake [default: overheard-data].
+    /// Data folder: queue, state and lake [default: overheard-data].
     #[arg(long, global = true, env = "OVERHEARD_DATA_DIR", value_name = "DIR")]
     data: Option<PathBuf>,
-    /// What is logged to standard error: error, warn, info, debug, or a filter such as `lake=debug`.
+    /// Log level for standard error: error, warn, info, debug, or a filter such as `lake=debug`.
     #[arg(long, global = true, env = "OVERHEARD_LOG", value_name = "FILTER")]
     log: Option<String>,
 }
@@ -49,56 +52,31 @@ impl Global {
     }
 }
 
-// Each with its line in the list of commands. A doc comment would replace the whole help, which is that of its `Args`.
+// A doc comment on a variant would replace the help of its `Args`.
 #[derive(Debug, Subcommand)]
 enum Command {
-    #[command(about = "Run everything: listen, understand, watch, alert, and serve the dashboard")]
     Up(commands::up::Args),
-    #[command(about = "Run with a sample of our own making: two weeks of posts replayed up to now, then live")]
     Demo(commands::demo::Args),
-    #[command(about = "Bring in posts from files (JSONL, CSV; `-` is standard input)")]
     Import(commands::import::Args),
-    #[command(about = "Say what the model understands of texts, without storing them")]
     Analyze(commands::analyze::Args),
-    #[command(about = "Ask the lake in SQL (read-only)")]
     Sql(commands::sql::Args),
-    #[command(about = "What you listen for: named queries")]
     Topics(commands::topics::Args),
-    #[command(about = "Posts that could not be kept or understood, with the reason; look at them, replay them")]
     DeadLetters(commands::dead_letters::Args),
-    #[command(about = "Delete posts for good, with every copy of their words: by id, author or query")]
     Forget(commands::forget::Args),
-    #[command(about = "Understand posts again that are in the lake already (a new model, new categories, new topics)")]
     Reprocess(commands::reprocess::Args),
-    #[command(about = "Copy the whole installation to a folder, while it runs")]
     Backup(commands::backup::Args),
-    #[command(about = "Bring a backup back into an empty data folder")]
     Restore(commands::restore::Args),
-    #[command(about = "Accept the lake as it is, after it was lost or restored from an older copy")]
     Reconcile(commands::reconcile::Args),
-    #[command(about = "Turn place names into coordinates")]
     Geocode(commands::geocode::Args),
-    #[command(about = "Run the detector over a series from a file or from the lake and show what it would have found")]
     Backtest(commands::backtest::Args),
-    #[command(about = "Alert rules and channels: list them, send a sample")]
     Alerts(commands::alerts::Args),
-    #[command(about = "Your own categories: train, evaluate")]
     Categories(commands::categories::Args),
-    #[command(about = "Who may sign in: list, add, give a new password, change the role, remove")]
     Users(commands::users::Args),
-    #[command(about = "Who did what, from where: sign-ins, changes, exports, SQL")]
     Audit(commands::audit::Args),
-    #[command(about = "Language models: what is loaded; bring in a Hugging Face classifier")]
     Models(commands::models::Args),
-    #[command(
-        about = "Check configuration, credentials, disk, clock, model and sources, and say how to mend what fails"
-    )]
     Doctor(commands::doctor::Args),
-    #[command(about = "Read every file of the installation and name every damage")]
     Check(commands::check::Args),
-    #[command(about = "Mend what `check` finds, as far as it can be mended; what is taken out is kept")]
     Repair(commands::repair::Args),
-    #[command(about = "Settings: check, print, JSON schema")]
     Config(commands::config::Args),
     /// Answers SQL for `up`, which starts it (`lake::SqlWorkers`).
     #[command(hide = true)]
@@ -181,20 +159,34 @@ mod tests {
     use clap::CommandFactory as _;
 
     #[test]
-    fn the_help_of_a_command_is_more_than_its_line_in_the_list() {
-        let program = Cli::command();
-        for (name, words) in [
-            ("up", "Stop with Ctrl-C"),
-            ("import", "Simple form"),
-            ("topics", "lang:de"),
-            ("repair", "Stop `overheard up` first"),
-            ("models", "safetensors"),
-            ("alerts", "[[alerts.rules]]"),
-            ("doctor", "Exit code 3"),
-        ] {
-            let command = program.find_subcommand(name).unwrap();
-            let help = command.get_long_about().map(ToString::to_string).unwrap_or_default();
-            assert!(help.contains(words), "{name}: {help}");
+    fn every_command_has_a_summary_and_an_example_of_each_of_its_actions() {
+        let mut program = Cli::command();
+        program.build();
+        for command in program.get_subcommands_mut().filter(|one| !one.is_hide_set() && one.get_name() != "help") {
+            let name = command.get_name().to_owned();
+            let summary = command.get_about().map(ToString::to_string).unwrap_or_default();
+            assert!(!summary.is_empty() && !summary.contains('\n') && summary.len() <= 100, "{name}: {summary:?}");
+            let help = command.render_long_help().to_string();
+            let actions = command.get_subcommands().map(|action| action.get_name()).filter(|action| *action != "help");
+            let actions: Vec<String> = actions.map(|action| format!("overheard {name} {action}")).collect();
+            let wanted = if actions.is_empty() { vec![format!("overheard {name}")] } else { actions };
+            let (_, examples) = help.split_once("Examples:").unwrap_or_else(|| panic!("{name} has no examples"));
+            for usage in wanted {
+                assert!(examples.contains(&usage), "{name}: no example of `{usage}`");
+            }
         }
+    }
+
+    #[test]
+    fn every_option_and_argument_is_explained() {
+        fn look(command: &clap::Command) {
+            for argument in command.get_arguments() {
+                assert!(argument.get_help().is_some(), "{}: {}", command.get_name(), argument.get_id());
+            }
+            command.get_subcommands().filter(|one| one.get_name() != "help").for_each(look);
+        }
+        let mut program = Cli::command();
+        program.build();
+        look(&program);
     }
 }

@@ -9,11 +9,11 @@ use std::io::{self, BufWriter, Write};
 /// How rows are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// Columns for the eye.
+    /// Aligned columns.
     Table,
     /// One JSON array of objects.
     Json,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Jsonl,
     /// Comma-separated, with a header.
     Csv,
@@ -102,7 +102,7 @@ fn write_table(rows: &Rows, out: &mut impl Write) -> Result<()> {
     }
     writeln!(out, "{table}")?;
     let count = rows.rows.len();
-    let more = if rows.truncated { " (more were there: raise --limit)" } else { "" };
+    let more = if rows.truncated { " (truncated; raise --limit)" } else { "" };
     Ok(writeln!(out, "{count} {}{more}", if count == 1 { "row" } else { "rows" })?)
 }
 

@@ -36,10 +36,12 @@ impl Role {
     /// What the role does, for help.
     pub fn help(self) -> &'static str {
         match self {
-            Self::Listen => "Hold the connections to the sources and fill the queue",
-            Self::Understand => "Carry posts from the queue through the language model into the lake",
-            Self::Detect => "Watch the volume of mentions and alert",
-            Self::Serve => "HTTP API, dashboard, push; live posts and rates are shown if it also plays understand",
+            Self::Listen => "Read the sources and fill the queue",
+            Self::Understand => "Enrich posts from the queue and commit them to the lake",
+            Self::Detect => "Detect anomalies and send alerts",
+            Self::Serve => {
+                "Serve the API, the dashboard and pushes; live posts need the role understand in the same process"
+            }
         }
     }
 }

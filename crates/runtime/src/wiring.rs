@@ -63,6 +63,18 @@ pub fn shared_documents(config: &Config) -> Result<Option<BucketDocuments>> {
     Ok(Some(BucketDocuments::new(&location, Duration::from_millis(config.state.refresh_ms))?))
 }
 
+/// The same for commands that read or change an installation: none is created where there is none.
+pub fn open_existing_queue(config: &Config) -> Result<Arc<Embedded>> {
+    let is_local = config.state.url.is_empty();
+    if is_local && !config.data.join("overheard.db").exists() && !config.data.join(RESTORE_MARKER).exists() {
+        bail!(
+            "no installation in {}; create one with `overheard up` (or try `overheard demo`), or pass its folder with --data",
+            config.data.display()
+        );
+    }
+    open_queue(config)
+}
+
 /// The connection to NATS.
 pub fn nats(config: &Config) -> Result<Nats> {
     let settings = config.queue.nats.settings(config.queue.partitions, lease(config));
@@ -124,10 +136,10 @@ pub async fn open_lake(config: &Config, queue: &Embedded) -> Result<Arc<Lake>> {
 /// The lake as another process writes it.
 pub async fn open_lake_read_only(config: &Config) -> Result<Arc<Lake>> {
     let location = lake_location(config)?;
-    if location.as_folder().is_some_and(|folder| !folder.exists()) {
+    if location.as_folder().is_some() && !location.holds_a_lake().await? {
         bail!(
-            "there is no lake in {}; bring posts in first: overheard demo, overheard import FILE or overheard up (of \
-             several processes on one folder, start the one with the role understand first)",
+            "no posts in {} yet; run `overheard demo`, `overheard import FILE` or `overheard up` first (with several \
+             processes on one folder, start the role understand first)",
             config.data.display()
         );
     }

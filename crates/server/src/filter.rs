@@ -31,16 +31,16 @@ impl IntoParams for FilterParams {
         };
         let text = || ObjectBuilder::new().schema_type(Type::String);
         let mut parameters = vec![
-            parameter("from", Some("Start, RFC 3339; a day before `to` when left out."), time()),
-            parameter("to", Some("End (exclusive), RFC 3339; now when left out."), time()),
-            parameter("tz", Some("IANA time zone in which days begin, `UTC` when left out."), text()),
+            parameter("from", Some("Start, RFC 3339 (default: 24 hours before `to`)."), time()),
+            parameter("to", Some("End (exclusive), RFC 3339 (default: now)."), time()),
+            parameter("tz", Some("IANA time zone in which days begin (default: UTC)."), text()),
         ];
         let values =
             |dimension: Dimension| parameter(dimension.name(), dimension.about(), ArrayBuilder::new().items(text()));
         parameters.extend(Dimension::ALL.map(values));
-        let words = "Words that all occur in the text or its translation; \"quoted words\" stay together.";
+        let words = "Words that must all occur in the text or its translation; quote phrases.";
         parameters.push(parameter("q", Some(words), text()));
-        parameters.push(parameter("reposts", Some("`no` leaves reposts out."), text()));
+        parameters.push(parameter("reposts", Some("`no` excludes reposts."), text()));
         parameters
     }
 }
@@ -63,7 +63,7 @@ pub(crate) const RANGE_DAYS_MAX: i64 = 3660;
 /// The year 2200.
 const TIME_MAX_S: i64 = 7_258_118_400;
 
-/// Whether a moment lies between the years 1970 and 2200. Sums with times far beyond them overflow.
+/// Whether a moment must be between the years 1970 and 2200. Sums with times far beyond them overflow.
 pub(crate) fn is_plausible(at: DateTime<Utc>) -> bool {
     (0..=TIME_MAX_S).contains(&at.timestamp())
 }
@@ -129,12 +129,12 @@ fn check_value(key: &str, value: &str) -> Result<(), Error> {
 
 fn parse_time(field: &str, value: &str) -> Result<DateTime<Utc>, Error> {
     DateTime::parse_from_rfc3339(value).map(|time| time.to_utc().trunc_subsecs(6)).map_err(|_| {
-        Error::bad_field(field, format!("{field} is no time of the form 2026-11-23T07:00:00Z (RFC 3339)."))
+        Error::bad_field(field, format!("{field} must be a time such as 2026-11-23T07:00:00Z (RFC 3339)."))
     })
 }
 
 fn parse_time_zone(value: &str) -> Result<Tz, Error> {
-    value.parse().map_err(|_| Error::bad_field("tz", "tz is no time zone of the form Europe/Berlin."))
+    value.parse().map_err(|_| Error::bad_field("tz", "tz must be an IANA time zone such as Europe/Berlin."))
 }
 
 fn parse_reposts(value: &str) -> Result<bool, Error> {

@@ -20,6 +20,7 @@ mod filter;
 mod guard;
 mod health;
 mod listen;
+mod mcp;
 mod service;
 mod tls;
 

@@ -5,12 +5,12 @@ use crate::app::{App, LivePosts, Ports};
 use crate::auth::Attempts;
 use crate::config::Config;
 use crate::tls::Tls;
-use crate::{api, audit_layer, dashboard, error::Error, guard, health, listen};
-use axum::Router;
+use crate::{api, audit_layer, dashboard, error::Error, guard, health, listen, mcp};
 use axum::http::{HeaderValue, header};
 use axum::middleware;
 use axum::response::IntoResponse;
-use axum::routing::get;
+use axum::routing::{get, post};
+use axum::{Extension, Router};
 use domain::analytics::Analytics;
 use domain::{Clock, PostQueue, StateStore};
 use state::{Accounts, AuditLog};
@@ -80,9 +80,11 @@ impl Server {
             config,
         });
         let (api, document) = api::parts();
+        let tools = Arc::new(mcp::Tools::new(&document, api.clone().with_state(Arc::clone(&app))));
         let document = document.to_json().unwrap_or_default();
         let json = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
         api.layer(middleware::from_fn_with_state(Arc::clone(&app), audit_layer::write))
+            .route("/mcp", post(mcp::answer).layer(Extension(tools)))
             .layer(middleware::from_fn_with_state(Arc::clone(&app), guard::own_origin))
             .route("/openapi.json", get(move || async move { (json, document) }))
             .fallback(dashboard::serve)

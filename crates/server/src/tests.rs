@@ -5,6 +5,7 @@ mod fakes;
 mod limits;
 mod link;
 mod matrix;
+mod mcp;
 mod provider;
 mod sources;
 mod tls;

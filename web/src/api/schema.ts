@@ -11,7 +11,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The sources that people added; others stand in the configuration file. Secrets are not shown. */
+        /** Sources that were added in the dashboard, without secrets. Others are defined in the config file. */
         get: operations["get_api_added_sources"];
         put?: never;
         post?: never;
@@ -29,10 +29,10 @@ export interface paths {
             cookie?: never;
         };
         get?: never;
-        /** Adds a source, or changes one that was added. It runs within seconds. */
+        /** Adds or changes a source. It starts within seconds. */
         put: operations["put_api_added_sources_name"];
         post?: never;
-        /** Removes a source that was added; its posts stay. */
+        /** Removes an added source. Its posts are kept. */
         delete: operations["delete_api_added_sources_name"];
         options?: never;
         head?: never;
@@ -46,7 +46,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Alerts, the newest first: those opened in the range, and those that are still open whatever their time. */
+        /** Alerts, newest first: those opened in the range, and all that are still open. */
         get: operations["get_api_alerts"];
         put?: never;
         post?: never;
@@ -65,7 +65,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Takes an alert in hand: no more notifications of it. */
+        /** Acknowledges an alert, which stops its notifications. */
         post: operations["post_api_alerts_acknowledge"];
         delete?: never;
         options?: never;
@@ -82,7 +82,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Silences an alert for a while. */
+        /** Silences an alert for some minutes. */
         post: operations["post_api_alerts_silence"];
         delete?: never;
         options?: never;
@@ -97,7 +97,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Anomalies, the newest first. */
+        /** Anomalies, newest first. */
         get: operations["get_api_anomalies"];
         put?: never;
         post?: never;
@@ -114,25 +114,8 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Who did what, from where, the newest first. */
+        /** Audit log, newest first. */
         get: operations["get_api_audit"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/backfills": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Sources that add posts of the past at the moment, with their progress. Detection waits until they are done. */
-        get: operations["get_api_backfills"];
         put?: never;
         post?: never;
         delete?: never;
@@ -149,8 +132,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * The largest values of dimensions. A dimension's own filter is left aside for `topic` alone, so that the answer is the
-         *     share of voice among all topics.
+         * The most frequent values of dimensions. For `topic`, the topic filter is ignored, so that the result is the share of voice
+         *     among all topics.
          */
         get: operations["get_api_breakdown"];
         put?: never;
@@ -168,9 +151,9 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The categories in use. */
+        /** The active categories. */
         get: operations["get_api_categories"];
-        /** Replaces all categories; an empty list goes back to the configuration's file. Posts that arrive from then on get them. */
+        /** Replaces all categories; an empty list restores those of the config file. Applies to new posts. */
         put: operations["put_api_categories"];
         post?: never;
         delete?: never;
@@ -186,11 +169,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Dead letters, the newest first. */
+        /** Dead letters, newest first. */
         get: operations["get_api_dead_letters"];
         put?: never;
         post?: never;
-        /** Gives a dead letter up. */
+        /** Discards a dead letter. */
         delete: operations["delete_api_dead_letters"];
         options?: never;
         head?: never;
@@ -206,7 +189,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Sends a dead letter through its source once more; it is taken out only when that worked. */
+        /** Replays a dead letter. It is removed only if that succeeds. */
         post: operations["post_api_dead_letters_replay"];
         delete?: never;
         options?: never;
@@ -241,10 +224,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The corrections that hold now, for retraining. */
+        /** Current corrections, for training. */
         get: operations["get_api_labels"];
         put?: never;
-        /** Corrects a post's sentiment or category; with neither, the last correction is withdrawn. Counts follow within seconds. */
+        /** Corrects the sentiment or category of a post; with neither, withdraws the last correction. Counts update within seconds. */
         post: operations["post_api_labels"];
         delete?: never;
         options?: never;
@@ -259,7 +242,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Posts in view as they arrive: events named `posts`. */
+        /** Matching posts as they arrive: server-sent events named `posts`. */
         get: operations["get_api_live"];
         put?: never;
         post?: never;
@@ -293,7 +276,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Mentions, authors, reach and sentiment, each beside the stretch before. */
+        /** Mentions, authors, reach and sentiment, with the previous period. */
         get: operations["get_api_overview"];
         put?: never;
         post?: never;
@@ -310,7 +293,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** One post in full. */
+        /** One post with all details. */
         get: operations["get_api_post"];
         put?: never;
         post?: never;
@@ -327,7 +310,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Posts in view, the newest first. */
+        /** Matching posts, newest first. */
         get: operations["get_api_posts"];
         put?: never;
         post?: never;
@@ -344,7 +327,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The posts in view as a file, the newest first, all of them. */
+        /** All matching posts as a file, newest first. */
         get: operations["get_api_posts_export"];
         put?: never;
         post?: never;
@@ -361,7 +344,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** All saved questions. */
+        /** Saved SQL queries. */
         get: operations["get_api_queries"];
         put?: never;
         post?: never;
@@ -379,10 +362,10 @@ export interface paths {
             cookie?: never;
         };
         get?: never;
-        /** Saves a question under a name. */
+        /** Saves a SQL query. */
         put: operations["put_api_queries_name"];
         post?: never;
-        /** Forgets a saved question. */
+        /** Deletes a saved SQL query. */
         delete: operations["delete_api_queries_name"];
         options?: never;
         head?: never;
@@ -415,7 +398,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** The alerts that a rule would have opened in the last days. */
+        /** Back-tests a rule: the alerts that it would have opened in the last days. */
         post: operations["post_api_rules_back_test"];
         delete?: never;
         options?: never;
@@ -434,7 +417,7 @@ export interface paths {
         /** Adds or replaces a rule. */
         put: operations["put_api_rules_name"];
         post?: never;
-        /** Removes a rule; its open alerts stay. */
+        /** Removes a rule. Its open alerts are kept. */
         delete: operations["delete_api_rules_name"];
         options?: never;
         head?: never;
@@ -448,7 +431,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Mentions over time, split by a dimension, with the anomalies of that time. */
+        /** Mentions over time, split by a dimension, with anomalies. */
         get: operations["get_api_series"];
         put?: never;
         post?: never;
@@ -465,30 +448,13 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Who is signed in. */
+        /** The signed-in user. */
         get: operations["get_api_session"];
         put?: never;
-        /** Signs in: sets the session's cookie. */
+        /** Signs in and sets the session cookie. */
         post: operations["post_api_session"];
         /** Signs out. */
         delete: operations["delete_api_session"];
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/session/link": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** Signs in by the link that `overheard demo` prints: once, within ten minutes, from the same machine. */
-        post: operations["post_api_session_link"];
-        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -503,59 +469,8 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Changes one's own password; the user's other sessions end. */
+        /** Changes your own password and ends your other sessions. */
         post: operations["post_api_session_password"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/session/provider": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Begins a sign-in: sends the browser to the provider's page. */
-        get: operations["get_api_session_provider"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/session/provider/callback": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Ends a sign-in: opens a session for the person whom the provider names, and shows the dashboard, or why not. */
-        get: operations["get_api_session_provider_callback"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/session/ways": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** How people can sign in. Open to everyone. */
-        get: operations["get_api_session_ways"];
-        put?: never;
-        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -569,7 +484,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** One's own sessions; an admin's answer has everybody's. */
+        /** Your sessions; for an admin, all sessions. */
         get: operations["get_api_sessions"];
         put?: never;
         post?: never;
@@ -589,7 +504,7 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** Ends a session: one's own, or as an admin anybody's. */
+        /** Ends one of your sessions; an admin can end any session. */
         delete: operations["delete_api_sessions_id"];
         options?: never;
         head?: never;
@@ -603,7 +518,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The kinds of sources that can be added, with their settings. */
+        /** Kinds of sources that can be added, with their settings. */
         get: operations["get_api_source_kinds"];
         put?: never;
         post?: never;
@@ -623,8 +538,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Asks the platform as the source would, and reads its first posts where that costs nothing. Nothing is kept. Takes up
-         *     to a quarter of a minute.
+         * Tests a source: checks access to the platform, and reads the first posts if that is free. Stores nothing. Takes up to 15
+         *     seconds.
          */
         post: operations["post_api_source_trials"];
         delete?: never;
@@ -640,7 +555,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Every configured source and how it does. */
+        /** All sources with their status. */
         get: operations["get_api_sources"];
         put?: never;
         post?: never;
@@ -659,7 +574,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Runs one read-only statement. */
+        /** Runs one read-only SQL statement. */
         post: operations["post_api_sql"];
         delete?: never;
         options?: never;
@@ -674,7 +589,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The tables with their columns, and the limits. */
+        /** Tables with their columns, and the limits of a query. */
         get: operations["get_api_sql_tables"];
         put?: never;
         post?: never;
@@ -691,7 +606,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** How the house does. */
+        /** Status of the installation. */
         get: operations["get_api_system"];
         put?: never;
         post?: never;
@@ -708,10 +623,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** All tokens, without their secrets. */
+        /** All tokens, without secrets. */
         get: operations["get_api_tokens"];
         put?: never;
-        /** Makes a token. It has at most its maker's role and ends with him. */
+        /** Creates a token. Its role is at most yours, and it ends when your account is removed. */
         post: operations["post_api_tokens"];
         delete?: never;
         options?: never;
@@ -729,7 +644,7 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** Removes a token; whoever uses it is refused from now on. */
+        /** Revokes a token. */
         delete: operations["delete_api_tokens_id"];
         options?: never;
         head?: never;
@@ -763,8 +678,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Checks a query (400 points at the place that is wrong) and says what it would have caught among the newest posts that
-         *     are here. What no topic has caught so far is not here, so a new subject may show nothing.
+         * Checks a query (400 with the position of an error) and previews it on the newest stored posts. Sources that drop posts
+         *     without a topic may have stored nothing about a new subject.
          */
         post: operations["post_api_topics_check"];
         delete?: never;
@@ -781,10 +696,10 @@ export interface paths {
             cookie?: never;
         };
         get?: never;
-        /** Adds or replaces a topic. Posts that are here already are matched again by `overheard reprocess`. */
+        /** Adds or replaces a topic. Run `overheard reprocess` to apply it to stored posts. */
         put: operations["put_api_topics_name"];
         post?: never;
-        /** Removes a topic; posts that mention it stay. */
+        /** Removes a topic. Posts that mention it are kept. */
         delete: operations["delete_api_topics_name"];
         options?: never;
         head?: never;
@@ -819,7 +734,7 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** Removes a user with his sessions and the tokens that he made. */
+        /** Removes a user with all sessions and tokens. */
         delete: operations["delete_api_users_name"];
         options?: never;
         head?: never;
@@ -837,8 +752,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Takes up to 1,000 posts: a JSON array or object, or one JSON object a line (`application/x-ndjson`). Answered item
-         *     by item once they are on disk. The body may be compressed (`Content-Encoding: gzip`). Needs a push token.
+         * Ingests up to 1,000 posts: a JSON array or object, or JSON lines (`application/x-ndjson`). The response has one outcome
+         *     per item and is sent after the posts are on disk. The body may be gzipped. Needs a push token.
          */
         post: operations["post_v1_posts"];
         delete?: never;
@@ -888,18 +803,18 @@ export interface components {
             /** Format: date-time */
             updated_at?: string | null;
         };
-        /** @description A change in the volume of mentions, how large against what was expected, and why. */
+        /** @description An unusual number of mentions, with its expected value, drivers and examples. */
         AnomalyView: {
             anomaly_id: string;
             category?: string | null;
             /** Format: date-time */
             detected_at?: string | null;
-            /** @description What the series is limited to, where it is not a category: `sentiment`, `platform`, `language` or `country`, */
+            /** @description Dimension of the series, if it is not a category: `sentiment`, `platform`, `language` or `country`. */
             dimension?: string | null;
             drivers: components["schemas"]["DriverView"][];
             /**
              * Format: date-time
-             * @description None while it goes on.
+             * @description Null while it is ongoing.
              */
             ended_at?: string | null;
             examples: components["schemas"]["ExampleView"][];
@@ -907,7 +822,7 @@ export interface components {
             expected: number;
             /**
              * Format: int64
-             * @description Length of the counting interval, seconds.
+             * @description Interval length in seconds.
              */
             interval_s: number;
             /** Format: double */
@@ -927,14 +842,14 @@ export interface components {
             topic: string;
             /** Format: double */
             upper: number;
-            /** @description and its value. */
+            /** @description Value of `dimension`. */
             value?: string | null;
         };
         Answer: {
             columns: components["schemas"]["ColumnView"][];
             /** Format: int64 */
             elapsed_ms: number;
-            rows: Record<string, never>[][];
+            rows: unknown[][];
             /** @description More rows were there than the limit let through. */
             truncated: boolean;
         };
@@ -966,21 +881,6 @@ export interface components {
              */
             days: number;
             rule: components["schemas"]["RuleBody"];
-        };
-        /** @description The progress of one source. */
-        Backfill: {
-            /**
-             * Format: date-time
-             * @description Everything after this time was read: history is added newest first.
-             */
-            complete_from: string;
-            /**
-             * Format: double
-             * @description Share of the history that was read, from 0 to 1.
-             */
-            done: number;
-            /** @description Name of the source. */
-            source: string;
         };
         Breakdown: {
             by: components["schemas"]["Dimension"];
@@ -1119,23 +1019,23 @@ export interface components {
          * @enum {string}
          */
         Dimension: "topic" | "sentiment" | "category" | "language" | "platform" | "country" | "source" | "author" | "place" | "hashtag" | "entity" | "phrase";
-        /** @description A value of a dimension that makes up part of the excess. */
+        /** @description A value of a dimension that accounts for part of the change. */
         DriverView: {
             /**
              * Format: double
-             * @description Share of the excess that it explains, 0 to 1.
+             * @description Share of the change that it accounts for, 0 to 1.
              */
             contribution: number;
             dimension: string;
             /** Format: double */
             expected: number;
-            /** @description Never seen in the baseline. */
+            /** @description Not present in the baseline. */
             new: boolean;
             /** Format: double */
             observed: number;
             value: string;
         };
-        /** @description A thing named in the text. */
+        /** @description An entity in the text. */
         EntityView: {
             /**
              * Format: int32
@@ -1152,7 +1052,7 @@ export interface components {
             entity: string;
             kind: string;
         };
-        /** @description A post that shows what an anomaly is about. */
+        /** @description An example post of an anomaly. */
         ExampleView: {
             /**
              * Format: int32
@@ -1203,12 +1103,8 @@ export interface components {
         Line: {
             /** @description One number for each of `times`. */
             mentions: number[];
-            /** @description The value; empty when it is not known. */
+            /** @description The value; empty if unknown. */
             name: string;
-        };
-        LinkBody: {
-            /** @description What follows `#sign-in=` in the link. */
-            secret: string;
         };
         /** @description Data of each `posts` event. */
         LiveEvent: {
@@ -1245,7 +1141,7 @@ export interface components {
             /** @description The places with the most mentions, at most 500; whole countries are not among them. */
             places: components["schemas"]["PlaceView"][];
         };
-        /** @description Who is signed in. */
+        /** @description The signed-in user. */
         Me: {
             /** @description Until this password is changed, nothing else is answered. */
             must_change_password: boolean;
@@ -1255,7 +1151,7 @@ export interface components {
         NewCorrection: {
             /**
              * Format: date-time
-             * @description When the post was written, if known: finds it much faster.
+             * @description When the post was published; makes the lookup faster.
              */
             at?: string | null;
             category?: string | null;
@@ -1290,11 +1186,11 @@ export interface components {
         Overview: {
             /**
              * Format: date-time
-             * @description When the newest post of the whole lake was written; none: there is no post yet.
+             * @description When the newest post in the lake was published; null if there are no posts.
              */
             newest_at?: string | null;
             previous: components["schemas"]["Totals"];
-            /** @description The stretch of the same length just before. */
+            /** @description The previous period of the same length. */
             previous_range: components["schemas"]["TimeRange"];
             range: components["schemas"]["TimeRange"];
             totals: components["schemas"]["Totals"];
@@ -1350,18 +1246,18 @@ export interface components {
             region?: string | null;
         };
         PostDetail: {
-            /** @description Others within three days that say nearly the same, the newest first, at most twenty. */
+            /** @description Near-duplicates within three days, newest first, at most 20. */
             copies: components["schemas"]["CopyView"][];
-            /** @description Every correction, the newest last. */
+            /** @description All corrections, oldest first. */
             corrections: components["schemas"]["Correction"][];
             key_phrases: components["schemas"]["PhraseView"][];
             /** @description The platform's own JSON. */
             payload?: string | null;
             post: components["schemas"]["PostView"];
-            /** @description How it came: `stream`, `search`, `push`, `file`, `sample`. */
+            /** @description How it was ingested: `stream`, `search`, `push`, `file`, `sample`. */
             provenance?: string | null;
         };
-        /** @description One post with what was understood of it. */
+        /** @description A post with its enrichment. */
         PostView: {
             author?: string | null;
             /** Format: int64 */
@@ -1371,7 +1267,7 @@ export interface components {
             category_confidence?: number | null;
             /**
              * Format: int64
-             * @description Posts in view that say nearly the same, this one included.
+             * @description Number of matching near-duplicates, including this post.
              */
             copies: number;
             correction?: components["schemas"]["Correction"] | null;
@@ -1379,7 +1275,7 @@ export interface components {
             emotion?: string | null;
             entities: components["schemas"]["EntityView"][];
             hashtags: string[];
-            /** @description What could not be understood, and why. */
+            /** @description Problems during enrichment. */
             issues: string[];
             language?: string | null;
             model?: string | null;
@@ -1401,19 +1297,19 @@ export interface components {
             received_at?: string | null;
             region?: string | null;
             repost_of?: string | null;
-            /** @description `positive`, `negative`, `neutral` or `mixed`; none when no model has read it. */
+            /** @description `positive`, `negative`, `neutral` or `mixed`; null if it was not analyzed. */
             sentiment?: string | null;
             sentiment_scores?: components["schemas"]["SentimentScores"] | null;
             source: string;
             text: string;
-            /** @description The text in English, when it is not English itself and was translated. */
+            /** @description English translation, if the text is not English and was translated. */
             text_en?: string | null;
             topics: string[];
-            /** @description Where people can read it; only http and https. */
+            /** @description Web address; only http and https. */
             url?: string | null;
         };
         Posts: {
-            /** @description Cursor of the next page; none: this is the last. */
+            /** @description Cursor of the next page; null on the last page. */
             next?: string | null;
             posts: components["schemas"]["PostView"][];
             /** Format: int64 */
@@ -1580,7 +1476,7 @@ export interface components {
             by: components["schemas"]["Dimension"];
             /** Format: int64 */
             granularity_s: number;
-            /** @description The largest values first; beyond the twelfth they are summed up as `other`. */
+            /** @description Largest first; values beyond the twelfth are combined as `other`. */
             lines: components["schemas"]["Line"][];
             /** @description Starts of the intervals, without gaps. */
             times: string[];
@@ -1611,11 +1507,6 @@ export interface components {
          * @enum {string}
          */
         SeverityView: "low" | "medium" | "high" | "critical";
-        /** @description How people can sign in. */
-        SignInWays: {
-            /** @description The identity provider, as its button is called; null: passwords only. */
-            provider?: string | null;
-        };
         Silence: {
             alert_id: string;
             /**
@@ -1878,11 +1769,11 @@ export interface components {
             newest_at?: string | null;
             query: string;
         };
-        /** @description What is counted of a stretch of time. */
+        /** @description Counts of a time range. */
         Totals: {
             /**
              * Format: int64
-             * @description Different authors, as far as sources name them.
+             * @description Distinct authors, if sources name them.
              */
             authors: number;
             /** Format: int64 */
@@ -1897,12 +1788,12 @@ export interface components {
             positive: number;
             /**
              * Format: int64
-             * @description People that the posts may have reached, as sources state it.
+             * @description Number of people that the posts may have reached, as stated by sources.
              */
             reach: number;
             /**
              * Format: double
-             * @description Negative among the posts whose sentiment is known, 0 to 1; none when of none it is.
+             * @description Share of negative posts among those with a sentiment, 0 to 1; null if there are none.
              */
             share_negative?: number | null;
         };
@@ -1967,7 +1858,7 @@ export interface operations {
                     "application/json": components["schemas"]["AddedSource"][];
                 };
             };
-            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
+            /** @description Error: 400 with the invalid field, 401 not authenticated, 403 role too low, 413, 429, 500, 503 */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -1999,7 +1890,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
+            /** @description Error: 400 with the invalid field, 401 not authenticated, 403 role too low, 413, 429, 500, 503 */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2027,7 +1918,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
+            /** @description Error: 400 with the invalid field, 401 not authenticated, 403 role too low, 413, 429, 500, 503 */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2041,11 +1932,11 @@ export interface operations {
     get_api_alerts: {
         parameters: {
             query?: {
-                /** @description Start, RFC 3339; a day before `to` when left out. */
+                /** @description Start, RFC 3339 (default: 24 hours before `to`). */
                 from?: string;
-                /** @description End (exclusive), RFC 3339; now when left out. */
+                /** @description End (exclusive), RFC 3339 (default: now). */
                 to?: string;
-                /** @description IANA time zone in which days begin, `UTC` when left out. */
+                /** @description IANA time zone in which days begin (default: UTC). */
                 tz?: string;
                 /** @description Name of a topic; may be given several times (any of them), as may all that follow. */
                 topic?: string[];
@@ -2065,13 +1956,13 @@ export interface operations {
                 hashtag?: string[];
                 entity?: string[];
                 phrase?: string[];
-                /** @description Words that all occur in the text or its translation; "quoted words" stay together. */
+                /** @description Words that must all occur in the text or its translation; quote phrases. */
                 q?: string;
-                /** @description `no` leaves reposts out. */
+                /** @description `no` excludes reposts. */
                 reposts?: string;
                 /** @description Only alerts in this state. */
                 state?: string;
-                /** @description 1 to 500; 100 when left out. */
+                /** @description 1 to 500 (default 100). */
                 limit?: number;
             };
             header?: never;
@@ -2088,7 +1979,7 @@ export interface operations {
                     "application/json": components["schemas"]["AlertView"][];
                 };
             };
-            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
+            /** @description Error: 400 with the invalid field, 401 not authenticated, 403 role too low, 413, 429, 500, 503 */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2118,7 +2009,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
+            /** @description Error: 400 with the invalid field, 401 not authenticated, 403 role too low, 413, 429, 500, 503 */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2148,7 +2039,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
+            /** @description Error: 400 with the invalid field, 401 not authenticated, 403 role too low, 413, 429, 500, 503 */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2162,11 +2053,11 @@ export interface operations {
     get_api_anomalies: {
         parameters: {
             query?: {
-                /** @description Start, RFC 3339; a day before `to` when left out. */
+                /** @description Start, RFC 3339 (default: 24 hours before `to`). */
                 from?: string;
-                /** @description End (exclusive), RFC 3339; now when left out. */
+                /** @description End (exclusive), RFC 3339 (default: now). */
                 to?: string;
-                /** @description IANA time zone in which days begin, `UTC` when left out. */
+                /** @description IANA time zone in which days begin (default: UTC). */
                 tz?: string;
                 /** @description Name of a topic; may be given several times (any of them), as may all that follow. */
                 topic?: string[];
@@ -2186,13 +2077,13 @@ export interface operations {
                 hashtag?: string[];
                 entity?: string[];
                 phrase?: string[];
-                /** @description Words that all occur in the text or its translation; "quoted words" stay together. */
+                /** @description Words that must all occur in the text or its translation; quote phrases. */
                 q?: string;
-                /** @description `no` leaves reposts out. */
+                /** @description `no` excludes reposts. */
                 reposts?: string;
-                /** @description Only this one, whatever its time. */
+                /** @description Return only this anomaly, regardless of the time range. */
                 anomaly_id?: string;
-                /** @description 1 to 500; 100 when left out. */
+                /** @description 1 to 500 (default 100). */
                 limit?: number;
             };
             header?: never;
@@ -2206,10 +2097,51 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "anomaly_id": "storm-3600-1772438400",
+                     *         "category": null,
+                     *         "detected_at": "2026-03-02T08:42:10Z",
+                     *         "dimension": null,
+                     *         "drivers": [
+                     *           {
+                     *             "contribution": 0.45,
+                     *             "dimension": "phrase",
+                     *             "expected": 0,
+                     *             "new": true,
+                     *             "observed": 156,
+                     *             "value": "rebooking fee"
+                     *           }
+                     *         ],
+                     *         "ended_at": null,
+                     *         "examples": [
+                     *           {
+                     *             "copies": 3,
+                     *             "post_id": "x:1893050000000000001",
+                     *             "sentiment": "negative",
+                     *             "text": "Stranded in Denver, and now a rebooking fee? #stranded",
+                     *             "url": "https://x.com/ada/status/1893050000000000001"
+                     *           }
+                     *         ],
+                     *         "expected": 66,
+                     *         "interval_s": 3600,
+                     *         "lower": 41,
+                     *         "observed": 412,
+                     *         "onset": "2026-03-02T08:00:00Z",
+                     *         "score": 0.99,
+                     *         "sentence": "Mentions of storm are 6× the usual; 45% of the increase is about \"rebooking fee\".",
+                     *         "severity": "critical",
+                     *         "topic": "storm",
+                     *         "upper": 98,
+                     *         "value": null
+                     *       }
+                     *     ]
+                     */
                     "application/json": components["schemas"]["AnomalyView"][];
                 };
             };
-            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
+            /** @description Error: 400 with the invalid field, 401 not authenticated, 403 role too low, 413, 429, 500, 503 */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2242,35 +2174,7 @@ export interface operations {
                     "application/json": components["schemas"]["AuditPage"];
                 };
             };
-            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    get_api_backfills: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Backfill"][];
-                };
-            };
-            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
+            /** @description Error: 400 with the invalid field, 401 not authenticated, 403 role too low, 413, 429, 500, 503 */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2284,11 +2188,11 @@ export interface operations {
     get_api_breakdown: {
         parameters: {
             query: {
-                /** @description Start, RFC 3339; a day before `to` when left out. */
+                /** @description Start, RFC 3339 (default: 24 hours before `to`). */
                 from?: string;
-                /** @description End (exclusive), RFC 3339; now when left out. */
+                /** @description End (exclusive), RFC 3339 (default: now). */
                 to?: string;
-                /** @description IANA time zone in which days begin, `UTC` when left out. */
+                /** @description IANA time zone in which days begin (default: UTC). */
                 tz?: string;
                 /** @description Name of a topic; may be given several times (any of them), as may all that follow. */
                 topic?: string[];
@@ -2308,9 +2212,9 @@ export interface operations {
                 hashtag?: string[];
                 entity?: string[];
                 phrase?: string[];
-                /** @description Words that all occur in the text or its translation; "quoted words" stay together. */
+                /** @description Words that must all occur in the text or its translation; quote phrases. */
                 q?: string;
-                /** @description `no` leaves reposts out. */
+                /** @description `no` excludes reposts. */
                 reposts?: string;
                 /** @description Dimensions, with commas between: `category,language`. */
                 by: string;
@@ -2328,10 +2232,28 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "by": "phrase",
+                     *         "more": true,
+                     *         "parts": [
+                     *           {
+                     *             "mentions": 212,
+                     *             "mixed": 2,
+                     *             "negative": 187,
+                     *             "neutral": 20,
+                     *             "positive": 3,
+                     *             "value": "rebooking fee"
+                     *           }
+                     *         ]
+                     *       }
+                     *     ]
+                     */
                     "application/json": components["schemas"]["Breakdown"][];
                 };
             };
-            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
+            /** @description Error: 400 with the invalid field, 401 not authenticated, 403 role too low, 413, 429, 500, 503 */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2359,7 +2281,7 @@ export interface operations {
                     "application/json": components["schemas"]["CategorySetView"];
                 };
             };
-            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
+            /** @description Error: 400 with the invalid field, 401 not authenticated, 403 role too low, 413, 429, 500, 503 */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2389,7 +2311,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
+            /** @description Error: 400 with the invalid field, 401 not authenticated, 403 role too low, 413, 429, 500, 503 */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2403,7 +2325,7 @@ export interface operations {
     get_api_dead_letters: {
         parameters: {
             query?: {
-                /** @description 1 to 500; 100 when left out. */
+                /** @description 1 to 500 (default 100). */
                 limit?: number;
             };
             header?: never;
@@ -2420,7 +2342,7 @@ export interface operations {
                     "application/json": components["schemas"]["DeadLetterView"][];
                 };
             };
-            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
+            /** @description Error: 400 with the invalid field, 401 not authenticated, 403 role too low, 413, 429, 500, 503 */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2450,7 +2372,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
+            /** @description Error: 400 with the invalid field, 401 not authenticated, 403 role too low, 413, 429, 500, 503 */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2482,7 +2404,7 @@ export interface operations {
                     "application/json": components["schemas"]["Replayed"];
                 };
             };
-            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
+            /** @description Error: 400 with the invalid field, 401 not authenticated, 403 role too low, 413, 429, 500, 503 */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2514,7 +2436,7 @@ export interface operations {
                     "application/json": components["schemas"]["Forgotten"];
                 };
             };
-            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
+            /** @description Error: 400 with the invalid field, 401 not authenticated, 403 role too low, 413, 429, 500, 503 */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2542,7 +2464,7 @@ export interface operations {
                     "application/json": components["schemas"]["Label"][];
                 };
             };
-            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
+            /** @description Error: 400 with the invalid field, 401 not authenticated, 403 role too low, 413, 429, 500, 503 */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2562,6 +2484,12 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "post_id": "x:1893050000000000001",
+                 *       "sentiment": "negative"
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewCorrection"];
             };
         };
@@ -2574,7 +2502,7 @@ export interface operations {
                     "application/json": components["schemas"]["Correction"][];
                 };
             };
-            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
+            /** @description Error: 400 with the invalid field, 401 not authenticated, 403 role too low, 413, 429, 500, 503 */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2588,11 +2516,11 @@ export interface operations {
     get_api_live: {
         parameters: {
             query?: {
-                /** @description Start, RFC 3339; a day before `to` when left out. */
+                /** @description Start, RFC 3339 (default: 24 hours before `to`). */
                 from?: string;
-                /** @description End (exclusive), RFC 3339; now when left out. */
+                /** @description End (exclusive), RFC 3339 (default: now). */
                 to?: string;
-                /** @description IANA time zone in which days begin, `UTC` when left out. */
+                /** @description IANA time zone in which days begin (default: UTC). */
                 tz?: string;
                 /** @description Name of a topic; may be given several times (any of them), as may all that follow. */
                 topic?: string[];
@@ -2612,9 +2540,9 @@ export interface operations {
                 hashtag?: string[];
                 entity?: string[];
                 phrase?: string[];
-                /** @description Words that all occur in the text or its translation; "quoted words" stay together. */
+                /** @description Words that must all occur in the text or its translation; quote phrases. */
                 q?: string;
-                /** @description `no` leaves reposts out. */
+                /** @description `no` excludes reposts. */
                 reposts?: string;
             };
             header?: never;
@@ -2631,7 +2559,7 @@ export interface operations {
                     "text/event-stream": string;
                 };
             };
-            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
+            /** @description Error: 400 with the invalid field, 401 not authenticated, 403 role too low, 413, 429, 500, 503 */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2645,11 +2573,11 @@ export interface operations {
     get_api_map: {
         parameters: {
             query?: {
-                /** @description Start, RFC 3339; a day before `to` when left out. */
+                /** @description Start, RFC 3339 (default: 24 hours before `to`). */
                 from?: string;
-                /** @description End (exclusive), RFC 3339; now when left out. */
+                /** @description End (exclusive), RFC 3339 (default: now). */
                 to?: string;
-                /** @description IANA time zone in which days begin, `UTC` when left out. */
+                /** @description IANA time zone in which days begin (default: UTC). */
                 tz?: string;
                 /** @description Name of a topic; may be given several times (any of them), as may all that follow. */
                 topic?: string[];
@@ -2669,9 +2597,9 @@ export interface operations {
                 hashtag?: string[];
                 entity?: string[];
                 phrase?: string[];
-                /** @description Words that all occur in the text or its translation; "quoted words" stay together. */
+                /** @description Words that must all occur in the text or its translation; quote phrases. */
                 q?: string;
-                /** @description `no` leaves reposts out. */
+                /** @description `no` excludes reposts. */
                 reposts?: string;
             };
             header?: never;
@@ -2688,7 +2616,7 @@ export interface operations {
                     "application/json": components["schemas"]["MapView"];
                 };
             };
-            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
+            /** @description Error: 400 with the invalid field, 401 not authenticated, 403 role too low, 413, 429, 500, 503 */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2702,11 +2630,11 @@ export interface operations {
     get_api_overview: {
         parameters: {
             query?: {
-                /** @description Start, RFC 3339; a day before `to` when left out. */
+                /** @description Start, RFC 3339 (default: 24 hours before `to`). */
                 from?: string;
-                /** @description End (exclusive), RFC 3339; now when left out. */
+                /** @description End (exclusive), RFC 3339 (default: now). */
                 to?: string;
-                /** @description IANA time zone in which days begin, `UTC` when left out. */
+                /** @description IANA time zone in which days begin (default: UTC). */
                 tz?: string;
                 /** @description Name of a topic; may be given several times (any of them), as may all that follow. */
                 topic?: string[];
@@ -2726,9 +2654,9 @@ export interface operations {
                 hashtag?: string[];
                 entity?: string[];
                 phrase?: string[];
-                /** @description Words that all occur in the text or its translation; "quoted words" stay together. */
+                /** @description Words that must all occur in the text or its translation; quote phrases. */
                 q?: string;
-                /** @description `no` leaves reposts out. */
+                /** @description `no` excludes reposts. */
                 reposts?: string;
             };
             header?: never;
@@ -2742,10 +2670,44 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "newest_at": "2026-03-07T23:59:41Z",
+                     *       "previous": {
+                     *         "authors": 640,
+                     *         "mentions": 1105,
+                     *         "mixed": 21,
+                     *         "negative": 312,
+                     *         "neutral": 421,
+                     *         "positive": 351,
+                     *         "reach": 820000,
+                     *         "share_negative": 0.2824
+                     *       },
+                     *       "previous_range": {
+                     *         "from": "2026-02-22T00:00:00Z",
+                     *         "to": "2026-03-01T00:00:00Z"
+                     *       },
+                     *       "range": {
+                     *         "from": "2026-03-01T00:00:00Z",
+                     *         "to": "2026-03-08T00:00:00Z"
+                     *       },
+                     *       "totals": {
+                     *         "authors": 912,
+                     *         "mentions": 1840,
+                     *         "mixed": 37,
+                     *         "negative": 871,
+                     *         "neutral": 530,
+                     *         "positive": 402,
+                     *         "reach": 1250000,
+                     *         "share_negative": 0.4734
+                     *       },
+                     *       "version": 5120
+                     *     }
+                     */
                     "application/json": components["schemas"]["Overview"];
                 };
             };
-            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
+            /** @description Error: 400 with the invalid field, 401 not authenticated, 403 role too low, 413, 429, 500, 503 */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2761,7 +2723,7 @@ export interface operations {
             query: {
                 /** @description `platform:native_id`. */
                 id: string;
-                /** @description When it was written, if known: finds it much faster. */
+                /** @description When the post was published; makes the lookup faster. */
                 at?: string;
             };
             header?: never;
@@ -2778,7 +2740,7 @@ export interface operations {
                     "application/json": components["schemas"]["PostDetail"];
                 };
             };
-            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
+            /** @description Error: 400 with the invalid field, 401 not authenticated, 403 role too low, 413, 429, 500, 503 */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2792,11 +2754,11 @@ export interface operations {
     get_api_posts: {
         parameters: {
             query?: {
-                /** @description Start, RFC 3339; a day before `to` when left out. */
+                /** @description Start, RFC 3339 (default: 24 hours before `to`). */
                 from?: string;
-                /** @description End (exclusive), RFC 3339; now when left out. */
+                /** @description End (exclusive), RFC 3339 (default: now). */
                 to?: string;
-                /** @description IANA time zone in which days begin, `UTC` when left out. */
+                /** @description IANA time zone in which days begin (default: UTC). */
                 tz?: string;
                 /** @description Name of a topic; may be given several times (any of them), as may all that follow. */
                 topic?: string[];
@@ -2816,15 +2778,15 @@ export interface operations {
                 hashtag?: string[];
                 entity?: string[];
                 phrase?: string[];
-                /** @description Words that all occur in the text or its translation; "quoted words" stay together. */
+                /** @description Words that must all occur in the text or its translation; quote phrases. */
                 q?: string;
-                /** @description `no` leaves reposts out. */
+                /** @description `no` excludes reposts. */
                 reposts?: string;
-                /** @description 1 to 200; 50 when left out. */
+                /** @description 1 to 200 (default 50). */
                 limit?: number;
-                /** @description `next` of the page before. */
+                /** @description `next` of the previous page. */
                 cursor?: string;
-                /** @description `copies` shows reposts and near-duplicates as one post. */
+                /** @description `copies`: return reposts and near-duplicates as one post. */
                 group?: string;
             };
             header?: never;
@@ -2838,10 +2800,67 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "next": "1772439300000000.x:1893050000000000001",
+                     *       "posts": [
+                     *         {
+                     *           "author": "ada",
+                     *           "author_followers": 310,
+                     *           "category": "late delivery",
+                     *           "category_confidence": 0.81,
+                     *           "copies": 1,
+                     *           "correction": null,
+                     *           "country": "US",
+                     *           "emotion": "anger",
+                     *           "entities": [
+                     *             {
+                     *               "begin": 12,
+                     *               "confidence": 0.97,
+                     *               "end": 18,
+                     *               "entity": "Denver",
+                     *               "kind": "location"
+                     *             }
+                     *           ],
+                     *           "hashtags": [
+                     *             "stranded"
+                     *           ],
+                     *           "issues": [],
+                     *           "language": "en",
+                     *           "model": "overheard-small 2.0",
+                     *           "occurred_at": "2026-03-02T08:15:00Z",
+                     *           "offensive": 0.04,
+                     *           "place": "Denver",
+                     *           "place_from": "text",
+                     *           "platform": "x",
+                     *           "post_id": "x:1893050000000000001",
+                     *           "reach": 1200,
+                     *           "received_at": "2026-03-02T08:15:01Z",
+                     *           "region": "Colorado",
+                     *           "repost_of": null,
+                     *           "sentiment": "negative",
+                     *           "sentiment_scores": {
+                     *             "mixed": 0,
+                     *             "negative": 0.93,
+                     *             "neutral": 0.05,
+                     *             "positive": 0.02
+                     *           },
+                     *           "source": "x",
+                     *           "text": "Stranded in Denver, and now a rebooking fee? #stranded",
+                     *           "text_en": null,
+                     *           "topics": [
+                     *             "storm"
+                     *           ],
+                     *           "url": "https://x.com/ada/status/1893050000000000001"
+                     *         }
+                     *       ],
+                     *       "version": 5120
+                     *     }
+                     */
                     "application/json": components["schemas"]["Posts"];
                 };
             };
-            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
+            /** @description Error: 400 with the invalid field, 401 not authenticated, 403 role too low, 413, 429, 500, 503 */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2855,11 +2874,11 @@ export interface operations {
     get_api_posts_export: {
         parameters: {
             query: {
-                /** @description Start, RFC 3339; a day before `to` when left out. */
+                /** @description Start, RFC 3339 (default: 24 hours before `to`). */
                 from?: string;
-                /** @description End (exclusive), RFC 3339; now when left out. */
+                /** @description End (exclusive), RFC 3339 (default: now). */
                 to?: string;
-                /** @description IANA time zone in which days begin, `UTC` when left out. */
+                /** @description IANA time zone in which days begin (default: UTC). */
                 tz?: string;
                 /** @description Name of a topic; may be given several times (any of them), as may all that follow. */
                 topic?: string[];
@@ -2879,9 +2898,9 @@ export interface operations {
                 hashtag?: string[];
                 entity?: string[];
                 phrase?: string[];
-                /** @description Words that all occur in the text or its translation; "quoted words" stay together. */
+                /** @description Words that must all occur in the text or its translation; quote phrases. */
                 q?: string;
-                /** @description `no` leaves reposts out. */
+                /** @description `no` excludes reposts. */
                 reposts?: string;
                 /** @description `csv`, `jsonl` or `parquet`. */
                 format: string;
@@ -2906,7 +2925,7 @@ export interface operations {
                     "application/vnd.apache.parquet": string;
                 };
             };
-            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
+            /** @description Error: 400 with the invalid field, 401 not authenticated, 403 role too low, 413, 429, 500, 503 */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2934,7 +2953,7 @@ export interface operations {
                     "application/json": components["schemas"]["SavedQuery"][];
                 };
             };
-            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
+            /** @description Error: 400 with the invalid field, 401 not authenticated, 403 role too low, 413, 429, 500, 503 */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2966,7 +2985,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
+            /** @description Error: 400 with the invalid field, 401 not authenticated, 403 role too low, 413, 429, 500, 503 */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2994,7 +3013,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
+            /** @description Error: 400 with the invalid field, 401 not authenticated, 403 role too low, 413, 429, 500, 503 */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3022,7 +3041,7 @@ export interface operations {
                     "application/json": components["schemas"]["RuleView"][];
                 };
             };
-            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
+            /** @description Error: 400 with the invalid field, 401 not authenticated, 403 role too low, 413, 429, 500, 503 */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3054,7 +3073,7 @@ export interface operations {
                     "application/json": components["schemas"]["WouldBeAlert"][];
                 };
             };
-            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
+            /** @description Error: 400 with the invalid field, 401 not authenticated, 403 role too low, 413, 429, 500, 503 */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3076,6 +3095,20 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "channels": [],
+                 *       "condition": {
+                 *         "mentions_min": 200,
+                 *         "when": "threshold",
+                 *         "window_s": 3600
+                 *       },
+                 *       "cooldown_s": 3600,
+                 *       "enabled": true,
+                 *       "quiet_hours": null,
+                 *       "topic": "storm"
+                 *     }
+                 */
                 "application/json": components["schemas"]["RuleBody"];
             };
         };
@@ -3086,7 +3119,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
+            /** @description Error: 400 with the invalid field, 401 not authenticated, 403 role too low, 413, 429, 500, 503 */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3114,7 +3147,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
+            /** @description Error: 400 with the invalid field, 401 not authenticated, 403 role too low, 413, 429, 500, 503 */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3128,11 +3161,11 @@ export interface operations {
     get_api_series: {
         parameters: {
             query?: {
-                /** @description Start, RFC 3339; a day before `to` when left out. */
+                /** @description Start, RFC 3339 (default: 24 hours before `to`). */
                 from?: string;
-                /** @description End (exclusive), RFC 3339; now when left out. */
+                /** @description End (exclusive), RFC 3339 (default: now). */
                 to?: string;
-                /** @description IANA time zone in which days begin, `UTC` when left out. */
+                /** @description IANA time zone in which days begin (default: UTC). */
                 tz?: string;
                 /** @description Name of a topic; may be given several times (any of them), as may all that follow. */
                 topic?: string[];
@@ -3152,16 +3185,13 @@ export interface operations {
                 hashtag?: string[];
                 entity?: string[];
                 phrase?: string[];
-                /** @description Words that all occur in the text or its translation; "quoted words" stay together. */
+                /** @description Words that must all occur in the text or its translation; quote phrases. */
                 q?: string;
-                /** @description `no` leaves reposts out. */
+                /** @description `no` excludes reposts. */
                 reposts?: string;
-                /**
-                 * @description What the volume is split by: `sentiment` (when left out), `category`, `language`, `platform`, `country` or
-                 *     `topic`.
-                 */
+                /** @description Dimension to split by: `sentiment` (default), `category`, `language`, `platform`, `country` or `topic`. */
                 by?: string;
-                /** @description Length of an interval in seconds, 60 or more; chosen by the length of the range when left out. */
+                /** @description Interval length in seconds, at least 60 (default: derived from the range). */
                 granularity?: number;
             };
             header?: never;
@@ -3175,10 +3205,38 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "anomalies": [],
+                     *       "by": "sentiment",
+                     *       "granularity_s": 86400,
+                     *       "lines": [
+                     *         {
+                     *           "mentions": [
+                     *             61,
+                     *             244
+                     *           ],
+                     *           "name": "negative"
+                     *         },
+                     *         {
+                     *           "mentions": [
+                     *             57,
+                     *             49
+                     *           ],
+                     *           "name": "positive"
+                     *         }
+                     *       ],
+                     *       "times": [
+                     *         "2026-03-01T00:00:00Z",
+                     *         "2026-03-02T00:00:00Z"
+                     *       ],
+                     *       "version": 5120
+                     *     }
+                     */
                     "application/json": components["schemas"]["Series"];
                 };
             };
-            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
+            /** @description Error: 400 with the invalid field, 401 not authenticated, 403 role too low, 413, 429, 500, 503 */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3206,7 +3264,7 @@ export interface operations {
                     "application/json": components["schemas"]["Me"];
                 };
             };
-            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
+            /** @description Error: 400 with the invalid field, 401 not authenticated, 403 role too low, 413, 429, 500, 503 */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3238,7 +3296,7 @@ export interface operations {
                     "application/json": components["schemas"]["Me"];
                 };
             };
-            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
+            /** @description Error: 400 with the invalid field, 401 not authenticated, 403 role too low, 413, 429, 500, 503 */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3264,39 +3322,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    post_api_session_link: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["LinkBody"];
-            };
-        };
-        responses: {
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Me"];
-                };
-            };
-            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
+            /** @description Error: 400 with the invalid field, 401 not authenticated, 403 role too low, 413, 429, 500, 503 */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3326,92 +3352,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    get_api_session_provider: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            303: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    get_api_session_provider_callback: {
-        parameters: {
-            query?: {
-                code?: string | null;
-                state?: string | null;
-                /** @description Why the provider refuses. */
-                error?: string | null;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            303: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    get_api_session_ways: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["SignInWays"];
-                };
-            };
-            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
+            /** @description Error: 400 with the invalid field, 401 not authenticated, 403 role too low, 413, 429, 500, 503 */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3439,7 +3380,7 @@ export interface operations {
                     "application/json": components["schemas"]["SessionView"][];
                 };
             };
-            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
+            /** @description Error: 400 with the invalid field, 401 not authenticated, 403 role too low, 413, 429, 500, 503 */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3467,7 +3408,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
+            /** @description Error: 400 with the invalid field, 401 not authenticated, 403 role too low, 413, 429, 500, 503 */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3495,7 +3436,7 @@ export interface operations {
                     "application/json": components["schemas"]["SourceKind"][];
                 };
             };
-            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
+            /** @description Error: 400 with the invalid field, 401 not authenticated, 403 role too low, 413, 429, 500, 503 */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3527,7 +3468,7 @@ export interface operations {
                     "application/json": components["schemas"]["SourceTrial"];
                 };
             };
-            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
+            /** @description Error: 400 with the invalid field, 401 not authenticated, 403 role too low, 413, 429, 500, 503 */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3555,7 +3496,7 @@ export interface operations {
                     "application/json": components["schemas"]["SourceStatus"][];
                 };
             };
-            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
+            /** @description Error: 400 with the invalid field, 401 not authenticated, 403 role too low, 413, 429, 500, 503 */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3575,6 +3516,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "sql": "SELECT sentiment, count(*) AS n FROM posts GROUP BY 1"
+                 *     }
+                 */
                 "application/json": components["schemas"]["Statement"];
             };
         };
@@ -3584,10 +3530,36 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "columns": [
+                     *         {
+                     *           "data_type": "Utf8",
+                     *           "name": "sentiment"
+                     *         },
+                     *         {
+                     *           "data_type": "Int64",
+                     *           "name": "n"
+                     *         }
+                     *       ],
+                     *       "elapsed_ms": 24,
+                     *       "rows": [
+                     *         [
+                     *           "negative",
+                     *           871
+                     *         ],
+                     *         [
+                     *           "positive",
+                     *           402
+                     *         ]
+                     *       ],
+                     *       "truncated": false
+                     *     }
+                     */
                     "application/json": components["schemas"]["Answer"];
                 };
             };
-            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
+            /** @description Error: 400 with the invalid field, 401 not authenticated, 403 role too low, 413, 429, 500, 503 */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3615,7 +3587,7 @@ export interface operations {
                     "application/json": components["schemas"]["Tables"];
                 };
             };
-            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
+            /** @description Error: 400 with the invalid field, 401 not authenticated, 403 role too low, 413, 429, 500, 503 */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3643,7 +3615,7 @@ export interface operations {
                     "application/json": components["schemas"]["System"];
                 };
             };
-            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
+            /** @description Error: 400 with the invalid field, 401 not authenticated, 403 role too low, 413, 429, 500, 503 */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3671,7 +3643,7 @@ export interface operations {
                     "application/json": components["schemas"]["TokenView"][];
                 };
             };
-            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
+            /** @description Error: 400 with the invalid field, 401 not authenticated, 403 role too low, 413, 429, 500, 503 */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3691,6 +3663,16 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "expires_in_days": 90,
+                 *       "name": "notebook",
+                 *       "scope": {
+                 *         "for": "api",
+                 *         "role": "viewer"
+                 *       }
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewToken"];
             };
         };
@@ -3703,7 +3685,7 @@ export interface operations {
                     "application/json": components["schemas"]["IssuedToken"];
                 };
             };
-            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
+            /** @description Error: 400 with the invalid field, 401 not authenticated, 403 role too low, 413, 429, 500, 503 */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3731,7 +3713,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
+            /** @description Error: 400 with the invalid field, 401 not authenticated, 403 role too low, 413, 429, 500, 503 */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3759,7 +3741,7 @@ export interface operations {
                     "application/json": components["schemas"]["TopicView"][];
                 };
             };
-            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
+            /** @description Error: 400 with the invalid field, 401 not authenticated, 403 role too low, 413, 429, 500, 503 */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3791,7 +3773,7 @@ export interface operations {
                     "application/json": components["schemas"]["Preview"];
                 };
             };
-            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
+            /** @description Error: 400 with the invalid field, 401 not authenticated, 403 role too low, 413, 429, 500, 503 */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3813,6 +3795,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "query": "snow* OR \"flight delay\" OR #stranded"
+                 *     }
+                 */
                 "application/json": components["schemas"]["TopicBody"];
             };
         };
@@ -3823,7 +3810,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
+            /** @description Error: 400 with the invalid field, 401 not authenticated, 403 role too low, 413, 429, 500, 503 */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3851,7 +3838,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
+            /** @description Error: 400 with the invalid field, 401 not authenticated, 403 role too low, 413, 429, 500, 503 */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3879,7 +3866,7 @@ export interface operations {
                     "application/json": components["schemas"]["User"][];
                 };
             };
-            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
+            /** @description Error: 400 with the invalid field, 401 not authenticated, 403 role too low, 413, 429, 500, 503 */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3909,7 +3896,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
+            /** @description Error: 400 with the invalid field, 401 not authenticated, 403 role too low, 413, 429, 500, 503 */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3937,7 +3924,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
+            /** @description Error: 400 with the invalid field, 401 not authenticated, 403 role too low, 413, 429, 500, 503 */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3969,7 +3956,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
+            /** @description Error: 400 with the invalid field, 401 not authenticated, 403 role too low, 413, 429, 500, 503 */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3989,7 +3976,22 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": string;
+                /**
+                 * @example [
+                 *       {
+                 *         "created_at": "2026-03-01T12:00:00Z",
+                 *         "id": "1",
+                 *         "lang": "en",
+                 *         "text": "The new seats are great",
+                 *         "username": "ada"
+                 *       },
+                 *       {
+                 *         "deleted": true,
+                 *         "id": "2"
+                 *       }
+                 *     ]
+                 */
+                "application/json": unknown[];
             };
         };
         responses: {
@@ -3998,10 +4000,25 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "accepted": 2,
+                     *       "duplicates": 0,
+                     *       "items": [
+                     *         {
+                     *           "status": "accepted"
+                     *         },
+                     *         {
+                     *           "status": "accepted"
+                     *         }
+                     *       ],
+                     *       "rejected": 0
+                     *     }
+                     */
                     "application/json": components["schemas"]["Pushed"];
                 };
             };
-            /** @description Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503 */
+            /** @description Error: 400 with the invalid field, 401 not authenticated, 403 role too low, 413, 429, 500, 503 */
             default: {
                 headers: {
                     [name: string]: unknown;

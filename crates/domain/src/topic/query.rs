@@ -344,7 +344,8 @@ impl Parser {
                 let account = account(value);
                 let fits = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | '-' | '@' | ':');
                 if account.is_empty() || !account.chars().all(fits) {
-                    return self.fail(inside, format!("{value:?} is no account name: write it as in from:united"));
+                    return self
+                        .fail(inside, format!("{value:?} is not an account name; write for example from:united"));
                 }
                 Term::From(account)
             }
@@ -353,7 +354,7 @@ impl Parser {
                 if !(2..=3).contains(&code.len()) || !code.chars().all(|c| c.is_ascii_lowercase()) {
                     return self.fail(
                         inside,
-                        format!("{value:?} is no language code: use two letters, as in lang:en or lang:pt"),
+                        format!("{value:?} is not a language code; use two letters, for example lang:en or lang:pt"),
                     );
                 }
                 Term::Lang(code)

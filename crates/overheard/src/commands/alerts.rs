@@ -11,10 +11,17 @@ use serde_json::json;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-/// Alert rules and channels: list them, send a sample.
+/// List alert rules and send test notifications
 ///
-/// Rules and channels are made in the configuration (`[[alerts.rules]]`, `[[alerts.channels]]`) or on the page.
+/// Rules and channels are defined in the config file (`[[alerts.rules]]`, `[[alerts.channels]]`) or in
+/// the dashboard. See docs/alerts.md.
 #[derive(Debug, clap::Args)]
+#[command(
+    verbatim_doc_comment,
+    after_help = r#"Examples:
+  overheard alerts list
+  overheard alerts test storms"#
+)]
 pub(crate) struct Args {
     #[command(subcommand)]
     action: Action,
@@ -22,18 +29,22 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// The rules in force.
+    /// List the active rules.
     List {
+        /// Output format.
         #[arg(long, value_enum, default_value = "table")]
         format: Format,
     },
-    /// Send a sample through every channel of a rule.
-    Test { rule: String },
+    /// Send a test notification to every channel of a rule.
+    Test {
+        /// Name of the rule.
+        rule: String,
+    },
 }
 
 pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
     let config = global.load()?;
-    let queue = wiring::open_queue(&config)?;
+    let queue = wiring::open_existing_queue(&config)?;
     let state: Arc<dyn StateStore> = queue.clone();
     let rules = alerting::rules(&config, state.clone()).all().await?;
     match args.action {
@@ -54,10 +65,9 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
         }
         Action::Test { rule } => {
             let found = rules.iter().find(|known| known.name == rule);
-            let rule =
-                found.with_context(|| format!("there is no rule {rule:?}; `overheard alerts list` shows them"))?;
+            let rule = found.with_context(|| format!("no rule {rule:?}; `overheard alerts list` shows all rules"))?;
             if let Err(fault) = rule.check(&alerting::channels(&config)) {
-                say(format_args!("the rule needs mending: {fault}"))?;
+                say(format_args!("the rule is invalid: {fault}"))?;
             }
             let book = alerting::book(&config, state);
             let sent = book.send_test(rule, &alerting::notifiers(&config)?, &clock()).await?;
@@ -67,13 +77,13 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Says what became of the samples.
+/// Prints the outcome of each delivery.
 fn report(sent: &[Entry]) -> Result<ExitCode> {
     let mut again = false;
     for Entry { notification, delivery, error, .. } in sent {
         let what = match delivery {
             Delivery::Delivered => "delivered",
-            Delivery::Refused | Delivery::Expired => "refused for good",
+            Delivery::Refused | Delivery::Expired => "permanently refused",
             Delivery::Pending => "not delivered",
         };
         let reason = error.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
@@ -81,7 +91,7 @@ fn report(sent: &[Entry]) -> Result<ExitCode> {
         again |= *delivery == Delivery::Pending;
     }
     if again {
-        say("what was not delivered is tried again while `overheard up` runs")?;
+        say("undelivered notifications are retried while `overheard up` runs")?;
     }
     let all = sent.iter().all(|entry| entry.delivery == Delivery::Delivered);
     Ok(if all { ExitCode::SUCCESS } else { ExitCode::from(3) })

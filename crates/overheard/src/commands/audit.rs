@@ -1,4 +1,4 @@
-//! `overheard audit`: who did what, from where, the newest first.
+//! `overheard audit`: the audit log, newest entries first.
 
 use crate::Global;
 use crate::output::{self, Format};
@@ -8,18 +8,26 @@ use serde_json::json;
 use state::{AuditEntry, AuditLog};
 use std::process::ExitCode;
 
+/// Show the audit log: sign-ins, changes, exports and SQL, with user and address, newest first
 #[derive(Debug, clap::Args)]
+#[command(
+    verbatim_doc_comment,
+    after_help = r#"Examples:
+  overheard audit
+  overheard audit --limit 1000 --format csv > audit.csv"#
+)]
 pub(crate) struct Args {
+    /// Output format.
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
-    /// Entries shown, the newest first.
+    /// Maximum number of entries to print.
     #[arg(long, default_value_t = 100)]
     limit: usize,
 }
 
 pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
     let config = global.load()?;
-    let log = AuditLog::new(wiring::open_queue(&config)?);
+    let log = AuditLog::new(wiring::open_existing_queue(&config)?);
     let page = log.page(None, args.limit, config.server.audit_days, clock().now()).await?;
     let row = |entry: AuditEntry| {
         let AuditEntry { at, who, address, action, subject, outcome } = entry;

@@ -13,42 +13,46 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Run the detector over a series and show what it would have found, as it would have found it: nothing is looked up ahead.
+/// Run the anomaly detector over historical data
 ///
-/// overheard backtest series.csv --scores out.csv                       a file with the columns timestamp,value
-/// overheard backtest --topic storm --since 2026-03-01 --svg storm.svg  the lake's own counts
+/// Shows the anomalies that it would have reported at the time, without looking ahead. The series comes
+/// from a CSV file with the columns timestamp and value, or from the posts in the lake.
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(
+    verbatim_doc_comment,
+    after_help = r#"Examples:
+  overheard backtest series.csv --scores out.csv
+  overheard backtest --topic storm --since 2026-03-01 --svg storm.svg"#
+)]
 pub(crate) struct Args {
-    /// CSV with the columns timestamp,value; times or days, or seconds, milliseconds or microseconds since 1970.
-    /// Its days and weeks are UTC's.
+    /// CSV file with the columns timestamp,value. Timestamps are dates, RFC 3339, or Unix time in s, ms or µs (UTC).
     #[arg(required_unless_present = "since", conflicts_with = "since")]
     series: Option<PathBuf>,
-    /// Length of the interval: 5m, 1h, 1d [default: as in the file; 1h for the lake].
+    /// Interval length: 5m, 1h, 1d [default: detected from the file; 1h for the lake].
     #[arg(long)]
     interval: Option<String>,
-    /// Topic to count; none: everything.
+    /// Topic to count [default: all posts].
     #[arg(long)]
     topic: Option<String>,
     /// Category within the topic.
     #[arg(long)]
     category: Option<String>,
-    /// First day (2026-03-01) or moment of the lake's counts.
+    /// Count posts in the lake from this day (2026-03-01) or timestamp on.
     #[arg(long)]
     since: Option<String>,
-    /// Count intervals of the file without a row as 0 [default: they are left out, and told].
+    /// Count missing intervals of the file as 0 [default: they are skipped and reported].
     #[arg(long, requires = "series")]
     missing_is_zero: bool,
-    /// Write timestamp,value,expected,lower,upper,anomaly_score,anomaly to this file.
+    /// Write scores to this CSV file: timestamp,value,expected,lower,upper,anomaly_score,anomaly.
     #[arg(long, value_name = "FILE")]
     scores: Option<PathBuf>,
-    /// Draw it as an SVG picture.
+    /// Write a chart to this SVG file.
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
-    /// False alarms a week that you can live with, over all series together.
+    /// Accepted false alarms per week, over all series together.
     #[arg(long)]
     false_alarms_per_week: Option<f64>,
-    /// Series that share these false alarms [default: 100 for a file; as many as there are for the lake].
+    /// Number of series that share these false alarms [default: 100 for a file, the actual number for the lake].
     #[arg(long)]
     series_watched: Option<u32>,
 }
@@ -73,7 +77,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
     };
     let per_week = args.false_alarms_per_week.unwrap_or(config.watch.false_alarms_per_week);
     if per_week.is_nan() || per_week <= 0.0 {
-        bail!("--false-alarms-per-week must be more than 0");
+        bail!("--false-alarms-per-week must be greater than 0");
     }
     let settings = detect::Config {
         false_alarms: FalseAlarms { per_week },
@@ -81,7 +85,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
         ..detect::Config::every(interval_s)
     };
     let zone: chrono_tz::Tz =
-        config.time_zone.parse().map_err(|_| anyhow::anyhow!("time_zone is no IANA time zone"))?;
+        config.time_zone.parse().map_err(|_| anyhow::anyhow!("time_zone is not an IANA time zone"))?;
     // The lake's days and weeks are people's, as the watch has them; a file's are its own.
     let in_lake = args.series.is_none();
     let utc_offset_s =
@@ -101,17 +105,17 @@ fn from_file(file: &Path, asked: Option<u32>, fill: bool) -> Result<(Vec<(Timest
     let name = file.display();
     let text = std::fs::read_to_string(file).with_context(|| format!("read {name} as UTF-8"))?;
     let rows = detect::read_csv(&text).map_err(|error| anyhow::anyhow!("{name}: {error}"))?;
-    let interval_s = asked.or_else(|| detect::interval_of(&rows)).context("two rows or more are needed")?;
+    let interval_s = asked.or_else(|| detect::interval_of(&rows)).context("at least two rows are needed")?;
     let disorder = detect::out_of_order(&rows);
     if disorder > 0 {
-        say(format_args!("{name}: {disorder} rows are not later than the row before; sort the file"))?;
+        say(format_args!("{name}: {disorder} rows are out of order; sort the file by timestamp"))?;
     }
     if fill {
         return Ok((detect::fill(rows, interval_s).map_err(|error| anyhow::anyhow!("{name}: {error}"))?, interval_s));
     }
     if let Some((first, count)) = detect::missing(&rows, interval_s) {
         say(format_args!(
-            "{name}: {count} intervals have no row, the first at {}; they were left out. --missing-is-zero counts them as 0",
+            "{name}: skipped {count} intervals without a row, the first at {}; --missing-is-zero counts them as 0",
             first.format("%Y-%m-%d %H:%M"),
         ))?;
     }
@@ -136,7 +140,7 @@ async fn from_lake(
     let watched = counted.len();
     let mut known: HashMap<Timestamp, f64> = counted.remove(key).into_iter().flatten().collect();
     if known.is_empty() {
-        bail!("no mention of {:?} since {since}; `overheard topics list` shows the topics", key.topic_name());
+        bail!("no mentions of {:?} since {since}; `overheard topics list` shows all topics", key.topic_name());
     }
     let intervals = (to - from).num_seconds() / step;
     let rows = (0..intervals)
@@ -150,7 +154,7 @@ fn tell(name: &str, result: &Backtest) -> Result<ExitCode> {
     say(detect::draw_terminal(result, 100))?;
     for incident in &result.incidents {
         say(format_args!(
-            "{:<8} {:?} from {} to {}: {:.0} in the peak interval against {:.1} expected, score {:.2}",
+            "{:<8} {:?} from {} to {}: peak {:.0} (expected {:.1}), score {:.2}",
             incident.severity.as_str(),
             incident.kind,
             incident.onset.format("%Y-%m-%d %H:%M"),
@@ -176,6 +180,6 @@ fn seconds(text: &str) -> Result<u32> {
     };
     match number.parse::<u32>().ok().and_then(|number| number.checked_mul(factor)) {
         Some(seconds) if seconds > 0 => Ok(seconds),
-        _ => bail!("--interval {text:?} is no length of time: 5m, 1h, 1d"),
+        _ => bail!("invalid --interval {text:?} (use e.g. 5m, 1h or 1d)"),
     }
 }

@@ -9,18 +9,23 @@ use runtime::backups;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Copy the whole installation (queue, users, topics, rules, alerts, lake) to a folder, while it runs.
+/// Back up the whole installation to a folder, while it runs
 ///
-/// The same folder again: only what is new is copied, and the backup becomes that of now; when it is cut short, the former
-/// backup stays. Every copy is read back and compared. The folder holds secrets (sessions, tokens): keep it as you keep the
-/// data folder. It is a folder on a mounted disk; object storage is not supported.
+/// Copies queue, users, topics, rules, alerts and the lake. Run it again with the same folder to copy
+/// only new files; an interrupted run leaves the previous backup intact. Every copy is read back and
+/// compared.
 ///
-/// overheard backup /mnt/backup/overheard
-/// overheard restore /mnt/backup/overheard --data new-folder
+/// The backup contains secrets (sessions, tokens): protect it like the data folder. The target is a
+/// folder on a mounted disk; object storage is not supported. See docs/backup.md.
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(
+    verbatim_doc_comment,
+    after_help = r#"Examples:
+  overheard backup /mnt/backup/overheard
+  overheard restore /mnt/backup/overheard --data new-folder"#
+)]
 pub(crate) struct Args {
-    /// Folder of the backup; made when it isn't there.
+    /// Backup folder; created if it doesn't exist.
     #[arg(value_name = "FOLDER")]
     folder: PathBuf,
 }

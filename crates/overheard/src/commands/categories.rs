@@ -10,18 +10,27 @@ use serde_json::json;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Your own categories: a TOML or JSON file with names, a sentence of description, and, where you have them, examples.
+/// Train and evaluate your own categories
 ///
-/// other_below = 0.3
-/// [[category]]
-/// name = "late delivery"
-/// description = "A parcel or order arrived late or not at all."
-/// examples = ["still waiting for my parcel", ...]        8 or more for every category: a head is trained on them
+/// Categories are defined in a TOML or JSON file: a name, a one-sentence description and, optionally,
+/// examples. With 8 or more examples for every category, a classifier is trained on them; otherwise
+/// posts are compared with the descriptions.
 ///
-/// Name the file in `understand.categories`; it is trained at start, in seconds. Categories saved on the page stand before
-/// the file.
+///   other_below = 0.3
+///   [[category]]
+///   name = "late delivery"
+///   description = "A parcel or order arrived late or not at all."
+///   examples = ["still waiting for my parcel"]
+///
+/// Set `understand.categories` to the file to use it. Categories saved in the dashboard take precedence
+/// over the file.
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(
+    verbatim_doc_comment,
+    after_help = r#"Examples:
+  overheard categories train categories.toml
+  overheard categories eval categories.toml --format csv"#
+)]
 pub(crate) struct Args {
     #[command(subcommand)]
     action: Action,
@@ -29,11 +38,16 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Build the classifier and say how: by meaning alone, or trained on the examples.
-    Train { file: PathBuf },
-    /// Cross-validated figures for each category, from the examples.
-    Eval {
+    /// Build the classifier and print the method: from descriptions, or trained on examples.
+    Train {
+        /// File with the categories.
         file: PathBuf,
+    },
+    /// Print cross-validated precision, recall and F1 for each category.
+    Eval {
+        /// File with the categories.
+        file: PathBuf,
+        /// Output format.
         #[arg(long, value_enum, default_value = "table")]
         format: Format,
     },
@@ -49,7 +63,7 @@ pub(crate) fn run(global: &Global, args: Args) -> Result<ExitCode> {
         Action::Train { .. } => {
             let head = CategoryHead::build(&set, &language)?;
             say(format_args!(
-                "{} categories, {:?}; below {} it is `other`",
+                "{} categories, method {:?}; a score below {} becomes `other`",
                 head.names().len(),
                 head.method(),
                 set.other_below
@@ -58,7 +72,7 @@ pub(crate) fn run(global: &Global, args: Args) -> Result<ExitCode> {
         Action::Eval { format, .. } => {
             if !set.can_train() {
                 bail!(
-                    "8 or more examples are needed in every category to evaluate; without them posts are told apart by meaning alone"
+                    "evaluation needs at least 8 examples for every category; without them posts are compared with the descriptions"
                 );
             }
             let figures = evaluate(&set, &language)?;

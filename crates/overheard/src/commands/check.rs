@@ -1,4 +1,4 @@
-//! `overheard check`: reads every file of the installation and names every damage.
+//! `overheard check`: verifies every file of the installation and reports damage.
 
 use crate::Global;
 use crate::output::{self, Format, say};
@@ -10,16 +10,21 @@ use runtime::wiring;
 use serde_json::json;
 use std::process::ExitCode;
 
-/// Read every file of the installation and name every damage: the queue's database, the logs, checkpoints and data files
-/// of the lake, rows against what the log says of them, and the tables and the queue against each other.
-/// Changes nothing and may run beside `overheard up`. Exit code 3 when something is damaged.
+/// Verify every file of the installation and report damage
 ///
-/// overheard check                  a line a damage, with how it is mended
-/// overheard check --format json    the same for programs
-/// overheard repair --dry-run       what a repair would do about it
+/// Checks the queue's database, the lake's logs, checkpoints and data files, row counts against the
+/// log, and tables and queue against each other. Changes nothing and may run beside `overheard up`.
+/// Exit code 3 if anything is damaged. See docs/recovery.md.
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(
+    verbatim_doc_comment,
+    after_help = r#"Examples:
+  overheard check                  one line per problem, with the fix
+  overheard check --format json    the same for programs
+  overheard repair --dry-run       what a repair would do"#
+)]
 pub(crate) struct Args {
+    /// Output format.
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
 }
@@ -30,7 +35,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
     let location = wiring::lake_location(&config)?;
     let has_lake = location.holds_a_lake().await?;
     if !has_lake && !file.is_file() {
-        anyhow::bail!("there is nothing to check in {}; name the folder with --data", config.data.display());
+        anyhow::bail!("nothing to check in {}; pass the data folder with --data", config.data.display());
     }
     let queue = file.is_file().then(|| queue::check(&file)).transpose().with_context(|| file.display().to_string())?;
     let mut checked = Checked::default();
@@ -56,7 +61,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
 fn of_queue(queue: Option<&queue::Checked>, lake: &Checked) -> Vec<Damage> {
     let damage = |what: String| Damage { table: "queue", file: "overheard.db".into(), what, mend: Mend::Backup };
     let Some(queue) = queue else {
-        return vec![damage("is missing: the lake has no queue, users and topics".into())];
+        return vec![damage("missing: the lake has no queue, users or topics".into())];
     };
     let mut damages: Vec<Damage> = queue.faults.iter().cloned().map(damage).collect();
     if !damages.is_empty() {
@@ -68,13 +73,13 @@ fn of_queue(queue: Option<&queue::Checked>, lake: &Checked) -> Vec<Damage> {
         let offsets: Vec<u64> = tables.map(|(_, at)| offset(*at)).collect();
         if let Some(held) = offsets.iter().max().filter(|held| *held > last_offset) {
             damages.push(damage(format!(
-                "the lake holds posts of {partition} up to offset {held}, the queue ends at {last_offset}: one of them is \
-                 from another time"
+                "the lake holds posts of {partition} up to offset {held} but the queue ends at {last_offset}: one of them was \
+                 restored from an older copy"
             )));
         }
         if let Some(held) = offsets.iter().min().filter(|held| *held < acked_offset) {
             damages.push(damage(format!(
-                "the queue handed posts of {partition} over up to offset {acked_offset}, the lake holds them up to {held}"
+                "the queue delivered posts of {partition} up to offset {acked_offset} but the lake holds them up to {held}"
             )));
         }
     }
@@ -98,13 +103,13 @@ fn tell(damages: &[Damage], checked: &Checked, format: Format) -> Result<()> {
     // Lines, not a table: a path is never cut.
     for damage in damages {
         let file = if damage.file.is_empty() { String::new() } else { format!("{}: ", damage.file) };
-        say(format_args!("{:<12} {file}{} (mended by {})", damage.table, damage.what, mend(damage)))?;
+        say(format_args!("{:<12} {file}{} (fixed by {})", damage.table, damage.what, mend(damage)))?;
     }
     let (files, rows) = (checked.files, checked.rows);
     match damages.len() {
-        0 => say(format_args!("{files} data files with {rows} rows: nothing is damaged")),
+        0 => say(format_args!("{files} data files with {rows} rows: no damage found")),
         count => say(format_args!(
-            "{files} data files with {rows} readable rows: {count} found; `overheard repair --dry-run` shows what it would do"
+            "{files} data files with {rows} readable rows: {count} problems; `overheard repair --dry-run` shows the repair"
         )),
     }
 }

@@ -8,7 +8,18 @@ use runtime::config::{Config, DEFAULT_TOML};
 use runtime::wiring;
 use std::process::ExitCode;
 
+/// Check the configuration, and print the settings or their JSON Schema
+///
+/// Order of precedence: defaults, config file, environment (OVERHEARD__SERVER__BIND=...), command-line
+/// options.
 #[derive(Debug, clap::Args)]
+#[command(
+    verbatim_doc_comment,
+    after_help = r#"Examples:
+  overheard config check --config my.toml
+  overheard config print --default > my.toml     every setting with its default and meaning
+  overheard config schema > overheard.schema.json"#
+)]
 pub(crate) struct Args {
     #[command(subcommand)]
     action: Action,
@@ -16,15 +27,15 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Read all layers and say what is wrong, if anything.
+    /// Validate the configuration.
     Check,
-    /// Print the settings in force (or the commented defaults).
+    /// Print the effective settings.
     Print {
-        /// The defaults, with the meaning of every setting: a start for a file of your own.
+        /// Print the commented defaults instead.
         #[arg(long)]
         default: bool,
     },
-    /// Print the JSON Schema of the settings, for editors and tools.
+    /// Print the JSON Schema of the config file, for editors and tools.
     Schema,
 }
 
@@ -32,9 +43,9 @@ pub(crate) fn run(global: &Global, args: Args) -> Result<ExitCode> {
     match args.action {
         Action::Check => {
             let config = global.load()?;
-            say(format_args!("the configuration is good; data folder: {}", config.data.display()))?;
+            say(format_args!("the configuration is valid; data folder: {}", config.data.display()))?;
             let refusals = wiring::refusals(&config);
-            let refusals = refusals.iter().map(|refusal| format!("`overheard up` would not start here: {refusal}"));
+            let refusals = refusals.iter().map(|refusal| format!("`overheard up` would fail to start: {refusal}"));
             config
                 .notices()
                 .into_iter()

@@ -9,7 +9,18 @@ use runtime::wiring;
 use serde_json::json;
 use std::process::ExitCode;
 
+/// List, show and replay dead letters: records that could not be parsed or enriched, with the reason
+///
+/// Fix the cause (for example, upgrade, or map columns), then replay them. A replayed record that fails
+/// again becomes a dead letter again.
 #[derive(Debug, clap::Args)]
+#[command(
+    verbatim_doc_comment,
+    after_help = r#"Examples:
+  overheard dead-letters list --limit 20
+  overheard dead-letters show 17
+  overheard dead-letters replay 17 18       replay these; without ids, replay all"#
+)]
 pub(crate) struct Args {
     #[command(subcommand)]
     action: Action,
@@ -17,17 +28,25 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// The newest first, with the reason.
+    /// List dead letters, newest first, with the reason.
     List {
+        /// Output format.
         #[arg(long, value_enum, default_value = "table")]
         format: Format,
+        /// Maximum number of dead letters to list.
         #[arg(long, default_value_t = 100)]
         limit: usize,
     },
-    /// One of them, with what came in.
-    Show { id: u64 },
-    /// Put them through again: all, or the ids given. What fails again comes back with its reason.
-    Replay { ids: Vec<u64> },
+    /// Show one dead letter with its payload.
+    Show {
+        /// Id of the dead letter.
+        id: u64,
+    },
+    /// Replay dead letters through the pipeline.
+    Replay {
+        /// Ids to replay [default: all].
+        ids: Vec<u64>,
+    },
 }
 
 /// Letters read at once: their payloads can be large.
@@ -35,7 +54,7 @@ const PAGE: usize = 100;
 
 pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
     let config = global.load()?;
-    let queue = wiring::open_queue(&config)?;
+    let queue = wiring::open_existing_queue(&config)?;
     match args.action {
         Action::List { format, limit } => {
             let mut rows = Vec::new();
@@ -56,13 +75,13 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
         }
         Action::Show { id } => {
             let Some(letter) = queue.find_dead_letter(id).await? else {
-                bail!("there is no dead letter {id}; `overheard dead-letters list` shows them");
+                bail!("no dead letter {id}; `overheard dead-letters list` shows all of them");
             };
             say(serde_json::to_string_pretty(&letter)?)?;
         }
         Action::Replay { ids } => {
             let (kept, failed) = wiring::replay(&config, queue.as_ref()).letters(&ids).await?;
-            say(format_args!("{kept} kept, {failed} failed again"))?;
+            say(format_args!("{kept} replayed, {failed} failed again"))?;
             if failed > 0 {
                 return Ok(ExitCode::from(3));
             }

@@ -11,17 +11,23 @@ use state::Topics;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Run with the bundled sample: posts of our own making about three companies that do not exist, in nine languages,
-/// with three planted incidents. Two weeks are replayed as fast as they can be understood, then it goes on live.
+/// Run Overheard on bundled sample data: two weeks of posts, then live posts
 ///
-/// Needs nothing but the program; everything is kept in the folder `overheard-demo` (delete it to start anew).
+/// The sample is synthetic: posts in nine languages about three fictional companies, with three planted
+/// incidents. The demo needs no account and no network. Its data is in the folder `overheard-demo`;
+/// delete the folder to start again.
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(
+    verbatim_doc_comment,
+    after_help = r#"Examples:
+  overheard demo
+  overheard demo --days 3 --no-open       a shorter history, without opening a browser"#
+)]
 pub(crate) struct Args {
     /// Do not open a browser.
     #[arg(long)]
     no_open: bool,
-    /// Days that are replayed at the first start; the incidents lie six days, three days and three hours back.
+    /// Days of history to replay on the first start. The incidents are 6 days, 3 days and 3 hours ago.
     #[arg(long, default_value_t = HISTORY_DAYS, value_parser = clap::value_parser!(i64).range(1..=HISTORY_DAYS))]
     days: i64,
 }
@@ -32,7 +38,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
     let queue = wiring::open_queue(&config)?;
     let feed = Feed::open(args.days, queue.clone(), queue.clone(), clock()).await?;
     prepare(&mut config, queue.as_ref(), feed.sample(), &folder).await?;
-    say("Overheard demo: posts of our own making about three companies that do not exist.")?;
+    say("Overheard demo: synthetic posts about three fictional companies.")?;
     up::run_roles(config, Roles::all(), queue, Some(feed), !args.no_open).await
 }
 

@@ -1,4 +1,4 @@
-//! `overheard doctor`: looks at everything that can be wrong before it goes wrong, and says how to mend it.
+//! `overheard doctor`: checks everything that an installation depends on, and says how to fix what fails.
 
 use crate::Global;
 use crate::output::{self, Format, say};
@@ -14,16 +14,24 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Check configuration, credentials, disk, clock, model and sources, and say how to mend what fails.
+/// Check the installation and its environment, and report how to fix problems
 ///
-/// Exit code 3 when something needs mending.
+/// Checks configuration, credentials, disk, clock, model, queue, lake, alert rules and sources. Exit
+/// code 3 if a check fails.
 #[derive(Debug, clap::Args)]
+#[command(
+    verbatim_doc_comment,
+    after_help = r#"Examples:
+  overheard doctor
+  overheard doctor --config my.toml --format json"#
+)]
 pub(crate) struct Args {
+    /// Output format.
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
 }
 
-/// What one check found: fine with a word about it, or wrong with how to mend it.
+/// The result of one check: a summary, or what is wrong and how to fix it.
 type Finding = std::result::Result<String, String>;
 
 pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
@@ -32,7 +40,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
     findings.push((
         "configuration",
         match &config {
-            Ok(config) => Ok(format!("good; data folder {}", config.data.display())),
+            Ok(config) => Ok(format!("valid; data folder {}", config.data.display())),
             Err(error) => Err(format!("{error:#}")),
         },
     ));
@@ -58,7 +66,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
         .iter()
         .map(|(name, finding)| match finding {
             Ok(words) => ["ok", name, words],
-            Err(words) => ["mend", name, words],
+            Err(words) => ["fail", name, words],
         })
         .collect();
     if args.format == Format::Table {
@@ -75,7 +83,7 @@ fn clock() -> Finding {
     let now = SystemClock.now();
     // The year this program was written: a clock before it was never set.
     if now.timestamp() < 1_790_000_000 {
-        return Err(format!("the clock says {now}: set it (timedatectl set-ntp true); event times would be wrong"));
+        return Err(format!("the clock says {now}; set it (timedatectl set-ntp true), or event times will be wrong"));
     }
     Ok(format!("{}", now.format("%Y-%m-%d %H:%M:%S UTC")))
 }
@@ -84,20 +92,22 @@ fn disk(config: &Config) -> Finding {
     let existing = config.data.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("."));
     let probe = existing.join(".overheard-doctor");
     std::fs::write(&probe, b"probe").and_then(|()| std::fs::remove_file(&probe)).map_err(|error| {
-        format!("{} can't be written: {error}; choose another folder with --data", existing.display())
+        format!("{} is not writable: {error}; choose another folder with --data", existing.display())
     })?;
     let free = fs4::available_space(existing).map_err(|error| error.to_string())?;
     let words = format!("{:.1} GB free in {}", free as f64 / 1e9, existing.display());
     let free_min_mb = config.free_space_min_mb;
     if free / 1_000_000 < free_min_mb {
-        return Err(format!("{words}, fewer than the {free_min_mb} MB of free_space_min_mb: free space, or lower it"));
+        return Err(format!(
+            "{words}, less than free_space_min_mb ({free_min_mb} MB); free some space or lower the setting"
+        ));
     }
     Ok(words)
 }
 
 fn model(config: &Config) -> Finding {
     if !config.understand.enabled {
-        return Ok("off (understand.enabled = false): posts are kept without being understood".into());
+        return Ok("off (understand.enabled = false): posts are stored without language analysis".into());
     }
     match wiring::language(config, None) {
         Ok(language) => Ok(language.model().to_owned()),
@@ -118,7 +128,7 @@ fn added_models(config: &Config) -> Vec<Finding> {
             Ok(format!("{name}: usable for {}", tasks.join(", ")))
         }
         Err(error) => Err(format!(
-            "{name}: {error:#}; bring it again with `overheard models add {name}`, or `overheard models remove {name}`"
+            "{name}: {error:#}; run `overheard models add {name}` again, or `overheard models remove {name}`"
         )),
     };
     models::added(config).into_iter().map(look).collect()
@@ -126,7 +136,7 @@ fn added_models(config: &Config) -> Vec<Finding> {
 
 fn categories(config: &Config) -> Finding {
     if config.understand.categories.is_empty() {
-        return Ok("none of your own (understand.categories)".into());
+        return Ok("no category file (understand.categories)".into());
     }
     std::fs::metadata(&config.understand.categories)
         .map(|_| config.understand.categories.clone())
@@ -137,27 +147,27 @@ fn categories(config: &Config) -> Finding {
 fn places(config: &Config) -> Finding {
     ::places::Gazetteer::embedded().map_err(|error| error.to_string())?;
     let Some(engine) = wiring::geocoder(config).map_err(|error| format!("{error:#}"))? else {
-        return Ok("gazetteer is readable".into());
+        return Ok("gazetteer loaded".into());
     };
     let found = engine.locate("Berlin", &PlaceHints::default()).map_err(|error| error.to_string())?;
     Ok(format!(
-        "the engine answers: Berlin is in {}",
-        found.first().map_or("no country it knows", |place| &place.country)
+        "the service answers: Berlin is in {}",
+        found.first().map_or("an unknown country", |place| &place.country)
     ))
 }
 
 fn translation(config: &Config) -> Finding {
     let Some(engine) = wiring::translator(config).map_err(|error| format!("{error:#}"))? else {
-        return Ok("none (translation.engine): only English posts have their English".into());
+        return Ok("off (translation.engine): text_en is set for English posts only".into());
     };
     let answer = engine.translate(&[Untranslated { text: "Guten Morgen", language: "de" }]).pop();
-    let english = answer.unwrap_or_else(|| Err(Error::retry("no answer came"))).map_err(|error| error.to_string())?;
-    Ok(format!("the engine answers: \"Guten Morgen\" is {english:?}"))
+    let english = answer.unwrap_or_else(|| Err(Error::retry("no response"))).map_err(|error| error.to_string())?;
+    Ok(format!("the service answers: \"Guten Morgen\" is {english:?}"))
 }
 
 async fn queue(config: &Config) -> Finding {
     if !config.data.join("overheard.db").exists() {
-        return Ok("not there yet; `overheard up` makes it".into());
+        return Ok("not created yet; `overheard up` creates it".into());
     }
     let queue = wiring::open_queue(config).map_err(|error| format!("{error:#}"))?;
     let depth = queue.depth().await.map_err(|error| error.to_string())?;
@@ -166,7 +176,7 @@ async fn queue(config: &Config) -> Finding {
         return Err(format!("{words}: {LETTERS_FULL}"));
     }
     if depth.waiting > config.queue.waiting_max / 10 * 9 {
-        return Err(format!("{words}: nearly full; is `overheard up` running?"));
+        return Err(format!("{words}: nearly full; start `overheard up` if it is not running"));
     }
     Ok(words)
 }
@@ -190,12 +200,12 @@ async fn lake(config: &Config) -> Finding {
     let location = wiring::lake_location(config).map_err(|error| format!("{error:#}"))?;
     location.probe().await.map_err(|error| error.to_string())?;
     if !location.holds_a_lake().await.map_err(|error| error.to_string())? {
-        return Ok(format!("not there yet in {location}; `overheard up` makes it"));
+        return Ok(format!("not created yet in {location}; `overheard up` creates it"));
     }
     let lake = wiring::open_lake_read_only(config).await.map_err(|error| format!("{error:#}"))?;
     lake.check_sizes().await.map_err(|error| error.to_string())?;
     let count = lake.count_rows(TableName::Sentiment).await.map_err(|error| error.to_string())?;
-    Ok(format!("{count} posts; every data file is there (`overheard check` reads them all)"))
+    Ok(format!("{count} posts; no data file is missing (`overheard check` verifies their content)"))
 }
 
 /// The broker, where posts go through one.
@@ -210,31 +220,32 @@ async fn broker(config: &Config) -> Option<Finding> {
 /// Makes the stream where it is missing.
 async fn nats(config: &Config) -> Finding {
     let nats = wiring::nats(config).map_err(|error| format!("{error:#}"))?;
-    let found = nats.make().await.map_err(|error| format!("{error}; look at queue.nats"))?;
-    let made = if found.was_made { "made" } else { "there" };
+    let found = nats.make().await.map_err(|error| format!("{error}; check queue.nats"))?;
+    let made = if found.was_made { "created" } else { "exists" };
     let warning = if found.replicas < 3 {
-        "; without `sync_interval: always` in the jetstream block of nats-server, or three replicas, it loses what it \
-         acknowledged shortly before a power failure (the listener sends that again)"
+        "; set `sync_interval: always` in the jetstream block of nats-server or use three replicas, or a power failure \
+         loses recently acknowledged messages (the listener sends them again)"
     } else {
         ""
     };
     let stream = &config.queue.nats.stream;
-    Ok(format!("NATS stream {stream} {made}: {} batches wait in {} bytes{warning}", found.messages, found.bytes))
+    Ok(format!("NATS stream {stream} {made}: {} waiting batches, {} bytes{warning}", found.messages, found.bytes))
 }
 
 async fn sqs(config: &Config) -> Finding {
     let sqs = wiring::sqs(config).map_err(|error| format!("{error:#}"))?;
-    let waiting = sqs.check().await.map_err(|error| format!("{error}; look at queue.sqs"))?;
-    Ok(format!("SQS: about {waiting} batches wait"))
+    let waiting = sqs.check().await.map_err(|error| format!("{error}; check queue.sqs"))?;
+    Ok(format!("SQS: about {waiting} waiting batches"))
 }
 
 fn server(config: &Config) -> Finding {
     match std::net::TcpListener::bind(&config.server.bind) {
         Ok(_) => Ok(format!("{} is free", config.server.bind)),
-        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
-            Ok(format!("{} is in use: by `overheard up`, or choose another server.bind", config.server.bind))
-        }
-        Err(error) => Err(format!("{} can't be listened on: {error}", config.server.bind)),
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => Ok(format!(
+            "{} is in use, by `overheard up` or another program; if the latter, change server.bind",
+            config.server.bind
+        )),
+        Err(error) => Err(format!("cannot listen on {}: {error}; change server.bind", config.server.bind)),
     }
 }
 
@@ -252,7 +263,7 @@ async fn sources(config: &Config) -> Vec<(&'static str, Finding)> {
     findings
 }
 
-/// Whether a source would be let in by its platform.
+/// Asks the source's platform whether it accepts the configuration.
 async fn source(source: &SourceConfig) -> Finding {
     let name = &source.name;
     if !source.enabled {

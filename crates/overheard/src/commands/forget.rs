@@ -10,42 +10,47 @@ use state::BlockedAuthors;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
-/// Delete posts for good, with every copy of their words: in the lake, in anomalies, alerts, notifications, dead letters
-/// and corrections. They are never taken in again, whoever brings them.
+/// Delete posts permanently, with every copy of their text: by id, author or query
 ///
-/// Shows first what it would delete, and asks. docs/deletion.md says what goes within which time.
-///
-/// overheard forget --author someone --and-block
-/// overheard forget --post x:1790000000000000000
-/// overheard forget --query '"a leaked number"' --dry-run
+/// Deletes posts from the lake, and removes them from anomalies, alerts, notifications, dead letters
+/// and corrections. Deleted posts are not ingested again, whichever source sends them. Shows what would
+/// be deleted and asks for confirmation. docs/deletion.md lists what is deleted and how soon.
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(
+    verbatim_doc_comment,
+    after_help = r#"Examples:
+  overheard forget --author someone --dry-run
+  overheard forget --author someone --and-block
+  overheard forget --post x:1790000000000000000 --yes
+  overheard forget --query '"a leaked number"'
+  overheard forget --unblock someone"#
+)]
 pub(crate) struct Args {
-    /// A post by its id, platform:native_id; repeat for more.
+    /// Id of a post (platform:native_id); may be repeated.
     #[arg(long, value_name = "ID")]
     post: Vec<String>,
-    /// All posts of an author: user name or id.
+    /// Delete all posts of this author (user name or id).
     #[arg(long, value_name = "NAME")]
     author: Option<String>,
-    /// Only the author of that name on this platform.
+    /// Restrict --author to this platform.
     #[arg(long, requires = "author")]
     platform: Option<String>,
-    /// All posts that match a query, as topics have it.
+    /// Delete all posts that match this query (same syntax as topics).
     #[arg(long)]
     query: Option<String>,
-    /// Also refuse the author's posts from now on.
+    /// Also block the author: ignore future posts.
     #[arg(long, requires = "author")]
     and_block: bool,
-    /// Only show what would be deleted.
+    /// Show what would be deleted and exit.
     #[arg(long, conflicts_with = "yes")]
     dry_run: bool,
-    /// Don't ask.
+    /// Delete without asking for confirmation.
     #[arg(long)]
     yes: bool,
-    /// List the authors whose posts are refused.
+    /// List blocked authors.
     #[arg(long, conflicts_with_all = ["post", "author", "query", "unblock"])]
     blocked: bool,
-    /// Take the posts of this author again; the name as --blocked shows it.
+    /// Unblock an author (the name that --blocked shows).
     #[arg(long, value_name = "NAME", conflicts_with_all = ["post", "author", "query"])]
     unblock: Option<String>,
 }
@@ -55,7 +60,7 @@ const SHOWN: usize = 10;
 
 pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
     let config = global.load()?;
-    let queue = wiring::open_queue(&config)?;
+    let queue = wiring::open_existing_queue(&config)?;
     let blocked = BlockedAuthors::new(queue.as_ref());
     if args.blocked {
         for author in blocked.keys().await? {
@@ -65,7 +70,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
     }
     if let Some(author) = &args.unblock {
         let was_blocked = blocked.remove(author).await?;
-        say(if was_blocked { "unblocked" } else { "nobody of this name is blocked; --blocked lists them" })?;
+        say(if was_blocked { "unblocked" } else { "no such blocked author; --blocked lists all of them" })?;
         return Ok(if was_blocked { ExitCode::SUCCESS } else { ExitCode::from(3) });
     }
     let lake = match args.dry_run {
@@ -86,16 +91,16 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
     bar.finish_and_clear();
     let cleared = cleared.unwrap_or_default();
     say(format_args!("deleted from the lake      {} posts", found.posts.len()))?;
-    say(format_args!("cleared of them            {} anomalies", cleared.anomalies))?;
+    say(format_args!("removed from               {} anomalies", cleared.anomalies))?;
     say(format_args!("                           {} alerts and notifications", cleared.documents))?;
     say(format_args!(
         "deleted                    {} dead letters, {} corrections",
         cleared.dead_letters, cleared.labels
     ))?;
     if request.and_block {
-        say("refused from now on        posts of this author")?;
+        say("blocked                    future posts of this author")?;
     }
-    say("replaced data files are removed from the disk within three hours, while `overheard up` runs")?;
+    say("data files that held these posts are deleted within three hours while `overheard up` runs")?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -113,11 +118,11 @@ fn show(found: &Found) -> Result<()> {
 
 fn confirmed(found: &Found) -> Result<bool> {
     if !std::io::stdin().is_terminal() {
-        say("--yes deletes without asking")?;
+        say("not a terminal: use --yes to delete without confirmation")?;
         return Ok(false);
     }
     let mut out = std::io::stdout();
-    write!(out, "Delete {} posts for good? Type yes: ", found.posts.len())?;
+    write!(out, "Permanently delete {} posts? Type yes: ", found.posts.len())?;
     out.flush()?;
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer)?;

@@ -7,22 +7,25 @@ use serde_json::json;
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::process::ExitCode;
 
-/// Turn place names into country, region, city and coordinates.
-///
-/// overheard geocode "Brooklyn, NY" "München"
-/// overheard geocode --format jsonl - < locations.txt     one text a line in, one JSON line each out (null: not known)
+/// Geocode place names offline: country, region, city and coordinates
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(
+    verbatim_doc_comment,
+    after_help = r#"Examples:
+  overheard geocode "Brooklyn, NY" "München"
+  overheard geocode --format jsonl - < locations.txt    one text per line in, one JSON line each out (null: unknown)"#
+)]
 pub(crate) struct Args {
-    /// Texts; a single `-` reads one a line from standard input.
+    /// Place names; a single `-` reads one per line from standard input.
     #[arg(required = true)]
     texts: Vec<String>,
+    /// Output format.
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
-    /// Language of the texts (ISO 639-1), where known: a hint.
+    /// Language hint (ISO 639-1).
     #[arg(long)]
     language: Option<String>,
-    /// Country to prefer (ISO 3166 two letters), where known: a hint.
+    /// Preferred country (ISO 3166, two letters).
     #[arg(long)]
     country: Option<String>,
 }
@@ -38,7 +41,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         let text = text?;
         let found = gazetteer.locate(&text, &hints);
         if found.is_empty() {
-            rows.push(vec![json!(text), json!("not known")]);
+            rows.push(vec![json!(text), json!("unknown")]);
         }
         for place in found {
             rows.push(vec![

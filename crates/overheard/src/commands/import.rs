@@ -23,41 +23,48 @@ use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// Bring in posts from files: JSON lines (X API v2 payloads or our simple form), JSON, CSV; gzipped or not.
+/// Import posts from files (JSON lines, JSON, CSV; `-` is standard input)
 ///
-/// Simple form, one object a line: {"id": "1", "text": "...", "created_at": "2026-03-01T12:00:00Z"}, and, where known,
-/// username, user_location, followers, lang, lat, lon, place, url, platform, repost_of, reach.
-/// The same file again adds nothing. At its end an import tells what it did not use, what it assumed (a time zone, say)
-/// and what it rejected; what can't be read goes to the dead letters with its reason (exit code 3).
+/// Reads X API v2 payloads, Mastodon statuses, Bluesky records, X archives, and the simple form: one
+/// object per line with `id`, `text` and `created_at`, and optionally `username`, `user_location`,
+/// `followers`, `lang`, `lat`, `lon`, `place`, `url`, `platform`, `repost_of` and `reach`. Files may be
+/// gzipped.
 ///
-/// overheard import posts.jsonl
-/// overheard import reviews.csv --columns text=Review,created_at=Posted,username=User --platform reviews
-/// overheard import posts.jsonl --speed 60x --shift-to-now      replays in event time, an hour in a minute
+/// Importing the same file again adds nothing. The summary lists unused fields, assumptions (such as a
+/// missing time zone) and rejected records. Rejected records become dead letters, and the exit code is
+/// 3. See docs/importing.md.
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(
+    verbatim_doc_comment,
+    after_help = r#"Examples:
+  overheard import posts.jsonl
+  overheard import reviews.csv --columns text=Review,created_at=Posted,username=User --platform reviews
+  overheard import posts.jsonl --speed 60x --shift-to-now    replay in event time, an hour per minute
+  zstd -dc posts.zst | overheard import -"#
+)]
 pub(crate) struct Args {
-    /// Files to read; `-` is standard input.
+    /// Files to import; `-` is standard input.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Form of the files: by name and first byte where not said.
+    /// Input format [default: detected from the file name and first byte].
     #[arg(long, value_name = "jsonl|json|csv")]
     input: Option<String>,
-    /// Platform of posts that name none [default: x, and the import says that it assumed so].
+    /// Platform of posts that don't name one [default: x, reported as an assumption].
     #[arg(long)]
     platform: Option<String>,
-    /// Which column, or key of JSON, is which field: `text=Review,created_at=Posted on`.
+    /// Map columns or JSON keys to fields: `text=Review,created_at=Posted on`.
     #[arg(long, default_value = "", value_name = "FIELD=COLUMN,...")]
     columns: String,
-    /// For CSV: the separator, where it is not found by itself.
+    /// CSV separator [default: detected].
     #[arg(long, value_name = "CHAR")]
     delimiter: Option<char>,
-    /// Replay in event time, so many times faster [default: as fast as it goes].
+    /// Replay in event time, this many times faster than real time [default: as fast as possible].
     #[arg(long, value_name = "60x")]
     speed: Option<Pace>,
-    /// Move the dates so that the posts seem to be written now.
+    /// Shift all dates so that the last post is dated now.
     #[arg(long)]
     shift_to_now: bool,
-    /// Read the files first, and import nothing when anything is rejected or has to be assumed.
+    /// Check the files first; import nothing if a record would be rejected or a value assumed.
     #[arg(long)]
     strict: bool,
 }
@@ -95,7 +102,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
 
 fn file_config(args: &Args, path: &PathBuf) -> Result<FileConfig> {
     if path.as_os_str() != "-" && !path.is_file() {
-        bail!("there is no file {}", path.display());
+        bail!("file not found: {}", path.display());
     }
     let mut file = FileConfig::new(path);
     file.format = match args.input.as_deref() {
@@ -103,7 +110,7 @@ fn file_config(args: &Args, path: &PathBuf) -> Result<FileConfig> {
         Some("jsonl") => Some(Format::JsonLines),
         Some("json") => Some(Format::Json),
         Some("csv") => Some(Format::Csv),
-        Some(other) => bail!("--input {other:?} is not known: jsonl, json or csv"),
+        Some(other) => bail!("unknown --input {other:?} (use jsonl, json or csv)"),
     };
     file.delimiter = match args.delimiter {
         Some(character) => Some(u8::try_from(character).context("--delimiter must be an ASCII character")?),
@@ -137,7 +144,7 @@ async fn is_clear(files: &[FileConfig], queue: &Arc<Embedded>) -> Result<bool> {
         return Ok(true);
     }
     tell(&total)?;
-    say("nothing was imported, because of --strict")?;
+    say("nothing was imported (--strict)")?;
     Ok(false)
 }
 
@@ -180,7 +187,7 @@ impl Carrying<'_> {
 
 /// What was read is safe in the queue; this waits until it can be asked for.
 async fn wait_until_carried(carrying: &mut Carrying<'_>) -> Result<()> {
-    let bar = progress::bar("understanding {bar:30} {pos}/{len} posts, {per_sec}, {eta} left")?;
+    let bar = progress::bar("enriching {bar:30} {pos}/{len} posts, {per_sec}, {eta} left")?;
     loop {
         carrying.take_over().await?;
         let depth = carrying.queue.depth().await?;
@@ -198,7 +205,7 @@ async fn wait_until_carried(carrying: &mut Carrying<'_>) -> Result<()> {
 fn report(total: &Report) -> Result<ExitCode> {
     let summary = &total.summary;
     say(format_args!(
-        "{} read: {} new, {} were here already, {} deleted or replaced there, {} rejected",
+        "{} read: {} new, {} duplicates, {} deleted or replaced, {} rejected",
         HumanCount(summary.read),
         HumanCount(summary.stored),
         HumanCount(summary.duplicates),
@@ -207,7 +214,7 @@ fn report(total: &Report) -> Result<ExitCode> {
     ))?;
     tell(total)?;
     if summary.rejected > 0 {
-        say("the rejected ones, with their reasons: overheard dead-letters list")?;
+        say("to see rejected records and the reasons: overheard dead-letters list")?;
         return Ok(ExitCode::from(3));
     }
     Ok(ExitCode::SUCCESS)
@@ -228,7 +235,7 @@ fn tell(total: &Report) -> Result<()> {
         let shown = shown.collect::<Vec<_>>().join(", ");
         let more = unused.len().saturating_sub(TOLD_MAX);
         let more = if more > 0 { format!(", and {more} more") } else { String::new() };
-        say(format_args!("not used (--columns FIELD=NAME uses one): {shown}{more}"))?;
+        say(format_args!("unused fields (map them with --columns FIELD=NAME): {shown}{more}"))?;
     }
     Ok(())
 }
@@ -238,7 +245,7 @@ fn tell_tallies(what: &str, tallies: &BTreeMap<String, Tally>) -> Result<()> {
     all.sort_by_key(|(_, tally)| std::cmp::Reverse(tally.count));
     for (kind, Tally { count, example }) in all.iter().take(TOLD_MAX) {
         let example = example.replace(char::is_control, " ");
-        let first = if example.trim().is_empty() { String::new() } else { format!("; the first: {example}") };
+        let first = if example.trim().is_empty() { String::new() } else { format!("; first: {example}") };
         say(format_args!("{what}: {} × {kind}{first}", HumanCount(*count)))?;
     }
     if all.len() > TOLD_MAX {

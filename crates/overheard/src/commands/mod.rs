@@ -34,7 +34,6 @@ pub(crate) fn moment(text: &str) -> Result<Timestamp> {
         return Ok(day.and_time(chrono::NaiveTime::MIN).and_utc());
     }
     let moment = chrono::DateTime::parse_from_rfc3339(text);
-    let moment =
-        moment.with_context(|| format!("{text:?} is neither a day (2026-03-01) nor a moment (2026-03-01T12:00:00Z)"));
+    let moment = moment.with_context(|| format!("invalid date {text:?} (use e.g. 2026-03-01 or 2026-03-01T12:00:00Z)"));
     Ok(moment?.to_utc())
 }

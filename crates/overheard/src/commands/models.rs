@@ -14,13 +14,20 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-/// Language models: what is loaded; bring in a Hugging Face classifier.
+/// List language models, and add or remove Hugging Face classifiers
 ///
-/// The shipped model needs nothing; any Hugging Face classifier of the families BERT, DistilBERT,
-/// RoBERTa, XLM-R, CamemBERT, DeBERTa-v2 and ModernBERT can take the place of its sentiment or its entities, or give the
-/// category. Weights may be safetensors, pytorch_model.bin (read without running what is in it), shards of either, or an
-/// ONNX graph that was neither quantised nor optimised.
+/// The shipped model works without setup. A Hugging Face classifier of the families BERT, DistilBERT,
+/// RoBERTa, XLM-R, CamemBERT, DeBERTa-v2 or ModernBERT can replace it for sentiment or entities, or
+/// predict the category. Weights may be safetensors, pytorch_model.bin (read without executing code),
+/// shards of either, or an ONNX graph that is neither quantized nor optimized.
 #[derive(Debug, clap::Args)]
+#[command(
+    verbatim_doc_comment,
+    after_help = r#"Examples:
+  overheard models list
+  overheard models add cardiffnlp/twitter-roberta-base-sentiment-latest
+  overheard models remove cardiffnlp/twitter-roberta-base-sentiment-latest"#
+)]
 pub(crate) struct Args {
     #[command(subcommand)]
     action: Action,
@@ -28,24 +35,30 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// The shipped model, and those that were added.
+    /// List the shipped model and added models.
     List {
+        /// Output format.
         #[arg(long, value_enum, default_value = "table")]
         format: Format,
     },
-    /// Bring in a classifier: a hub id (team/name) or a local folder. It is tried before it is said to be usable. Run
-    /// the same command again to resume a download. For private and gated models set HF_TOKEN.
+    /// Add a classifier from the Hugging Face hub or a local folder. The model is test-loaded before it is added.
+    ///
+    /// Run the same command again to resume an interrupted download. Set HF_TOKEN for private and gated models.
     Add {
+        /// Hub id (team/name) or folder.
         model: String,
         /// Branch, tag or commit on the hub.
         #[arg(long, default_value = "main")]
         revision: String,
-        /// The hub.
+        /// Address of the hub.
         #[arg(long, env = "HF_ENDPOINT", default_value = "https://huggingface.co")]
         endpoint: String,
     },
-    /// Delete a classifier that was added.
-    Remove { model: String },
+    /// Remove an added classifier and delete its files.
+    Remove {
+        /// Name of the model, as `list` shows it.
+        model: String,
+    },
 }
 
 pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
@@ -73,7 +86,7 @@ fn list(config: &Config, format: Format) -> Result<ExitCode> {
 fn row(name: &str, folder: &Path, used: &str) -> Vec<serde_json::Value> {
     let weights = CONTAINERS.iter().find(|container| folder.join(container).exists());
     let megabytes = (size(folder) as f64 / 1e5).round() / 10.0;
-    let weights = weights.map_or("none: `overheard models add` again", |name| name);
+    let weights = weights.map_or("none: run `overheard models add` again", |name| name);
     vec![json!(name), json!(used), json!(weights), json!(megabytes), json!(folder.display().to_string())]
 }
 
@@ -102,13 +115,13 @@ async fn add(config: &Config, model: &str, revision: &str, endpoint: &str) -> Re
     say(&tried.said)?;
     for task in tried.tasks {
         let setting = config::classifier_setting(task);
-        say(format_args!("to use it for {}: {setting} = {name:?} in your configuration", task.as_str()))?;
+        say(format_args!("to use it for {}, set {setting} = {name:?} in your config file", task.as_str()))?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
 fn remove(config: &Config, model: &str) -> Result<ExitCode> {
     models::remove(config, model)?;
-    say(format_args!("{model} is deleted"))?;
+    say(format_args!("removed {model}"))?;
     Ok(ExitCode::SUCCESS)
 }

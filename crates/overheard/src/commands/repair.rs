@@ -1,4 +1,4 @@
-//! `overheard repair`: mends what `overheard check` finds, as far as it can be mended, and keeps what it takes out.
+//! `overheard repair`: repairs what `overheard check` finds, and keeps the files that it removes.
 
 use crate::Global;
 use crate::output::say;
@@ -11,21 +11,25 @@ use runtime::{Config, wiring};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-/// Mend what `overheard check` finds. Log entries and checkpoints that are torn, and data files that are missing or can't
-/// be read, are taken out of the lake; the tables sentiment, entities and key_phrases get what they lack from `raw`.
-/// Nothing is deleted: what is taken out lies in DATA/quarantine/TIME. Stop `overheard up` first.
-/// Exit code 3 when rows are lost that only a backup can bring back.
+/// Repair what `overheard check` finds; replaced files are kept in quarantine
 ///
-/// overheard repair --dry-run    what it would do
-/// overheard repair              do it
-/// overheard repair --expire     let the retention delete what it refused to (the clock was found to be right)
+/// Torn log entries and checkpoints, and missing or unreadable data files, are removed from the lake;
+/// missing rows of the tables sentiment, entities and key_phrases are rebuilt from `raw`. Removed files
+/// are moved to DATA/quarantine/TIME. Stop `overheard up` first. Exit code 3 if rows are lost that only
+/// a backup can restore. See docs/recovery.md.
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(
+    verbatim_doc_comment,
+    after_help = r#"Examples:
+  overheard repair --dry-run    show the steps
+  overheard repair              repair
+  overheard repair --expire     apply a retention that was refused, after checking the clock"#
+)]
 pub(crate) struct Args {
-    /// Say what would be done, and do nothing.
+    /// Show the steps without changing anything.
     #[arg(long)]
     dry_run: bool,
-    /// Confirm that the clock is right, and delete the days beyond `lake.retention_days`.
+    /// Confirm that the clock is right and delete days beyond `lake.retention_days`.
     #[arg(long, conflicts_with = "dry_run")]
     expire: bool,
 }
@@ -34,11 +38,11 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
     let config = global.load()?;
     let location = wiring::lake_location(&config)?;
     if !location.holds_a_lake().await? {
-        bail!("there is no lake in {location}; name the folder with --data");
+        bail!("no lake in {location}; pass the data folder with --data");
     }
-    let queue = wiring::open_queue(&config)?;
+    let queue = wiring::open_existing_queue(&config)?;
     if !queue.is_lender().await? {
-        bail!("another process works on {}: stop `overheard up` (or the import) first", config.data.display());
+        bail!("another process uses {}; stop `overheard up` or the import first", config.data.display());
     }
     let now = SystemClock.now();
     let quarantine = config.data.join("quarantine").join(now.format("%Y-%m-%dT%H-%M-%SZ").to_string());
@@ -48,7 +52,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
         say(format_args!("{table:<12} {file}{did}"))?;
     }
     if quarantine.exists() {
-        say(format_args!("what was taken out lies in {}", quarantine.display()))?;
+        say(format_args!("removed files are in {}", quarantine.display()))?;
     }
     if args.dry_run {
         say(format_args!("{} steps; nothing was changed", repaired.steps.len()))?;
@@ -62,9 +66,9 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
     if args.expire {
         lake.confirm_expiry(now).await?;
         let done = lake.maintain(now).await?;
-        say(format_args!("{} files beyond the retention taken out", done.files_expired))?;
+        say(format_args!("{} files beyond the retention removed", done.files_expired))?;
     }
-    say(format_args!("{} steps, {again} posts understood again", repaired.steps.len()))?;
+    say(format_args!("{} steps, {again} posts reprocessed", repaired.steps.len()))?;
     Ok(if repaired.lost { ExitCode::from(3) } else { ExitCode::SUCCESS })
 }
 
@@ -99,7 +103,7 @@ async fn understand_selected(
     let again = wiring::reprocess(understand);
     let progress = |posts: usize| bar.inc(posts as u64);
     let written = again.run(lake, queue.as_ref(), wanted, SystemClock.now(), progress).await.context(
-        "posts were not written again. If a batch was under way: start `overheard up`, which finishes it, stop it and run \
+        "posts were not rewritten. If a batch was in progress: start `overheard up` to finish it, stop it, and run \
          `overheard repair` again",
     )?;
     bar.finish_and_clear();

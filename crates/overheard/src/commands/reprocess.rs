@@ -10,17 +10,22 @@ use pipeline::Reprocessed;
 use runtime::wiring;
 use std::process::ExitCode;
 
-/// Understand posts again that are in the lake already: after a new model, new categories or a new topic.
-/// What people corrected stays as they said.
+/// Re-run enrichment on stored posts, after a change of model, categories or topics
 ///
-/// overheard reprocess --since 2026-03-01
+/// Reads the original payloads in the table `raw` and replaces the derived rows. Corrections made by
+/// people are kept.
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(
+    verbatim_doc_comment,
+    after_help = r#"Examples:
+  overheard reprocess --since 2026-03-01
+  overheard reprocess --since 2026-03-01 --until 2026-03-07"#
+)]
 pub(crate) struct Args {
-    /// First day (UTC, YYYY-MM-DD) of the posts, or a moment (RFC 3339).
+    /// First day (UTC, YYYY-MM-DD) or timestamp (RFC 3339).
     #[arg(long)]
     since: String,
-    /// Last day (UTC), included.
+    /// Last day (UTC), inclusive [default: today].
     #[arg(long)]
     until: Option<String>,
 }
@@ -32,7 +37,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
         Some(day) => moment(day)? + chrono::Duration::days(1),
         None => SystemClock.now() + chrono::Duration::days(1),
     };
-    let queue = wiring::open_queue(&config)?;
+    let queue = wiring::open_existing_queue(&config)?;
     let lake = wiring::open_lake(&config, &queue).await?;
     let understand = wiring::understand(&config, queue.as_ref()).await?;
     let range = RawSelection::Range(TimeRange { from: since, to: until });
@@ -44,6 +49,6 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
     let Reprocessed { failed, .. } =
         again.run(lake.as_ref(), queue.as_ref(), &range, SystemClock.now(), progress).await?;
     bar.finish_and_clear();
-    say(format_args!("{} posts understood again, {failed} left as they were", total - failed as u64))?;
+    say(format_args!("{} posts reprocessed, {failed} failed and were left unchanged", total - failed as u64))?;
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::from(3) })
 }

@@ -9,17 +9,19 @@ use runtime::backups;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Bring a backup back into an empty data folder, and check it.
+/// Restore a backup into an empty data folder and verify it
 ///
-/// Every file is compared with its checksum. Posts that were accepted after the backup was made are not in it: bring them
-/// in again, those that are there are kept out. Do not start the original again beside it: both would fetch from the same
-/// sources.
-///
-/// overheard restore /mnt/backup/overheard --data new-folder
+/// Every file is compared with its checksum. Posts that were accepted after the backup was made are
+/// missing: import them again; duplicates are ignored. Don't run the original installation beside the
+/// restored one: both would read the same sources.
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(
+    verbatim_doc_comment,
+    after_help = r#"Examples:
+  overheard restore /mnt/backup/overheard --data new-folder"#
+)]
 pub(crate) struct Args {
-    /// Folder of the backup.
+    /// Backup folder.
     #[arg(value_name = "FOLDER")]
     folder: PathBuf,
 }
@@ -30,7 +32,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
     let restored = backups::restore(&config, &args.folder, show).await?;
     bar.finish_and_clear();
     say(format_args!(
-        "{}: {} posts in the lake, {} waiting to be understood, as of {}",
+        "{}: {} posts in the lake, {} waiting in the queue, as of {}",
         config.data.display(),
         HumanCount(restored.posts),
         HumanCount(restored.waiting),

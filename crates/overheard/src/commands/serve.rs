@@ -90,11 +90,11 @@ async fn first_admin(config: &Config, state: &Arc<dyn StateStore>, must_change: 
     let given = config.server.first_admin_password()?;
     let now = clock().now();
     if let Some(password) = accounts.add_first_admin(given, must_change, now).await? {
-        let changed = if must_change { ", and changed at the first sign-in" } else { "" };
+        let changed = if must_change { " and must be changed at the first sign-in" } else { "" };
         say("")?;
         say("  First start. Sign in with:")?;
         say(format_args!("    user      admin\n    password  {password}"))?;
-        say(format_args!("  It is shown only this once{changed}."))?;
+        say(format_args!("  The password is shown only once{changed}."))?;
     }
     Ok(())
 }
@@ -126,7 +126,7 @@ async fn show_commits(
 async fn expire_audit_log(audit: AuditLog, days: u32, shutdown: CancellationToken) -> domain::Result<()> {
     loop {
         if let Err(error) = audit.expire(days, clock().now()).await {
-            warn!(%error, "old entries of the audit log could not be removed; trying again in a day");
+            warn!(%error, "could not remove expired audit log entries; retrying in a day");
         }
         tokio::select! {
             () = tokio::time::sleep(AUDIT_EVERY) => {}

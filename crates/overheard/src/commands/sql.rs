@@ -9,21 +9,27 @@ use std::io::Read;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// Ask the lake in SQL. Tables: raw, sentiment, entities, key_phrases, anomalies, alerts; view: posts.
+/// Query the lake with read-only SQL
 ///
-/// overheard sql "SELECT sentiment, count(*) FROM posts GROUP BY 1"
-/// overheard sql "SELECT entity, count(*) n FROM entities WHERE array_has(topics, 'storm') GROUP BY 1 ORDER BY n DESC"
+/// Tables: `raw`, `sentiment`, `entities`, `key_phrases`, `anomalies`, `alerts`. View: `posts`.
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(
+    verbatim_doc_comment,
+    after_help = r#"Examples:
+  overheard sql "SELECT sentiment, count(*) FROM posts GROUP BY 1"
+  overheard sql "SELECT entity, count(*) n FROM entities WHERE array_has(topics, 'storm') GROUP BY 1 ORDER BY n DESC"
+  overheard sql - --format csv < query.sql"#
+)]
 pub(crate) struct Args {
-    /// The question; `-` reads it from standard input.
+    /// SQL statement; `-` reads it from standard input.
     query: String,
+    /// Output format.
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
-    /// Most rows to print.
+    /// Maximum number of rows to print.
     #[arg(long, default_value_t = 10_000)]
     limit: usize,
-    /// Seconds after which the question is given up.
+    /// Query timeout in seconds.
     #[arg(long, default_value_t = 60)]
     timeout: u64,
 }

@@ -12,11 +12,20 @@ use serde_json::{Value, json};
 use state::Topics;
 use std::process::ExitCode;
 
-/// Named boolean queries; a post that matches one is a mention of it.
+/// List, add, remove and test topics: saved queries that select the posts you are interested in
 ///
-/// Queries: words and "phrases", AND OR NOT, parentheses, #tag, @user, $cashtag, from:author, lang:de, wild*
+/// Query language: words and "phrases", AND, OR, NOT, parentheses, #tag, @user, $cashtag, from:author,
+/// lang:de, wild*. Words next to each other are combined with AND. See docs/query-language.md.
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(
+    verbatim_doc_comment,
+    after_help = r#"Examples:
+  overheard topics add storm 'snow* OR "flight delay" OR #stranded'
+  overheard topics list
+  overheard topics test '"late train" lang:en' "My late train again"
+  overheard topics test 'snow* NOT from:weatherbot' --newest 5000
+  overheard topics remove storm"#
+)]
 pub(crate) struct Args {
     #[command(subcommand)]
     action: Action,
@@ -24,23 +33,34 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Add a topic, or change its query: overheard topics add storm 'snow* OR cancel* "flight delay"'
-    Add { name: String, query: String },
+    /// Add a topic or change its query.
+    Add {
+        /// Name of the topic.
+        name: String,
+        /// Query; quote it for the shell.
+        query: String,
+    },
     /// List the topics.
     List {
+        /// Output format.
         #[arg(long, value_enum, default_value = "table")]
         format: Format,
     },
-    /// Forget a topic; posts already matched keep its name.
-    Remove { name: String },
-    /// Try a query on texts, or on the newest posts of the lake, without saving it.
+    /// Remove a topic. Posts that already matched keep its name.
+    Remove {
+        /// Name of the topic.
+        name: String,
+    },
+    /// Test a query against texts or the newest stored posts, without saving it.
     Test {
+        /// Query to test.
         query: String,
-        /// Texts to try; none: the newest posts of the lake.
+        /// Texts to test [default: the newest stored posts].
         texts: Vec<String>,
+        /// Output format.
         #[arg(long, value_enum, default_value = "table")]
         format: Format,
-        /// How many of the newest posts to try.
+        /// Number of stored posts to test, newest first.
         #[arg(long, default_value_t = 10_000)]
         newest: usize,
     },
@@ -59,16 +79,18 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
 async fn add(config: &Config, name: String, query: String) -> Result<ExitCode> {
     let topic = Topic { name, query, created_at: SystemClock.now() }.trimmed();
     let name = topic.name.clone();
+    // Before the data folder is created.
+    topic.check()?;
     Topics::new(wiring::open_queue(config)?.as_ref()).save(topic).await?;
     say(format_args!(
-        "topic {name:?} is saved; a running `overheard up` takes it over within seconds, \
-         `overheard reprocess` finds it in posts that are here already"
+        "saved topic {name:?}; a running `overheard up` uses it within seconds. To match stored posts too, run \
+         `overheard reprocess --since DAY`"
     ))?;
     Ok(ExitCode::SUCCESS)
 }
 
 async fn list(config: &Config, format: Format) -> Result<ExitCode> {
-    let topics = wiring::topics(wiring::open_queue(config)?.as_ref()).await?;
+    let topics = wiring::topics(wiring::open_existing_queue(config)?.as_ref()).await?;
     if topics.is_empty() && format == Format::Table {
         say("no topics yet; add one: overheard topics add NAME 'QUERY'")?;
         return Ok(ExitCode::SUCCESS);
@@ -80,10 +102,10 @@ async fn list(config: &Config, format: Format) -> Result<ExitCode> {
 }
 
 async fn remove(config: &Config, name: &str) -> Result<ExitCode> {
-    if !Topics::new(wiring::open_queue(config)?.as_ref()).delete(name).await? {
-        bail!("there is no topic {name:?}; `overheard topics list` shows them");
+    if !Topics::new(wiring::open_existing_queue(config)?.as_ref()).delete(name).await? {
+        bail!("no topic {name:?}; `overheard topics list` shows all topics");
     }
-    say(format_args!("topic {name:?} is removed"))?;
+    say(format_args!("removed topic {name:?}"))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -17,14 +17,21 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use tracing::{info, warn};
 
-/// Run everything in one process: listen, understand, detect (and alert), serve the dashboard.
+/// Run the pipeline, anomaly detection, alerts and the dashboard in one process
 ///
-/// The first start makes the data folder and an administrator, whose password is printed once. Nothing is called on the
-/// network but what you configured. Stop with Ctrl-C: work in progress is finished.
+/// The first start creates the data folder and an admin user; the password is printed once. Overheard
+/// makes network requests only to the services that you configure. Stop it with Ctrl-C; work in
+/// progress is finished first.
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(
+    verbatim_doc_comment,
+    after_help = r#"Examples:
+  overheard up
+  overheard up --config my.toml --open
+  overheard up --role listen              several processes on one data folder: docs/cluster.md"#
+)]
 pub(crate) struct Args {
-    /// Run only these parts (repeat or separate by commas), several processes on one folder.
+    /// Run only these roles (repeat the option or separate names with commas) [default: all].
     #[arg(long, value_parser = role_parser(), value_delimiter = ',', value_name = "ROLE")]
     role: Vec<Role>,
     /// Open the dashboard in a browser.
@@ -88,16 +95,16 @@ async fn greet(config: &Config, roles: &Roles, state: &dyn StateStore, dashboard
     let model = if config.understand.enabled { model_folder(&config.understand.model) } else { None };
     match model {
         Some(folder) => say(format_args!("  model     {}", folder.display()))?,
-        None => say("  model     off: posts are kept and counted without being understood")?,
+        None => say("  model     off: posts are stored and counted without language analysis")?,
     }
     if Topics::new(state).list().await?.is_empty() {
-        say("  next      say what to listen for:   overheard topics add NAME 'QUERY'")?;
-        say("            bring posts in:           overheard import FILE, or a source: docs/sources.md")?;
+        say("  next      add a topic:    overheard topics add NAME 'QUERY'")?;
+        say("            import posts:   overheard import FILE, or add a source in the dashboard")?;
     }
-    say("  stop      Ctrl-C (work in progress is finished)\n")?;
+    say("  stop      Ctrl-C (finishes work in progress)\n")?;
     let bind = config.server.bind()?.ip();
     if roles.has(Role::Serve) && !bind.to_canonical().is_loopback() && !config.server.tls.is_on() {
-        warn!(%bind, "the dashboard can be reached from other machines without TLS; set server.tls, or use a proxy with TLS");
+        warn!(%bind, "the dashboard is reachable from other machines without TLS; set server.tls or use a TLS proxy");
     }
     Ok(())
 }
@@ -119,7 +126,7 @@ fn open_browser(data: &Path, address: &str) {
         .stderr(std::process::Stdio::null())
         .spawn();
     if opened.is_err() {
-        info!("no browser was found to open; the address is printed above");
+        info!("no browser found; open the address printed above");
     }
 }
 

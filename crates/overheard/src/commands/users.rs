@@ -1,5 +1,4 @@
-//! `overheard users`: who may sign in. Works on the data folder, also while `overheard up` runs, which heeds it at once:
-//! the way back when nobody can sign in as admin any more.
+//! `overheard users`: manages users in the data folder, also while `overheard up` runs.
 
 use crate::Global;
 use crate::output::{self, Format, say};
@@ -10,7 +9,20 @@ use serde_json::json;
 use state::{Account, Accounts, AuditLog};
 use std::process::ExitCode;
 
+/// Manage users: list, add, reset a password, change a role, remove
+///
+/// Works on the data folder, also while `overheard up` runs; changes apply at once. Use it to recover
+/// when no admin can sign in.
 #[derive(Debug, clap::Args)]
+#[command(
+    verbatim_doc_comment,
+    after_help = r#"Examples:
+  overheard users list
+  overheard users add ada --role analyst
+  overheard users reset-password admin
+  overheard users role ada admin
+  overheard users remove ada"#
+)]
 pub(crate) struct Args {
     #[command(subcommand)]
     action: Action,
@@ -18,11 +30,11 @@ pub(crate) struct Args {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Role {
-    /// Reads.
+    /// Read posts, charts and alerts.
     Viewer,
-    /// Also corrects posts, edits topics and rules, asks SQL.
+    /// Viewer, and correct posts, edit topics and rules, run SQL.
     Analyst,
-    /// Also manages users, tokens and dead letters.
+    /// Analyst, and manage users, tokens, sources and dead letters.
     Admin,
 }
 
@@ -38,32 +50,50 @@ impl From<Role> for state::Role {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Everybody who may sign in.
+    /// List all users.
     List {
+        /// Output format.
         #[arg(long, value_enum, default_value = "table")]
         format: Format,
     },
-    /// Add a user; the password is printed once and changed at the first sign-in.
+    /// Add a user. The password is printed once and must be changed at the first sign-in.
     Add {
+        /// User name.
         name: String,
+        /// Role of the user.
         #[arg(long, value_enum, default_value = "viewer")]
         role: Role,
     },
-    /// Give a user a new password, printed once and changed at the next sign-in; ends the user's sessions.
-    ResetPassword { name: String },
-    /// Give a user another role. The last admin stays one.
-    Role {
+    /// Set a new password, printed once, to be changed at the next sign-in. Signs the user out everywhere.
+    ResetPassword {
+        /// User name.
         name: String,
+    },
+    /// Change the role of a user. The last admin can't be demoted.
+    Role {
+        /// User name.
+        name: String,
+        /// New role.
         #[arg(value_enum)]
         role: Role,
     },
-    /// Remove a user with the sessions and tokens that are the user's.
-    Remove { name: String },
+    /// Remove a user with all sessions and tokens.
+    Remove {
+        /// User name.
+        name: String,
+    },
 }
 
 pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
     let config = global.load()?;
-    let queue = wiring::open_queue(&config)?;
+    let queue = match &args.action {
+        Action::Add { name, .. } => {
+            // Before the data folder is created.
+            Accounts::check_name(name)?;
+            wiring::open_queue(&config)?
+        }
+        _ => wiring::open_existing_queue(&config)?,
+    };
     let accounts = Accounts::new(queue.clone());
     let now = clock().now();
     let (action, name) = match args.action {
@@ -73,7 +103,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
         }
         Action::Add { name, role } => {
             let Some(password) = accounts.add_with_new_password(&name, role.into(), now).await? else {
-                bail!("there is a user {name:?} already");
+                bail!("user {name:?} already exists");
             };
             show(&name, &password)?;
             ("users add", name)
@@ -99,13 +129,13 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
 fn found<T>(answer: Option<T>, name: &str) -> Result<T> {
     match answer {
         Some(answer) => Ok(answer),
-        None => bail!("there is no user {name:?}; `overheard users list` shows them"),
+        None => bail!("no user {name:?}; `overheard users list` shows all users"),
     }
 }
 
 fn show(name: &str, password: &str) -> Result<()> {
     say(format_args!("user      {name}\npassword  {password}"))?;
-    say("It is shown only this once, and changed at the next sign-in.")
+    say("The password is shown only once. It must be changed at the next sign-in.")
 }
 
 async fn list(accounts: &Accounts, format: Format) -> Result<()> {

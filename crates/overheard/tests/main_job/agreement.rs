@@ -41,7 +41,7 @@ impl Scene {
         assert_eq!(counts(data), (all, all, all, all));
         // From now on the two agree.
         let again = run(plain(data).arg("import").arg(self.file(2)));
-        assert!(text(&again.stdout).contains("700 were here already"), "{}", text(&again.stdout));
+        assert!(text(&again.stdout).contains("700 duplicates"), "{}", text(&again.stdout));
         assert!(!text(&again.stderr).contains("do not belong together"), "{}", text(&again.stderr));
     }
 
@@ -50,7 +50,7 @@ impl Scene {
         let words = text(&refused.stderr);
         assert!(!refused.status.success() && words.contains("overheard reconcile"), "{words}");
         let said = succeed(plain(&self.data).arg("reconcile"));
-        assert!(said.contains("agree now"), "{said}");
+        assert!(said.contains("consistent now"), "{said}");
         assert!(succeed(plain(&self.data).arg("reconcile")).contains("nothing to do"));
         self.assert_completed(&self.data);
     }

@@ -22,7 +22,7 @@ fn bad_lines_are_told_by_number_and_the_others_are_answered() {
     let output = analyze(folder.path(), "jsonl");
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(3), "{said}");
-    assert!(said.contains("line 3: not JSON") && said.contains("line 4: it has no \"text\""), "{said}");
+    assert!(said.contains("line 3: not JSON") && said.contains("line 4: no \"text\""), "{said}");
     assert!(said.contains("line 5: taken as a text"), "{said}");
     let answers: Vec<Value> = text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let ids: Vec<&str> = answers.iter().map(|answer| answer["id"].as_str().unwrap()).collect();
@@ -80,7 +80,7 @@ async fn an_engine_that_is_named_translates_into_english() {
     assert!(answers[2]["issues"][0].as_str().unwrap().contains("not supported"), "{}", answers[2]);
     let checked = run(named(&address).arg("doctor"));
     assert!(
-        text(&checked.stdout).contains("mend  translation    libretranslate answered 400"),
+        text(&checked.stdout).contains("fail  translation    libretranslate answered 400"),
         "{}",
         text(&checked.stdout)
     );

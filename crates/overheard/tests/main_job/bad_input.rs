@@ -41,7 +41,7 @@ fn bad_posts_go_to_the_dead_letters_and_the_good_ones_arrive() {
     assert_eq!(again.lines().count(), reasons.len(), "the same letters are kept once");
     let doctor = run(plain(&data).arg("doctor").env("OVERHEARD__QUEUE__DEAD_LETTERS_MAX", "1"));
     let found = text(&doctor.stdout);
-    assert!(found.lines().any(|line| line.starts_with("mend") && line.contains("dead letters are full")), "{found}");
+    assert!(found.lines().any(|line| line.starts_with("fail") && line.contains("dead letters are full")), "{found}");
 }
 
 #[test]

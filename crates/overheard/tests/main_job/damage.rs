@@ -33,7 +33,7 @@ fn damage_is_named_and_mended() {
     let data = folder.path().join("data");
     succeed(plain(&data).arg("import").arg(posts_file(folder.path(), 3_000)));
     assert_eq!(check(&data), (Some(0), Value::Array(Vec::new())));
-    assert!(succeed(plain(&data).arg("check")).contains("nothing is damaged"));
+    assert!(succeed(plain(&data).arg("check")).contains("no damage found"));
 
     // Half a file of what was understood: everything comes back from the originals.
     halve(&data_files(&data, "sentiment")[0]);

@@ -12,7 +12,7 @@ fn a_file_imported_twice_is_there_once() {
     let refused = run(plain(&data).args(["sql", "DROP TABLE raw"]));
     assert!(!refused.status.success() && text(&refused.stderr).contains("SELECT"), "{}", text(&refused.stderr));
     let again = succeed(plain(&data).arg("import").arg(&file));
-    assert!(again.contains("2,000 were here already"), "{again}");
+    assert!(again.contains("2,000 duplicates"), "{again}");
     assert_eq!(counts(&data), (2_000, 2_000, 2_000, 2_000));
 }
 

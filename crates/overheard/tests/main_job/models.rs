@@ -97,5 +97,5 @@ fn the_doctor_says_which_added_model_is_broken() {
     assert_eq!(output.status.code(), Some(3), "{said}");
     let line = |state: &str, words: &str| said.lines().any(|line| line.starts_with(state) && line.contains(words));
     assert!(line("ok", "team/good: usable for sentiment, category"), "{said}");
-    assert!(line("mend", "team/broken: ") && line("mend", "overheard models remove team/broken"), "{said}");
+    assert!(line("fail", "team/broken: ") && line("fail", "overheard models remove team/broken"), "{said}");
 }

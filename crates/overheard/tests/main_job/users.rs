@@ -43,6 +43,6 @@ fn a_new_data_folder_is_nobody_elses_to_read() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    succeed(plain(&data).args(["users", "list"]));
+    succeed(plain(&data).args(["users", "add", "ada"]));
     assert_eq!(std::fs::metadata(&data).unwrap().permissions().mode() & 0o077, 0);
 }

@@ -26,11 +26,11 @@ const SMALL_FILES: [&str; 3] = ["queue.id", "lake.json", "retention.json"];
 /// Copies the installation into `folder`. Only what is new is copied. When it is cut short, the former backup stays.
 pub async fn make(config: &Config, folder: &Path, progress: Progress) -> Result<Manifest> {
     if !config.data.join("overheard.db").is_file() {
-        bail!("there is no installation in {}", config.data.display());
+        bail!("no installation in {}; pass the data folder with --data", config.data.display());
     }
     let backup = std::path::absolute(folder)?;
     if backup.starts_with(std::path::absolute(&config.data)?) {
-        bail!("the backup must lie outside of the data folder {}", config.data.display());
+        bail!("the backup folder must be outside of the data folder {}", config.data.display());
     }
     let former = prepare(&backup)?;
     let made_at = clock().now();

@@ -23,17 +23,20 @@ pub struct Restored {
 /// Copies a backup into the empty data folder and opens it. Cut short, it is done again by the same call.
 pub async fn restore(config: &Config, folder: &Path, progress: Progress) -> Result<Restored> {
     let Some(manifest) = Manifest::read(folder)? else {
-        bail!("there is no backup in {} (no manifest.json)", folder.display());
+        bail!(
+            "no backup in {} (manifest.json is missing); pass the folder that `overheard backup` wrote",
+            folder.display()
+        );
     };
     let marker = config.data.join(wiring::RESTORE_MARKER);
     let lake = wiring::lake_location(config)?;
     if !marker.exists() {
         let mut entries = std::fs::read_dir(&config.data).into_iter().flatten().flatten();
         if entries.any(|entry| entry.file_name() != LAKE_CACHE) {
-            bail!("{} is not empty; name an empty folder with --data", config.data.display());
+            bail!("{} is not empty; pass an empty folder with --data", config.data.display());
         }
         if lake.holds_a_lake().await? {
-            bail!("there is a lake in {lake}; set lake.url to an empty prefix");
+            bail!("{lake} already contains a lake; set lake.url to an empty prefix");
         }
         if let Some(shared) = wiring::shared_documents(config)?
             && !shared.all().await.context("read the documents of state.url")?.is_empty()

@@ -83,11 +83,11 @@ const LIMIT_MAX: usize = 500;
 pub(crate) struct AlertsParams {
     /// Only alerts in this state.
     state: Option<String>,
-    /// 1 to 500; 100 when left out.
+    /// 1 to 500 (default 100).
     limit: Option<usize>,
 }
 
-/// Alerts, the newest first: those opened in the range, and those that are still open whatever their time.
+/// Alerts, newest first: those opened in the range, and all that are still open.
 #[utoipa::path(get, path = "/api/alerts", tag = "alerts", params(FilterParams, AlertsParams),
     responses((status = 200, body = Vec<AlertView>)))]
 pub(crate) async fn alerts(
@@ -97,7 +97,7 @@ pub(crate) async fn alerts(
 ) -> Result<Json<Vec<AlertView>>, Error> {
     let limit = params.limit.unwrap_or(100);
     if !(1..=LIMIT_MAX).contains(&limit) {
-        return Err(Error::bad_field("limit", "limit lies between 1 and 500."));
+        return Err(Error::bad_field("limit", "limit must be between 1 and 500."));
     }
     let state = params.state.as_deref().map(parse_state).transpose()?;
     let topics = filter.selection.of(Dimension::Topic).to_vec();
@@ -152,7 +152,7 @@ fn found(field: &str, alert: domain::Result<Option<Alert>>) -> Result<StatusCode
     }
 }
 
-/// Takes an alert in hand: no more notifications of it.
+/// Acknowledges an alert, which stops its notifications.
 #[utoipa::path(post, path = "/api/alerts/acknowledge", tag = "alerts", request_body = Acknowledgement,
     responses((status = 204)))]
 pub(crate) async fn acknowledge(
@@ -163,7 +163,7 @@ pub(crate) async fn acknowledge(
     found("alert_id", app.ports.alerts.acknowledge(&body.alert_id, &who.name).await)
 }
 
-/// Silences an alert for a while.
+/// Silences an alert for some minutes.
 #[utoipa::path(post, path = "/api/alerts/silence", tag = "alerts", request_body = Silence, responses((status = 204)))]
 pub(crate) async fn silence(
     State(app): State<Arc<App>>,

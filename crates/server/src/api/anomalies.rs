@@ -13,20 +13,20 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use utoipa::{IntoParams, ToSchema};
 
-/// A value of a dimension that makes up part of the excess.
+/// A value of a dimension that accounts for part of the change.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct DriverView {
     dimension: String,
     value: String,
     observed: f64,
     expected: f64,
-    /// Share of the excess that it explains, 0 to 1.
+    /// Share of the change that it accounts for, 0 to 1.
     contribution: f64,
-    /// Never seen in the baseline.
+    /// Not present in the baseline.
     new: bool,
 }
 
-/// A post that shows what an anomaly is about.
+/// An example post of an anomaly.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct ExampleView {
     post_id: String,
@@ -37,20 +37,20 @@ pub(crate) struct ExampleView {
     copies: u32,
 }
 
-/// A change in the volume of mentions, how large against what was expected, and why.
+/// An unusual number of mentions, with its expected value, drivers and examples.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct AnomalyView {
     anomaly_id: String,
     topic: String,
     category: Option<String>,
-    /// What the series is limited to, where it is not a category: `sentiment`, `platform`, `language` or `country`,
+    /// Dimension of the series, if it is not a category: `sentiment`, `platform`, `language` or `country`.
     dimension: Option<String>,
-    /// and its value.
+    /// Value of `dimension`.
     value: Option<String>,
-    /// Length of the counting interval, seconds.
+    /// Interval length in seconds.
     interval_s: i64,
     onset: DateTime<Utc>,
-    /// None while it goes on.
+    /// Null while it is ongoing.
     ended_at: Option<DateTime<Utc>>,
     observed: f64,
     expected: f64,
@@ -131,13 +131,13 @@ async fn asked(app: &App, query: AnomaliesQuery) -> Result<Vec<AnomalyView>, Err
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct AnomaliesParams {
-    /// Only this one, whatever its time.
+    /// Return only this anomaly, regardless of the time range.
     anomaly_id: Option<String>,
-    /// 1 to 500; 100 when left out.
+    /// 1 to 500 (default 100).
     limit: Option<usize>,
 }
 
-/// Anomalies, the newest first.
+/// Anomalies, newest first.
 #[utoipa::path(get, path = "/api/anomalies", tag = "alerts", params(FilterParams, AnomaliesParams),
     responses((status = 200, body = Vec<AnomalyView>)))]
 pub(crate) async fn anomalies(
@@ -147,7 +147,7 @@ pub(crate) async fn anomalies(
 ) -> Result<Json<Vec<AnomalyView>>, Error> {
     let limit = params.limit.unwrap_or(100);
     if !(1..=500).contains(&limit) {
-        return Err(Error::bad_field("limit", "limit lies between 1 and 500."));
+        return Err(Error::bad_field("limit", "limit must be between 1 and 500."));
     }
     match params.anomaly_id {
         Some(id) => asked(&app, AnomaliesQuery::Ids(vec![id])).await.map(Json),

@@ -24,7 +24,7 @@ pub(crate) struct Page {
     limit: Option<usize>,
 }
 
-/// Who did what, from where, the newest first.
+/// Audit log, newest first.
 #[utoipa::path(get, path = "/api/audit", tag = "users", params(Page), responses((status = 200, body = AuditPage)))]
 pub(crate) async fn audit(
     State(app): State<Arc<App>>,

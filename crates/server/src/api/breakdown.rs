@@ -45,8 +45,8 @@ pub(crate) struct Breakdown {
     more: bool,
 }
 
-/// The largest values of dimensions. A dimension's own filter is left aside for `topic` alone, so that the answer is the
-/// share of voice among all topics.
+/// The most frequent values of dimensions. For `topic`, the topic filter is ignored, so that the result is the share of voice
+/// among all topics.
 #[utoipa::path(get, path = "/api/breakdown", tag = "analytics", params(FilterParams, BreakdownParams),
     responses((status = 200, body = Vec<Breakdown>)))]
 pub(crate) async fn breakdown(
@@ -56,7 +56,7 @@ pub(crate) async fn breakdown(
 ) -> Result<Json<Vec<Breakdown>>, Error> {
     let limit = params.limit.unwrap_or(10);
     if !(1..=200).contains(&limit) {
-        return Err(Error::bad_field("limit", "limit lies between 1 and 200."));
+        return Err(Error::bad_field("limit", "limit must be between 1 and 200."));
     }
     let dimensions: Vec<Dimension> = params
         .by

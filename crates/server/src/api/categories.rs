@@ -21,7 +21,7 @@ pub(crate) struct CategorySetView {
     categories: Vec<CategoryDefinition>,
 }
 
-/// The categories in use.
+/// The active categories.
 #[utoipa::path(get, path = "/api/categories", tag = "topics", responses((status = 200, body = CategorySetView)))]
 pub(crate) async fn get(State(app): State<Arc<App>>, _: Viewer) -> Result<Json<CategorySetView>, Error> {
     let categories = Categories::new(app.state.as_ref()).saved().await.map_err(Error::of_port)?;
@@ -32,7 +32,7 @@ pub(crate) async fn get(State(app): State<Arc<App>>, _: Viewer) -> Result<Json<C
     Ok(Json(CategorySetView { from: if categories.is_empty() { "none" } else { "file" }, categories }))
 }
 
-/// Replaces all categories; an empty list goes back to the configuration's file. Posts that arrive from then on get them.
+/// Replaces all categories; an empty list restores those of the config file. Applies to new posts.
 #[utoipa::path(put, path = "/api/categories", tag = "topics", request_body = Vec<CategoryDefinition>,
     responses((status = 204)))]
 pub(crate) async fn put(

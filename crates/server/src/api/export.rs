@@ -37,7 +37,7 @@ pub(crate) struct ExportParams {
     bom: Option<String>,
 }
 
-/// The posts in view as a file, the newest first, all of them.
+/// All matching posts as a file, newest first.
 #[utoipa::path(get, path = "/api/posts/export", tag = "posts", params(FilterParams, ExportParams),
     responses((status = 200, content(
         (String = "text/csv"), (String = "application/x-ndjson"), (String = "application/vnd.apache.parquet")))))]

@@ -20,7 +20,7 @@ use utoipa::ToSchema;
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewCorrection {
     post_id: String,
-    /// When the post was written, if known: finds it much faster.
+    /// When the post was published; makes the lookup faster.
     at: Option<DateTime<Utc>>,
     #[schema(value_type = Option<String>)]
     sentiment: Option<SentimentLabel>,
@@ -38,7 +38,7 @@ pub(super) async fn corrections(app: &App, post_id: &str) -> Result<Vec<Correcti
     Labels::new(app.state.as_ref()).history(post_id).await.map_err(Error::of_port)
 }
 
-/// The corrections that hold now, for retraining.
+/// Current corrections, for training.
 #[utoipa::path(get, path = "/api/labels", tag = "posts", responses((status = 200, body = Vec<Label>)))]
 pub(crate) async fn list(State(app): State<Arc<App>>, _: Viewer) -> Result<Json<Vec<Label>>, Error> {
     let current = Labels::new(app.state.as_ref()).current().await.map_err(Error::of_port)?;
@@ -48,7 +48,7 @@ pub(crate) async fn list(State(app): State<Arc<App>>, _: Viewer) -> Result<Json<
     Ok(Json(labels))
 }
 
-/// Corrects a post's sentiment or category; with neither, the last correction is withdrawn. Counts follow within seconds.
+/// Corrects the sentiment or category of a post; with neither, withdraws the last correction. Counts update within seconds.
 #[utoipa::path(post, path = "/api/labels", tag = "posts", request_body = NewCorrection,
     responses((status = 200, body = Vec<Correction>)))]
 pub(crate) async fn correct(

@@ -43,7 +43,7 @@ pub(crate) struct LiveEvent {
     version: u64,
 }
 
-/// Posts in view as they arrive: events named `posts`.
+/// Matching posts as they arrive: server-sent events named `posts`.
 #[utoipa::path(get, path = "/api/live", tag = "posts", params(FilterParams),
     responses((status = 200, content_type = "text/event-stream", body = String)))]
 pub(crate) async fn live(

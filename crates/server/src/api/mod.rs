@@ -5,6 +5,7 @@ mod anomalies;
 mod audit;
 mod breakdown;
 mod categories;
+mod examples;
 mod export;
 mod extract;
 mod forget;
@@ -33,8 +34,11 @@ use crate::app::App;
 use crate::error::Problem;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use examples::Examples;
 use std::sync::Arc;
-use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
+};
 use utoipa::openapi::{ComponentsBuilder, Content, OpenApi, Ref, ResponseBuilder};
 use utoipa::{OpenApi as _, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -44,8 +48,8 @@ use utoipa_axum::routes;
 #[openapi(
     info(
         title = "Overheard",
-        description = "What people say in public about what you care about: posts, what was understood of them, \
-                       what changed, and who was told.",
+        description = "Public posts with sentiment, entities, topics and places; counts and series; anomalies with \
+                       their drivers; alerts. Authentication, filters, pagination and errors: docs/api.md.",
         license(name = "Apache-2.0")
     ),
     components(schemas(Problem, LiveEvent))
@@ -122,16 +126,21 @@ fn operation_id(method: &str, path: &str) -> String {
     [method].into_iter().chain(words).collect::<Vec<_>>().join("_")
 }
 
-/// What holds for every operation: how one is known, and what a refusal looks like.
+/// Adds what all operations share: authentication, errors and operation ids; and examples.
 fn complete(document: &mut OpenApi) {
     let cookie = SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new(crate::auth::SESSION_COOKIE)));
     let bearer = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
     let components = document.components.get_or_insert_with(|| ComponentsBuilder::new().build());
     components.add_security_scheme("session", cookie);
     components.add_security_scheme("token", bearer);
+    let by = |scheme: &str| SecurityRequirement::new(scheme, [""; 0]);
+    document.security = Some(vec![by("token"), by("session")]);
+    let mut examples = Examples::read();
     let refusal = || {
         ResponseBuilder::new()
-            .description("Refused or failed: 400 names the field, 401 no session, 403 wrong role, 413, 429, 500, 503")
+            .description(
+                "Error: 400 with the invalid field, 401 not authenticated, 403 role too low, 413, 429, 500, 503",
+            )
             .content("application/json", Content::new(Some(Ref::from_schema_name(Problem::name()))))
             .build()
     };
@@ -145,9 +154,15 @@ fn complete(document: &mut OpenApi) {
         ];
         for (method, operation) in methods {
             let Some(operation) = operation else { continue };
-            // Handlers of different subjects share short names; generated clients need one of its own for each.
+            // Handlers of different subjects share short names; generated clients need unique ones.
             operation.operation_id = Some(operation_id(method, path));
             operation.responses.responses.insert("default".into(), refusal().into());
+            match (method, path.as_str()) {
+                ("post", "/api/session") => operation.security = Some(Vec::new()),
+                ("post", "/v1/posts") => operation.security = Some(vec![by("token")]),
+                _ => {}
+            }
+            examples.add_to(operation);
         }
     }
 }

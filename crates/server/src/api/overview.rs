@@ -17,36 +17,36 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use utoipa::{IntoParams, ToSchema};
 
-/// What is counted of a stretch of time.
+/// Counts of a time range.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
 pub(crate) struct Totals {
     pub(crate) mentions: u64,
-    /// Different authors, as far as sources name them.
+    /// Distinct authors, if sources name them.
     authors: u64,
-    /// People that the posts may have reached, as sources state it.
+    /// Number of people that the posts may have reached, as stated by sources.
     reach: u64,
     positive: u64,
     negative: u64,
     neutral: u64,
     mixed: u64,
-    /// Negative among the posts whose sentiment is known, 0 to 1; none when of none it is.
+    /// Share of negative posts among those with a sentiment, 0 to 1; null if there are none.
     share_negative: Option<f64>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Overview {
     range: TimeRange,
-    /// The stretch of the same length just before.
+    /// The previous period of the same length.
     previous_range: TimeRange,
     totals: Totals,
     previous: Totals,
-    /// When the newest post of the whole lake was written; none: there is no post yet.
+    /// When the newest post in the lake was published; null if there are no posts.
     newest_at: Option<DateTime<Utc>>,
     /// Version of the lake that was read.
     version: u64,
 }
 
-/// Mentions, authors, reach and sentiment, each beside the stretch before.
+/// Mentions, authors, reach and sentiment, with the previous period.
 #[utoipa::path(get, path = "/api/overview", tag = "analytics", params(FilterParams),
     responses((status = 200, body = Overview)))]
 pub(crate) async fn overview(State(app): State<Arc<App>>, _: Viewer, filter: Filter) -> Result<Json<Overview>, Error> {
@@ -87,17 +87,16 @@ impl From<analytics::Totals> for Totals {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct SeriesParams {
-    /// What the volume is split by: `sentiment` (when left out), `category`, `language`, `platform`, `country` or
-    /// `topic`.
+    /// Dimension to split by: `sentiment` (default), `category`, `language`, `platform`, `country` or `topic`.
     by: Option<String>,
-    /// Length of an interval in seconds, 60 or more; chosen by the length of the range when left out.
+    /// Interval length in seconds, at least 60 (default: derived from the range).
     granularity: Option<i64>,
 }
 
 /// Mentions of one value in each interval.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Line {
-    /// The value; empty when it is not known.
+    /// The value; empty if unknown.
     name: String,
     /// One number for each of `times`.
     mentions: Vec<u64>,
@@ -109,7 +108,7 @@ pub(crate) struct Series {
     granularity_s: i64,
     /// Starts of the intervals, without gaps.
     times: Vec<DateTime<Utc>>,
-    /// The largest values first; beyond the twelfth they are summed up as `other`.
+    /// Largest first; values beyond the twelfth are combined as `other`.
     lines: Vec<Line>,
     /// Anomalies of the topics in view whose onset lies within the range.
     anomalies: Vec<AnomalyView>,
@@ -121,7 +120,7 @@ const POINTS_MAX: i64 = 3000;
 const GRANULARITY_MAX_S: i64 = RANGE_DAYS_MAX * 86_400;
 const LINES_MAX: usize = 12;
 
-/// Mentions over time, split by a dimension, with the anomalies of that time.
+/// Mentions over time, split by a dimension, with anomalies.
 #[utoipa::path(get, path = "/api/series", tag = "analytics", params(FilterParams, SeriesParams),
     responses((status = 200, body = Series)))]
 pub(crate) async fn series(

@@ -7,7 +7,7 @@ use domain::{Entity, PostId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// A thing named in the text.
+/// An entity in the text.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct EntityView {
     entity: String,
@@ -28,7 +28,7 @@ pub(crate) struct SentimentScores {
     mixed: f64,
 }
 
-/// One post with what was understood of it.
+/// A post with its enrichment.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub(crate) struct PostView {
     post_id: String,
@@ -36,15 +36,15 @@ pub(crate) struct PostView {
     platform: String,
     author: Option<String>,
     author_followers: Option<i64>,
-    /// Where people can read it; only http and https.
+    /// Web address; only http and https.
     url: Option<String>,
     pub(super) occurred_at: DateTime<Utc>,
     received_at: Option<DateTime<Utc>>,
     language: Option<String>,
     text: String,
-    /// The text in English, when it is not English itself and was translated.
+    /// English translation, if the text is not English and was translated.
     text_en: Option<String>,
-    /// `positive`, `negative`, `neutral` or `mixed`; none when no model has read it.
+    /// `positive`, `negative`, `neutral` or `mixed`; null if it was not analyzed.
     sentiment: Option<String>,
     sentiment_scores: Option<SentimentScores>,
     emotion: Option<String>,
@@ -62,12 +62,12 @@ pub(crate) struct PostView {
     repost_of: Option<String>,
     reach: Option<i64>,
     model: Option<String>,
-    /// What could not be understood, and why.
+    /// Problems during enrichment.
     issues: Vec<String>,
     entities: Vec<EntityView>,
-    /// Posts in view that say nearly the same, this one included.
+    /// Number of matching near-duplicates, including this post.
     copies: u64,
-    /// What a person said it really is.
+    /// The correction by a person.
     correction: Option<Correction>,
 }
 

@@ -18,23 +18,23 @@ use utoipa::{IntoParams, ToSchema};
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct PostsParams {
-    /// 1 to 200; 50 when left out.
+    /// 1 to 200 (default 50).
     limit: Option<usize>,
-    /// `next` of the page before.
+    /// `next` of the previous page.
     cursor: Option<String>,
-    /// `copies` shows reposts and near-duplicates as one post.
+    /// `copies`: return reposts and near-duplicates as one post.
     group: Option<String>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Posts {
     posts: Vec<PostView>,
-    /// Cursor of the next page; none: this is the last.
+    /// Cursor of the next page; null on the last page.
     next: Option<String>,
     version: u64,
 }
 
-/// Posts in view, the newest first.
+/// Matching posts, newest first.
 #[utoipa::path(get, path = "/api/posts", tag = "posts", params(FilterParams, PostsParams),
     responses((status = 200, body = Posts)))]
 pub(crate) async fn posts(
@@ -44,7 +44,7 @@ pub(crate) async fn posts(
 ) -> Result<Json<Posts>, Error> {
     let limit = params.limit.unwrap_or(50);
     if !(1..=200).contains(&limit) {
-        return Err(Error::bad_field("limit", "limit lies between 1 and 200."));
+        return Err(Error::bad_field("limit", "limit must be between 1 and 200."));
     }
     let group_copies = match params.group.as_deref() {
         None => false,
@@ -73,7 +73,7 @@ fn parse_cursor(cursor: &str) -> Result<Cursor, Error> {
         let at = DateTime::from_timestamp_micros(at.parse().ok()?).filter(|at| is_plausible(*at))?;
         Some(Cursor { at, post_id: PostId::parse(id).ok()? })
     });
-    parsed.ok_or_else(|| Error::bad_field("cursor", "This is no cursor of ours. Start from the first page."))
+    parsed.ok_or_else(|| Error::bad_field("cursor", "Invalid cursor. Start from the first page."))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -82,7 +82,7 @@ fn parse_cursor(cursor: &str) -> Result<Cursor, Error> {
 pub(crate) struct PostParams {
     /// `platform:native_id`.
     id: String,
-    /// When it was written, if known: finds it much faster.
+    /// When the post was published; makes the lookup faster.
     at: Option<DateTime<Utc>>,
 }
 
@@ -109,17 +109,17 @@ pub(crate) struct CopyView {
 pub(crate) struct PostDetail {
     post: PostView,
     key_phrases: Vec<PhraseView>,
-    /// Others within three days that say nearly the same, the newest first, at most twenty.
+    /// Near-duplicates within three days, newest first, at most 20.
     copies: Vec<CopyView>,
     /// The platform's own JSON.
     payload: Option<String>,
-    /// How it came: `stream`, `search`, `push`, `file`, `sample`.
+    /// How it was ingested: `stream`, `search`, `push`, `file`, `sample`.
     provenance: Option<String>,
-    /// Every correction, the newest last.
+    /// All corrections, oldest first.
     corrections: Vec<Correction>,
 }
 
-/// One post in full.
+/// One post with all details.
 #[utoipa::path(get, path = "/api/post", tag = "posts", params(PostParams), responses((status = 200, body = PostDetail)))]
 pub(crate) async fn post(
     State(app): State<Arc<App>>,

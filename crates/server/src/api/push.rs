@@ -22,10 +22,10 @@ pub(crate) struct Pushed {
     items: Vec<PushOutcome>,
 }
 
-/// Takes up to 1,000 posts: a JSON array or object, or one JSON object a line (`application/x-ndjson`). Answered item
-/// by item once they are on disk. The body may be compressed (`Content-Encoding: gzip`). Needs a push token.
+/// Ingests up to 1,000 posts: a JSON array or object, or JSON lines (`application/x-ndjson`). The response has one outcome
+/// per item and is sent after the posts are on disk. The body may be gzipped. Needs a push token.
 #[utoipa::path(post, path = "/v1/posts", tag = "push",
-    request_body(content = String, content_type = "application/json"),
+    request_body(content = Vec<serde_json::Value>, content_type = "application/json"),
     responses((status = 200, body = Pushed)))]
 pub(crate) async fn push(State(app): State<Arc<App>>, request: Request) -> Result<Json<Pushed>, Error> {
     let (parts, body) = request.into_parts();

@@ -113,7 +113,7 @@ pub(crate) async fn put(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Removes a rule; its open alerts stay.
+/// Removes a rule. Its open alerts are kept.
 #[utoipa::path(delete, path = "/api/rules/{name}", tag = "alerts", params(("name" = String, Path)),
     responses((status = 204)))]
 pub(crate) async fn remove(
@@ -122,7 +122,7 @@ pub(crate) async fn remove(
     Path(name): Path<String>,
 ) -> Result<StatusCode, Error> {
     if !Rules::new(app.state.as_ref()).delete(&name).await.map_err(Error::of_port)? {
-        return Err(Error::not_found("There is no rule of this name."));
+        return Err(Error::not_found("There is no rule with this name."));
     }
     tracing::info!(rule = name, by = who.name, "rule removed");
     Ok(StatusCode::NO_CONTENT)
@@ -146,7 +146,7 @@ pub(crate) struct WouldBeAlert {
     resolved_at: Option<DateTime<Utc>>,
 }
 
-/// The alerts that a rule would have opened in the last days.
+/// Back-tests a rule: the alerts that it would have opened in the last days.
 #[utoipa::path(post, path = "/api/rules/back-test", tag = "alerts", request_body = BackTest,
     responses((status = 200, body = Vec<WouldBeAlert>)))]
 pub(crate) async fn back_test(

@@ -19,7 +19,7 @@ use utoipa::ToSchema;
 /// Longest name that is looked at, bytes.
 const NAME_LENGTH_MAX: usize = 256;
 
-/// Who is signed in.
+/// The signed-in user.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Me {
     name: String,
@@ -52,7 +52,7 @@ fn wait(seconds: u32) -> Error {
     Error::too_many("Too many failed tries. Wait a little and try again.", seconds)
 }
 
-/// Signs in: sets the session's cookie.
+/// Signs in and sets the session cookie.
 #[utoipa::path(post, path = "/api/session", tag = "session", request_body = Credentials,
     responses((status = 200, body = Me)))]
 pub(crate) async fn sign_in(
@@ -159,7 +159,7 @@ pub(crate) async fn sign_in_by_link(
     signed_in(&app, &account, client.0, &headers, false).await
 }
 
-/// Who is signed in.
+/// The signed-in user.
 #[utoipa::path(get, path = "/api/session", tag = "session", responses((status = 200, body = Me)))]
 pub(crate) async fn who_am_i(Anyone(who): Anyone) -> Json<Me> {
     Json(Me { name: who.name, role: who.role, must_change_password: who.must_change_password })
@@ -190,7 +190,7 @@ pub(crate) struct NewPassword {
     password: String,
 }
 
-/// Changes one's own password; the user's other sessions end.
+/// Changes your own password and ends your other sessions.
 #[utoipa::path(post, path = "/api/session/password", tag = "session", request_body = NewPassword,
     responses((status = 204)))]
 pub(crate) async fn change_password(
@@ -243,7 +243,7 @@ impl SessionView {
     }
 }
 
-/// One's own sessions; an admin's answer has everybody's.
+/// Your sessions; for an admin, all sessions.
 #[utoipa::path(get, path = "/api/sessions", tag = "session", responses((status = 200, body = Vec<SessionView>)))]
 pub(crate) async fn sessions(
     State(app): State<Arc<App>>,
@@ -258,7 +258,7 @@ fn visible_of(who: &Who) -> Option<&str> {
     (who.role < Role::Admin).then_some(who.user.as_str())
 }
 
-/// Ends a session: one's own, or as an admin anybody's.
+/// Ends one of your sessions; an admin can end any session.
 #[utoipa::path(delete, path = "/api/sessions/{id}", tag = "session", params(("id" = String, Path)),
     responses((status = 204)))]
 pub(crate) async fn end_session(
@@ -269,7 +269,7 @@ pub(crate) async fn end_session(
 ) -> Result<StatusCode, Error> {
     let sessions = app.accounts.sessions(visible_of(&who), app.clock.now()).await?;
     let Some((key, session)) = sessions.into_iter().find(|(key, _)| public_id(key) == id) else {
-        return Err(Error::not_found("There is no session of this id."));
+        return Err(Error::not_found("There is no session with this id."));
     };
     trail.about(format!("a session of {}", session.user));
     app.accounts.close(&key).await?;

@@ -21,31 +21,31 @@ impl From<SourceError> for Error {
     }
 }
 
-/// Every configured source and how it does.
+/// All sources with their status.
 #[utoipa::path(get, path = "/api/sources", tag = "sources", responses((status = 200, body = Vec<SourceStatus>)))]
 pub(crate) async fn list(State(app): State<Arc<App>>, _: Viewer) -> Json<Vec<SourceStatus>> {
     Json(app.ports.system.sources().await)
 }
 
-/// Sources that add posts of the past at the moment, with their progress. Detection waits until they are done.
+/// Sources that are adding past posts, with their progress. Detection waits until they are done.
 #[utoipa::path(get, path = "/api/backfills", tag = "sources", responses((status = 200, body = Vec<Backfill>)))]
 pub(crate) async fn backfills(State(app): State<Arc<App>>, _: Viewer) -> Json<Vec<Backfill>> {
     Json(app.ports.system.backfills())
 }
 
-/// The kinds of sources that can be added, with their settings.
+/// Kinds of sources that can be added, with their settings.
 #[utoipa::path(get, path = "/api/source-kinds", tag = "sources", responses((status = 200, body = Vec<SourceKind>)))]
 pub(crate) async fn kinds(State(app): State<Arc<App>>, _: Viewer) -> Json<Vec<SourceKind>> {
     Json(app.ports.sources.kinds())
 }
 
-/// The sources that people added; others stand in the configuration file. Secrets are not shown.
+/// Sources that were added in the dashboard, without secrets. Others are defined in the config file.
 #[utoipa::path(get, path = "/api/added-sources", tag = "sources", responses((status = 200, body = Vec<AddedSource>)))]
 pub(crate) async fn added(State(app): State<Arc<App>>, _: Admin) -> Result<Json<Vec<AddedSource>>, Error> {
     app.ports.sources.added().await.map(Json).map_err(Error::of_port)
 }
 
-/// Adds a source, or changes one that was added. It runs within seconds.
+/// Adds or changes a source. It starts within seconds.
 #[utoipa::path(put, path = "/api/added-sources/{name}", tag = "sources", params(("name" = String, Path)),
     request_body = SourceOrder, responses((status = 204)))]
 pub(crate) async fn put(
@@ -61,7 +61,7 @@ pub(crate) async fn put(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Removes a source that was added; its posts stay.
+/// Removes an added source. Its posts are kept.
 #[utoipa::path(delete, path = "/api/added-sources/{name}", tag = "sources", params(("name" = String, Path)),
     responses((status = 204)))]
 pub(crate) async fn remove(
@@ -84,8 +84,8 @@ pub(crate) struct TrialBody {
     source: SourceOrder,
 }
 
-/// Asks the platform as the source would, and reads its first posts where that costs nothing. Nothing is kept. Takes up
-/// to a quarter of a minute.
+/// Tests a source: checks access to the platform, and reads the first posts if that is free. Stores nothing. Takes up to 15
+/// seconds.
 #[utoipa::path(post, path = "/api/source-trials", tag = "sources", request_body = TrialBody,
     responses((status = 200, body = SourceTrial)))]
 pub(crate) async fn try_out(

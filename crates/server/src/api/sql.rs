@@ -35,7 +35,7 @@ pub(crate) struct ColumnView {
 #[expect(dead_code, reason = "describes the answer for the OpenAPI document; `Written` is what is sent")]
 pub(crate) struct Answer {
     columns: Vec<ColumnView>,
-    #[schema(value_type = Vec<Vec<Object>>)]
+    #[schema(value_type = Vec<Vec<Value>>)]
     rows: Vec<Vec<serde_json::Value>>,
     /// More rows were there than the limit let through.
     truncated: bool,
@@ -56,7 +56,7 @@ fn columns(columns: &[domain::Column]) -> Vec<ColumnView> {
     columns.iter().map(view).collect()
 }
 
-/// Runs one read-only statement.
+/// Runs one read-only SQL statement.
 #[utoipa::path(post, path = "/api/sql", tag = "sql", request_body = Statement,
     responses((status = 200, body = Answer)))]
 pub(crate) async fn run(
@@ -67,7 +67,10 @@ pub(crate) async fn run(
     SavedQuery::check_sql(&statement.sql)?;
     let rows_max = statement.rows_max.unwrap_or(app.config.sql_rows_max);
     if !(1..=app.config.sql_rows_max).contains(&rows_max) {
-        return Err(Error::bad_field("rows_max", format!("rows_max lies between 1 and {}.", app.config.sql_rows_max)));
+        return Err(Error::bad_field(
+            "rows_max",
+            format!("rows_max must be between 1 and {}.", app.config.sql_rows_max),
+        ));
     }
     let limits = QueryLimits { rows_max, timeout: app.config.sql_timeout };
     let started = app.clock.now();
@@ -96,7 +99,7 @@ pub(crate) struct Tables {
     timeout_s: u64,
 }
 
-/// The tables with their columns, and the limits.
+/// Tables with their columns, and the limits of a query.
 #[utoipa::path(get, path = "/api/sql/tables", tag = "sql", responses((status = 200, body = Tables)))]
 pub(crate) async fn tables(State(app): State<Arc<App>>, _: Viewer) -> Result<Json<Tables>, Error> {
     let found = app.answers.ask(&answers::Tables, app.clock.now()).await?;
@@ -112,13 +115,13 @@ pub(crate) struct NewQuery {
     sql: String,
 }
 
-/// All saved questions.
+/// Saved SQL queries.
 #[utoipa::path(get, path = "/api/queries", tag = "sql", responses((status = 200, body = Vec<SavedQuery>)))]
 pub(crate) async fn saved(State(app): State<Arc<App>>, _: Viewer) -> Result<Json<Vec<SavedQuery>>, Error> {
     SavedQueries::new(app.state.as_ref()).list().await.map(Json).map_err(Error::of_port)
 }
 
-/// Saves a question under a name.
+/// Saves a SQL query.
 #[utoipa::path(put, path = "/api/queries/{name}", tag = "sql", params(("name" = String, Path)),
     request_body = NewQuery, responses((status = 204)))]
 pub(crate) async fn save(
@@ -132,7 +135,7 @@ pub(crate) async fn save(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Forgets a saved question.
+/// Deletes a saved SQL query.
 #[utoipa::path(delete, path = "/api/queries/{name}", tag = "sql", params(("name" = String, Path)),
     responses((status = 204)))]
 pub(crate) async fn forget(
@@ -142,6 +145,6 @@ pub(crate) async fn forget(
 ) -> Result<StatusCode, Error> {
     match SavedQueries::new(app.state.as_ref()).delete(&name).await.map_err(Error::of_port)? {
         true => Ok(StatusCode::NO_CONTENT),
-        false => Err(Error::not_found("There is no saved query of this name.")),
+        false => Err(Error::not_found("There is no saved query with this name.")),
     }
 }

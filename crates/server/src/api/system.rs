@@ -36,7 +36,7 @@ pub(crate) struct System {
     streams: usize,
 }
 
-/// How the house does.
+/// Status of the installation.
 #[utoipa::path(get, path = "/api/system", tag = "system", responses((status = 200, body = System)))]
 pub(crate) async fn system(State(app): State<Arc<App>>, _: Viewer) -> Result<Json<System>, Error> {
     let (report, depth) = tokio::join!(app.ports.system.system(), app.queue.depth());
@@ -57,7 +57,7 @@ pub(crate) async fn system(State(app): State<Arc<App>>, _: Viewer) -> Result<Jso
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct LettersParams {
-    /// 1 to 500; 100 when left out.
+    /// 1 to 500 (default 100).
     limit: Option<usize>,
 }
 
@@ -82,7 +82,7 @@ impl From<DeadLetter> for DeadLetterView {
     }
 }
 
-/// Dead letters, the newest first.
+/// Dead letters, newest first.
 #[utoipa::path(get, path = "/api/dead-letters", tag = "system", params(LettersParams),
     responses((status = 200, body = Vec<DeadLetterView>)))]
 pub(crate) async fn dead_letters(
@@ -92,7 +92,7 @@ pub(crate) async fn dead_letters(
 ) -> Result<Json<Vec<DeadLetterView>>, Error> {
     let limit = params.limit.unwrap_or(100);
     if !(1..=500).contains(&limit) {
-        return Err(Error::bad_field("limit", "limit lies between 1 and 500."));
+        return Err(Error::bad_field("limit", "limit must be between 1 and 500."));
     }
     let letters = app.queue.dead_letters(limit).await.map_err(Error::of_port)?;
     Ok(Json(letters.into_iter().map(DeadLetterView::from).collect()))
@@ -108,7 +108,7 @@ pub(crate) struct LetterId {
 fn checked(id: u64) -> Result<u64, Error> {
     match i64::try_from(id) {
         Ok(1..) => Ok(id),
-        _ => Err(Error::bad_field("id", format!("id lies between 1 and {}.", i64::MAX))),
+        _ => Err(Error::bad_field("id", format!("id must be between 1 and {}.", i64::MAX))),
     }
 }
 
@@ -117,10 +117,10 @@ async fn letter(app: &App, id: u64) -> Result<DeadLetter, Error> {
 }
 
 fn gone() -> Error {
-    Error::not_found("There is no dead letter of this id; it may have been replayed already.")
+    Error::not_found("There is no dead letter with this id; it may have been replayed already.")
 }
 
-/// Sends a dead letter through its source once more; it is taken out only when that worked.
+/// Replays a dead letter. It is removed only if that succeeds.
 #[utoipa::path(post, path = "/api/dead-letters/replay", tag = "system", request_body = LetterId,
     responses((status = 200, body = Replayed)))]
 pub(crate) async fn replay(
@@ -137,7 +137,7 @@ pub(crate) async fn replay(
     Ok(Json(replayed))
 }
 
-/// Gives a dead letter up.
+/// Discards a dead letter.
 #[utoipa::path(delete, path = "/api/dead-letters", tag = "system", request_body = LetterId,
     responses((status = 204)))]
 pub(crate) async fn drop_letter(

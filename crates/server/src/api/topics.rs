@@ -66,7 +66,7 @@ pub(crate) struct TopicBody {
     query: String,
 }
 
-/// Adds or replaces a topic. Posts that are here already are matched again by `overheard reprocess`.
+/// Adds or replaces a topic. Run `overheard reprocess` to apply it to stored posts.
 #[utoipa::path(put, path = "/api/topics/{name}", tag = "topics", params(("name" = String, Path)),
     request_body = TopicBody, responses((status = 204)))]
 pub(crate) async fn put(
@@ -82,7 +82,7 @@ pub(crate) async fn put(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Removes a topic; posts that mention it stay.
+/// Removes a topic. Posts that mention it are kept.
 #[utoipa::path(delete, path = "/api/topics/{name}", tag = "topics", params(("name" = String, Path)),
     responses((status = 204)))]
 pub(crate) async fn remove(
@@ -91,7 +91,7 @@ pub(crate) async fn remove(
     Path(name): Path<String>,
 ) -> Result<StatusCode, Error> {
     if !Topics::new(app.state.as_ref()).delete(&name).await.map_err(Error::of_port)? {
-        return Err(Error::not_found("There is no topic of this name."));
+        return Err(Error::not_found("There is no topic with this name."));
     }
     tracing::info!(topic = name, by = who.name, "topic removed");
     Ok(StatusCode::NO_CONTENT)
@@ -122,8 +122,8 @@ pub(crate) struct Preview {
 const TRIED_MAX: usize = 5000;
 const EXAMPLES_MAX: usize = 10;
 
-/// Checks a query (400 points at the place that is wrong) and says what it would have caught among the newest posts that
-/// are here. What no topic has caught so far is not here, so a new subject may show nothing.
+/// Checks a query (400 with the position of an error) and previews it on the newest stored posts. Sources that drop posts
+/// without a topic may have stored nothing about a new subject.
 #[utoipa::path(post, path = "/api/topics/check", tag = "topics", request_body = TopicBody,
     responses((status = 200, body = Preview)))]
 pub(crate) async fn check(

@@ -84,7 +84,7 @@ pub(crate) async fn change(
     let role = change.role.map(|role| format!(" becomes {}", role.as_str())).unwrap_or_default();
     let password = if change.password.is_some() { " gets a new password" } else { "" };
     trail.about(format!("{name}{role}{password}"));
-    let missing = || Error::not_found("There is no user of this name.");
+    let missing = || Error::not_found("There is no user with this name.");
     if let Some(role) = change.role
         && !app.accounts.change_role(&name, role).await?
     {
@@ -98,7 +98,7 @@ pub(crate) async fn change(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Removes a user with his sessions and the tokens that he made.
+/// Removes a user with all sessions and tokens.
 #[utoipa::path(delete, path = "/api/users/{name}", tag = "users", params(("name" = String, Path)),
     responses((status = 204)))]
 pub(crate) async fn remove(
@@ -107,7 +107,7 @@ pub(crate) async fn remove(
     Path(name): Path<String>,
 ) -> Result<StatusCode, Error> {
     if !app.accounts.remove(&name).await? {
-        return Err(Error::not_found("There is no user of this name."));
+        return Err(Error::not_found("There is no user with this name."));
     }
     tracing::info!(user = name, by = who.name, "user removed");
     Ok(StatusCode::NO_CONTENT)
@@ -150,13 +150,13 @@ pub(crate) struct IssuedToken {
     secret: String,
 }
 
-/// All tokens, without their secrets.
+/// All tokens, without secrets.
 #[utoipa::path(get, path = "/api/tokens", tag = "users", responses((status = 200, body = Vec<TokenView>)))]
 pub(crate) async fn tokens(State(app): State<Arc<App>>, _: Admin) -> Result<Json<Vec<TokenView>>, Error> {
     Ok(Json(app.accounts.tokens().await?.into_iter().map(TokenView::from).collect()))
 }
 
-/// Makes a token. It has at most its maker's role and ends with him.
+/// Creates a token. Its role is at most yours, and it ends when your account is removed.
 #[utoipa::path(post, path = "/api/tokens", tag = "users", request_body = NewToken,
     responses((status = 201, body = IssuedToken)))]
 pub(crate) async fn issue_token(
@@ -187,7 +187,7 @@ pub(crate) async fn issue_token(
     Ok((StatusCode::CREATED, Json(IssuedToken { token: token.into(), secret })))
 }
 
-/// Removes a token; whoever uses it is refused from now on.
+/// Revokes a token.
 #[utoipa::path(delete, path = "/api/tokens/{id}", tag = "users", params(("id" = String, Path)),
     responses((status = 204)))]
 pub(crate) async fn revoke_token(
@@ -197,6 +197,6 @@ pub(crate) async fn revoke_token(
 ) -> Result<StatusCode, Error> {
     match app.accounts.revoke(&id).await? {
         true => Ok(StatusCode::NO_CONTENT),
-        false => Err(Error::not_found("There is no token of this id.")),
+        false => Err(Error::not_found("There is no token with this id.")),
     }
 }

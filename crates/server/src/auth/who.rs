@@ -90,7 +90,7 @@ async fn who_of_session(accounts: &Accounts, pass: &Pass, now: Timestamp) -> Res
         return Err(Error::unauthorized("Your session has ended. Sign in again."));
     };
     let Some(account) = accounts.account(&session.user).await? else {
-        return Err(Error::unauthorized("This user is no longer here."));
+        return Err(Error::unauthorized("This user no longer exists."));
     };
     Ok(Who {
         user: account.name.clone(),

@@ -8,6 +8,16 @@ use crate::documents::{Stored, TRIES_MAX};
 use domain::{Fault, Identity, Swap, Timestamp};
 
 impl Accounts {
+    /// Whether a user can have this name.
+    pub fn check_name(name: &str) -> Result<(), Fault> {
+        domain::check_name("name", name)?;
+        let allowed = |c: char| c.is_alphanumeric() || ".-_@".contains(c);
+        match name.chars().all(allowed) && name != CONFIGURATION {
+            true => Ok(()),
+            false => Err(Fault::new("name", "A name has 1 to 64 letters, digits or . - _ @")),
+        }
+    }
+
     /// The user of this name.
     pub async fn account(&self, name: &str) -> Result<Option<Account>, AccountError> {
         Ok(self.user_documents().get(name).await?.map(|stored| stored.value))
@@ -32,7 +42,7 @@ impl Accounts {
         must_change_password: bool,
         now: Timestamp,
     ) -> Result<bool, AccountError> {
-        check_name(name)?;
+        Self::check_name(name)?;
         password::check(&secret)?;
         let password_hash = password::hash(secret).await?;
         let name_of = name.to_owned();
@@ -89,7 +99,7 @@ impl Accounts {
             }
             return users.get(&user.key).await?.filter(is_them).ok_or_else(AccountError::contended);
         }
-        check_name(&identity.name)?;
+        Self::check_name(&identity.name)?;
         let (name, subject) = (identity.name.clone(), Some(identity.subject.clone()));
         // No password has this hash.
         let password_hash = String::new();
@@ -191,7 +201,7 @@ impl Accounts {
             Ok(Some(Account { password_hash: password_hash.clone(), must_change_password: false, ..account }))
         };
         if !self.edit(&verified.name, changed).await? {
-            return Err(AccountError::Changed("This user is no longer here."));
+            return Err(AccountError::Changed("This user no longer exists."));
         }
         self.end_sessions_of(&verified.name, Some(keep)).await
     }
@@ -211,14 +221,5 @@ impl Accounts {
         let account = self.user_documents().get(name).await?;
         let hash = account.as_ref().map(|account| account.value.password_hash.clone());
         Ok(if password::verify(secret, hash, known).await? { account } else { None })
-    }
-}
-
-fn check_name(name: &str) -> Result<(), Fault> {
-    domain::check_name("name", name)?;
-    let allowed = |c: char| c.is_alphanumeric() || ".-_@".contains(c);
-    match name.chars().all(allowed) && name != CONFIGURATION {
-        true => Ok(()),
-        false => Err(Fault::new("name", "A name has 1 to 64 letters, digits or . - _ @")),
     }
 }

@@ -16,24 +16,30 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-/// Say what the model understands of texts: language, sentiment, entities, key phrases, category, places.
+/// Analyze texts without storing them: language, sentiment, entities, key phrases, category, places
 ///
-/// In: one text a line; a line that begins with { is JSON: {"id": ..., "text": ...}, and may have "lang" and
-/// "user_location". Out: one answer each, in the same order; `begin` and `end` count characters of the text given. A
-/// line that can't be read gets an answer with its `error`, is told with its number, and stops no other; the exit code
-/// is 3 then. A text among JSON lines is told as well: it may be one that was cut. Nothing is stored.
+/// Input: one text per line. A line that begins with `{` is JSON, {"id": ..., "text": ...}, with
+/// optional `lang` and `user_location`. Output: one result per line, in the same order; `begin` and
+/// `end` are character offsets into the text.
 ///
-/// echo "Loving the new seats on flight 12 to München!" | overheard analyze
+/// An invalid line gets a result with an `error` and is reported by number; the rest are processed, and
+/// the exit code is 3. A plain text line among JSON lines is reported too, because it may be a
+/// truncated object.
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(
+    verbatim_doc_comment,
+    after_help = r#"Examples:
+  echo "Loving the new seats on flight 12 to München!" | overheard analyze
+  overheard analyze texts.txt --format csv --categories categories.toml"#
+)]
 pub(crate) struct Args {
     /// File with texts; `-` is standard input.
     #[arg(default_value = "-")]
     file: PathBuf,
-    /// jsonl and json say everything; csv has the labels and their scores; table is language, sentiment and text.
+    /// Output format: jsonl and json are complete; csv has labels and scores; table has language, sentiment and text.
     #[arg(long, value_enum, default_value = "jsonl")]
     format: Format,
-    /// File with your own categories.
+    /// File with your own categories (`overheard categories --help`).
     #[arg(long, value_name = "FILE")]
     categories: Option<PathBuf>,
 }
@@ -88,7 +94,7 @@ fn answer_all(input: impl BufRead, understand: &Understand, answers: &mut Answer
         for asked in chunk {
             objects |= asked.object;
             if objects && !asked.object {
-                answers.doubt(asked.number, "taken as a text, for it does not begin with { as others do");
+                answers.doubt(asked.number, "taken as a text because it does not begin with {, unlike other lines");
             }
             let answer = asked.post.and_then(|_| match understood.next() {
                 Some(answer) => answer.map_err(|error| error.to_string()),
@@ -119,8 +125,8 @@ fn asked(number: usize, line: &[u8], now: Timestamp) -> Asked {
     let post = match (problem, &object["text"]) {
         (Some(problem), _) => Err(problem),
         (None, Value::String(text)) => post(number, text.clone(), &object, now),
-        (None, Value::Null) => Err("it has no \"text\"".to_owned()),
-        (None, _) => Err("its \"text\" is no string".to_owned()),
+        (None, Value::Null) => Err("no \"text\"".to_owned()),
+        (None, _) => Err("\"text\" is not a string".to_owned()),
     };
     Asked { number, object: true, id: named(&object["id"]), post }
 }
@@ -150,7 +156,7 @@ mod tests {
             (br#"{"id": 7, "text": "a\nb"}"#, json!(7), Ok("a\nb")),
             (br#"  {"text": ""}"#, json!("4"), Ok("")),
             (br#"{"id": "x"}"#, json!("x"), Err("no \"text\"")),
-            (br#"{"id": "x", "text": 5}"#, json!("x"), Err("no string")),
+            (br#"{"id": "x", "text": 5}"#, json!("x"), Err("not a string")),
             (br#"{"text": "cut"#, json!("4"), Err("not JSON: EOF while parsing a string at column 13")),
             (b"{\"text\": \"\xff\"}", json!("4"), Err("not JSON")),
         ] {
