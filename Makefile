@@ -13,7 +13,7 @@ NATS := 2.15.1
 MINISTACK := 1.5.33
 AWS_VENV ?= $(CURDIR)/target/ministack
 
-.PHONY: help setup setup-test web build demo dev fmt lint doc structure test schemathesis e2e gen golden bench chaos eval fuzz power-cuts x-simulator clean-demo
+.PHONY: help setup setup-test web build demo dev fmt lint doc structure test test-aws schemathesis e2e gen golden bench chaos eval fuzz power-cuts x-simulator clean-demo
 
 help: ## Say what can be done here
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -50,7 +50,7 @@ fmt: ## Format everything
 lint: setup-test ## Format checks and lints of all languages; warnings are errors
 	cargo fmt --all --check
 	cd web && npm run --silent format:check
-	$(VENV)/bin/ruff check --no-cache training bench fuzz docs
+	$(VENV)/bin/ruff check --no-cache training bench fuzz docs deploy crates/aws/tests
 	python3 docs/structure.py --check
 	cargo clippy --workspace --all-targets -- -D warnings
 
@@ -66,6 +66,10 @@ test: lint web ## Everything that must pass; what CI runs
 	cargo test --workspace --doc
 	PATH="$(VENV)/bin:$$PATH" fuzz/api.sh 3
 	cd web && npm test && npm run --silent gen:check && npm run --silent check && npm run --silent e2e
+
+test-aws: setup-test build ## The whole chain on an emulator of AWS with the built program: X, SQS, Lambda, S3, SQL, SNS; a stack is made, broken, rolled back, deleted
+	cargo build -q -p testkit --bin x-simulator -p overheard
+	$(AWS_VENV)/bin/python deploy/test/chain.py target/debug/overheard target/debug/x-simulator
 
 chaos: ## Kill imports, backups, reprocesses, the queue, and the processes and broker of a cluster N times (N=300): nothing lost, nothing doubled
 	OVERHEARD_KILLS=$(or $(N),300) cargo test -p queue -p overheard --test crash --test main_job crash -- --nocapture

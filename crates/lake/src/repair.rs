@@ -230,7 +230,7 @@ impl Repair<'_> {
         if missing == 0
             && let Some(to) = to.filter(|to| Some(*to) > from)
         {
-            change.transaction = Some(Advance { app: self.partition.to_owned(), from, to });
+            change.transaction = Some(Advance { app: self.partition.to_owned(), from, to, at: self.now });
         }
         if !change.adds.is_empty() || change.transaction.is_some() {
             raw.commit(&change).await?;
@@ -256,7 +256,7 @@ impl Repair<'_> {
             let table = Table::open(self.place, name).await?;
             let from = table.transaction(self.partition).await?;
             if let Some(to) = raw.filter(|to| Some(*to) > from) {
-                let step = Advance { app: self.partition.to_owned(), from, to };
+                let step = Advance { app: self.partition.to_owned(), from, to, at: self.now };
                 table.commit(&Change { transaction: Some(step), ..Change::default() }).await?;
             }
         }

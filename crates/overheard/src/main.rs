@@ -60,6 +60,10 @@ enum Command {
     Import(commands::import::Args),
     #[command(about = "Say what the model understands of texts, without storing them")]
     Analyze(commands::analyze::Args),
+    #[command(about = "Our model beside an engine of Amazon on your own texts: agreement, and the price of each")]
+    Compare(commands::compare::Args),
+    #[command(about = "What it costs on AWS at your volume and at others, beside two published architectures")]
+    Cost(commands::cost::Args),
     #[command(about = "Ask the lake in SQL (read-only)")]
     Sql(commands::sql::Args),
     #[command(about = "What you listen for: named queries")]
@@ -98,6 +102,8 @@ enum Command {
     Check(commands::check::Args),
     #[command(about = "Mend what `check` finds, as far as it can be mended; what is taken out is kept")]
     Repair(commands::repair::Args),
+    #[command(about = "Answer the invocations of an AWS Lambda function")]
+    Lambda(commands::lambda::Args),
     #[command(about = "Settings: check, print, JSON schema")]
     Config(commands::config::Args),
     /// Answers SQL for `up`, which starts it (`lake::SqlWorkers`).
@@ -124,7 +130,7 @@ fn main() -> ExitCode {
 /// Long-running commands log their milestones; the others log only problems.
 fn start_log(cli: &Cli) {
     let default = match cli.command {
-        Command::Up(_) | Command::Demo(_) => {
+        Command::Up(_) | Command::Demo(_) | Command::Lambda(_) => {
             "warn,overheard=info,runtime=info,sources=info,alerts=info,server=info,queue=info"
         }
         _ => "warn",
@@ -150,6 +156,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Demo(args) => commands::demo::run(global, args).await,
             Command::Import(args) => commands::import::run(global, args).await,
             Command::Analyze(args) => commands::analyze::run(global, args),
+            Command::Compare(args) => commands::compare::run(global, args),
+            Command::Cost(args) => commands::cost::run(global, args).await,
             Command::Sql(args) => commands::sql::run(global, args).await,
             Command::Topics(args) => commands::topics::run(global, args).await,
             Command::DeadLetters(args) => commands::dead_letters::run(global, args).await,
@@ -168,6 +176,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Doctor(args) => commands::doctor::run(global, args).await,
             Command::Check(args) => commands::check::run(global, args).await,
             Command::Repair(args) => commands::repair::run(global, args).await,
+            Command::Lambda(args) => commands::lambda::run(global, args).await,
             Command::Config(args) => commands::config::run(global, args),
             // Answered above: it makes a runtime of its own.
             Command::SqlWorker => Ok(ExitCode::SUCCESS),
