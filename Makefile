@@ -23,7 +23,7 @@ ifdef CI
 export CARGO_INCREMENTAL := 0
 endif
 
-.PHONY: help setup setup-test web build demo dev fmt lint doc docs pictures structure install licenses deny test schemathesis e2e gen golden bench chaos eval fuzz power-cuts x-simulator clean-demo
+.PHONY: help setup setup-test web build demo dev fmt lint doc docs pictures structure install licenses deny test test-aws schemathesis e2e gen golden bench chaos eval fuzz power-cuts x-simulator clean-demo
 
 help: ## List all targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -69,7 +69,7 @@ fmt: ## Format all code
 lint: setup-test ## Check formatting and lints of all languages; warnings are errors
 	cargo fmt --all --check
 	cd web && npm run --silent format:check
-	$(VENV)/bin/ruff check --no-cache training bench fuzz docs
+	$(VENV)/bin/ruff check --no-cache training bench fuzz docs deploy crates/aws/tests
 	python3 docs/structure.py --check
 	cargo clippy --workspace --all-targets -- -D warnings
 
@@ -99,6 +99,10 @@ test: lint web docs licenses ## Run all checks and tests; CI runs the same
 	cargo test --workspace --doc
 	PATH="$(VENV)/bin:$$PATH" fuzz/api.sh 3
 	cd web && npm test && npm run --silent gen:check && npm run --silent check && npm run --silent e2e
+
+test-aws: setup-test build ## Run the built program on an AWS emulator: X simulator, SQS, Lambda, S3, SQL, SNS
+	cargo build -q -p testkit --bin x-simulator -p overheard
+	$(AWS_VENV)/bin/python deploy/test/chain.py target/debug/overheard target/debug/x-simulator
 
 chaos: ## Kill imports, backups, reprocessing, the queue, and the processes and broker of a cluster N times (300): no loss, no duplicates
 	OVERHEARD_KILLS=$(or $(N),300) cargo test -p queue -p overheard --test crash --test main_job crash -- --nocapture

@@ -392,15 +392,15 @@ async fn slack_teams_and_sns_speak_to_their_receivers() {
         .unwrap();
     assert!(served.await.unwrap().contains("AdaptiveCard"));
     let (url, served) = one_request("200 OK").await;
-    let keys = aws_signature::Credentials {
-        access_key_id: "AKID".into(),
-        secret_access_key: "secret".into(),
-        session_token: None,
+    let endpoint = url.replace("/hook", "/");
+    let settings = aws::Settings {
+        credentials: Some(aws::Credentials::fixed("AKID", &"secret".into(), None)),
+        endpoint,
+        ..aws::Settings::default()
     };
     let clock = Arc::new(ManualClock::at(at(NOON)));
-    let endpoint = url.replace("/hook", "/");
     let arn = "arn:aws:sns:eu-central-1:1:desk";
-    let sns = notifiers::Sns::new("desk", arn, Some(&endpoint), keys, Letterhead::default(), internal, clock).unwrap();
+    let sns = notifiers::Sns::new("desk", arn, &settings, Letterhead::default(), internal, clock).unwrap();
     sns.notify(&sample().await).await.unwrap();
     let request = served.await.unwrap();
     assert!(

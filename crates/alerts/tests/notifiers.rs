@@ -1,7 +1,7 @@
 //! Every channel keeps the promises of the port, against receivers that take, are busy, refuse, or are gone.
 
 use alerts::Letterhead;
-use alerts::notifiers::{Email, Encryption, Log, Slack, Smtp, Sns, Teams, Webhook};
+use alerts::notifiers::{Email, Encryption, Log, Slack, Smtp, Sns, Sqs, Teams, Webhook};
 use domain::{AddressPolicy, Clock, ManualClock, Notifier};
 use std::sync::Arc;
 use testkit::conformance::{Receiver, http_receiver, notifier, smtp_receiver};
@@ -49,14 +49,29 @@ async fn teams_keeps_the_promises() {
 async fn sns_keeps_the_promises() {
     notifier(&Receiver::ALL, async |receiver| {
         let endpoint = http_receiver(receiver).await;
-        let keys = aws_signature::Credentials {
-            access_key_id: "AKID".into(),
-            secret_access_key: "secret".into(),
-            session_token: None,
+        let settings = aws::Settings {
+            credentials: Some(aws::Credentials::fixed("AKID", &"secret".into(), None)),
+            endpoint,
+            ..aws::Settings::default()
         };
         let arn = "arn:aws:sns:eu-central-1:1:desk";
-        let sns = Sns::new("desk", arn, Some(&endpoint), keys, Letterhead::default(), INTERNAL, clock());
+        let sns = Sns::new("desk", arn, &settings, Letterhead::default(), INTERNAL, clock());
         Arc::new(sns.unwrap()) as Arc<dyn Notifier>
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn sqs_keeps_the_promises() {
+    notifier(&Receiver::ALL, async |receiver| {
+        let url = http_receiver(receiver).await;
+        let settings = aws::Settings {
+            region: "eu-central-1".into(),
+            credentials: Some(aws::Credentials::fixed("AKID", &"secret".into(), None)),
+            ..aws::Settings::default()
+        };
+        let sqs = Sqs::new("desk", &url, &settings, Letterhead::default(), INTERNAL, clock());
+        Arc::new(sqs.unwrap()) as Arc<dyn Notifier>
     })
     .await;
 }

@@ -89,6 +89,9 @@ impl fmt::Display for SourceId {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PartitionId(Arc<str>);
 
+/// What names of events' partitions begin with; identities of queues don't.
+const EVENT: &str = "event/";
+
 impl PartitionId {
     /// The partition of the queue with that identity. The first one has the queue's own name.
     pub fn new(queue: &str, index: u16) -> Self {
@@ -96,6 +99,17 @@ impl PartitionId {
             0 => queue.into(),
             _ => Self(format!("{queue}/{index}").into()),
         }
+    }
+
+    /// The partition of an event that brings posts by itself, such as an object that others wrote. Its transaction is
+    /// forgotten after two weeks, when the event can't come again.
+    pub fn of_event(kind: &str, id: &str) -> Self {
+        Self(format!("{EVENT}{kind}/{id}").into())
+    }
+
+    /// Whether it is an event's.
+    pub fn is_of_event(name: &str) -> bool {
+        name.starts_with(EVENT)
     }
 
     pub fn as_str(&self) -> &str {

@@ -237,6 +237,13 @@ pub trait PostTable: Send + Sync {
     async fn put_alerts(&self, alerts: Vec<Alert>) -> Result<()>;
 }
 
+/// Gets a copy of posts on their way into the tables, at least once each.
+#[async_trait]
+pub trait PostSink: Send + Sync {
+    /// Delivers all of them, or fails with kind `Retry`: then some may be delivered.
+    async fn put(&self, posts: &[EnrichedPost]) -> Result<()>;
+}
+
 /// Limits of a query, so that no reader stops the house.
 #[derive(Debug, Clone, Copy)]
 pub struct QueryLimits {

@@ -29,17 +29,20 @@ pub struct Limits {
     pub calls_max: usize,
 }
 
-/// A service that answers one question with one call.
+/// A service that answers questions.
 pub(crate) trait Service: Send + Sync + 'static {
-    /// Equal questions have equal answers.
+    /// Most questions of one call.
+    const QUESTIONS_MAX: usize = 1;
+    /// Equal questions have equal answers; those that follow on each other are asked in one call.
     type Question: Clone + Debug + Eq + Ord + Hash + Send + 'static;
     type Answer: Clone + Send + 'static;
 
     /// As people call it.
     fn name(&self) -> &'static str;
 
-    /// Kind `Reject`: this question is refused, which says nothing about the service. `Retry`: the service fails.
-    async fn call(&self, question: &Self::Question) -> Result<Self::Answer>;
+    /// One answer a question, in order. Kind `Reject`: this question is refused, which says nothing about the service.
+    /// `Retry`: the service fails.
+    async fn call(&self, questions: &[Self::Question]) -> Vec<Result<Self::Answer>>;
 }
 
 type Answered<S> = (<S as Service>::Question, Result<<S as Service>::Answer>);
@@ -170,20 +173,18 @@ impl<S: Service> Asking<S> {
 
 async fn serve<S: Service>(service: S, mut waiting: mpsc::Receiver<Batch<S>>, calls_max: usize) {
     while let Some(batch) = waiting.recv().await {
-        let mut calls = futures::stream::iter(batch.questions)
-            .map(|question| async {
-                let answer = service.call(&question).await;
-                (question, answer)
-            })
+        let mut calls = futures::stream::iter(batch.questions.chunks(S::QUESTIONS_MAX))
+            .map(|questions| async { questions.iter().cloned().zip(service.call(questions).await) })
             .buffer_unordered(calls_max);
         let mut answers = Vec::new();
         while let Some(answered) = calls.next().await {
-            let failed = answered.1.as_ref().is_err_and(fails);
-            answers.push(answered);
-            if failed {
+            let before = answers.len();
+            answers.extend(answered);
+            if answers[before..].iter().any(|(_, answer): &Answered<S>| answer.as_ref().is_err_and(fails)) {
                 break;
             }
         }
+        drop(calls);
         // Whoever asked may have stopped waiting.
         drop(batch.answer.send(answers));
     }

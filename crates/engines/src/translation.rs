@@ -1,11 +1,11 @@
 //! Translation into English by a service: LibreTranslate (open source, a server of one's own; `POST /translate`) or Amazon
-//! Translate (`TranslateText`, AWS JSON 1.1, signed). A language that the service does not know is remembered and not
+//! Translate. A language that the service does not know is remembered and not
 //! asked for again.
 
 use crate::asking::{Asking, Limits, Service, client};
-use aws_signature::{Credentials, Target};
+use aws::{Class, Client, Failure};
 use domain::{Clock, Error, Result, Translator, Untranslated};
-use reqwest::{RequestBuilder, StatusCode};
+use reqwest::StatusCode;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::json;
@@ -26,23 +26,16 @@ impl Translation {
     /// Kind `Stop` when the address is none, or the client or its thread can't be made.
     pub fn libretranslate(address: &str, key: Option<SecretString>, limits: &Limits) -> Result<Self> {
         let url = web_address(&format!("{}/translate", address.trim_end_matches('/')))?;
-        Self::start(Protocol::LibreTranslate { url, key }, limits)
+        Self::start(Protocol::LibreTranslate { client: client(limits)?, url, key }, limits)
     }
 
-    /// Amazon Translate of a region; `endpoint` replaces AWS's own address (tests, private endpoints).
+    /// Amazon Translate.
     ///
     /// # Errors
     /// As [`Self::libretranslate`].
-    pub fn amazon(
-        region: &str,
-        endpoint: Option<&str>,
-        credentials: Credentials,
-        clock: Arc<dyn Clock>,
-        limits: &Limits,
-    ) -> Result<Self> {
-        let url = endpoint.map_or_else(|| format!("https://translate.{region}.amazonaws.com/"), str::to_owned);
-        let target = Target { service: "translate", region: region.to_owned(), url: web_address(&url)? };
-        Self::start(Protocol::Amazon { target, credentials, clock }, limits)
+    pub fn amazon(settings: &aws::Settings, clock: Arc<dyn Clock>, limits: &Limits) -> Result<Self> {
+        let aws = Client::new(aws::Service::Translate, settings, client(limits)?, clock)?;
+        Self::start(Protocol::Amazon(aws), limits)
     }
 
     /// How hard a service is asked unless somebody says otherwise.
@@ -57,7 +50,7 @@ impl Translation {
     }
 
     fn start(protocol: Protocol, limits: &Limits) -> Result<Self> {
-        let speaker = Speaker { client: client(limits)?, protocol, unknown: Mutex::default() };
+        let speaker = Speaker { protocol, unknown: Mutex::default() };
         Ok(Self { asking: Asking::start(speaker, limits)? })
     }
 }
@@ -87,83 +80,70 @@ struct Question {
 }
 
 enum Protocol {
-    LibreTranslate { url: Url, key: Option<SecretString> },
-    Amazon { target: Target, credentials: Credentials, clock: Arc<dyn Clock> },
+    LibreTranslate { client: reqwest::Client, url: Url, key: Option<SecretString> },
+    Amazon(Client),
 }
 
 struct Speaker {
-    client: reqwest::Client,
     protocol: Protocol,
     /// Languages that the service said it does not know.
     unknown: Mutex<HashSet<String>>,
 }
 
-/// What both services answer, under their own names.
+/// LibreTranslate's answer.
 #[derive(Deserialize)]
 struct Answer {
-    #[serde(alias = "translatedText", alias = "TranslatedText")]
+    #[serde(rename = "translatedText")]
     english: String,
 }
 
-/// What both say when they refuse.
+/// What it says when it refuses.
 #[derive(Default, Deserialize)]
 struct Refusal {
-    #[serde(default, rename = "__type")]
-    kind: String,
-    #[serde(default, alias = "error", alias = "Message")]
+    #[serde(default, rename = "error")]
     message: String,
 }
 
-impl Refusal {
-    fn is_of_the_language(&self) -> bool {
-        self.kind.contains("UnsupportedLanguagePair") || self.message.contains("not supported")
-    }
-
-    /// Amazon answers 400 when it is the caller or the pace that it refuses, too.
-    fn is_of_the_service(&self) -> bool {
-        ["Throttling", "TooManyRequests", "LimitExceeded", "UnrecognizedClient", "AccessDenied", "Signature", "Token"]
-            .iter()
-            .any(|kind| self.kind.contains(kind) && !self.kind.contains("TextSize"))
-    }
-}
-
 impl Speaker {
-    fn request(&self, question: &Question) -> RequestBuilder {
+    async fn libretranslate(
+        &self,
+        client: &reqwest::Client,
+        url: &Url,
+        key: Option<&SecretString>,
+        question: &Question,
+    ) -> Result<String> {
         let Question { language, text } = question;
-        match &self.protocol {
-            Protocol::LibreTranslate { url, key } => {
-                let key = key.as_ref().map(|key| key.expose_secret());
-                let body = json!({"q": text, "source": language, "target": "en", "format": "text", "api_key": key});
-                self.client.post(url.clone()).json(&body)
+        let key = key.map(|key| key.expose_secret());
+        let body = json!({"q": text, "source": language, "target": "en", "format": "text", "api_key": key});
+        let failed = |error: reqwest::Error| Error::retry(format!("{}: {}", self.name(), error.without_url()));
+        let response = client.post(url.clone()).json(&body).send().await.map_err(failed)?;
+        let status = response.status();
+        if !status.is_success() {
+            let Refusal { message } = response.json().await.unwrap_or_default();
+            let words = format!("{} answered {status}: {message}", self.name());
+            return Err(match status {
+                StatusCode::BAD_REQUEST => self.refused(question, message.contains("not supported"), words),
+                _ => Error::retry(words),
+            });
+        }
+        Ok(response.json::<Answer>().await.map_err(failed)?.english)
+    }
+
+    fn of_amazon(&self, question: &Question, failure: Failure) -> Error {
+        match failure.class {
+            Class::Refused => {
+                let is_of_the_language = failure.code.contains("UnsupportedLanguagePair");
+                self.refused(question, is_of_the_language, failure.to_string())
             }
-            Protocol::Amazon { target, credentials, clock } => {
-                let body =
-                    json!({"Text": text, "SourceLanguageCode": language, "TargetLanguageCode": "en"}).to_string();
-                let given = [
-                    ("content-type", "application/x-amz-json-1.1"),
-                    ("x-amz-target", "AWSShineFrontendService_20170701.TranslateText"),
-                ];
-                let headers = aws_signature::headers(credentials, target, &given, &body, clock.now());
-                let request = self.client.post(target.url.clone()).body(body);
-                headers.into_iter().fold(request, |request, (name, value)| request.header(name, value))
-            }
+            _ => failure.into(),
         }
     }
 
-    fn refused(&self, question: &Question, status: StatusCode, refusal: &Refusal) -> Error {
-        let words = match (refusal.message.as_str(), refusal.kind.as_str()) {
-            ("", "") => String::new(),
-            ("", kind) => format!(": {kind}"),
-            (message, _) => format!(": {message}"),
-        };
-        let words = format!("{} answered {status}{words}", self.name());
-        if status == StatusCode::BAD_REQUEST && !refusal.is_of_the_service() {
-            if refusal.is_of_the_language() {
-                self.unknown.lock().unwrap_or_else(PoisonError::into_inner).insert(question.language.clone());
-            }
-            return Error::reject(words);
+    fn refused(&self, question: &Question, is_of_the_language: bool, words: String) -> Error {
+        if is_of_the_language {
+            self.unknown.lock().unwrap_or_else(PoisonError::into_inner).insert(question.language.clone());
         }
-        Error::retry(words)
+        Error::reject(words)
     }
 }
 
@@ -174,21 +154,28 @@ impl Service for Speaker {
     fn name(&self) -> &'static str {
         match self.protocol {
             Protocol::LibreTranslate { .. } => "libretranslate",
-            Protocol::Amazon { .. } => "amazon translate",
+            Protocol::Amazon(_) => "amazon translate",
         }
     }
 
-    async fn call(&self, question: &Question) -> Result<String> {
+    async fn call(&self, questions: &[Question]) -> Vec<Result<String>> {
+        futures::future::join_all(questions.iter().map(|question| self.translate(question))).await
+    }
+}
+
+impl Speaker {
+    async fn translate(&self, question: &Question) -> Result<String> {
         if self.unknown.lock().unwrap_or_else(PoisonError::into_inner).contains(&question.language) {
             return Err(Error::reject(format!("{} does not know the language {}", self.name(), question.language)));
         }
-        let failed = |error: reqwest::Error| Error::retry(format!("{}: {}", self.name(), error.without_url()));
-        let response = self.request(question).send().await.map_err(failed)?;
-        let status = response.status();
-        if !status.is_success() {
-            let refusal = response.json::<Refusal>().await.unwrap_or_default();
-            return Err(self.refused(question, status, &refusal));
+        match &self.protocol {
+            Protocol::LibreTranslate { client, url, key } => {
+                self.libretranslate(client, url, key.as_ref(), question).await
+            }
+            Protocol::Amazon(client) => {
+                let english = aws::translate::to_english(client, &question.language, &question.text).await;
+                english.map_err(|failure| self.of_amazon(question, failure))
+            }
         }
-        Ok(response.json::<Answer>().await.map_err(failed)?.english)
     }
 }

@@ -7,8 +7,8 @@ use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::routing::post;
 use axum::{Json, Router};
-use domain::{Coordinates, ErrorKind, Geocoder, PlaceHints, PlaceKind};
-use engines::{AmazonLocation, AmazonLocationConfig};
+use domain::{Coordinates, ErrorKind, Geocoder, PlaceHints, PlaceKind, SystemClock};
+use engines::{AmazonLocation, Limits};
 use serde_json::{Value, json};
 use stand_in::serve;
 use std::collections::HashMap;
@@ -74,19 +74,18 @@ async fn reverse(
 
 /// The stand-in on a free port, and an engine that talks to it: after a failure it leaves the service alone for ever.
 fn start(key: &str) -> (Arc<StandIn>, AmazonLocation) {
-    let (state, mut config) = prepared(key);
-    config.limits.rest = Duration::from_secs(3_600);
-    (state, AmazonLocation::new(&config).unwrap())
+    start_with(key, Duration::from_secs(3_600))
 }
 
-fn prepared(key: &str) -> (Arc<StandIn>, AmazonLocationConfig) {
+fn start_with(key: &str, rest: Duration) -> (Arc<StandIn>, AmazonLocation) {
     let state = Arc::new(StandIn::default());
     let app = Router::new()
         .route("/v2/geocode", post(geocode))
         .route("/v2/reverse-geocode", post(reverse))
         .with_state(state.clone());
-    let endpoint = serve(app);
-    (state, AmazonLocationConfig { endpoint, ..AmazonLocationConfig::new("eu-central-1", key.into()) })
+    let settings = aws::Settings { region: "eu-central-1".into(), endpoint: serve(app), credentials: None };
+    let limits = Limits { rest, ..AmazonLocation::limits() };
+    (state, AmazonLocation::new(&settings, Some(key.into()), Arc::new(SystemClock), &limits).unwrap())
 }
 
 #[test]
@@ -125,10 +124,8 @@ fn a_service_that_is_down_is_left_alone_and_then_asked_again() {
     service.down.store(true, Ordering::SeqCst);
     assert!(engine.locate("Austin, TX", &PlaceHints::default()).is_err());
     assert!(engine.locate("Berlin", &PlaceHints::default()).is_err());
-    assert_eq!(service.calls.load(Ordering::SeqCst), 1, "the second was not asked");
-    let (service, mut config) = prepared("secret");
-    config.limits.rest = Duration::ZERO;
-    let engine = AmazonLocation::new(&config).unwrap();
+    assert_eq!(service.calls.load(Ordering::SeqCst), 3, "three attempts; the second was not asked");
+    let (service, engine) = start_with("secret", Duration::ZERO);
     service.down.store(true, Ordering::SeqCst);
     assert!(engine.locate("Austin, TX", &PlaceHints::default()).is_err());
     service.down.store(false, Ordering::SeqCst);

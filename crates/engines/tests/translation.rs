@@ -3,7 +3,7 @@
 
 mod stand_in;
 
-use aws_signature::Credentials;
+use aws::Credentials;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
@@ -91,13 +91,11 @@ fn libre(address: &str, key: Option<&str>) -> Translation {
 }
 
 fn aws(address: &str) -> Translation {
-    let credentials = Credentials {
-        access_key_id: "AKIDEXAMPLE".into(),
-        secret_access_key: "secret".into(),
-        session_token: Some("session".into()),
-    };
+    let credentials = Credentials::fixed("AKIDEXAMPLE", &"secret".into(), Some(&"session".into()));
+    let settings =
+        aws::Settings { region: "eu-central-1".into(), endpoint: address.into(), credentials: Some(credentials) };
     let clock = Arc::new(ManualClock::at("2026-11-27T12:00:00Z".parse().unwrap()));
-    Translation::amazon("eu-central-1", Some(address), credentials, clock, &limits()).unwrap()
+    Translation::amazon(&settings, clock, &limits()).unwrap()
 }
 
 fn text<'a>(language: &'a str, text: &'a str) -> Untranslated<'a> {

@@ -146,7 +146,7 @@ impl Lake {
                 after: batch.after_offset,
             });
         }
-        let step = Advance { app: batch.partition.to_string(), from, to };
+        let step = Advance { app: batch.partition.to_string(), from, to, at: self.clock.now() };
         let (root, batch, now) = (table.root.clone(), batch.clone(), self.clock.now());
         let adds = blocking(move || {
             let posts = pending(&batch, from);

@@ -261,7 +261,7 @@ impl Repair<'_> {
             let app = partition.as_str();
             let (from, to) = (table.transaction(app).await?, other.transaction(app).await?);
             if let Some(to) = to.filter(|to| Some(*to) > from) {
-                let step = Advance { app: app.to_owned(), from, to };
+                let step = Advance { app: app.to_owned(), from, to, at: self.now };
                 table.commit(&Change { transaction: Some(step), ..Change::default() }).await?;
                 is_behind = true;
             }

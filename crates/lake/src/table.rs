@@ -21,7 +21,7 @@ use deltalake::operations::create::CreateBuilder;
 use deltalake::operations::vacuum::VacuumMode;
 use deltalake::protocol::{DeltaOperation, SaveMode};
 use deltalake::{DeltaTable, DeltaTableBuilder, DeltaTableError};
-use domain::Timestamp;
+use domain::{PartitionId, Timestamp};
 use std::collections::{HashMap, HashSet};
 use std::sync::RwLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -49,7 +49,19 @@ pub(crate) struct Advance {
     pub(crate) app: String,
     pub(crate) from: Option<i64>,
     pub(crate) to: i64,
+    pub(crate) at: Timestamp,
 }
+
+impl Advance {
+    /// Transactions of events have a date and are forgotten after [`EVENTS_KEPT`]; those of queues are kept for ever.
+    fn transaction(&self) -> Transaction {
+        let at_ms = PartitionId::is_of_event(&self.app).then(|| self.at.timestamp_millis());
+        Transaction::new_with_last_update(&self.app, self.to, at_ms)
+    }
+}
+
+/// How long the transaction of an event is kept, as a property of the tables.
+const EVENTS_KEPT: &str = "interval 14 days";
 
 /// How a commit ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -249,7 +261,7 @@ impl Table {
             .with_create_checkpoint(false)
             .with_cleanup_expired_logs(Some(false));
         if let Some(step) = &change.transaction {
-            properties = properties.with_application_transaction(Transaction::new(&step.app, step.to));
+            properties = properties.with_application_transaction(step.transaction());
         }
         let removes = change.removes.iter().cloned().map(Action::Remove);
         let actions = removes.chain(change.adds.iter().cloned().map(Action::Add)).collect();
@@ -388,6 +400,7 @@ async fn try_create(table: &DeltaTable, name: TableName) -> Result<DeltaTable> {
         ("delta.dataSkippingStatsColumns", Some(stats_columns.as_str())),
         ("delta.logRetentionDuration", Some("interval 1 hours")),
         ("delta.deletedFileRetentionDuration", Some("interval 1 hours")),
+        ("delta.setTransactionRetentionDuration", Some(EVENTS_KEPT)),
     ];
     let made = CreateBuilder::new()
         .with_log_store(CommitLog::new(table.log_store()))

@@ -59,6 +59,10 @@ enum Command {
     Demo(commands::demo::Args),
     Import(commands::import::Args),
     Analyze(commands::analyze::Args),
+    #[command(about = "Compare the language model with an Amazon service on your own texts")]
+    Compare(commands::compare::Args),
+    #[command(about = "Estimate the cost on AWS, beside two published architectures")]
+    Cost(commands::cost::Args),
     Sql(commands::sql::Args),
     Topics(commands::topics::Args),
     DeadLetters(commands::dead_letters::Args),
@@ -77,6 +81,8 @@ enum Command {
     Doctor(commands::doctor::Args),
     Check(commands::check::Args),
     Repair(commands::repair::Args),
+    #[command(about = "Handle the invocations of an AWS Lambda function")]
+    Lambda(commands::lambda::Args),
     Config(commands::config::Args),
     /// Answers SQL for `up`, which starts it (`lake::SqlWorkers`).
     #[command(hide = true)]
@@ -102,7 +108,7 @@ fn main() -> ExitCode {
 /// Long-running commands log their milestones; the others log only problems.
 fn start_log(cli: &Cli) {
     let default = match cli.command {
-        Command::Up(_) | Command::Demo(_) => {
+        Command::Up(_) | Command::Demo(_) | Command::Lambda(_) => {
             "warn,overheard=info,runtime=info,sources=info,alerts=info,server=info,queue=info"
         }
         _ => "warn",
@@ -128,6 +134,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Demo(args) => commands::demo::run(global, args).await,
             Command::Import(args) => commands::import::run(global, args).await,
             Command::Analyze(args) => commands::analyze::run(global, args),
+            Command::Compare(args) => commands::compare::run(global, args),
+            Command::Cost(args) => commands::cost::run(global, args).await,
             Command::Sql(args) => commands::sql::run(global, args).await,
             Command::Topics(args) => commands::topics::run(global, args).await,
             Command::DeadLetters(args) => commands::dead_letters::run(global, args).await,
@@ -146,6 +154,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Doctor(args) => commands::doctor::run(global, args).await,
             Command::Check(args) => commands::check::run(global, args).await,
             Command::Repair(args) => commands::repair::run(global, args).await,
+            Command::Lambda(args) => commands::lambda::run(global, args).await,
             Command::Config(args) => commands::config::run(global, args),
             // Answered above: it makes a runtime of its own.
             Command::SqlWorker => Ok(ExitCode::SUCCESS),

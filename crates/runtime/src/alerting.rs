@@ -3,7 +3,7 @@
 use crate::clock::clock;
 use crate::config::{ChannelConfig, ChannelKind, Config, Encryption};
 use crate::secrets;
-use alerts::notifiers::{self, Email, Log, Slack, Smtp, Sns, Teams, Webhook};
+use alerts::notifiers::{self, Email, Log, Slack, Smtp, Sns, Sqs, Teams, Webhook};
 use alerts::{AlertBook, Digest, Letterhead, Policy, Rules, Service};
 use anyhow::{Context, Result};
 use domain::{ALL_POSTS, AddressPolicy, AlertRule, Condition, Health, Notifier, PostTable, StateStore};
@@ -77,15 +77,23 @@ fn notifier(config: &Config, channel: &ChannelConfig) -> Result<Arc<dyn Notifier
             Arc::new(Email::new(name, &smtp, &channel.to, letterhead)?)
         }
         ChannelKind::Sns => {
-            let endpoint = (!channel.url.is_empty()).then_some(channel.url.as_str());
-            let secret_env = match channel.secret_env.as_str() {
-                "" => "AWS_SECRET_ACCESS_KEY",
-                named => named,
-            };
-            let keys = secrets::aws_credentials(&channel.access_key_env, secret_env)?;
-            Arc::new(Sns::new(name, &channel.topic_arn, endpoint, keys, letterhead, policy, clock())?)
+            let settings = aws_settings(channel, channel.url.clone())?;
+            Arc::new(Sns::new(name, &channel.topic_arn, &settings, letterhead, policy, clock())?)
+        }
+        ChannelKind::Sqs => {
+            let settings = aws_settings(channel, String::new())?;
+            Arc::new(Sqs::new(name, &channel.url, &settings, letterhead, policy, clock())?)
         }
     })
+}
+
+fn aws_settings(channel: &ChannelConfig, endpoint: String) -> Result<aws::Settings> {
+    let secret_env = match channel.secret_env.as_str() {
+        "" => "AWS_SECRET_ACCESS_KEY",
+        named => named,
+    };
+    let credentials = secrets::aws_credentials(&channel.access_key_env, secret_env)?;
+    Ok(aws::Settings { region: channel.region.clone(), endpoint, credentials: Some(credentials) })
 }
 
 /// Names of all channels.

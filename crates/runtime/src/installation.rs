@@ -10,10 +10,12 @@ use crate::roles::{Role, Roles};
 use crate::supervisor::{Stage, Supervisor};
 use crate::{agreement, alerting, exclusive, follow, forget, upkeep, wiring};
 use alerts::{AlertBook, RuleEvaluator};
-use anyhow::Result;
-use domain::{Health, StateStore, Topic};
+use anyhow::{Context as _, Result};
+use domain::{Health, StateStore, Topic, WorkQueue};
 use lake::{Lake, SqlWorkers};
-use pipeline::{Carry, Committed, Corrections, Forward, ForwardConfig, Understand, Watch, WatchConfig};
+use pipeline::{
+    Carry, CarryConfig, Committed, Copied, Corrections, Forward, ForwardConfig, Understand, Watch, WatchConfig,
+};
 use queue::Embedded;
 use state::Exclusive;
 use std::future::Future;
@@ -49,14 +51,24 @@ struct Enrichment {
 impl Installation {
     /// Opens queue and lake and loads the models that the roles need.
     pub async fn open(config: Config, roles: Roles, queue: Arc<Embedded>) -> Result<Self> {
-        let state: Arc<dyn StateStore> = queue.clone();
         let lake = match roles.has(Role::that_empties_the_queue(config.queue.engine)) {
             true => agreement::open_lake(&config, &queue).await?,
             false if roles.write_lake() => wiring::open_lake(&config, &queue).await?,
             false => wiring::open_lake_for(&config, &queue, roles.has(Role::Serve)).await?,
         };
+        Self::with_lake(config, roles, queue, lake).await
+    }
+
+    /// The same for a worker that is handed its posts ([`Self::start_worker`]): the lake is another queue's.
+    pub async fn open_worker(config: Config, queue: Arc<Embedded>) -> Result<Self> {
+        let lake = wiring::open_lake(&config, &queue).await?;
+        Self::with_lake(config, Roles::of(vec![Role::Understand]), queue, lake).await
+    }
+
+    async fn with_lake(config: Config, roles: Roles, queue: Arc<Embedded>, lake: Arc<Lake>) -> Result<Self> {
+        let state: Arc<dyn StateStore> = queue.clone();
         let topics = wiring::topics(state.as_ref()).await?;
-        let enrichment = match roles.has(Role::Understand) {
+        let enrichment = match roles.enrich() {
             true => {
                 if let Err(error) = language_file(&config.understand.model) {
                     tracing::warn!("{error}");
@@ -139,7 +151,12 @@ impl Installation {
             self.start_connectors(supervisor)?;
         }
         if let Some(enrichment) = &self.enrichment {
-            self.start_enrichment(enrichment, supervisor)?;
+            if self.roles.has(Role::Understand) {
+                let work = wiring::work_queue(&self.config, &self.queue)?;
+                self.start_carrying(enrichment, work, self.config.understand.carry(), supervisor)?;
+            }
+            self.follow_edits(enrichment, supervisor);
+            self.start_corrections(enrichment, supervisor);
             self.start_upkeep(supervisor);
         }
         if self.roles.has(Role::that_empties_the_queue(self.config.queue.engine)) {
@@ -182,33 +199,61 @@ impl Installation {
         Ok(())
     }
 
-    /// From the queue into the lake, and what changes how posts are enriched.
-    fn start_enrichment(&self, enrichment: &Enrichment, supervisor: &mut Supervisor) -> Result<()> {
-        let Enrichment { language, stage } = enrichment;
+    /// Starts what carries the posts of `work` to the lake, and nothing else: another process keeps the lake. Posts that
+    /// wait are taken at once. Gives the stage that understands them.
+    pub fn start_worker(&self, work: Arc<dyn WorkQueue>, supervisor: &mut Supervisor) -> Result<Arc<Understand>> {
+        let enrichment = self.enrichment.as_ref().context("a worker plays the role understand")?;
+        let config = CarryConfig { batch_every: Duration::ZERO, ..self.config.understand.carry() };
+        self.start_carrying(enrichment, work, config, supervisor)?;
+        self.follow_edits(enrichment, supervisor);
+        let (state, topics) = (self.state(), self.topics.clone());
+        supervisor.start(Stage::State, "topics", |shutdown| follow::topics(state, topics, shutdown));
+        Ok(enrichment.stage.clone())
+    }
+
+    /// From a queue into the lake.
+    fn start_carrying(
+        &self,
+        enrichment: &Enrichment,
+        queue: Arc<dyn WorkQueue>,
+        config: CarryConfig,
+        supervisor: &mut Supervisor,
+    ) -> Result<()> {
+        let table = Arc::new(forget::NotedTable { lake: self.lake.clone(), state: self.state() });
+        let sinks = wiring::streams(&self.config)?;
         let carry = Carry {
-            config: self.config.understand.carry(),
-            queue: wiring::work_queue(&self.config, &self.queue)?,
-            understand: stage.clone(),
-            lake: Arc::new(forget::NotedTable { lake: self.lake.clone(), state: self.state() }),
+            config,
+            queue,
+            understand: enrichment.stage.clone(),
+            lake: Arc::new(Copied { table, sinks }),
             clock: clock(),
             committed: self.committed.clone(),
             health: self.health.clone(),
         };
         supervisor.start(Stage::Enrich, "understand", |shutdown| carry.run(shutdown));
+        Ok(())
+    }
+
+    /// Takes over what people edit of how posts are enriched.
+    fn follow_edits(&self, enrichment: &Enrichment, supervisor: &mut Supervisor) {
+        let Enrichment { language, stage } = enrichment;
         let (state, applied) = (self.state(), stage.clone());
         supervisor
             .start(Stage::Enrich, "blocked authors", |shutdown| follow::blocked_authors(state, applied, shutdown));
         let (applied, topics) = (stage.clone(), self.topics.subscribe());
         supervisor.start(Stage::Enrich, "topic matching", |shutdown| follow::apply_topics(applied, topics, shutdown));
-        let (state, lake, stage) = (self.state(), self.lake.clone(), stage.clone());
-        let corrections = Corrections { state, lake, reprocess: wiring::reprocess(stage), clock: clock() };
-        supervisor.start(Stage::Enrich, "corrections", |shutdown| corrections.run(shutdown));
         if self.config.understand.enabled {
             let (config, language, state) = (self.config.clone(), language.clone(), self.state());
             supervisor
                 .start(Stage::Enrich, "categories", |shutdown| follow::categories(config, language, state, shutdown));
         }
-        Ok(())
+    }
+
+    /// Applies the labels that people give.
+    fn start_corrections(&self, enrichment: &Enrichment, supervisor: &mut Supervisor) {
+        let (state, lake, stage) = (self.state(), self.lake.clone(), enrichment.stage.clone());
+        let corrections = Corrections { state, lake, reprocess: wiring::reprocess(stage), clock: clock() };
+        supervisor.start(Stage::Enrich, "corrections", |shutdown| corrections.run(shutdown));
     }
 
     /// Deletion, and the maintenance of the lake.

@@ -18,6 +18,7 @@ mod follow;
 pub mod forget;
 mod hub;
 mod installation;
+pub mod lambda;
 mod metrics;
 pub mod models;
 mod roles;

@@ -8,12 +8,14 @@ use std::str::FromStr;
 pub enum Role {
     Listen,
     Understand,
+    /// Part of [`Self::Understand`], for installations where Lambda functions understand.
+    Maintain,
     Detect,
     Serve,
 }
 
 impl Role {
-    pub const ALL: [Self; 4] = [Self::Listen, Self::Understand, Self::Detect, Self::Serve];
+    pub const ALL: [Self; 5] = [Self::Listen, Self::Understand, Self::Maintain, Self::Detect, Self::Serve];
 
     /// The role that takes posts out of the queue's database: into the lake, or to a broker.
     pub fn that_empties_the_queue(engine: QueueEngine) -> Self {
@@ -28,6 +30,7 @@ impl Role {
         match self {
             Self::Listen => "listen",
             Self::Understand => "understand",
+            Self::Maintain => "maintain",
             Self::Detect => "detect",
             Self::Serve => "serve",
         }
@@ -38,6 +41,9 @@ impl Role {
         match self {
             Self::Listen => "Read the sources and fill the queue",
             Self::Understand => "Enrich posts from the queue and commit them to the lake",
+            Self::Maintain => {
+                "Delete, correct and maintain the lake where Lambda functions enrich posts; part of understand"
+            }
             Self::Detect => "Detect anomalies and send alerts",
             Self::Serve => {
                 "Serve the API, the dashboard and pushes; live posts need the role understand in the same process"
@@ -51,7 +57,7 @@ impl FromStr for Role {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let found = Self::ALL.into_iter().find(|role| role.name() == text);
-        found.ok_or_else(|| format!("unknown role {text:?} (use listen, understand, detect or serve)"))
+        found.ok_or_else(|| format!("unknown role {text:?} (use listen, understand, maintain, detect or serve)"))
     }
 }
 
@@ -75,7 +81,12 @@ impl Roles {
 
     /// Whether a process with these roles writes to the lake.
     pub fn write_lake(&self) -> bool {
-        self.has(Role::Understand) || self.has(Role::Detect)
+        self.enrich() || self.has(Role::Detect)
+    }
+
+    /// Whether a process with these roles needs the language model.
+    pub fn enrich(&self) -> bool {
+        self.has(Role::Understand) || self.has(Role::Maintain)
     }
 
     pub fn names(&self) -> Vec<String> {

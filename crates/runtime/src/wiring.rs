@@ -3,7 +3,10 @@
 
 use crate::alerting;
 use crate::clock::clock;
-use crate::config::{self, Config, PlacesEngine, QueueEngine, TranslationConfig, TranslationEngine};
+use crate::config::{
+    self, Config, PlacesEngine, QueueEngine, StreamConfig, StreamContent, StreamKind, TranslationConfig,
+    TranslationEngine, UnderstandEngine,
+};
 use crate::secrets;
 use anyhow::{Context, Result, bail};
 use brokers::Worker;
@@ -11,9 +14,10 @@ use brokers::nats::{self, Nats};
 use brokers::sqs::{self, Sqs};
 use domain::topic::TopicMatcher;
 use domain::{
-    Broker, Geocoder, IdentityProvider, PostQueue, Record, StateStore, SystemClock, Topic, Translator, WorkQueue,
+    Broker, Enricher, Geocoder, IdentityProvider, PostQueue, PostSink, Record, StateStore, SystemClock, Topic,
+    Translator, WorkQueue,
 };
-use engines::{AmazonLocation, AmazonLocationConfig, OpenId, Translation};
+use engines::{AmazonLocation, AwsStream, Comprehend, Content, OpenId, SageMaker, Translation};
 use lake::{BucketDocuments, Lake, Location, WorkerConfig};
 use nlp::Task;
 use nlp::categories::CategorySet;
@@ -211,7 +215,7 @@ pub fn stage(config: &Config, language: Arc<nlp::Understanding>, topics: Vec<Top
     let (matcher, problems) = TopicMatcher::of_readable(topics)?;
     problems.iter().for_each(|problem| tracing::warn!("{problem}"));
     let gazetteer = Gazetteer::embedded().context("read the gazetteer")?;
-    let stage = Understand::new(language, gazetteer, matcher);
+    let stage = Understand::new(enricher(config, language)?, gazetteer, matcher);
     let stage = match geocoder(config)? {
         Some(geocoder) => stage.with_geocoder(geocoder),
         None => stage,
@@ -220,6 +224,40 @@ pub fn stage(config: &Config, language: Arc<nlp::Understanding>, topics: Vec<Top
         Some(translator) => stage.with_translator(translator),
         None => stage,
     }))
+}
+
+/// The language engine, with the engines of Amazon over it that are configured.
+pub fn enricher(config: &Config, language: Arc<nlp::Understanding>) -> Result<Arc<dyn Enricher>> {
+    let (u, mut enricher): (_, Arc<dyn Enricher>) = (&config.understand, language);
+    if !u.enabled {
+        return Ok(enricher);
+    }
+    if u.engine == UnderstandEngine::Comprehend {
+        let settings = u.aws.settings().context("understand.engine = \"comprehend\"")?;
+        enricher = Arc::new(Comprehend::new(enricher, &settings, clock(), &u.aws.limits())?);
+    }
+    if let Some(endpoint) = u.aws.sagemaker(u.category_confidence_min) {
+        let settings = u.aws.settings().context("understand.aws.sagemaker_endpoint")?;
+        enricher = Arc::new(SageMaker::new(enricher, &endpoint, &settings, clock(), &u.aws.limits())?);
+    }
+    Ok(enricher)
+}
+
+/// The streams that get copies of posts.
+pub fn streams(config: &Config) -> Result<Vec<Arc<dyn PostSink>>> {
+    let stream = |stream: &StreamConfig| -> Result<Arc<dyn PostSink>> {
+        let content = match stream.content {
+            StreamContent::Raw => Content::Raw,
+            StreamContent::Understood => Content::Understood,
+        };
+        let make = match stream.kind {
+            StreamKind::Firehose => AwsStream::firehose,
+            StreamKind::Kinesis => AwsStream::kinesis,
+        };
+        let settings = stream.settings().with_context(|| format!("stream {:?}", stream.name))?;
+        Ok(Arc::new(make(&stream.name, content, &settings, clock(), &Translation::limits())?))
+    };
+    config.streams.iter().map(stream).collect()
 }
 
 /// The engine for translation, where one is named.
@@ -238,8 +276,9 @@ pub fn translator(config: &Config) -> Result<Option<Arc<dyn Translator>>> {
         TranslationEngine::AmazonTranslate => {
             let credentials = secrets::aws_credentials(access_key_env, secret_env)
                 .context("translation.engine = \"amazon-translate\"")?;
-            let endpoint = (!endpoint.is_empty()).then_some(endpoint.as_str());
-            Some(Arc::new(Translation::amazon(region, endpoint, credentials, clock(), &limits)?))
+            let settings =
+                aws::Settings { region: region.clone(), endpoint: endpoint.clone(), credentials: Some(credentials) };
+            Some(Arc::new(Translation::amazon(&settings, clock(), &limits)?))
         }
     })
 }
@@ -250,13 +289,12 @@ pub fn geocoder(config: &Config) -> Result<Option<Arc<dyn Geocoder>>> {
     if places.engine == PlacesEngine::Embedded {
         return Ok(None);
     }
-    let key = secrets::read(&places.key_env, &places.key_file).context("places.engine = \"amazon-location\"")?;
-    let mut settings = AmazonLocationConfig::new(&places.region, key);
-    settings.limits = places.limits();
-    if !places.endpoint.is_empty() {
-        settings.endpoint.clone_from(&places.endpoint);
-    }
-    Ok(Some(Arc::new(AmazonLocation::new(&settings)?)))
+    let told = || "places.engine = \"amazon-location\"";
+    let has_key = !(places.key_env.is_empty() && places.key_file.is_empty());
+    let key = has_key.then(|| secrets::read(&places.key_env, &places.key_file)).transpose().with_context(told)?;
+    let credentials = (!has_key).then(|| secrets::aws_credentials("", "")).transpose().with_context(told)?;
+    let settings = aws::Settings { region: places.region.clone(), endpoint: places.endpoint.clone(), credentials };
+    Ok(Some(Arc::new(AmazonLocation::new(&settings, key, clock(), &places.limits())?)))
 }
 
 /// The understanding stage with the topics and categories that are saved.
@@ -293,6 +331,7 @@ pub fn refusals(config: &Config) -> Vec<String> {
         lake_location(config).map(drop),
         geocoder(config).map(drop),
         translator(config).map(drop),
+        streams(config).map(drop),
         categories(config).map(drop),
         alerting::notifiers(config).map(drop),
     ];

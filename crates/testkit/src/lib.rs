@@ -3,6 +3,7 @@
 
 #![warn(clippy::print_stdout, clippy::unwrap_used)]
 
+pub mod aws_servers;
 pub mod bluesky_server;
 pub mod conformance;
 pub mod fakes;

@@ -4,6 +4,7 @@ pub(crate) mod email;
 mod log;
 pub(crate) mod slack;
 mod sns;
+mod sqs;
 pub(crate) mod teams;
 pub(crate) mod webhook;
 
@@ -11,12 +12,14 @@ pub use email::{Email, Encryption, Smtp};
 pub use log::Log;
 pub use slack::Slack;
 pub use sns::Sns;
+pub use sqs::Sqs;
 pub use teams::Teams;
 pub use webhook::Webhook;
 
-use domain::{Error, ErrorKind, Result};
+use domain::{Error, ErrorKind, Notification, Result};
 use reqwest::header::{DATE, HeaderMap, LOCATION, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
+use sha2::{Digest, Sha256};
 use std::time::Duration;
 
 /// Bytes of an answer that are read: enough for its words.
@@ -29,7 +32,7 @@ const WORDS_MAX: usize = 200;
 pub(crate) async fn deliver(request: reqwest::RequestBuilder) -> Result<Answer> {
     let mut response = request.send().await.map_err(|error| {
         let causes = std::iter::successors(std::error::Error::source(&error), |e| e.source());
-        let forbidden = causes.clone().any(|cause| cause.downcast_ref::<crate::Error>().is_some());
+        let forbidden = causes.clone().any(is_forbidden);
         let cause = causes.last().map(|cause| format!(": {cause}")).unwrap_or_default();
         let kind = if forbidden { ErrorKind::Reject } else { ErrorKind::Retry };
         let what = if forbidden { "address is not allowed".to_owned() } else { format!("request failed{cause}") };
@@ -51,6 +54,34 @@ pub(crate) async fn deliver(request: reqwest::RequestBuilder) -> Result<Answer> 
         reason.push_str(&format!(": {words}"));
     }
     Err(Error::new(kind, reason).after(retry_after(headers)))
+}
+
+/// Whether the cause is an address that may not be called.
+fn is_forbidden(cause: &(dyn std::error::Error + 'static)) -> bool {
+    cause.downcast_ref::<crate::Error>().is_some()
+}
+
+/// What the outcome of a call to AWS means for the outbox.
+fn deliver_by_aws(outcome: Result<(), aws::Failure>) -> Result<()> {
+    outcome.map_err(|failure| {
+        let is_forbidden = failure.causes().any(is_forbidden);
+        if is_forbidden { Error::caused(ErrorKind::Reject, "address is not allowed", failure) } else { failure.into() }
+    })
+}
+
+/// Group and id of a notification where messages have an order: its repeats are dropped.
+struct Order {
+    id: String,
+}
+
+fn order(notification: &Notification) -> Order {
+    Order { id: hex(&Sha256::digest(&notification.id)) }
+}
+
+impl Order {
+    fn place(&self) -> aws::sqs::Place<'_> {
+        aws::sqs::Place { group: "overheard", id: &self.id }
+    }
 }
 
 /// An answer with a status of success.

@@ -1,70 +1,36 @@
-//! Amazon SNS: one signed POST (`Publish`, Signature Version 4), without the SDK, which would double the build.
+//! Amazon SNS: one message to a topic.
 
-use super::{deliver, hex};
+use super::{deliver_by_aws, order};
 use crate::address::{checked, client};
 use crate::error::Error;
 use crate::words::{Letterhead, Template, render};
 use async_trait::async_trait;
-use aws_signature::{Credentials, Target};
-use domain::{AddressPolicy, Clock, Notification, Notifier, Result, Timestamp};
-use sha2::{Digest, Sha256};
+use aws::sns::Topic;
+use domain::{AddressPolicy, Clock, Notification, Notifier, Result};
 use std::sync::Arc;
 
 /// One SNS topic.
 pub struct Sns {
     channel: String,
-    topic_arn: String,
-    target: Target,
-    credentials: Credentials,
+    topic: Topic,
     letterhead: Letterhead,
-    client: reqwest::Client,
-    clock: Arc<dyn Clock>,
 }
 
 impl Sns {
-    /// The region is read from the topic's name; `endpoint` replaces AWS's own (tests, private endpoints).
+    /// The region is read from the topic's name; `settings.endpoint` replaces AWS's own (tests, private endpoints).
     pub fn new(
         channel: impl Into<String>,
         topic_arn: &str,
-        endpoint: Option<&str>,
-        credentials: Credentials,
+        settings: &aws::Settings,
         letterhead: Letterhead,
         policy: AddressPolicy,
         clock: Arc<dyn Clock>,
-    ) -> Result<Self, Error> {
-        let region = topic_arn
-            .split(':')
-            .nth(3)
-            .filter(|r| !r.is_empty())
-            .ok_or_else(|| Error::Address(topic_arn.to_owned()))?;
-        let endpoint = endpoint.map_or_else(|| format!("https://sns.{region}.amazonaws.com/"), str::to_owned);
-        Ok(Self {
-            channel: channel.into(),
-            target: Target { service: "sns", region: region.to_owned(), url: checked(&endpoint, policy)? },
-            topic_arn: topic_arn.to_owned(),
-            credentials,
-            letterhead,
-            client: client(policy)?,
-            clock,
-        })
-    }
-
-    fn request(&self, notification: &Notification, now: Timestamp) -> Result<reqwest::RequestBuilder> {
-        let mut form = url::form_urlencoded::Serializer::new(String::new());
-        form.append_pair("Action", "Publish")
-            .append_pair("Version", "2010-03-31")
-            .append_pair("TopicArn", &self.topic_arn)
-            .append_pair("Subject", &subject(notification))
-            .append_pair("Message", &render(Template::Text, notification, &self.letterhead)?);
-        if self.topic_arn.ends_with(".fifo") {
-            form.append_pair("MessageGroupId", "overheard")
-                .append_pair("MessageDeduplicationId", &hex(&Sha256::digest(&notification.id)));
+    ) -> Result<Self> {
+        if !settings.endpoint.is_empty() {
+            checked(&settings.endpoint, policy)?;
         }
-        let body = form.finish();
-        let given = [("content-type", "application/x-www-form-urlencoded; charset=utf-8")];
-        let headers = aws_signature::headers(&self.credentials, &self.target, &given, &body, now);
-        let request = self.client.post(self.target.url.clone()).body(body);
-        Ok(headers.into_iter().fold(request, |request, (name, value)| request.header(name, value)))
+        let http = client(policy).map_err(Error::from)?;
+        Ok(Self { channel: channel.into(), topic: Topic::new(topic_arn, settings, http, clock)?, letterhead })
     }
 }
 
@@ -86,6 +52,9 @@ impl Notifier for Sns {
     }
 
     async fn notify(&self, notification: &Notification) -> Result<()> {
-        deliver(self.request(notification, self.clock.now())?).await.map(drop)
+        let message = render(Template::Text, notification, &self.letterhead)?;
+        let order = self.topic.is_fifo().then(|| order(notification));
+        let place = order.as_ref().map(|order| order.place());
+        deliver_by_aws(self.topic.publish(&subject(notification), &message, place).await)
     }
 }

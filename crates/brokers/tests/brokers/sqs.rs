@@ -1,7 +1,7 @@
 //! The promises of the queue's port over SQS.
 
 use crate::listener::Listener;
-use aws_signature::Credentials;
+use aws::Credentials;
 use brokers::Worker;
 use brokers::sqs::{MESSAGE_MAX, Settings, Sqs};
 use domain::SystemClock;
@@ -60,14 +60,13 @@ impl Ministack {
         let queue = self.make_queue(&format!("{name}.fifo"), true).await;
         let letters = self.make_queue(&format!("{name}-letters.fifo"), true).await;
         Settings {
-            region: "us-east-1".into(),
+            aws: aws::Settings {
+                region: "us-east-1".into(),
+                credentials: Some(Credentials::fixed("test", &"test".into(), None)),
+                ..aws::Settings::default()
+            },
             queue: queue.parse().unwrap(),
             letters: letters.parse().unwrap(),
-            credentials: Credentials {
-                access_key_id: "test".into(),
-                secret_access_key: "test".to_owned().into(),
-                session_token: None,
-            },
             lease,
         }
     }
@@ -108,5 +107,5 @@ async fn a_queue_that_is_missing_or_of_the_wrong_kind_is_told() {
     assert!(error.contains("is not a FIFO queue"), "{error}");
     settings.letters = format!("{}-missing.fifo", settings.queue).parse().unwrap();
     let error = sqs(&settings).check().await.unwrap_err().to_string();
-    assert!(error.contains("SQS refuses GetQueueAttributes"), "{error}");
+    assert!(error.contains("Amazon SQS GetQueueAttributes answered 400"), "{error}");
 }

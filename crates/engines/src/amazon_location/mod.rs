@@ -1,45 +1,20 @@
 //! Places by Amazon Location (the `geo-places` service, version 2), asked before the embedded gazetteer. Speaks
-//! `POST /v2/geocode` and `POST /v2/reverse-geocode` with an API key, which needs no SDK and no request signing. Answers
+//! `POST /v2/geocode` and `POST /v2/reverse-geocode`, with an API key or with signed requests. Answers
 //! are kept in the lake, so every call says `IntendedUse: Storage`, as Amazon's terms ask.
 
 mod answer;
 
 use crate::asking::{Asking, Limits, Service, client};
 use answer::Answer;
-use domain::{Coordinates, Error, ErrorKind, Geocoder, Place, PlaceHints, Result};
-use secrecy::{ExposeSecret, SecretString};
+use aws::{Client, places};
+use domain::{Clock, Coordinates, Error, Geocoder, Place, PlaceHints, Result};
+use secrecy::SecretString;
 use serde_json::{Value, json};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The service refuses longer texts (API reference of `Geocode`, `QueryText`).
 const TEXT_MAX_CHARS: usize = 200;
-
-/// How the service is reached.
-#[derive(Debug, Clone)]
-pub struct AmazonLocationConfig {
-    /// `https://places.geo.<region>.amazonaws.com`, or another address that speaks the same protocol.
-    pub endpoint: String,
-    /// An API key that allows `geo-places:Geocode` and `geo-places:ReverseGeocode`.
-    pub key: SecretString,
-    pub limits: Limits,
-}
-
-impl AmazonLocationConfig {
-    /// The service of an AWS region.
-    pub fn new(region: &str, key: SecretString) -> Self {
-        Self {
-            endpoint: format!("https://places.geo.{region}.amazonaws.com"),
-            key,
-            limits: Limits {
-                timeout: Duration::from_secs(5),
-                rest: Duration::from_secs(30),
-                kept_max: 100_000,
-                // The service's own limit is 100 calls a second.
-                calls_max: 16,
-            },
-        }
-    }
-}
 
 /// The engine. Shared freely between threads.
 pub struct AmazonLocation {
@@ -47,17 +22,32 @@ pub struct AmazonLocation {
 }
 
 impl AmazonLocation {
-    /// Starts the thread that holds the client; calls nothing yet.
+    /// Starts the thread that holds the client; calls nothing yet. `key`: an API key that allows `geo-places:Geocode` and
+    /// `geo-places:ReverseGeocode`; without one, calls are signed with the credentials of the settings.
     ///
     /// # Errors
     /// Kind `Stop` when the client or its thread can't be made.
-    pub fn new(config: &AmazonLocationConfig) -> Result<Self> {
-        let service = GeoPlaces {
-            client: client(&config.limits)?,
-            endpoint: config.endpoint.trim_end_matches('/').into(),
-            key: config.key.clone(),
-        };
-        Ok(Self { asking: Asking::start(service, &config.limits)? })
+    pub fn new(
+        settings: &aws::Settings,
+        key: Option<SecretString>,
+        clock: Arc<dyn Clock>,
+        limits: &Limits,
+    ) -> Result<Self> {
+        let credentials = settings.credentials.clone().filter(|_| key.is_none());
+        let settings = aws::Settings { credentials, ..settings.clone() };
+        let client = Client::new(aws::Service::Places, &settings, client(limits)?, clock)?;
+        Ok(Self { asking: Asking::start(GeoPlaces { client, key }, limits)? })
+    }
+
+    /// How hard the service is asked unless somebody says otherwise.
+    pub fn limits() -> Limits {
+        Limits {
+            timeout: Duration::from_secs(5),
+            rest: Duration::from_secs(30),
+            kept_max: 100_000,
+            // The service's own limit is 100 calls a second.
+            calls_max: 16,
+        }
     }
 }
 
@@ -98,13 +88,6 @@ impl Question {
         Self::Point(thousandths(point.lat), thousandths(point.lon))
     }
 
-    fn path(&self) -> &'static str {
-        match self {
-            Self::Text(_) => "/v2/geocode",
-            Self::Point(..) => "/v2/reverse-geocode",
-        }
-    }
-
     fn body(&self) -> Value {
         match self {
             Self::Text(text) => json!({"QueryText": text, "MaxResults": 3, "Language": "en", "IntendedUse": "Storage"}),
@@ -124,9 +107,8 @@ impl Question {
 }
 
 struct GeoPlaces {
-    client: reqwest::Client,
-    endpoint: String,
-    key: SecretString,
+    client: Client,
+    key: Option<SecretString>,
 }
 
 impl Service for GeoPlaces {
@@ -137,23 +119,20 @@ impl Service for GeoPlaces {
         "amazon location"
     }
 
-    async fn call(&self, question: &Question) -> Result<Vec<Place>> {
-        // The address holds the key: no error may show it.
-        let failed = |error: reqwest::Error| Error::retry(format!("amazon location: {}", error.without_url()));
-        let url = format!("{}{}?key={}", self.endpoint, question.path(), self.key.expose_secret());
-        let response = self.client.post(url).json(&question.body()).send().await.map_err(failed)?;
-        let status = response.status();
-        if status == reqwest::StatusCode::BAD_REQUEST {
-            return Err(Error::reject(format!("amazon location answered {status} to {question:?}")));
-        }
-        if !status.is_success() {
-            let advice = match status.as_u16() {
-                401 | 403 => ": the API key must allow geo-places:Geocode and geo-places:ReverseGeocode",
-                429 => ": too many calls",
-                _ => "",
-            };
-            return Err(Error::new(ErrorKind::Retry, format!("amazon location answered {status}{advice}")));
-        }
-        Ok(question.places(response.json::<Answer>().await.map_err(failed)?))
+    async fn call(&self, questions: &[Question]) -> Vec<Result<Vec<Place>>> {
+        futures::future::join_all(questions.iter().map(|question| self.find(question))).await
+    }
+}
+
+impl GeoPlaces {
+    async fn find(&self, question: &Question) -> Result<Vec<Place>> {
+        let (key, body) = (self.key.as_ref(), question.body());
+        let answer = match question {
+            Question::Text(_) => places::geocode(&self.client, key, &body).await?,
+            Question::Point(..) => places::reverse_geocode(&self.client, key, &body).await?,
+        };
+        let answer: Answer = serde_json::from_slice(&answer)
+            .map_err(|error| Error::retry(format!("amazon location's answer can't be read: {error}")))?;
+        Ok(question.places(answer))
     }
 }

@@ -14,6 +14,7 @@ mod damage;
 mod forget;
 mod house;
 mod import;
+mod lambda;
 mod limits;
 mod models;
 mod power_cut;

@@ -30,6 +30,7 @@ pub enum ChannelKind {
     Teams,
     Email,
     Sns,
+    Sqs,
 }
 
 /// Encryption of mail.
@@ -47,20 +48,23 @@ pub struct ChannelConfig {
     pub name: String,
     #[serde(deserialize_with = "word")]
     pub kind: ChannelKind,
-    /// Address, where it is no secret; email: name of the mail server.
+    /// Address, where it is no secret; email: name of the mail server; SQS: address of the queue.
     #[serde(default)]
     pub url: String,
     /// Environment variable that holds the address.
     #[serde(default)]
     pub url_env: String,
-    /// Environment variable that holds the secret. Webhook: the signing key. Email: the SMTP password. SNS: the secret
-    /// access key [default: AWS_SECRET_ACCESS_KEY].
+    /// Environment variable that holds the secret. Webhook: the signing key. Email: the SMTP password. SNS, SQS: the secret
+    /// access key [default: AWS_SECRET_ACCESS_KEY; where that is not set, the standard chain].
     #[serde(default)]
     pub secret_env: String,
     /// SNS: name of the topic; its region is read from it.
     #[serde(default)]
     pub topic_arn: String,
-    /// SNS: environment variable that holds the access key's id.
+    /// SQS: region of the queue; empty: AWS_REGION.
+    #[serde(default)]
+    pub region: String,
+    /// SNS, SQS: environment variable that holds the access key's id.
     #[serde(default = "aws_access_key_id")]
     pub access_key_env: String,
     /// Email: `tls` (from the first byte), `starttls`, or `none` (a server on this machine).

@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// What the command line reads.
-const OF_FLAGS: [&str; 3] = ["OVERHEARD_CONFIG", "OVERHEARD_DATA_DIR", "OVERHEARD_LOG"];
+const OF_FLAGS: [&str; 4] = ["OVERHEARD_CONFIG", "OVERHEARD_DATA_DIR", "OVERHEARD_LAMBDA_ACTION", "OVERHEARD_LOG"];
 /// Kubernetes and Docker set these for a service that is called overheard.
 const OF_SERVICES: [&str; 2] = ["OVERHEARD_SERVICE_", "OVERHEARD_PORT"];
 

@@ -2,6 +2,7 @@
 //! are errors that name the key.
 
 mod alerts;
+mod aws;
 mod bounds;
 mod environment;
 mod limits;
@@ -9,22 +10,26 @@ mod numbers;
 mod server;
 mod sources;
 mod storage;
+mod streams;
 mod understand;
 mod watch;
 mod words;
 
 pub use alerts::{AlertsConfig, ChannelConfig, ChannelKind, DigestConfig, Encryption, RuleConfig};
+pub use aws::{AwsEnginesConfig, ClassifierTask, UnderstandEngine};
 pub use limits::LimitsConfig;
 pub use server::{ForwardedHeader, ServerConfig};
 pub use sources::{PushConfig, SourceConfig, SourcesConfig};
 pub(crate) use storage::LAKE_CACHE;
 pub use storage::{LakeConfig, NatsConfig, QueueConfig, QueueEngine, SqsConfig, StateConfig};
+pub use streams::{StreamConfig, StreamContent, StreamKind};
 pub use understand::{
     PlacesConfig, PlacesEngine, TranslationConfig, TranslationEngine, UnderstandConfig, classifier_setting,
     language_file, model_folder,
 };
 pub use watch::WatchConfig;
 
+use crate::secrets;
 use anyhow::{Context, Result, anyhow, bail};
 use nlp::Task;
 use schemars::JsonSchema;
@@ -54,6 +59,9 @@ pub struct Config {
     pub translation: TranslationConfig,
     pub lake: LakeConfig,
     pub watch: WatchConfig,
+    /// Streams that get copies of posts.
+    #[serde(default)]
+    pub streams: Vec<StreamConfig>,
     pub alerts: AlertsConfig,
     #[serde(default)]
     pub sources: SourcesConfig,
@@ -100,8 +108,12 @@ impl Config {
             let data = data.to_str().with_context(|| format!("--data {}: the path must be UTF-8", data.display()))?;
             layers = layers.set_override("data", data)?;
         }
-        let layers = layers.build().context("read configuration")?;
-        numbers::check(&layers.clone().try_deserialize().context("read configuration")?)?;
+        let mut layers = layers.build().context("read configuration")?;
+        let mut values: serde_json::Value = layers.clone().try_deserialize().context("read configuration")?;
+        numbers::check(&values)?;
+        if secrets::name_all(&mut values) {
+            layers = config::Config::try_from(&values).context("read configuration")?;
+        }
         let mut config: Self = layers
             .try_deserialize()
             .map_err(|error| anyhow!(dotted(&error.to_string())))
@@ -135,6 +147,7 @@ impl Config {
         self.places.check()?;
         self.translation.check()?;
         self.alerts.check()?;
+        self.streams.iter().try_for_each(StreamConfig::check)?;
         self.sources.check()
     }
 
@@ -184,7 +197,9 @@ impl Config {
 
     /// The configuration's JSON Schema.
     pub fn schema() -> serde_json::Value {
-        schemars::schema_for!(Self).to_value()
+        let mut schema = schemars::schema_for!(Self).to_value();
+        secrets::add_to_schema(&mut schema);
+        schema
     }
 }
 

@@ -142,6 +142,8 @@ impl SourcesConfig {
 
     /// Sets a key of a push source. One that is off is no longer among the sources.
     fn set_push(&mut self, place: usize, key: &str, text: String) -> Result<()> {
+        let named = secrets::as_env(key, &text);
+        let (key, text) = named.as_ref().map_or((key, text.clone()), |(key, name)| (key.as_str(), name.clone()));
         let source = self.push.remove(place);
         let name = source.name.clone();
         let mut table = match serde_json::to_value(source)? {
@@ -351,13 +353,15 @@ impl SourceConfig {
             self.enabled = boolean(&text.clone().into()).with_context(fault)?;
             return Ok(());
         }
+        let named = secrets::as_env(key, &text);
+        let (key, text) = named.unwrap_or_else(|| (key.to_owned(), text));
         let schema = self.kind()?.schema().to_value();
-        let value = match schema["properties"][key]["type"].as_str() {
+        let value = match schema["properties"][&key]["type"].as_str() {
             Some("array") => list(&text),
             Some("string") => Value::String(text),
             _ => serde_json::from_str(&text).unwrap_or(Value::String(text)),
         };
-        self.settings.insert(key.to_owned(), value);
+        self.settings.insert(key, value);
         Ok(())
     }
 
@@ -371,7 +375,13 @@ impl SourceConfig {
         platforms.with_context(|| format!("source {:?} (kind {:?})", self.name, self.kind))
     }
 
-    /// The connector, with secrets of the environment and of files.
+    /// What the settings name that is a secret at AWS, with its value. It is read there, which takes a while.
+    pub fn remote_secrets(&self) -> Result<Vec<String>> {
+        let names = self.settings.values().filter_map(Value::as_str).filter(|name| secrets::is_remote(name));
+        names.map(|name| Ok(secrets::read(name, "")?.expose_secret().to_owned())).collect()
+    }
+
+    /// The connector, with secrets of the environment, of files and of AWS.
     pub fn connector(&self) -> Result<Box<dyn Connector>> {
         self.connector_with(&|variable, file| {
             secrets::read(variable, file).map_err(|error| sources::Error::Setting(format!("{error:#}")))

@@ -70,13 +70,13 @@ pub struct NatsConfig {
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SqsConfig {
-    /// AWS region of the queues.
+    /// AWS region of the queues; empty: AWS_REGION.
     pub region: String,
     /// Address of the FIFO queue of batches.
     pub queue_url: String,
     /// Address of the FIFO queue by which workers send dead letters to the listener.
     pub letters_url: String,
-    /// Environment variables with the access key; AWS_SESSION_TOKEN is used where it is set.
+    /// Environment variables with the access key; AWS_SESSION_TOKEN is used where it is set. Not set: the standard chain.
     pub access_key_env: String,
     pub secret_env: String,
 }
@@ -242,14 +242,14 @@ impl SqsConfig {
                 },
             )
         };
-        if self.region.is_empty() {
-            bail!("queue.sqs.region is empty: name the AWS region of the queues");
-        }
         Ok(sqs::Settings {
-            region: self.region.clone(),
+            aws: aws::Settings {
+                region: self.region.clone(),
+                endpoint: String::new(),
+                credentials: Some(secrets::aws_credentials(&self.access_key_env, &self.secret_env)?),
+            },
             queue: address("queue_url", &self.queue_url)?,
             letters: address("letters_url", &self.letters_url)?,
-            credentials: secrets::aws_credentials(&self.access_key_env, &self.secret_env)?,
             lease,
         })
     }
@@ -317,7 +317,7 @@ impl LakeConfig {
         };
         Ok(Some(lake::BucketConfig {
             url: url.to_owned(),
-            endpoint: self.endpoint.clone(),
+            endpoint: self.endpoint_of(url),
             region: self.region.clone(),
             access_key: secret(&self.access_key_env, &self.access_key_file).context("lake.access_key_env")?,
             secret: secret(&self.secret_env, &self.secret_file).context("lake.secret_env")?,
@@ -326,6 +326,12 @@ impl LakeConfig {
             cache,
             cache_bytes_max: self.cache_mb << 20,
         }))
+    }
+
+    /// The address of the bucket's service: as configured, for S3 else as the environment says; empty: the provider's own.
+    pub fn endpoint_of(&self, url: &str) -> String {
+        let of_environment = || url.starts_with("s3://").then(|| aws::endpoint_of_environment("S3")).flatten();
+        Some(self.endpoint.clone()).filter(|endpoint| !endpoint.is_empty()).or_else(of_environment).unwrap_or_default()
     }
 
     /// The lake's own settings.

@@ -1,5 +1,6 @@
 //! Settings of enrichment: language model, places, translation.
 
+use super::aws::{AwsEnginesConfig, UnderstandEngine};
 use super::bounds::within;
 use super::words::word;
 use anyhow::{Context as _, Result, bail};
@@ -15,6 +16,10 @@ use std::time::Duration;
 #[serde(deny_unknown_fields)]
 pub struct UnderstandConfig {
     pub enabled: bool,
+    /// What understands posts, over the embedded model.
+    #[serde(deserialize_with = "word")]
+    pub engine: UnderstandEngine,
+    pub aws: AwsEnginesConfig,
     pub model: String,
     pub threads: usize,
     pub categories: String,
@@ -98,6 +103,7 @@ impl UnderstandConfig {
         if !(0.0..=1.0).contains(&self.category_confidence_min) {
             bail!("understand.category_confidence_min must be 0 to 1");
         }
+        self.aws.check()?;
         within(
             "understand",
             &[

@@ -15,7 +15,7 @@ use sources::kit::status::SharedStatus;
 use state::{SavedSource, SavedSources};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -26,6 +26,9 @@ mod tests;
 
 /// How often the sources that people add are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How often secrets at AWS are read again.
+const SECRETS_EVERY: Duration = Duration::from_secs(300);
 
 /// The state of a source that another process reads.
 const ANOTHER_PROCESS: &str = "another process";
@@ -60,6 +63,8 @@ enum How {
 struct Running {
     /// As it was saved; `None`: it is configured.
     saved: Option<SavedSource>,
+    /// Its secrets at AWS.
+    secrets: Vec<String>,
     shutdown: CancellationToken,
     handle: JoinHandle<Result<()>>,
 }
@@ -89,11 +94,10 @@ impl Connectors {
     pub(crate) async fn run(self: Arc<Self>, shutdown: CancellationToken) -> Result<()> {
         let mut running = BTreeMap::new();
         for source in self.configured() {
-            let settings = source.clone();
-            let connector = move || settings.connector().map_err(|error| Error::stop(format!("{error:#}")));
-            running.insert(source.name.clone(), self.start(&source.name, &source.kind, connector, None));
+            running.insert(source.name.clone(), self.start_configured(source).await);
         }
         let mut outcome = Ok(());
+        let mut secrets_at = Instant::now() + SECRETS_EVERY;
         while outcome.is_ok() && !shutdown.is_cancelled() {
             match SavedSources::new(self.queue.as_ref()).list_readable().await {
                 Ok(saved) => outcome = self.follow(saved, &mut running).await,
@@ -102,6 +106,10 @@ impl Connectors {
             tokio::select! {
                 () = tokio::time::sleep(LOOK_EVERY) => {}
                 () = shutdown.cancelled() => {}
+            }
+            if secrets_at <= Instant::now() {
+                secrets_at = Instant::now() + SECRETS_EVERY;
+                outcome = outcome.and(self.renew_secrets(&mut running).await);
             }
             if let Some(name) = running.iter().find(|(_, one)| one.handle.is_finished()).map(|(name, _)| name.clone()) {
                 outcome = outcome.and(stop(&name, running.remove(&name)).await);
@@ -116,6 +124,36 @@ impl Connectors {
             outcome = outcome.and(stop(&name, Some(one)).await);
         }
         outcome
+    }
+
+    async fn start_configured(&self, source: &SourceConfig) -> Running {
+        let settings = source.clone();
+        let connector = move || settings.connector().map_err(|error| Error::stop(format!("{error:#}")));
+        let secrets = secrets_of(source).await.unwrap_or_default();
+        Running { secrets, ..self.start(&source.name, &source.kind, connector, None) }
+    }
+
+    /// Starts the configured sources again whose secrets at AWS have changed.
+    async fn renew_secrets(&self, running: &mut BTreeMap<String, Running>) -> Result<()> {
+        for source in self.configured() {
+            let now = match secrets_of(source).await {
+                Ok(now) => now,
+                Err(error) => {
+                    tracing::warn!(
+                        source.id = source.name,
+                        error = format!("{error:#}"),
+                        "secrets can't be read again"
+                    );
+                    continue;
+                }
+            };
+            if running.get(&source.name).is_some_and(|one| one.secrets != now) {
+                tracing::info!(source.id = source.name, "a secret has changed: the source is started again");
+                stop(&source.name, running.remove(&source.name)).await?;
+                running.insert(source.name.clone(), self.start_configured(source).await);
+            }
+        }
+        Ok(())
     }
 
     /// Stops what is no longer saved, and starts what is new. What changed is stopped and started.
@@ -176,7 +214,7 @@ impl Connectors {
         self.show(name, kind, How::Runs(context.status.clone()));
         let shutdown = CancellationToken::new();
         let running = sources::keep_running(connector, context, shutdown.clone());
-        Running { saved, handle: tokio::spawn(running), shutdown }
+        Running { saved, secrets: Vec::new(), handle: tokio::spawn(running), shutdown }
     }
 
     fn shown(&self) -> MutexGuard<'_, BTreeMap<String, Shown>> {
@@ -236,6 +274,12 @@ impl Shown {
         };
         Some(status)
     }
+}
+
+/// The secrets at AWS that a source names, as they are now.
+async fn secrets_of(source: &SourceConfig) -> anyhow::Result<Vec<String>> {
+    let source = source.clone();
+    tokio::task::spawn_blocking(move || source.remote_secrets()).await?
 }
 
 /// Stops a connector and waits for its end.

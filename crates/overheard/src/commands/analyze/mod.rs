@@ -6,13 +6,15 @@ use crate::Global;
 use crate::output::{self, Format};
 use answers::Answers;
 use anyhow::{Context, Result};
+use clap::ValueEnum;
 use domain::{Author, Clock, Post, PostId, SystemClock, Timestamp};
 use pipeline::Understand;
-use runtime::wiring;
+use runtime::config::UnderstandEngine;
+use runtime::{Config, wiring};
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -42,6 +44,9 @@ pub(crate) struct Args {
     /// File with your own categories (`overheard categories --help`).
     #[arg(long, value_name = "FILE")]
     categories: Option<PathBuf>,
+    /// Who speaks, in place of the engine of the settings.
+    #[arg(long, value_enum)]
+    engine: Option<Engine>,
 }
 
 /// Texts understood at once: bounds memory, and lets the engine sort by length.
@@ -52,10 +57,10 @@ pub(crate) fn run(global: &Global, args: Args) -> Result<ExitCode> {
     if let Some(file) = &args.categories {
         config.understand.categories = file.to_string_lossy().into_owned();
     }
-    let input: Box<dyn BufRead> = match args.file.to_str() {
-        Some("-") => Box::new(io::stdin().lock()),
-        _ => Box::new(BufReader::new(File::open(&args.file).with_context(|| format!("open {}", args.file.display()))?)),
-    };
+    if let Some(engine) = args.engine {
+        engine.choose(&mut config);
+    }
+    let input = open(&args.file)?;
     let language = wiring::language(&config, wiring::categories(&config)?)?;
     let understand = wiring::stage(&config, Arc::new(language), Vec::new())?;
     let mut answers = Answers::new(BufWriter::new(io::stdout().lock()), args.format);
@@ -66,14 +71,48 @@ pub(crate) fn run(global: &Global, args: Args) -> Result<ExitCode> {
     Ok(if answers.failed() == 0 { ExitCode::SUCCESS } else { ExitCode::from(3) })
 }
 
+/// Which engine speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Engine {
+    /// The shipped model alone.
+    Embedded,
+    /// Amazon Comprehend over it (settings: [understand.aws]). Every text is a paid call.
+    Comprehend,
+    /// The classifier of understand.aws.sagemaker_endpoint over it. Every text is a paid call.
+    Sagemaker,
+}
+
+impl Engine {
+    /// Has this engine speak, whatever is configured.
+    pub(crate) fn choose(self, config: &mut Config) {
+        config.understand.engine = match self {
+            Self::Comprehend => UnderstandEngine::Comprehend,
+            Self::Embedded | Self::Sagemaker => UnderstandEngine::Embedded,
+        };
+        if self != Self::Sagemaker {
+            config.understand.aws.sagemaker_endpoint.clear();
+        }
+    }
+}
+
+/// The lines of a file; `-` is standard input.
+pub(crate) fn open(file: &Path) -> Result<Box<dyn BufRead>> {
+    Ok(match file.to_str() {
+        Some("-") => Box::new(io::stdin().lock()),
+        _ => Box::new(BufReader::new(File::open(file).with_context(|| format!("open {}", file.display()))?)),
+    })
+}
+
 /// A line that asks for an answer.
-struct Asked {
+pub(crate) struct Asked {
     /// From 1.
     number: usize,
     /// Whether it is JSON, or means to be.
     object: bool,
     id: Value,
-    post: Result<Post, String>,
+    pub(crate) post: Result<Post, String>,
+    /// The sentiment that somebody gave it (`compare`).
+    pub(crate) label: Option<String>,
 }
 
 fn answer_all(input: impl BufRead, understand: &Understand, answers: &mut Answers<impl Write>) -> Result<()> {
@@ -106,13 +145,14 @@ fn answer_all(input: impl BufRead, understand: &Understand, answers: &mut Answer
 }
 
 /// Reads a line: JSON where it begins like an object, else the text itself.
-fn asked(number: usize, line: &[u8], now: Timestamp) -> Asked {
+pub(crate) fn asked(number: usize, line: &[u8], now: Timestamp) -> Asked {
     let line = if number == 1 { line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(line) } else { line };
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let named = |id: &Value| if id.is_null() { json!(number.to_string()) } else { id.clone() };
     if !line.trim_ascii_start().starts_with(b"{") {
         let text = String::from_utf8_lossy(line).into_owned();
-        return Asked { number, object: false, id: named(&Value::Null), post: post(number, text, &Value::Null, now) };
+        let post = post(number, text, &Value::Null, now);
+        return Asked { number, object: false, id: named(&Value::Null), post, label: None };
     }
     let (object, problem) = match serde_json::from_slice::<Value>(line) {
         Ok(object) => (object, None),
@@ -128,7 +168,8 @@ fn asked(number: usize, line: &[u8], now: Timestamp) -> Asked {
         (None, Value::Null) => Err("no \"text\"".to_owned()),
         (None, _) => Err("\"text\" is not a string".to_owned()),
     };
-    Asked { number, object: true, id: named(&object["id"]), post }
+    let label = object["sentiment"].as_str().map(str::to_lowercase);
+    Asked { number, object: true, id: named(&object["id"]), post, label }
 }
 
 fn post(number: usize, text: String, object: &Value, now: Timestamp) -> Result<Post, String> {

@@ -1,44 +1,32 @@
-//! Signature Version 4 of AWS for a POST without a query string, so that an engine or a channel of AWS costs one request
-//! and not an SDK (AWS General Reference, "Signing AWS API requests").
+//! Signature Version 4 of AWS for a POST without a query string (AWS General Reference, "Signing AWS API requests").
 
-#![warn(clippy::print_stdout, clippy::unwrap_used)]
-
+use crate::credentials::Keys;
 use chrono::{DateTime, Utc};
 use hmac::{Hmac, KeyInit, Mac};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 use url::Url;
 
-/// Keys of an AWS account.
-#[derive(Debug, Clone)]
-pub struct Credentials {
-    pub access_key_id: String,
-    pub secret_access_key: SecretString,
-    pub session_token: Option<SecretString>,
-}
-
 /// What is called: a service in a region, at an address.
-#[derive(Debug, Clone)]
-pub struct Target {
-    pub service: &'static str,
-    pub region: String,
-    pub url: Url,
+pub(crate) struct Target {
+    pub(crate) service: &'static str,
+    pub(crate) region: String,
+    pub(crate) url: Url,
 }
 
 /// The headers of a signed POST of `body`: the given ones (names in lower case, `content-type` among them), the time, the
 /// session's token where there is one, and `authorization`.
-pub fn headers(
-    credentials: &Credentials,
+pub(crate) fn headers(
+    keys: &Keys,
     target: &Target,
-    given: &[(&'static str, &str)],
-    body: &str,
+    given: Vec<(&'static str, String)>,
+    body: &[u8],
     now: DateTime<Utc>,
 ) -> Vec<(&'static str, String)> {
     let date = now.format("%Y%m%dT%H%M%SZ").to_string();
-    let mut headers: Vec<(&'static str, String)> =
-        given.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+    let mut headers = given;
     headers.push(("x-amz-date", date.clone()));
-    if let Some(token) = &credentials.session_token {
+    if let Some(token) = &keys.session_token {
         headers.push(("x-amz-security-token", token.expose_secret().to_owned()));
     }
     let mut signed = headers.clone();
@@ -47,7 +35,7 @@ pub fn headers(
     let names = signed.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(";");
     let lines: String = signed.iter().map(|(name, value)| format!("{name}:{}\n", value.trim())).collect();
     let canonical = format!("POST\n{}\n\n{lines}\n{names}\n{}", target.url.path(), hex(&Sha256::digest(body)));
-    headers.push(("authorization", authorization(credentials, target, &date, &names, &canonical)));
+    headers.push(("authorization", authorization(keys, target, &date, &names, &canonical)));
     headers
 }
 
@@ -60,17 +48,17 @@ fn host(url: &Url) -> String {
 }
 
 /// Signs a canonical request: its digest under a key derived from day, region and service.
-fn authorization(credentials: &Credentials, target: &Target, date: &str, names: &str, canonical: &str) -> String {
+fn authorization(keys: &Keys, target: &Target, date: &str, names: &str, canonical: &str) -> String {
     let day = date.get(..8).unwrap_or_default();
     let scope = format!("{day}/{}/{}/aws4_request", target.region, target.service);
     let text = format!("AWS4-HMAC-SHA256\n{date}\n{scope}\n{}", hex(&Sha256::digest(canonical)));
-    let mut key = format!("AWS4{}", credentials.secret_access_key.expose_secret()).into_bytes();
+    let mut key = format!("AWS4{}", keys.secret_access_key.expose_secret()).into_bytes();
     for part in [day, &target.region, target.service, "aws4_request"] {
         key = mac(&key, part);
     }
     format!(
         "AWS4-HMAC-SHA256 Credential={}/{scope}, SignedHeaders={names}, Signature={}",
-        credentials.access_key_id,
+        keys.access_key_id,
         hex(&mac(&key, &text))
     )
 }
@@ -89,8 +77,8 @@ fn hex(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    fn credentials(session_token: Option<&str>) -> Credentials {
-        Credentials {
+    fn keys(session_token: Option<&str>) -> Keys {
+        Keys {
             access_key_id: "AKIDEXAMPLE".into(),
             secret_access_key: "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY".into(),
             session_token: session_token.map(Into::into),
@@ -111,7 +99,7 @@ mod tests {
             hex(&Sha256::digest(""))
         );
         let target = target("iam", "https://iam.amazonaws.com/");
-        let header = authorization(&credentials(None), &target, "20150830T123600Z", names, &canonical);
+        let header = authorization(&keys(None), &target, "20150830T123600Z", names, &canonical);
         assert_eq!(
             header,
             "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/iam/aws4_request, \
@@ -125,7 +113,7 @@ mod tests {
     fn a_post_gets_the_signature_of_the_test_suite() {
         let now = "2015-08-30T12:36:00Z".parse().unwrap();
         let target = target("service", "https://example.amazonaws.com/");
-        let headers = headers(&credentials(None), &target, &[], "", now);
+        let headers = headers(&keys(None), &target, Vec::new(), b"", now);
         let (name, value) = headers.last().unwrap();
         assert_eq!(*name, "authorization");
         assert!(
@@ -141,8 +129,9 @@ mod tests {
     fn every_header_is_signed_in_order_and_the_port_belongs_to_the_host() {
         let now = "2015-08-30T12:36:00Z".parse().unwrap();
         let target = target("translate", "http://127.0.0.1:4010/");
-        let given = [("x-amz-target", "Service.Action"), ("content-type", "application/json")];
-        let headers = headers(&credentials(Some("token")), &target, &given, "{}", now);
+        let given =
+            vec![("x-amz-target", "Service.Action".to_owned()), ("content-type", "application/json".to_owned())];
+        let headers = headers(&keys(Some("token")), &target, given, b"{}", now);
         let names: Vec<&str> = headers.iter().map(|(name, _)| *name).collect();
         assert_eq!(names, ["x-amz-target", "content-type", "x-amz-date", "x-amz-security-token", "authorization"]);
         let signed = "SignedHeaders=content-type;host;x-amz-date;x-amz-security-token;x-amz-target,";
