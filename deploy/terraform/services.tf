@@ -11,16 +11,13 @@ locals {
   ))
   has_workers = var.understand == "fargate" && var.queue != "embedded" ? 1 : 0
 
-  # A process looks for others' commits: a request for each of six tables.
-  refresh_s = var.queue == "embedded" ? 300 : max(10, var.fresh_s)
-
   # Settings of every process.
   settings = merge(
     {
       OVERHEARD_CONFIG_TOML                 = var.config
       OVERHEARD__LAKE__URL                  = local.lake_url
       OVERHEARD__LAKE__REGION               = var.region
-      OVERHEARD__LAKE__REFRESH_MS           = tostring(local.refresh_s * 1000)
+      OVERHEARD__LAKE__REFRESH_MS           = tostring(var.queue == "embedded" ? 600000 : var.look_s * 1000)
       OVERHEARD__UNDERSTAND__BATCH_EVERY_MS = tostring(var.fresh_s * 1000)
       OVERHEARD__QUEUE__ENGINE              = var.queue
       OVERHEARD__QUEUE__PARTITIONS          = tostring(var.queue == "embedded" ? 1 : var.partitions)
@@ -28,7 +25,7 @@ locals {
     # One process needs no documents in the bucket, of which every look is a request.
     var.queue == "embedded" ? {} : {
       OVERHEARD__STATE__URL        = local.lake_url
-      OVERHEARD__STATE__REFRESH_MS = "5000"
+      OVERHEARD__STATE__REFRESH_MS = tostring(var.look_s * 1000)
     },
     var.queue != "sqs" ? {} : {
       OVERHEARD__QUEUE__SQS__REGION      = var.region

@@ -181,6 +181,16 @@ variable "fresh_s" {
   }
 }
 
+variable "look_s" {
+  description = "Seconds after which a process sees commits and documents of others, such as the end of a session. A look is seven requests to S3: $6 a month at 30 s with two processes. One task that does everything doesn't look."
+  type        = number
+  default     = 30
+  validation {
+    condition     = var.look_s >= 1 && var.look_s <= 60
+    error_message = "look_s must be 1 to 60."
+  }
+}
+
 variable "insights" {
   description = "Container Insights of the cluster, some $5 a month a service."
   type        = bool
