@@ -1,4 +1,5 @@
-"""Starts and stops the AWS emulator (PyPI ministack, `make setup-test`) on a free port of this machine."""
+"""Starts and stops the AWS emulator (PyPI ministack, `make setup-test`) on a free port of this machine. It enforces IAM and
+records every call with its access key; the key `test` is the account's root."""
 
 import os
 import shutil
@@ -22,7 +23,9 @@ class Emulator:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         self.endpoint = f"http://127.0.0.1:{port}"
-        environment = {**os.environ, "BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port), "TMPDIR": self.folder}
+        listen = {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port), "TMPDIR": self.folder}
+        guard = {"AUTH": "true", "CLOUDTRAIL_RECORDING": "1", "CLOUDTRAIL_MAX_EVENTS": "1000000"}
+        environment = {**os.environ, **listen, **guard}
         self.log = open(Path(self.folder) / "log", "w")
         self.process = subprocess.Popen([PROGRAM], env=environment, cwd=self.folder, stdout=self.log, stderr=self.log)
         for _ in range(600):
@@ -39,13 +42,14 @@ class Emulator:
         self.log.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def client(self, service):
+    def client(self, service, credentials=None):
+        """A client for a service, with credentials as environment variables name them; of the root without."""
+        given = credentials or {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
         return botocore.session.get_session().create_client(
             service,
             region_name=REGION,
             endpoint_url=self.endpoint,
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
+            **{name.lower(): value for name, value in given.items()},
             config=Config(s3={"addressing_style": "path"}, inject_host_prefix=False, retries={"max_attempts": 1}),
         )
 
