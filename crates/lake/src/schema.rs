@@ -169,6 +169,39 @@ pub(crate) const POSTS_VIEW: &str = "SELECT *, sentiment_positive - sentiment_ne
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::{Value, json};
+
+    /// The type of a column in the catalog of AWS Glue.
+    fn glue_type(data_type: &DataType) -> &'static str {
+        match data_type {
+            DataType::Utf8 => "string",
+            DataType::Int64 => "bigint",
+            DataType::Int32 => "int",
+            DataType::Float32 => "float",
+            DataType::Float64 => "double",
+            DataType::Date32 => "date",
+            DataType::Timestamp(..) => "timestamp",
+            DataType::List(_) => "array<string>",
+            other => panic!("{other} has no type in Glue here"),
+        }
+    }
+
+    #[test]
+    fn golden_tables_of_the_deployment() {
+        let columns = |table: TableName| -> Vec<Value> {
+            let fields = table.schema().fields().iter();
+            fields.map(|field| json!({ "name": field.name(), "type": glue_type(field.data_type()) })).collect()
+        };
+        let tables: serde_json::Map<_, _> =
+            TableName::ALL.iter().map(|table| (table.as_str().to_owned(), columns(*table).into())).collect();
+        let text = serde_json::to_string_pretty(&tables).unwrap() + "\n";
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/tables.json");
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::write(file, &text).unwrap();
+        }
+        let stored = std::fs::read_to_string(file).unwrap();
+        assert_eq!(stored, text, "run `make golden` and read the diff");
+    }
 
     #[test]
     fn every_table_has_its_key_its_time_and_the_partition() {

@@ -5,6 +5,8 @@ use super::{Config, settings, variable_of};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
+/// Settings as text, like a configuration file's: for where there are variables and no files.
+pub(super) const TEXT: &str = "OVERHEARD_CONFIG_TOML";
 /// What the command line reads.
 const OF_FLAGS: [&str; 4] = ["OVERHEARD_CONFIG", "OVERHEARD_DATA_DIR", "OVERHEARD_LAMBDA_ACTION", "OVERHEARD_LOG"];
 /// Kubernetes and Docker set these for a service that is called overheard.
@@ -24,6 +26,7 @@ pub(super) fn unread(config: &Config, names: impl Iterator<Item = String>) -> Ve
         name.to_uppercase().starts_with("OVERHEARD_")
             && !is_setting
             && !is_service
+            && name != TEXT
             && !OF_FLAGS.contains(&name.as_str())
             && !named.contains(name)
     };
@@ -76,6 +79,7 @@ mod tests {
             "OVERHEARD__SERVER__BIND",
             "OVERHEARD__SOURCES",
             "OVERHEARD__SOURCES__NEWS__URLS",
+            "OVERHEARD_CONFIG_TOML",
             "OVERHEARD_CONFIG",
             "OVERHEARD_METRICS",
             "OVERHEARD_SERVICE_HOST",

@@ -74,18 +74,8 @@ impl Config {
     }
 
     /// The same with the variables of this environment. A list is written with commas between its items.
-    fn load_with(file: Option<&Path>, data: Option<&Path>, environment: HashMap<String, String>) -> Result<Self> {
-        let mut layers =
-            config::Config::builder().add_source(config::File::from_str(DEFAULT_TOML, config::FileFormat::Toml));
-        if let Some(file) = file {
-            if !file.is_file() {
-                bail!(
-                    "there is no configuration file {}; `overheard config print --default` shows one",
-                    file.display()
-                );
-            }
-            layers = layers.add_source(config::File::from(file).format(config::FileFormat::Toml));
-        }
+    fn load_with(file: Option<&Path>, data: Option<&Path>, mut environment: HashMap<String, String>) -> Result<Self> {
+        let mut layers = texts(file, environment.remove(environment::TEXT))?;
         // Sources are a list, which names of variables can't address: they are set below.
         let (of_sources, environment): (HashMap<_, _>, HashMap<_, _>) =
             environment.into_iter().partition(|(name, _)| name.starts_with(sources::ENVIRONMENT));
@@ -203,6 +193,26 @@ impl Config {
     }
 }
 
+/// The layers that are texts: the defaults, the file, and the text of a variable.
+fn texts(
+    file: Option<&Path>,
+    variable: Option<String>,
+) -> Result<config::ConfigBuilder<config::builder::DefaultState>> {
+    let toml = |text: &str| config::File::from_str(text, config::FileFormat::Toml);
+    let mut layers = config::Config::builder().add_source(toml(DEFAULT_TOML));
+    if let Some(file) = file {
+        if !file.is_file() {
+            bail!("there is no configuration file {}; `overheard config print --default` shows one", file.display());
+        }
+        layers = layers.add_source(config::File::from(file).format(config::FileFormat::Toml));
+    }
+    if let Some(text) = variable {
+        text.parse::<toml::Table>().with_context(|| format!("{} is not TOML", environment::TEXT))?;
+        layers = layers.add_source(toml(&text));
+    }
+    Ok(layers)
+}
+
 /// The setting that an environment variable names: `OVERHEARD__SERVER__BIND` is `server.bind`.
 fn setting_of(variable: &str) -> String {
     variable.trim_start_matches("OVERHEARD__").to_lowercase().replace("__", ".")
@@ -250,7 +260,7 @@ fn settings() -> Vec<(String, toml::Value)> {
 /// The variables that set something. Others may hold any bytes.
 fn settings_of(variables: impl Iterator<Item = (OsString, OsString)>) -> Result<HashMap<String, String>> {
     let ours = variables.filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
-    let ours = ours.filter(|(name, _)| name.starts_with("OVERHEARD__"));
+    let ours = ours.filter(|(name, _)| name.starts_with("OVERHEARD__") || name == environment::TEXT);
     ours.map(|(name, value)| match value.into_string() {
         Ok(value) => Ok((name, value)),
         Err(_) => bail!("the value of the environment variable {name} must be UTF-8"),
@@ -396,6 +406,20 @@ mod tests {
         let error = load(of("OVERHEARD__LAKE__FILE_MB", "0")).unwrap_err();
         assert_eq!(error.to_string(), "lake.file_mb = 0 must be 1 to 1024");
         assert!(load(of("OVERHEARD__LAKE__FILE_MBS", "1")).is_err(), "an unknown setting");
+    }
+
+    #[test]
+    fn a_variable_holds_a_whole_file() {
+        let of = |text: &str| HashMap::from([(environment::TEXT.to_owned(), text.to_owned())]);
+        let mut both = of(
+            "[watch]\nlate_s = 1000\n[[sources]]\nkind = \"push\"\nname = \"a\"\nplatform = \"a\"\ntoken_env = \"T\"",
+        );
+        both.insert("OVERHEARD__WATCH__LATENESS_S".into(), "5".into());
+        let config = Config::load_with(None, None, both).unwrap();
+        assert_eq!((config.watch.late_s, config.watch.lateness_s, config.sources.push.len()), (1000, 5, 1));
+        let error = Config::load_with(None, None, of("[watch")).unwrap_err();
+        assert_eq!(error.to_string(), "OVERHEARD_CONFIG_TOML is not TOML");
+        assert!(Config::load_with(None, None, of("[watch]\nlate = 1")).is_err(), "an unknown setting");
     }
 
     #[test]

@@ -1,0 +1,269 @@
+"""The CloudFormation stack on the emulator: created, used, broken and rolled back, deleted.
+
+    python deploy/test/stack.py target/debug/overheard
+"""
+
+import io
+import json
+import re
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+from botocore.exceptions import ClientError
+
+import policies
+from emulator import ACCOUNT, REGION, Emulator
+
+TEMPLATE = Path(__file__).resolve().parent.parent / "cloudformation/overheard.yaml"
+# For a test that doesn't wait for minutes; everything else is as it is deployed.
+FAST = {"FunctionTimeout": "30", "Visibility": "3", "Receives": "3"}
+# The emulator has no budgets. It is spoken to without TLS, which the policy of the bucket forbids.
+LEFT_OUT = ["Budget", "BucketPolicy"]
+# Calls that the emulator records under other names than that of the action.
+RECORDED = {
+    "s3:DeleteObject": ["DeleteObject", "DeleteObjects"],
+    "s3:GetObject": ["GetObject", "HeadObject"],
+    "s3:ListBucket": ["ListObjectsV2", "ListObjects"],
+    "sns:Publish": ["POST.sns", "Publish"],
+}
+# Roles of the program, with its name in the stack.
+ROLES = {"main": "main", "understand": "function-understand", "step": "function-step"}
+
+
+def template():
+    """The template without what the emulator can't do."""
+    text = TEMPLATE.read_text()
+    for name in LEFT_OUT:
+        text = re.sub(rf"\n  {name}:\n(    .*\n|\n)+", "\n", text)
+    return text
+
+
+def code(binary, credentials=""):
+    """A zip as `make dist` makes it, but for its size: the program stays where it is. It runs with the credentials of its role,
+    which the emulator doesn't give to functions."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        start = zipfile.ZipInfo("bootstrap")
+        start.external_attr = 0o755 << 16
+        archive.writestr(start, f'#!/bin/sh\n{credentials}exec "{Path(binary).resolve()}" lambda\n')
+    return file.getvalue()
+
+
+class Stack:
+    """The stack in an emulator, with functions that run this program."""
+
+    def __init__(self, emulator, binary, name="overheard", **parameters):
+        self.emulator, self.name = emulator, name
+        self.cloud = emulator.client("cloudformation")
+        self.template = template()
+        self.binary = binary
+        made = {"Name": name, "CodeBucket": "code", "CodeKey": "code.zip", "Image": f"{name}:test", **self.network()}
+        self.parameters = {**made, **FAST, **parameters}
+        s3 = emulator.client("s3")
+        s3.create_bucket(Bucket="code")
+        s3.put_object(Bucket="code", Key="code.zip", Body=code(binary))
+
+    def __enter__(self):
+        self.send(self.cloud.create_stack, self.template)
+        found = self.wait("CREATE_COMPLETE")
+        self.outputs = {output["OutputKey"]: output["OutputValue"] for output in found["Outputs"]}
+        self.give_roles()
+        return self
+
+    def network(self):
+        """A network with two subnets, as an account has one."""
+        network = self.emulator.client("ec2")
+        vpc = network.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+        subnets = [
+            network.create_subnet(VpcId=vpc, CidrBlock=f"10.0.{number}.0/24", AvailabilityZone=f"{REGION}{zone}")
+            for number, zone in enumerate("ab")
+        ]
+        return {"Vpc": vpc, "Subnets": ",".join(subnet["Subnet"]["SubnetId"] for subnet in subnets)}
+
+    def give_roles(self):
+        """Functions run with the credentials of their roles."""
+        self.sessions = {role: self.assume(role) for role in ROLES}
+        lines = ""
+        for role in ("understand", "step"):
+            exports = " ".join(f"{name}={value}" for name, value in self.credentials(role).items())
+            lines += f'if [ "$OVERHEARD_LAMBDA_ACTION" = {role} ]; then export {exports}; fi\n'
+        for role in ("understand", "step"):
+            archive = code(self.binary, lines)
+            self.emulator.client("lambda").update_function_code(FunctionName=f"{self.name}-{role}", ZipFile=archive)
+
+    def assume(self, role):
+        arn = f"arn:aws:iam::{ACCOUNT}:role/{self.name}-{ROLES[role]}"
+        return self.emulator.client("sts").assume_role(RoleArn=arn, RoleSessionName=role)["Credentials"]
+
+    def credentials(self, role):
+        """The credentials of a role as environment variables: main, understand or step."""
+        session = self.sessions[role]
+        return {
+            "AWS_ACCESS_KEY_ID": session["AccessKeyId"],
+            "AWS_SECRET_ACCESS_KEY": session["SecretAccessKey"],
+            "AWS_SESSION_TOKEN": session["SessionToken"],
+        }
+
+    def was_called(self, role, action):
+        """Whether the emulator recorded a call of the action with the credentials of a role."""
+        service, name = action.split(":")
+        key = {"AttributeKey": "AccessKeyId", "AttributeValue": self.sessions[role]["AccessKeyId"]}
+        source = {"AttributeKey": "EventSource", "AttributeValue": f"{service}.amazonaws.com"}
+        for recorded in RECORDED.get(action, [name]):
+            filters = [key, source, {"AttributeKey": "EventName", "AttributeValue": recorded}]
+            if self.emulator.client("cloudtrail").lookup_events(LookupAttributes=filters, MaxResults=1)["Events"]:
+                return True
+        return False
+
+    def check_actions(self, unused=()):
+        """What the policies allow was called. (What they don't allow was refused: the emulator enforces them.) `unused`: actions
+        that the test gives no reason to call."""
+        called, allowed = set(), set()
+        for role in ROLES:
+            may = self.allowed(role)
+            did = {action for action in may if self.was_called(role, action)}
+            print(f"{role} called {', '.join(sorted(did))}")
+            called, allowed = called | did, allowed | may
+        never = allowed - called - set(unused)
+        assert not never, f"allowed, and never called: {sorted(never)}"
+
+    def allowed(self, role):
+        """The actions that the policies of a role in the stack allow to the program itself."""
+        iam, found = self.emulator.client("iam"), set()
+        for policy in iam.list_attached_role_policies(RoleName=f"{self.name}-{ROLES[role]}")["AttachedPolicies"]:
+            if policy["PolicyName"].removeprefix(f"{self.name}-") in policies.OF_AWS:
+                continue
+            version = iam.get_policy(PolicyArn=policy["PolicyArn"])["Policy"]["DefaultVersionId"]
+            document = iam.get_policy_version(PolicyArn=policy["PolicyArn"], VersionId=version)["PolicyVersion"]["Document"]
+            found.update(policies.actions(document))
+        return found
+
+    def __exit__(self, *_):
+        self.delete()
+
+    def send(self, call, template, **changes):
+        parameters = [{"ParameterKey": key, "ParameterValue": value} for key, value in {**self.parameters, **changes}.items()]
+        call(StackName=self.name, TemplateBody=template, Parameters=parameters, Capabilities=["CAPABILITY_NAMED_IAM"])
+
+    def wait(self, wanted):
+        for _ in range(240):
+            found = self.cloud.describe_stacks(StackName=self.name)["Stacks"][0]
+            if not found["StackStatus"].endswith("IN_PROGRESS"):
+                break
+            time.sleep(0.25)
+        if found["StackStatus"] != wanted:
+            events = self.cloud.describe_stack_events(StackName=self.name)["StackEvents"]
+            reasons = [(event["LogicalResourceId"], event.get("ResourceStatusReason")) for event in events]
+            raise SystemExit(f"the stack is {found['StackStatus']}, expected {wanted}: {[r for r in reasons if r[1]]}")
+        return found
+
+    def update(self, template, wanted, **changes):
+        self.send(self.cloud.update_stack, template, **changes)
+        return self.wait(wanted)
+
+    def delete(self):
+        """Deletes the stack, and what it keeps by intent: the bucket and what is in it."""
+        self.cloud.delete_stack(StackName=self.name)
+        for _ in range(240):
+            try:
+                status = self.cloud.describe_stacks(StackName=self.name)["Stacks"][0]["StackStatus"]
+            except ClientError:
+                return
+            if status == "DELETE_COMPLETE":
+                return
+            time.sleep(0.25)
+        raise SystemExit("the stack was not deleted")
+
+
+def visibility(stack):
+    queue = stack.emulator.client("sqs")
+    found = queue.get_queue_attributes(QueueUrl=stack.outputs["Posts"], AttributeNames=["All"])
+    return found["Attributes"]["VisibilityTimeout"]
+
+
+def breaks_and_rolls_back(stack):
+    """An update that changes the queue and then fails: the queue is as it was."""
+    before = visibility(stack)
+    broken = stack.template.replace("\nOutputs:", BROKEN + "\nOutputs:")
+    stack.update(broken, "UPDATE_ROLLBACK_COMPLETE", Visibility="77")
+    after = visibility(stack)
+    assert (before, after) == (FAST["Visibility"], before), f"visibility {before} before, {after} after the roll-back"
+    print(f"a failed update was rolled back: visibility {after} s again")
+    stack.update(stack.template, "UPDATE_COMPLETE", Visibility="5")
+    assert visibility(stack) == "5", "an update that works changes the queue"
+    print("an update that works changes the queue")
+
+
+def allows_and_refuses(stack):
+    """The policies allow each role its own work and nothing of the others'."""
+    bucket = stack.outputs["Lake"].split("/")[2]
+    posts, message = stack.outputs["Posts"], {"MessageBody": "x", "MessageGroupId": "1", "MessageDeduplicationId": "1"}
+    tries = [
+        ("main", "send a batch", True, "sqs", "send_message", {"QueueUrl": posts, **message}),
+        ("main", "take a batch", False, "sqs", "receive_message", {"QueueUrl": posts}),
+        ("main", "publish an alert", True, "sns", "publish", {"TopicArn": stack.outputs["Alerts"], "Message": "x"}),
+        ("main", "write to the lake", True, "s3", "put_object", {"Bucket": bucket, "Key": "lake/test", "Body": b"x"}),
+        ("main", "write beside the lake", False, "s3", "put_object", {"Bucket": bucket, "Key": "test", "Body": b"x"}),
+        ("main", "list the lake", True, "s3", "list_objects_v2", {"Bucket": bucket, "Prefix": "lake/"}),
+        ("main", "list the bucket", False, "s3", "list_objects_v2", {"Bucket": bucket}),
+        ("understand", "send a batch", False, "sqs", "send_message", {"QueueUrl": posts, **message}),
+        ("understand", "take a batch", True, "sqs", "receive_message", {"QueueUrl": posts}),
+        ("understand", "empty the queue", False, "sqs", "purge_queue", {"QueueUrl": posts}),
+        ("understand", "publish an alert", False, "sns", "publish", {"TopicArn": stack.outputs["Alerts"], "Message": "x"}),
+        ("step", "take a batch", False, "sqs", "receive_message", {"QueueUrl": posts}),
+        ("step", "delete from the lake", True, "s3", "delete_object", {"Bucket": bucket, "Key": "lake/test"}),
+    ]
+    for role, what, is_allowed, service, call, arguments in tries:
+        try:
+            getattr(stack.emulator.client(service, stack.credentials(role)), call)(**arguments)
+            passed = True
+        except ClientError as error:
+            passed = False
+            assert error.response["Error"]["Code"] in ("AccessDenied", "AuthorizationError"), error
+        assert passed == is_allowed, f"{role}: {what} is {'allowed' if passed else 'refused'}"
+    print(f"the policies allow and refuse as they should: {len(tries)} calls")
+
+
+# A custom resource whose function is not there.
+BROKEN = """
+  Broken:
+    Type: Custom::Broken
+    DependsOn: Posts
+    Properties:
+      ServiceToken: !Sub "arn:aws:lambda:${AWS::Region}:${AWS::AccountId}:function:absent"
+"""
+
+
+def leaves_nothing(emulator):
+    """After the deletion only the bucket is left, which is kept by intent, with the zip's bucket of this test."""
+    left = {
+        "queues": emulator.client("sqs").list_queues().get("QueueUrls", []),
+        "functions": emulator.client("lambda").list_functions()["Functions"],
+        "mappings": emulator.client("lambda").list_event_source_mappings()["EventSourceMappings"],
+        "machines": emulator.client("stepfunctions").list_state_machines()["stateMachines"],
+        "topics": emulator.client("sns").list_topics()["Topics"],
+        "tables": emulator.client("glue").get_databases()["DatabaseList"],
+        "roles": [role for role in emulator.client("iam").list_roles()["Roles"] if role["RoleName"].startswith("overheard")],
+        "alarms": emulator.client("cloudwatch").describe_alarms()["MetricAlarms"],
+        "log groups": emulator.client("logs").describe_log_groups()["logGroups"],
+    }
+    assert not any(left.values()), f"left after the deletion: { {kind: things for kind, things in left.items() if things} }"
+    print("after the deletion nothing is left but the bucket, which is kept")
+
+
+def main(binary):
+    with Emulator() as emulator:
+        with Stack(emulator, binary) as stack:
+            resources = stack.cloud.describe_stack_resources(StackName=stack.name)["StackResources"]
+            print(f"created: {len(resources)} resources")
+            print(json.dumps(stack.outputs, indent=2))
+            breaks_and_rolls_back(stack)
+            allows_and_refuses(stack)
+            assert stack.was_called("main", "sqs:SendMessage") and not stack.was_called("step", "sqs:SendMessage")
+        leaves_nothing(emulator)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
