@@ -4,7 +4,8 @@ use crate::answers::Answers;
 use crate::auth::Attempts;
 use crate::config::Config;
 use domain::{
-    AlertDesk, Clock, EnrichedPost, PostAdmin, PostQueue, PushIntake, SourceSettings, SqlRunner, StateStore, SystemInfo,
+    AlertDesk, Clock, EnrichedPost, FileImports, PostAdmin, PostQueue, PushIntake, SourceSettings, SqlRunner,
+    StateStore, SystemInfo,
 };
 use state::{Accounts, AuditLog};
 use std::collections::HashMap;
@@ -24,6 +25,7 @@ pub struct Ports {
     pub sql: Arc<dyn SqlRunner>,
     pub posts: Arc<dyn PostAdmin>,
     pub sources: Arc<dyn SourceSettings>,
+    pub imports: Arc<dyn FileImports>,
 }
 
 pub(crate) struct App {

@@ -16,6 +16,7 @@ mod words;
 pub use alerts::{AlertsConfig, ChannelConfig, ChannelKind, DigestConfig, Encryption, RuleConfig};
 pub use limits::LimitsConfig;
 pub use server::{ForwardedHeader, ServerConfig};
+pub(crate) use sources::redaction;
 pub use sources::{PushConfig, SourceConfig, SourcesConfig};
 pub(crate) use storage::LAKE_CACHE;
 pub use storage::{LakeConfig, NatsConfig, QueueConfig, QueueEngine, SqsConfig, StateConfig};

@@ -8,6 +8,7 @@ mod categories;
 mod export;
 mod extract;
 mod forget;
+mod imports;
 mod labels;
 mod live;
 mod map;
@@ -90,10 +91,12 @@ fn open_api_router() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(sources::added))
         .routes(routes!(sources::put, sources::remove))
         .routes(routes!(sources::try_out))
+        .routes(routes!(imports::list, imports::add))
         .routes(routes!(system::dead_letters, system::drop_letter))
         .routes(routes!(system::replay))
         .routes(routes!(live::live))
         .routes(routes!(push::push))
+        .routes(routes!(push::call))
 }
 
 /// The routes with their document. Bodies are limited where they are read ([`Body`], [`push`]).
