@@ -16,6 +16,7 @@ pub mod fault;
 pub mod health;
 pub mod history;
 pub mod ids;
+mod imports;
 pub mod markup;
 pub mod network;
 pub mod operations;
@@ -46,6 +47,7 @@ pub use history::{
     Evidence, EvidencePost, IncidentScope, PostInWindow, RuleHistory, WatchHistory, WindowCount, Windows,
 };
 pub use ids::{PartitionId, PostId, SourceId};
+pub use imports::{FileImport, FileImports, ImportOrder, ImportState};
 pub use network::{AddressPolicy, Network};
 pub use operations::{
     AlertDesk, AlertNow, Forgotten, Identity, IdentityProvider, PostAdmin, PushError, PushIntake, PushOutcome,

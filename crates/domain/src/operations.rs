@@ -115,6 +115,8 @@ pub enum PushError {
     TooLarge(String),
     /// The token's source may not push; the sentence says why.
     NotAllowed(String),
+    /// A call of a platform does not prove where it comes from; the sentence says what is missing.
+    Unproven(String),
     /// The queue is full.
     Full { retry_after_s: u32 },
     /// The dead letters are full, and the call has items to set aside.
@@ -233,6 +235,16 @@ pub trait PushIntake: Send + Sync {
     fn push_source(&self, source: &str) -> std::result::Result<bool, String>;
     /// Takes the body of a push for a source: JSON or NDJSON by its content type.
     async fn push(&self, source: &str, content_type: Option<&str>, body: &[u8]) -> Result<Vec<PushOutcome>, PushError>;
+    /// Refuses a call of a platform by its headers, whose names are in small letters. Returns the most bytes that its body
+    /// may have.
+    fn check_call(&self, source: &str, headers: &[(String, String)]) -> std::result::Result<usize, PushError>;
+    /// Takes a call of a platform in its own form.
+    async fn call(
+        &self,
+        source: &str,
+        headers: &[(String, String)],
+        body: &[u8],
+    ) -> Result<Vec<PushOutcome>, PushError>;
 }
 
 /// The alert rules in force, and what people do with alerts.

@@ -2,7 +2,7 @@
 //!
 //! Nothing here serves HTTP: a program that plays the role `serve` adds the server as a service of its own.
 
-use crate::admin::{RunningAlerts, RunningPosts, RunningPush, RunningSystem};
+use crate::admin::{RunningAlerts, RunningImports, RunningPosts, RunningPush, RunningSystem};
 use crate::clock::clock;
 use crate::config::{Config, QueueEngine, language_file};
 use crate::connectors::Connectors;
@@ -118,8 +118,13 @@ impl Installation {
     }
 
     /// Posts that programs push.
-    pub fn push(&self) -> RunningPush {
+    pub fn push(&self) -> Result<RunningPush> {
         RunningPush::new(self.config.sources.clone(), self.queue.clone())
+    }
+
+    /// Files that people drop on the page.
+    pub fn imports(&self) -> RunningImports {
+        RunningImports::new(&self.config.data, self.queue.clone())
     }
 
     /// The alert rules and the alerts.

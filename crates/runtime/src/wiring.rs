@@ -326,6 +326,7 @@ pub fn refusals(config: &Config) -> Vec<String> {
     let sources = sources.map(|source| source.connector().map(drop));
     let parts = [
         config.sources.push_tokens().map(drop),
+        config.sources.push.iter().try_for_each(|source| source.secret().map(drop)),
         config.server.metrics_token().map(drop),
         broker(config).map(drop),
         lake_location(config).map(drop),

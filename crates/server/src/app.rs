@@ -4,8 +4,8 @@ use crate::answers::Answers;
 use crate::auth::{Attempts, SignInLink};
 use crate::config::Config;
 use domain::{
-    AlertDesk, Clock, EnrichedPost, IdentityProvider, PostAdmin, PostQueue, PushIntake, SourceSettings, SqlRunner,
-    StateStore, SystemInfo,
+    AlertDesk, Clock, EnrichedPost, FileImports, IdentityProvider, PostAdmin, PostQueue, PushIntake, SourceSettings,
+    SqlRunner, StateStore, SystemInfo,
 };
 use state::{Accounts, AuditLog};
 use std::collections::HashMap;
@@ -27,6 +27,7 @@ pub struct Ports {
     pub sources: Arc<dyn SourceSettings>,
     /// Besides passwords; none: people sign in with passwords only.
     pub identity: Option<Arc<dyn IdentityProvider>>,
+    pub imports: Arc<dyn FileImports>,
 }
 
 pub(crate) struct App {

@@ -51,6 +51,8 @@ pub struct Config {
     pub body_max_bytes: usize,
     /// Largest body of one push, bytes: 1,000 posts with their payloads.
     pub push_max_bytes: usize,
+    /// Largest file that a person drops on the page, bytes. It is written to the disk as it comes.
+    pub import_max_bytes: u64,
     /// Rows of a SQL answer: what a browser shows without trouble.
     pub sql_rows_max: usize,
     /// A SQL question of a person may run so long.
@@ -95,6 +97,7 @@ impl Default for Config {
             bodies_max_bytes: 64 << 20,
             body_max_bytes: 256 << 10,
             push_max_bytes: 16 << 20,
+            import_max_bytes: 512 << 20,
             sql_rows_max: 10_000,
             sql_timeout: Duration::from_secs(30),
             export_timeout: Duration::from_secs(1_800),

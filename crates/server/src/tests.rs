@@ -75,7 +75,7 @@ async fn client_with(config: Config) -> Client {
     let (lake, letters, house) = (Arc::<MemoryLake>::default(), Arc::<Letters>::default(), Arc::<House>::default());
     let clock = Arc::new(ManualClock::at(now));
     let server = Server {
-        config: Config { body_max_bytes: 2000, push_max_bytes: 4000, ..config },
+        config: Config { body_max_bytes: 2000, push_max_bytes: 4000, import_max_bytes: 4000, ..config },
         analytics: lake.clone(),
         state: state.clone(),
         queue: letters.clone(),
@@ -87,6 +87,7 @@ async fn client_with(config: Config) -> Client {
             posts: house.clone(),
             sources: house.clone(),
             identity: Some(house.clone()),
+            imports: house.clone(),
         },
         live: broadcast::channel(16).0,
         clock: clock.clone(),

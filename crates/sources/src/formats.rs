@@ -1,12 +1,38 @@
 //! The formats of payloads: which parser reads which, and which format a record of unknown origin has.
 
-use crate::record::{ColumnMapping, Format, Origin, Parsed, Rejection, repair, simple, table, text_of};
-use crate::{KINDS, x};
+use crate::record::simple::Hint;
+use crate::record::{ColumnMapping, Format, Origin, Parsed, Rejection, exports, repair, simple, table, text_of};
+use crate::{KINDS, push, x};
 use domain::PayloadRecords;
 
-/// Every format: the simple form, and those of the connectors.
+/// Every format: the simple form, those of exports, and those of the connectors.
 fn all() -> impl Iterator<Item = Format> {
-    std::iter::once(simple::FORMAT).chain(KINDS.iter().flat_map(|kind| kind.formats).copied())
+    let own = std::iter::once(simple::FORMAT).chain(exports::FORMATS).chain(push::FORMATS);
+    own.chain(KINDS.iter().flat_map(|kind| kind.formats).copied())
+}
+
+/// What a key of an object tells about its format.
+fn hint(key: &str) -> Option<Hint> {
+    x::payload::hint(key).or_else(|| exports::hint(key))
+}
+
+/// What a JSON record is, in words.
+pub(crate) fn describe(record: &[u8]) -> &'static str {
+    let object = serde_json::from_slice::<serde_json::Map<_, _>>(record).unwrap_or_default();
+    if let Some(about) = exports::about(&object) {
+        return about;
+    }
+    let has = |key: &str| object.contains_key(key);
+    match std::str::from_utf8(record).map(|text| simple::read(text, hint)) {
+        Ok(Ok(simple::Form::Other)) if object.get("data").is_some_and(serde_json::Value::is_array) => {
+            "pages of X's API v2"
+        }
+        Ok(Ok(simple::Form::Other)) => "posts of X's API v2",
+        Ok(Ok(_)) if has("_type") && has("rawContent") => "posts collected by snscrape",
+        Ok(Ok(_)) if has("tweet") => "posts of X",
+        Ok(Ok(_)) if has("account") && has("content") => "statuses of Mastodon",
+        _ => "records",
+    }
 }
 
 /// Reads a record of a format that was stored with it, and adds what it gave to `parsed`. Without a format its keys tell.
@@ -40,8 +66,8 @@ pub fn parse_any(bytes: &[u8], origin: &Origin, parsed: &mut Parsed) {
     if let Some(result) = table::parse_kept(text, origin, &mut parsed.notes) {
         return parsed.keep(result, bytes);
     }
-    match simple::read(text, x::payload::hint) {
-        Err(reason) => match repair::repair(text).filter(|it| simple::read(it, x::payload::hint).is_ok()) {
+    match simple::read(text, hint) {
+        Err(reason) => match repair::repair(text).filter(|it| simple::read(it, hint).is_ok()) {
             Some(repaired) => {
                 parsed.notes.guess("records with NaN or half an emoji: left out or replaced", text);
                 parse_any(repaired.as_bytes(), origin, parsed);
@@ -51,7 +77,8 @@ pub fn parse_any(bytes: &[u8], origin: &Origin, parsed: &mut Parsed) {
                 parsed.rejections.push(Rejection::new(format!("{reason}{hint}"), bytes));
             }
         },
-        Ok(simple::Form::Simple(fields)) => {
+        Ok(simple::Form::Export(_)) if exports::parse(text, origin, parsed) => {}
+        Ok(simple::Form::Simple(fields) | simple::Form::Export(fields)) => {
             let result = simple::build(fields, text.trim().to_owned(), origin, &mut parsed.notes);
             parsed.keep(result, bytes);
         }

@@ -22,6 +22,7 @@ pub mod kit;
 pub mod mastodon;
 pub mod push;
 pub mod record;
+pub mod redact;
 pub mod registry;
 pub mod sample;
 pub mod stackexchange;

@@ -253,14 +253,14 @@ async fn words_for_nothing_are_nothing() {
 async fn files_that_are_no_text_are_refused_with_what_to_do() {
     let table: [(&str, &[u8], &str); 9] = [
         ("mac.csv", b"id,created_at,text\r1,2026-10-02,a\r", "CR alone"),
-        ("a.jsonl.zst", b"\x28\xb5\x2f\xfd\x00\x01", "zstd -dc"),
-        ("a.jsonl.bz2", b"BZh91AY", "bzip2 -dc"),
-        ("a.zip", b"PK\x03\x04\x14\0", "zip archive"),
-        ("a.xlsx", b"PK\x03\x04\x14\0", "save it as CSV"),
-        ("a.csv", b"\xff\xfei\0d\0", "UTF-16"),
-        ("b.csv", b"i\0d\0,\0t\0e\0x\0t\0\n\0", "UTF-16"),
+        ("a.jsonl.xz", b"\xfd7zXZ\0", "xz -dc"),
+        ("a.zip", b"PK\x03\x04\x14\0", "cut off"),
+        ("a.xls", b"\xd0\xcf\x11\xe0", "save it as .xlsx"),
+        ("a.bin", b"\0\0\0\0\0\0\0\0\0", "NUL bytes"),
         ("a.xml", b"<?xml version='1.0'?>", "XML"),
-        ("a.parquet", b"PAR1\x15\x04", "Parquet"),
+        ("a.parquet", b"PAR1\x15\x04", "damaged Parquet"),
+        ("a.jsonl.zst", b"\x28\xb5\x2f\xfd\x00\x01", "can't read"),
+        ("a.sqlite", b"SQLite format 3\0", "export its table"),
     ];
     for (name, bytes, words) in table {
         let error = try_import(name, bytes, "x", "").await.err().expect(name).to_string();

@@ -32,8 +32,8 @@ async function send(method: string, path: string, body?: unknown, signal?: Abort
     response = await fetch(path, {
       method,
       signal: signal ?? null,
-      headers: body === undefined ? {} : { 'content-type': 'application/json' },
-      body: body === undefined ? null : JSON.stringify(body),
+      headers: body === undefined || body instanceof Blob ? {} : { 'content-type': 'application/json' },
+      body: body === undefined ? null : body instanceof Blob ? body : JSON.stringify(body),
     });
   } catch (error) {
     if (error instanceof DOMException && error.name === 'AbortError') throw error;
@@ -48,6 +48,11 @@ async function send(method: string, path: string, body?: unknown, signal?: Abort
 /** Reads. */
 export async function get<T>(path: string, signal?: AbortSignal): Promise<T> {
   return (await send('GET', path, undefined, signal)).json() as Promise<T>;
+}
+
+/** Sends a file as it is. */
+export async function upload<T>(path: string, file: File): Promise<T> {
+  return (await send('POST', path, file)).json() as Promise<T>;
 }
 
 /** Writes; gives the answer where there is one. */

@@ -1,5 +1,5 @@
 /** One function per endpoint: addresses for what is read (see `state/query.svelte.ts`), calls for what is written. */
-import { write } from './client';
+import { upload, write } from './client';
 import type { components } from './schema';
 
 type Schema = components['schemas'];
@@ -27,6 +27,7 @@ export type AddedSource = Schema['AddedSource'];
 export type SourceOrder = Schema['SourceOrder'];
 export type Backfill = Schema['Backfill'];
 export type Trial = Schema['SourceTrial'];
+export type FileImport = Schema['FileImport'];
 export type System = Schema['System'];
 export type DeadLetter = Schema['DeadLetterView'];
 export type Answer = Schema['Answer'];
@@ -72,6 +73,7 @@ export const paths = {
   backfills: '/api/backfills',
   sourceKinds: '/api/source-kinds',
   addedSources: '/api/added-sources',
+  imports: '/api/imports',
   system: '/api/system',
   deadLetters: '/api/dead-letters',
   tables: '/api/sql/tables',
@@ -109,6 +111,8 @@ export const saveCategories = (categories: Category[]) => write('PUT', '/api/cat
 
 export const saveSource = (name: string, order: SourceOrder) => write('PUT', `/api/added-sources/${part(name)}`, order);
 export const removeSource = (name: string) => write('DELETE', `/api/added-sources/${part(name)}`);
+export const importFile = (file: File, platform: string, columns: string) =>
+  upload<FileImport>(`/api/imports?name=${part(file.name)}&platform=${part(platform)}&columns=${part(columns)}`, file);
 export const trySource = (name: string, source: SourceOrder) =>
   write<Trial>('POST', '/api/source-trials', { name, source });
 

@@ -13,8 +13,7 @@ use runtime::config::QueueEngine;
 use runtime::forget::NotedTable;
 use runtime::{agreement, clock, wiring};
 use sources::file::{FileConfig, FileSource, Format, Pace, Progress, Report};
-use sources::record::{ColumnMapping, Tally};
-use std::collections::BTreeMap;
+use sources::record::ColumnMapping;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -23,7 +22,7 @@ use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// Import posts from files (JSON lines, JSON, CSV; `-` is standard input)
+/// Import posts from files: JSON, CSV, Excel, Parquet, archives of X and Mastodon; compressed or not (`-` is standard input)
 ///
 /// Reads X API v2 payloads, Mastodon statuses, Bluesky records, X archives, and the simple form: one
 /// object per line with `id`, `text` and `created_at`, and optionally `username`, `user_location`,
@@ -46,13 +45,13 @@ pub(crate) struct Args {
     /// Files to import; `-` is standard input.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Input format [default: detected from the file name and first byte].
+    /// Input format [default: detected from the content].
     #[arg(long, value_name = "jsonl|json|csv")]
     input: Option<String>,
     /// Platform of posts that don't name one [default: x, reported as an assumption].
     #[arg(long)]
     platform: Option<String>,
-    /// Map columns or JSON keys to fields: `text=Review,created_at=Posted on`.
+    /// Map columns, JSON keys or paths to fields: `text=Review,created_at=Posted on,username=user.0.name`.
     #[arg(long, default_value = "", value_name = "FIELD=COLUMN,...")]
     columns: String,
     /// CSV separator [default: detected].
@@ -140,10 +139,10 @@ async fn is_clear(files: &[FileConfig], queue: &Arc<Embedded>) -> Result<bool> {
         let source = FileSource::new(file.clone(), queue.clone(), clock());
         total.add(source.check().await.with_context(|| format!("check {name}"))?);
     }
-    if total.summary.rejected == 0 && total.notes.guesses.is_empty() {
+    if total.summary.rejected == 0 && total.notes.guesses.is_empty() && total.broken.is_empty() {
         return Ok(true);
     }
-    tell(&total)?;
+    total.doubts().into_iter().try_for_each(say)?;
     say("nothing was imported (--strict)")?;
     Ok(false)
 }
@@ -151,7 +150,12 @@ async fn is_clear(files: &[FileConfig], queue: &Arc<Embedded>) -> Result<bool> {
 async fn read(file: FileConfig, queue: Arc<Embedded>) -> Result<Report> {
     let name = file.path.display().to_string();
     let bar = progress::bar("{prefix} {bar:30} {bytes}/{total_bytes} {msg}")?.with_prefix(name.clone());
+    let mut recognised = None;
     let show = |progress: &Progress| {
+        if progress.recognised != recognised {
+            recognised = progress.recognised.clone();
+            bar.suspend(|| say(recognised.as_deref().unwrap_or_default())).unwrap_or_default();
+        }
         bar.set_length(progress.bytes_total.unwrap_or(progress.bytes));
         bar.set_position(progress.bytes);
         bar.set_message(format!("{} posts, {} rejected", HumanCount(progress.summary.read), progress.summary.rejected));
@@ -203,53 +207,13 @@ async fn wait_until_carried(carrying: &mut Carrying<'_>) -> Result<()> {
 }
 
 fn report(total: &Report) -> Result<ExitCode> {
-    let summary = &total.summary;
-    say(format_args!(
-        "{} read: {} new, {} duplicates, {} deleted or replaced, {} rejected",
-        HumanCount(summary.read),
-        HumanCount(summary.stored),
-        HumanCount(summary.duplicates),
-        HumanCount(summary.deleted),
-        HumanCount(summary.rejected),
-    ))?;
-    tell(total)?;
-    if summary.rejected > 0 {
+    total.lines().into_iter().try_for_each(say)?;
+    if total.summary.rejected > 0 {
         say("to see rejected records and the reasons: overheard dead-letters list")?;
-        return Ok(ExitCode::from(3));
     }
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Kinds of each sort that are told; the rest are counted.
-const TOLD_MAX: usize = 20;
-
-/// What a person should know about how the files were read.
-fn tell(total: &Report) -> Result<()> {
-    let notes = &total.notes;
-    tell_tallies("rejected", &notes.rejected)?;
-    tell_tallies("assumed", &notes.guesses)?;
-    if !notes.unused.is_empty() {
-        let mut unused: Vec<(&String, &u64)> = notes.unused.iter().collect();
-        unused.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
-        let shown = unused.iter().take(TOLD_MAX).map(|(name, count)| format!("{name} ({})", HumanCount(**count)));
-        let shown = shown.collect::<Vec<_>>().join(", ");
-        let more = unused.len().saturating_sub(TOLD_MAX);
-        let more = if more > 0 { format!(", and {more} more") } else { String::new() };
-        say(format_args!("unused fields (map them with --columns FIELD=NAME): {shown}{more}"))?;
-    }
-    Ok(())
-}
-
-fn tell_tallies(what: &str, tallies: &BTreeMap<String, Tally>) -> Result<()> {
-    let mut all: Vec<(&String, &Tally)> = tallies.iter().collect();
-    all.sort_by_key(|(_, tally)| std::cmp::Reverse(tally.count));
-    for (kind, Tally { count, example }) in all.iter().take(TOLD_MAX) {
-        let example = example.replace(char::is_control, " ");
-        let first = if example.trim().is_empty() { String::new() } else { format!("; first: {example}") };
-        say(format_args!("{what}: {} × {kind}{first}", HumanCount(*count)))?;
-    }
-    if all.len() > TOLD_MAX {
-        say(format_args!("{what}: {} more kinds", all.len() - TOLD_MAX))?;
-    }
-    Ok(())
+    Ok(match (total.broken.is_empty(), total.summary.rejected) {
+        (false, _) => ExitCode::FAILURE,
+        (_, 0) => ExitCode::SUCCESS,
+        _ => ExitCode::from(3),
+    })
 }

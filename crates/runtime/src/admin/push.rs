@@ -1,10 +1,12 @@
-//! Posts that programs push.
+//! Posts that programs and platforms push.
 
 use crate::clock::clock;
 use crate::config::SourcesConfig;
+use anyhow::Result;
 use async_trait::async_trait;
 use domain::{PostQueue, PushError, PushIntake, PushOutcome, PushStatus, SourceId};
-use sources::push::{self, PushSource};
+use sources::push::{self, Headers, PushSource, Webhook};
+use sources::redact::RedactedQueue;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -13,16 +15,46 @@ pub struct RunningPush {
     sources: SourcesConfig,
     queue: Arc<dyn PostQueue>,
     configured: HashMap<String, PushSource>,
+    webhooks: HashMap<String, Webhook>,
 }
 
 impl RunningPush {
-    pub fn new(sources: SourcesConfig, queue: Arc<dyn PostQueue>) -> Self {
-        let source = |name: &String| {
-            let rights = sources.push_rights(name)?;
-            Some((name.clone(), PushSource::new(queue.clone(), clock(), rights)))
-        };
-        let configured = sources.push.iter().filter_map(|configured| source(&configured.name)).collect();
-        Self { configured, sources, queue }
+    pub fn new(sources: SourcesConfig, queue: Arc<dyn PostQueue>) -> Result<Self> {
+        let (mut configured, mut webhooks) = (HashMap::new(), HashMap::new());
+        for one in &sources.push {
+            let Some(rights) = sources.push_rights(&one.name) else { continue };
+            let source = PushSource::new(RedactedQueue::before(queue.clone(), one.redacted()), clock(), rights);
+            match one.preset {
+                None => drop(configured.insert(one.name.clone(), source)),
+                Some(preset) => {
+                    let webhook = Webhook { source, preset, secret: one.secret()?, mapping: one.columns()? };
+                    webhooks.insert(one.name.clone(), webhook);
+                }
+            }
+        }
+        Ok(Self { configured, webhooks, sources, queue })
+    }
+
+    fn webhook(&self, source: &str) -> Result<&Webhook, PushError> {
+        let unknown = || PushError::Unproven("no source of this name takes calls of a platform".into());
+        self.webhooks.get(source).ok_or_else(unknown)
+    }
+
+    /// The refusal of a call. A full queue is told from full dead letters.
+    async fn refusal(&self, error: push::Error) -> PushError {
+        match error {
+            push::Error::Full { retry_after } => {
+                let retry_after_s = u32::try_from(retry_after.as_secs()).unwrap_or(u32::MAX);
+                match self.queue.depth().await.is_ok_and(|depth| depth.dead_letters_full) {
+                    true => PushError::LettersFull { retry_after_s },
+                    false => PushError::Full { retry_after_s },
+                }
+            }
+            push::Error::Queue(cause) => PushError::Failed(cause.to_string()),
+            push::Error::TooLarge(sentence) => PushError::TooLarge(sentence),
+            push::Error::Unproven(sentence) => PushError::Unproven(sentence),
+            other => PushError::Malformed(other.to_string()),
+        }
     }
 }
 
@@ -53,15 +85,24 @@ impl PushIntake for RunningPush {
         let id = SourceId(format!("push:{source}"));
         match connector.accept(body, content_type, &id).await {
             Ok(outcomes) => Ok(outcomes.into_iter().map(outcome).collect()),
-            Err(push::Error::Full { retry_after }) => {
-                let retry_after_s = u32::try_from(retry_after.as_secs()).unwrap_or(u32::MAX);
-                let letters_full = self.queue.depth().await.is_ok_and(|depth| depth.dead_letters_full);
-                Err(match letters_full {
-                    true => PushError::LettersFull { retry_after_s },
-                    false => PushError::Full { retry_after_s },
-                })
-            }
-            Err(error) => Err(refusal(error)),
+            Err(error) => Err(self.refusal(error).await),
+        }
+    }
+
+    fn check_call(&self, source: &str, headers: &[(String, String)]) -> Result<usize, PushError> {
+        self.webhook(source)?.check(Headers(headers)).map_err(|error| PushError::Unproven(error.to_string()))
+    }
+
+    async fn call(
+        &self,
+        source: &str,
+        headers: &[(String, String)],
+        body: &[u8],
+    ) -> Result<Vec<PushOutcome>, PushError> {
+        let id = SourceId(format!("push:{source}"));
+        match self.webhook(source)?.accept(Headers(headers), body, &id).await {
+            Ok(outcomes) => Ok(outcomes.into_iter().map(outcome).collect()),
+            Err(error) => Err(self.refusal(error).await),
         }
     }
 }
@@ -76,14 +117,6 @@ fn outcome(outcome: push::Outcome) -> PushOutcome {
     PushOutcome { status, post_id: outcome.post_id, reason }
 }
 
-fn refusal(error: push::Error) -> PushError {
-    match error {
-        push::Error::Queue(cause) => PushError::Failed(cause.to_string()),
-        push::Error::TooLarge(sentence) => PushError::TooLarge(sentence),
-        other => PushError::Malformed(other.to_string()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,7 +128,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut config = Config { data: folder.path().into(), ..Config::load(None, None).unwrap() };
         config.queue.dead_letters_max = 1;
-        let intake = RunningPush::new(config.sources.clone(), wiring::open_queue(&config).unwrap());
+        let intake = RunningPush::new(config.sources.clone(), wiring::open_queue(&config).unwrap()).unwrap();
         assert_eq!(intake.push("shop", None, b"[{}]").await.unwrap()[0].status, PushStatus::Rejected);
         let refused = intake.push("shop", None, br#"[{"id":"1"}]"#).await.unwrap_err();
         assert_eq!(refused, PushError::LettersFull { retry_after_s: 5 });

@@ -19,6 +19,7 @@ pub use alerts::{AlertsConfig, ChannelConfig, ChannelKind, DigestConfig, Encrypt
 pub use aws::{AwsEnginesConfig, ClassifierTask, UnderstandEngine};
 pub use limits::LimitsConfig;
 pub use server::{ForwardedHeader, ServerConfig};
+pub(crate) use sources::redaction;
 pub use sources::{PushConfig, SourceConfig, SourcesConfig};
 pub(crate) use storage::LAKE_CACHE;
 pub use storage::{LakeConfig, NatsConfig, QueueConfig, QueueEngine, SqsConfig, StateConfig};

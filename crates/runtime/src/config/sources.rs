@@ -7,12 +7,14 @@
 use crate::secrets;
 use anyhow::{Context, Result, anyhow, bail};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value, json};
 use sources::connector::Secrets;
-use sources::push::Rights;
+use sources::push::{Preset, Rights};
+use sources::record::ColumnMapping;
+use sources::redact::{self, Redact};
 use sources::{Connector, registry};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -47,6 +49,8 @@ pub struct SourceConfig {
     pub kind: String,
     pub name: String,
     pub enabled: bool,
+    /// What is taken out of its posts before they are stored.
+    pub redact: Vec<Redact>,
     /// The keys of its kind.
     pub settings: Map<String, Value>,
 }
@@ -56,10 +60,20 @@ pub struct SourceConfig {
 #[serde(deny_unknown_fields)]
 pub struct PushConfig {
     pub name: String,
-    /// Platform of posts that name none.
+    /// Platform of posts that name none; left out: the preset's name.
+    #[serde(default)]
     pub platform: String,
-    /// Environment variable with the token.
+    /// Environment variable with the token, or with the secret that the platform signs by.
     pub token_env: String,
+    /// The platform that calls `POST /v1/push/<name>` in its own form; left out: posts come to `POST /v1/posts`.
+    #[serde(default)]
+    pub preset: Option<Preset>,
+    /// For the presets `json` and `firehose`: which path is which field, as in `text=answer.words,created_at=when`.
+    #[serde(default)]
+    pub mapping: String,
+    /// What is taken out of its posts before they are stored; left out: everything, for help desks.
+    #[serde(default)]
+    pub redact: Option<Vec<Redact>>,
     /// Other platforms whose posts this source may bring.
     #[serde(default)]
     pub platforms: Vec<String>,
@@ -102,10 +116,12 @@ impl SourcesConfig {
         };
         table.retain(|key, _| !["kind", "name"].contains(&key.as_str()));
         if kind != "push" {
-            self.connectors.push(SourceConfig { kind, name, enabled, settings: table });
+            let redact = redaction(&mut table).with_context(|| format!("sources: source {name:?}"))?;
+            self.connectors.push(SourceConfig { kind, name, enabled, redact, settings: table });
         } else if enabled {
             table.insert("name".into(), name.clone().into());
-            let push = serde_json::from_value(table.into());
+            let push =
+                serde_json::from_value::<PushConfig>(table.into()).map_err(Into::into).and_then(PushConfig::checked);
             self.push.push(push.with_context(|| format!("sources: push source {name:?}"))?);
         }
         Ok(())
@@ -151,7 +167,7 @@ impl SourcesConfig {
             _ => Map::new(),
         };
         let value = match key {
-            "platforms" => list(&text),
+            "platforms" | "redact" => list(&text),
             "enabled" | "deletes" => {
                 boolean(&Value::from(text.as_str())).map_or_else(|| Value::String(text.clone()), Value::Bool)
             }
@@ -168,7 +184,8 @@ impl SourcesConfig {
         let place = self.connectors.iter().position(|source| variable(&source.name) == called);
         if place.is_none() && called == "x" {
             let (kind, name) = ("x".to_owned(), "x".to_owned());
-            self.connectors.push(SourceConfig { kind, name, enabled: false, settings: Map::new() });
+            let (redact, settings) = (Vec::new(), Map::new());
+            self.connectors.push(SourceConfig { kind, name, enabled: false, redact, settings });
         }
         let place = place.or((called == "x").then(|| self.connectors.len() - 1));
         let unknown = || format!("{ENVIRONMENT}__{}: no source has this name", called.to_uppercase());
@@ -239,10 +256,8 @@ impl SourcesConfig {
     /// The configured push sources with their tokens.
     pub fn push_tokens(&self) -> Result<Vec<(String, String)>> {
         let mut tokens: Vec<(String, String)> = Vec::new();
-        for source in &self.push {
-            let token = secrets::read(&source.token_env, "")
-                .with_context(|| format!("push source {:?}: set {}", source.name, source.token_env))?;
-            let token = token.expose_secret().to_owned();
+        for source in self.push.iter().filter(|source| source.preset.is_none()) {
+            let token = source.secret()?.expose_secret().to_owned();
             if let Some((other, _)) = tokens.iter().find(|(_, known)| *known == token) {
                 bail!("push sources {:?} and {other:?} have the same token; give each its own", source.name);
             }
@@ -274,6 +289,9 @@ impl SourcesConfig {
             table.insert("kind".into(), source.kind.clone().into());
             table.insert("name".into(), source.name.clone().into());
             table.insert("enabled".into(), source.enabled.into());
+            if !source.redact.is_empty() {
+                table.insert("redact".into(), serde_json::to_value(&source.redact)?);
+            }
             table.extend(source.settings.clone());
             Ok(table.into())
         });
@@ -353,6 +371,10 @@ impl SourceConfig {
             self.enabled = boolean(&text.clone().into()).with_context(fault)?;
             return Ok(());
         }
+        if key == "redact" {
+            self.redact = redaction(&mut Map::from_iter([(key.to_owned(), list(&text))]))?;
+            return Ok(());
+        }
         let named = secrets::as_env(key, &text);
         let (key, text) = named.unwrap_or_else(|| (key.to_owned(), text));
         let schema = self.kind()?.schema().to_value();
@@ -395,7 +417,44 @@ impl SourceConfig {
     }
 }
 
+/// Takes the key out that says what is redacted.
+pub(crate) fn redaction(settings: &mut Map<String, Value>) -> Result<Vec<Redact>> {
+    match settings.remove("redact") {
+        None => Ok(Vec::new()),
+        Some(value) => serde_json::from_value(value).context("redact is a list of email, phone, card"),
+    }
+}
+
 impl PushConfig {
+    fn checked(mut self) -> Result<Self> {
+        let needs_mapping = matches!(self.preset, Some(Preset::Json | Preset::Firehose));
+        if !self.mapping.is_empty() && !needs_mapping {
+            bail!("mapping is for the presets json and firehose");
+        }
+        ColumnMapping::parse(&self.mapping).context("mapping")?;
+        if self.platform.is_empty() {
+            self.platform = self.preset.context("a push source needs a platform, or a preset")?.name().to_owned();
+        }
+        Ok(self)
+    }
+
+    /// Which path of the JSON is which field.
+    pub fn columns(&self) -> Result<ColumnMapping> {
+        Ok(ColumnMapping::parse(&self.mapping)?)
+    }
+
+    /// The token, or the secret that the platform signs by.
+    pub fn secret(&self) -> Result<SecretString> {
+        secrets::read(&self.token_env, "")
+            .with_context(|| format!("push source {:?}: set {}", self.name, self.token_env))
+    }
+
+    /// What is taken out of its posts.
+    pub fn redacted(&self) -> &[Redact] {
+        let by_preset: &[Redact] = if self.preset.is_some_and(Preset::is_help_desk) { &redact::ALL } else { &[] };
+        self.redact.as_deref().unwrap_or(by_preset)
+    }
+
     fn all_platforms(&self) -> Vec<&str> {
         std::iter::once(self.platform.as_str()).chain(self.platforms.iter().map(String::as_str)).collect()
     }
@@ -433,6 +492,8 @@ fn of_kind(kind: &str, mut schema: Value) -> Value {
     schema["properties"]["name"] =
         json!({"type": "string", "description": "Unique; part of every post that it brings."});
     schema["properties"]["enabled"] = json!({"type": "boolean", "default": true});
+    schema["properties"]["redact"] = json!({"type": "array", "items": {"enum": ["email", "phone", "card"]},
+        "description": "What is taken out of its posts before they are stored."});
     let mut required = schema["required"].as_array().cloned().unwrap_or_default();
     required.retain(|key| key != "name");
     required.extend(["kind".into(), "name".into()]);

@@ -3,13 +3,14 @@
 use super::kinds::{describe, names_secret, variable_of};
 use super::{Connectors, trial};
 use crate::clock::clock;
-use crate::config::SourceConfig;
+use crate::config::{SourceConfig, redaction};
 use crate::wiring;
 use anyhow::Result;
 use async_trait::async_trait;
 use domain::{AddedSource, Error, Fault, SourceError, SourceKind, SourceOrder, SourceSettings, SourceTrial};
 use secrecy::SecretString;
-use serde_json::Value;
+use serde_json::{Map, Value};
+use sources::redact::Redact;
 use sources::{Connector, registry};
 use state::{SaveError, SavedSource, SavedSources};
 use std::collections::BTreeMap;
@@ -28,12 +29,10 @@ impl Connectors {
         let open =
             |(key, sealed): (&String, &String)| Ok((key.clone(), self.vault.open(&place(&saved.name, key), sealed)?));
         let secrets = saved.secrets.iter().map(open).collect::<Result<Opened>>()?;
-        let mut source = SourceConfig {
-            kind: saved.kind.clone(),
-            name: saved.name.clone(),
-            enabled: true,
-            settings: saved.settings.clone().into_iter().collect(),
-        };
+        let mut settings: Map<String, Value> = saved.settings.clone().into_iter().collect();
+        let redact = redaction(&mut settings)?;
+        let mut source =
+            SourceConfig { kind: saved.kind.clone(), name: saved.name.clone(), enabled: true, redact, settings };
         // Its settings name no variable of the environment: the names stand for the secrets that were typed in.
         source.settings.extend(secrets.keys().map(|key| (variable_of(key), key.clone().into())));
         source.connector_with(&|variable, _| {
@@ -61,6 +60,12 @@ impl Connectors {
     }
 }
 
+/// What is taken out of the posts of a source that was added; its settings were checked when it was saved.
+pub(super) fn redacted(saved: &SavedSource) -> Vec<Redact> {
+    let value = saved.settings.get("redact").cloned().unwrap_or_default();
+    serde_json::from_value(value).unwrap_or_default()
+}
+
 type Opened = BTreeMap<String, SecretString>;
 
 /// The settings that say which server is asked.
@@ -82,7 +87,8 @@ fn check(order: &SourceOrder) -> Result<(), Fault> {
     if let Some((key, _)) = order.secrets.iter().find(|(_, secret)| secret.len() > SECRET_MAX) {
         return Err(Fault::new(format!("secrets.{key}"), format!("A secret has at most {SECRET_MAX} bytes.")));
     }
-    let settings = order.settings.clone().into_iter().collect::<serde_json::Map<_, _>>();
+    let mut settings: Map<String, Value> = order.settings.clone().into_iter().collect();
+    redaction(&mut settings).map_err(|error| Fault::new("settings.redact", format!("{error:#}")))?;
     kind.platforms(&settings.into()).map(drop).map_err(|error| Fault::new("settings", error.to_string()))
 }
 

@@ -18,6 +18,13 @@ pub(super) fn describe(kind: &Kind) -> SourceKind {
     let mut fields: Vec<SourceField> =
         properties.iter().filter_map(|(key, property)| field(key, property, required(key), properties)).collect();
     fields.sort_by_key(|field| !field.required);
+    fields.push(SourceField {
+        key: "redact".into(),
+        kind: FieldKind::List,
+        about: "What is taken out of its posts before they are stored: email, phone, card".into(),
+        required: false,
+        default: None,
+    });
     SourceKind { name: kind.name.into(), title: kind.title.into(), about: kind.about.into(), fields }
 }
 

@@ -12,6 +12,7 @@ use domain::{Backfills, Error, Result, SourceId, SourceStatus, Timestamp, Topic}
 use queue::Embedded;
 use sources::Connector;
 use sources::kit::status::SharedStatus;
+use sources::redact::{Redact, RedactedQueue};
 use state::{SavedSource, SavedSources};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -130,7 +131,7 @@ impl Connectors {
         let settings = source.clone();
         let connector = move || settings.connector().map_err(|error| Error::stop(format!("{error:#}")));
         let secrets = secrets_of(source).await.unwrap_or_default();
-        Running { secrets, ..self.start(&source.name, &source.kind, connector, None) }
+        Running { secrets, ..self.start(&source.name, &source.kind, &source.redact, connector, None) }
     }
 
     /// Starts the configured sources again whose secrets at AWS have changed.
@@ -186,7 +187,8 @@ impl Connectors {
                     let (this, settings) = (self.clone(), source.clone());
                     let connector =
                         move || this.connector(&settings).map_err(|error| Error::stop(format!("{error:#}")));
-                    let started = self.start(&source.name, &source.kind, connector, Some(source.clone()));
+                    let what = added::redacted(&source);
+                    let started = self.start(&source.name, &source.kind, &what, connector, Some(source.clone()));
                     running.insert(source.name, started);
                 }
                 Err(error) => self.show(&source.name, &source.kind, How::Failed(format!("{error:#}"))),
@@ -199,12 +201,13 @@ impl Connectors {
         &self,
         name: &str,
         kind: &str,
+        redact: &[Redact],
         connector: impl Fn() -> Result<Box<dyn Connector>> + Send + Sync + 'static,
         saved: Option<SavedSource>,
     ) -> Running {
         let context = sources::Context {
             source: SourceId(name.to_owned()),
-            queue: self.queue.clone(),
+            queue: RedactedQueue::before(self.queue.clone(), redact),
             state: self.queue.clone(),
             clock: clock(),
             topics: self.topics.subscribe(),

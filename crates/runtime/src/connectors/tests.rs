@@ -9,7 +9,7 @@ use serde_json::json;
 use std::path::Path;
 
 const FEED: &str = r#"<rss version="2.0"><channel><title>News</title>
-    <item><guid>urn:a:1</guid><title>Late again</title></item><item><guid>urn:a:2</guid><title>On time</title></item>
+    <item><guid>urn:a:1</guid><title>Late again, eva@mail.example</title></item><item><guid>urn:a:2</guid><title>On time</title></item>
     </channel></rss>"#;
 
 /// A web server with a feed.
@@ -82,7 +82,7 @@ async fn a_trial_shows_posts_and_keeps_nothing() {
     let connectors = connectors(folder.path(), "");
     let trial = connectors.try_out("", feed(&url, true)).await.unwrap();
     let texts: Vec<&str> = trial.posts.iter().map(|post| post.text.as_str()).collect();
-    assert!(trial.ok && texts == ["On time", "Late again"], "{trial:?}");
+    assert!(trial.ok && texts == ["On time", "Late again, eva@mail.example"], "{trial:?}");
     let trial = connectors.try_out("", feed(&format!("{url}/no"), true)).await.unwrap();
     assert!(!trial.ok && trial.summary.contains("404") && trial.advice.is_some(), "{trial:?}");
     assert_eq!(connectors.queue.depth().await.unwrap().appended, 0);
@@ -130,4 +130,42 @@ async fn what_is_wrong_is_named() {
     assert_eq!(field("a", SourceOrder { settings: names_variable, ..good() }).await, "settings.token_env");
     let secrets = [("token".to_owned(), "x".to_owned())].into();
     assert_eq!(field("a", SourceOrder { secrets, ..good() }).await, "secrets.token");
+}
+
+#[tokio::test]
+async fn discussions_of_github_take_the_token_that_was_typed_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let connectors = connectors(folder.path(), "");
+    let order = |token: &str| SourceOrder {
+        kind: "github".into(),
+        enabled: true,
+        settings: [("repositories".to_owned(), json!(["o/r"])), ("discussions".to_owned(), json!(true))].into(),
+        secrets: [("token".to_owned(), token.to_owned())].into(),
+    };
+    connectors.save("issues", order("secret"), "ada").await.unwrap();
+    let saved = SavedSources::new(connectors.queue.as_ref()).get("issues").await.unwrap().unwrap();
+    connectors.connector(&saved).map(drop).unwrap();
+    let missing = connectors.try_out("", order("")).await;
+    assert!(matches!(missing, Err(SourceError::Invalid(fault)) if fault.message.contains("needs a token")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_redacted_never_reaches_the_queue() {
+    let (url, folder) = (serve().await, tempfile::tempdir().unwrap());
+    let connectors = connectors(folder.path(), "");
+    let mut order = feed(&url, true);
+    order.settings.insert("redact".into(), json!(["mail"]));
+    let wrong = connectors.save("news", order.clone(), "ada").await;
+    assert!(matches!(wrong, Err(SourceError::Invalid(fault)) if fault.field == "settings.redact"));
+    order.settings.insert("redact".into(), json!(["email"]));
+    connectors.save("news", order, "ada").await.unwrap();
+    let shutdown = CancellationToken::new();
+    let running = tokio::spawn(connectors.clone().run(shutdown.clone()));
+    let queue = connectors.queue.clone();
+    until("its posts are in the queue", &connectors, async |_| queue.depth().await.unwrap().appended == 2).await;
+    let lease = domain::WorkQueue::lease(queue.as_ref(), 10, Duration::from_secs(60)).await.unwrap().unwrap();
+    let stored = format!("{:?}", lease.records);
+    assert!(stored.contains("[email]") && !stored.contains("eva@"), "{stored}");
+    shutdown.cancel();
+    running.await.unwrap().unwrap();
 }

@@ -9,6 +9,7 @@ mod examples;
 mod export;
 mod extract;
 mod forget;
+mod imports;
 mod labels;
 mod live;
 mod map;
@@ -102,10 +103,12 @@ fn open_api_router() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(sources::added))
         .routes(routes!(sources::put, sources::remove))
         .routes(routes!(sources::try_out))
+        .routes(routes!(imports::list, imports::add))
         .routes(routes!(system::dead_letters, system::drop_letter))
         .routes(routes!(system::replay))
         .routes(routes!(live::live))
         .routes(routes!(push::push))
+        .routes(routes!(push::call))
 }
 
 /// The routes with their document. Bodies are limited where they are read ([`Body`], [`push`]).

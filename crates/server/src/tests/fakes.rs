@@ -3,11 +3,13 @@
 use async_trait::async_trait;
 use domain::{
     AddedSource, Alert, AlertDesk, AlertNow, AlertRule, Appended, Backfill, CategoryDefinition, DeadLetter, Error,
-    Fault, Forgotten, Identity, IdentityProvider, PostAdmin, PostQueue, PushError, PushIntake, PushOutcome, PushStatus,
-    QueryLimits, QueueDepth, Record, Replayed, Result, SignInAttempt, SourceError, SourceKind, SourceOrder,
-    SourceSettings, SourceStatus, SourceTrial, SqlAnswer, SqlRunner, SystemInfo, SystemReport, Timestamp, ToForget,
+    Fault, FileImport, FileImports, Forgotten, Identity, IdentityProvider, ImportOrder, ImportState, PostAdmin,
+    PostQueue, PushError, PushIntake, PushOutcome, PushStatus, QueryLimits, QueueDepth, Record, Replayed, Result,
+    SignInAttempt, SourceError, SourceKind, SourceOrder, SourceSettings, SourceStatus, SourceTrial, SqlAnswer,
+    SqlRunner, SystemInfo, SystemReport, Timestamp, ToForget,
 };
 use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 #[derive(Default)]
@@ -175,6 +177,53 @@ impl PushIntake for House {
         }
         let reason = Some(format!("{} bytes of {source}", body.len()));
         Ok(vec![PushOutcome { status: PushStatus::Rejected, post_id: None, reason }])
+    }
+
+    fn check_call(&self, source: &str, headers: &[(String, String)]) -> std::result::Result<usize, PushError> {
+        let proves = source == "desk" && headers.iter().any(|(name, value)| name == "x-proof" && value == "good");
+        proves.then_some(1_000).ok_or_else(|| PushError::Unproven("not signed".into()))
+    }
+
+    async fn call(
+        &self,
+        source: &str,
+        headers: &[(String, String)],
+        body: &[u8],
+    ) -> std::result::Result<Vec<PushOutcome>, PushError> {
+        self.check_call(source, headers)?;
+        self.push(source, None, body).await
+    }
+}
+
+impl FileImports for House {
+    fn place(&self, order: &ImportOrder) -> std::result::Result<PathBuf, Fault> {
+        match order.name.as_str() {
+            "" => Err(Fault::new("name", "Say the name of the file.")),
+            name => Ok(std::env::temp_dir().join(format!("overheard-{}-{name}", std::process::id()))),
+        }
+    }
+
+    fn start(&self, order: ImportOrder, place: &Path) -> FileImport {
+        let bytes = std::fs::read(place).unwrap();
+        std::fs::remove_file(place).unwrap();
+        let ImportOrder { name, platform, columns, who } = order;
+        let lines = vec![platform, columns, String::from_utf8(bytes).unwrap()];
+        let state = ImportState::Waiting;
+        FileImport {
+            id: "1".into(),
+            name,
+            who,
+            at: Timestamp::UNIX_EPOCH,
+            state,
+            bytes: 0,
+            bytes_total: 0,
+            posts: 0,
+            lines,
+        }
+    }
+
+    fn imports(&self) -> Vec<FileImport> {
+        Vec::new()
     }
 }
 

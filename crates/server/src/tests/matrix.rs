@@ -15,6 +15,8 @@ enum Needs {
     Admin,
     /// A push token, and nothing else.
     Push,
+    /// The signature of a platform: who one is does not matter.
+    Signature,
 }
 
 fn needs(operation: &str) -> Option<Needs> {
@@ -34,6 +36,7 @@ fn needs(operation: &str) -> Option<Needs> {
         "POST /api/labels" | "POST /api/alerts/acknowledge" | "POST /api/alerts/silence" => Needs::Analyst,
         "PUT /api/rules/{name}" | "DELETE /api/rules/{name}" | "POST /api/rules/back-test" => Needs::Analyst,
         "PUT /api/topics/{name}" | "DELETE /api/topics/{name}" | "POST /api/topics/check" => Needs::Analyst,
+        "GET /api/imports" | "POST /api/imports" => Needs::Analyst,
         "PUT /api/categories" | "POST /api/sql" => Needs::Analyst,
         "PUT /api/queries/{name}" | "DELETE /api/queries/{name}" => Needs::Analyst,
         "GET /api/users" | "POST /api/users" | "PATCH /api/users/{name}" | "DELETE /api/users/{name}" => Needs::Admin,
@@ -41,6 +44,7 @@ fn needs(operation: &str) -> Option<Needs> {
         "GET /api/audit" | "POST /api/forget" => Needs::Admin,
         "GET /api/dead-letters" | "DELETE /api/dead-letters" | "POST /api/dead-letters/replay" => Needs::Admin,
         "POST /v1/posts" => Needs::Push,
+        "POST /v1/push/{source}" => Needs::Signature,
         _ => return None,
     };
     Some(needs)
@@ -80,6 +84,7 @@ async fn token(client: &Client, admin: &str, name: &str, scope: Value) -> (&'sta
 /// The status that refuses, or none when he is let in (and then told what is wrong with the empty call).
 fn refusal(needs: Needs, is: Needs) -> Option<u16> {
     match (needs, is) {
+        (Needs::Signature, _) => Some(401),
         (Needs::Nothing, _) | (Needs::Push, Needs::Push) => None,
         (_, Needs::Nothing) => Some(401),
         (Needs::Push, _) | (_, Needs::Push) => Some(403),
@@ -102,7 +107,7 @@ async fn every_operation_lets_in_whom_it_is_for_and_nobody_else() {
             for caller in &callers {
                 let headers: Vec<(&str, &str)> =
                     caller.header.iter().map(|(name, value)| (*name, value.as_str())).collect();
-                let url = path.replace("{name}", "x").replace("{id}", "x");
+                let url = path.replace("{name}", "x").replace("{id}", "x").replace("{source}", "desk");
                 let status = client.send_for_status(&method.to_uppercase(), &url, &headers, Body::empty()).await;
                 match refusal(needs, caller.is) {
                     Some(refused) => assert_eq!(status, refused, "{} {operation}", caller.name),
@@ -125,4 +130,29 @@ async fn a_push_token_speaks_for_its_own_source() {
         let pushed = client.send("POST", "/v1/posts", &[(name, &value)], "[]").await.json();
         assert_eq!(pushed["items"][0]["reason"], format!("2 bytes of {source}"));
     }
+}
+
+#[tokio::test]
+async fn a_platform_proves_itself_and_firehose_gets_the_answer_it_asks_for() {
+    let client = client().await;
+    let call = async |source: &str, headers: &[(&str, &str)], body: &str| {
+        client.send("POST", &format!("/v1/push/{source}"), headers, body.to_owned()).await
+    };
+    let taken = call("desk", &[("x-proof", "good")], "{}").await;
+    assert_eq!((taken.status.as_u16(), taken.json()["items"][0]["reason"].clone()), (200, json!("2 bytes of desk")));
+    for (source, proof) in [("desk", "bad"), ("other", "good")] {
+        assert_eq!(call(source, &[("x-proof", proof)], "{}").await.status.as_u16(), 401, "{source}");
+    }
+    assert_eq!(call("desk", &[("x-proof", "good")], &"x".repeat(1_001)).await.status.as_u16(), 413);
+    let id = ("x-amz-firehose-request-id", "ed4acda5-034f-9f42-bba1-f29aea6d7d8f");
+    let answered = call("desk", &[("x-proof", "good"), id], "{}").await;
+    let json = answered.json();
+    assert_eq!((answered.status.as_u16(), json["requestId"].clone()), (200, json!(id.1)));
+    assert!(json["timestamp"].is_i64() && json.get("errorMessage").is_none(), "{json}");
+    let refused = call("desk", &[id], "{}").await;
+    let json = refused.json();
+    assert_eq!((refused.status.as_u16(), json["requestId"].clone()), (401, json!(id.1)));
+    assert_eq!(json["errorMessage"], "not signed");
+    let full = call("desk", &[("x-proof", "good"), id], "full").await;
+    assert_eq!(full.status.as_u16(), 429, "Firehose tries again");
 }

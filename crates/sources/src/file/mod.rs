@@ -1,15 +1,26 @@
-//! Posts from files: JSON lines, JSON, CSV, gzipped or not, or standard input; as fast as they can be stored, or in event
-//! time. A thread reads and parses one batch while the queue writes the one before; nothing else is held in memory, so
-//! the size of the file does not matter. The same file again adds nothing, because posts have stable ids.
+//! Posts from files, or standard input: JSON (`json`), tables (`tables`, `rows`, `columnar`, `workbook`), packed or in an
+//! archive (`unpack`, `zip`), in several encodings (`encoding`); what a file is is told by its content (`recognise`). They
+//! are read as fast as they can be stored, or in event time (`replay`). A thread reads and parses one batch while the queue
+//! writes the one before; nothing else is held in memory, so the size of the file does not matter. The same file again adds
+//! nothing, because posts have stable ids.
 
-mod packed;
+mod advice;
+mod columnar;
+mod encoding;
+mod json;
 mod reader;
+mod recognise;
 mod replay;
+mod report;
 mod rows;
+mod tables;
+mod unpack;
+mod workbook;
+mod zip;
 
 use crate::error::{Error, Result};
 use crate::kit::ingest;
-use crate::record::{ColumnMapping, Notes, Origin};
+use crate::record::{ColumnMapping, Origin};
 use domain::{Clock, PostQueue, Provenance, SourceId, Timestamp};
 use reader::Batch;
 use std::path::PathBuf;
@@ -17,6 +28,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 pub use replay::Pace;
+pub use report::{Progress, Report, Summary};
 
 /// The form of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +45,9 @@ pub enum Format {
 pub struct FileConfig {
     /// `-`: standard input.
     pub path: PathBuf,
-    /// None: by the file's name, else by its first byte.
+    /// What people call it.
+    pub name: String,
+    /// None: by its content.
     pub format: Option<Format>,
     pub source: SourceId,
     /// The platform of posts that name none; empty: X is assumed, and the report says so.
@@ -46,6 +60,8 @@ pub struct FileConfig {
     /// Moves the dates: in event time, the first post is written now and the others after it at the pace given; as fast
     /// as possible, the newest post is written now and the others before it.
     pub shift_to_now: bool,
+    /// Most bytes of text once unpacked; None: no limit.
+    pub bytes_max: Option<u64>,
 }
 
 impl FileConfig {
@@ -57,7 +73,14 @@ impl FileConfig {
         } else {
             path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned())
         };
+        let shown = path.display().to_string();
+        Self { name: shown, ..Self::named(path, &name) }
+    }
+
+    /// The same for a file that goes by another name than its own.
+    pub fn named(path: PathBuf, name: &str) -> Self {
         Self {
+            name: name.to_owned(),
             path,
             format: None,
             source: SourceId(format!("file:{name}")),
@@ -66,6 +89,7 @@ impl FileConfig {
             delimiter: None,
             pace: Pace::AsFastAsPossible,
             shift_to_now: false,
+            bytes_max: None,
         }
     }
 
@@ -77,50 +101,6 @@ impl FileConfig {
             provenance: Provenance::File,
             received_at,
         }
-    }
-}
-
-/// How far an import is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Progress {
-    /// Bytes of the file that were read (compressed ones, when it is).
-    pub bytes: u64,
-    /// None for standard input.
-    pub bytes_total: Option<u64>,
-    pub summary: Summary,
-}
-
-/// What an import did. `read` is the sum of the others.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Summary {
-    /// Records found.
-    pub read: u64,
-    /// Posts and deletions that are on disk now.
-    pub stored: u64,
-    /// Those that were there before.
-    pub duplicates: u64,
-    /// Posts that their platform deleted before.
-    pub deleted: u64,
-    /// Set aside as dead letters, with the reason.
-    pub rejected: u64,
-}
-
-/// What an import did and has to tell.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Report {
-    pub summary: Summary,
-    pub notes: Notes,
-}
-
-impl Report {
-    /// Adds that of another file.
-    pub fn add(&mut self, other: Self) {
-        self.summary.read += other.summary.read;
-        self.summary.stored += other.summary.stored;
-        self.summary.duplicates += other.summary.duplicates;
-        self.summary.deleted += other.summary.deleted;
-        self.summary.rejected += other.summary.rejected;
-        self.notes.merge(other.notes);
     }
 }
 
@@ -141,11 +121,11 @@ impl FileSource {
         let shift = self.shift().await?;
         let mut replay = replay::Replay::new(self.config.pace, shift);
         let mut so_far = Progress { bytes_total: reader::size(&self.config.path), ..Progress::default() };
-        let mut notes = Notes::default();
+        let mut report = Report::default();
         let (sender, mut batches) = tokio::sync::mpsc::channel(2);
         let reading = tokio::task::spawn_blocking({
             let (config, clock) = (self.config.clone(), self.clock.clone());
-            move || reader::read(&config, &*clock, |batch| sender.blocking_send(batch).is_ok())
+            move || reader::read(&config, &*clock, &mut |batch| sender.blocking_send(batch).is_ok())
         });
         loop {
             let batch = tokio::select! {
@@ -153,14 +133,19 @@ impl FileSource {
                 batch = batches.recv() => batch,
             };
             let Some(mut batch) = batch else { break };
-            notes.merge(std::mem::take(&mut batch.parsed.notes));
+            if batch.recognised.is_some() {
+                so_far.recognised = batch.recognised;
+                progress(&so_far);
+                continue;
+            }
+            report.notes.merge(std::mem::take(&mut batch.parsed.notes));
             so_far.bytes = batch.bytes;
             self.settle(batch, &mut replay, &mut so_far, &shutdown, &mut progress).await?;
         }
-        reading.await.map_err(|_| Error::Input("the reader of the file stopped unexpectedly".into()))??;
+        report.broken = reading.await.map_err(|_| stopped())??;
         so_far.bytes = so_far.bytes_total.unwrap_or(so_far.bytes);
         progress(&so_far);
-        Ok(Report { summary: so_far.summary, notes })
+        Ok(Report { summary: so_far.summary, ..report })
     }
 
     /// Reads the file to its end and stores nothing: what an import would have to tell.
@@ -171,7 +156,7 @@ impl FileSource {
             ));
         }
         let reading = tokio::task::spawn_blocking(move || check(&self.config, &*self.clock));
-        reading.await.map_err(|_| Error::Input("the reader of the file stopped unexpectedly".into()))?
+        reading.await.map_err(|_| stopped())?
     }
 
     /// Stores one batch, in event time when asked for.
@@ -185,7 +170,7 @@ impl FileSource {
     ) -> Result<()> {
         let source = &self.config.source;
         let origin = self.config.origin(self.clock.now());
-        let rejected = ingest::reject(&*self.queue, &origin, batch.parsed.rejections).await?;
+        let rejected = ingest::reject(&*self.queue, &origin, None, batch.parsed.rejections).await?;
         so_far.summary.rejected += rejected;
         so_far.summary.read += rejected;
         let mut waiting = batch.parsed.records;
@@ -222,15 +207,19 @@ impl FileSource {
         }
         let (config, clock) = (self.config.clone(), self.clock.clone());
         let newest = tokio::task::spawn_blocking(move || reader::newest(&config, &*clock)).await;
-        let newest = newest.map_err(|_| Error::Input("the reader of the file stopped unexpectedly".into()))??;
+        let newest = newest.map_err(|_| stopped())??;
         Ok(newest.map_or(replay::Shift::Keep, |newest| replay::Shift::By(self.clock.now() - newest)))
     }
+}
+
+fn stopped() -> Error {
+    Error::Input("the reader of the file stopped unexpectedly".into())
 }
 
 /// Reads a file to its end without storing anything.
 pub fn check(config: &FileConfig, clock: &dyn Clock) -> Result<Report> {
     let mut report = Report::default();
-    reader::read(config, clock, |batch| {
+    report.broken = reader::read(config, clock, &mut |batch| {
         let rejected = batch.parsed.rejections.len() as u64;
         report.summary.rejected += rejected;
         report.summary.read += rejected + batch.parsed.records.len() as u64;

@@ -113,9 +113,6 @@ impl connector::Settings for Settings {
 
     fn check(&self) -> Result<()> {
         self.base()?;
-        if self.discussions && self.token_env.is_empty() && self.token_file.is_empty() {
-            return Err(Error::Setting("discussions = true needs a token: set token_env or token_file".into()));
-        }
         Pace::every(self.interval_s, 60).map(drop)
     }
 
@@ -125,6 +122,10 @@ impl connector::Settings for Settings {
 
     fn connector(&self, secrets: &Secrets<'_>) -> Result<Box<dyn Connector>> {
         let token = connector::optional_secret(secrets, &self.token_env, &self.token_file)?;
+        // Here and not in `check`, which sees no token that was typed in on the page.
+        if self.discussions && token.is_none() {
+            return Err(Error::Setting("discussions = true needs a token: set token_env or token_file".into()));
+        }
         self.connector_at(token.as_ref(), Pace::every(self.interval_s, 60)?)
     }
 }

@@ -89,13 +89,18 @@ pub(crate) fn count_all(source: &SourceId, answers: &[Appended]) -> Counts {
     counts
 }
 
-/// Sets rejections of a format that is not known aside with their reason.
-pub(crate) async fn reject(queue: &dyn PostQueue, origin: &Origin, rejections: Vec<Rejection>) -> Result<u64> {
+/// Sets rejections aside with their reason. `format`: where it is known.
+pub(crate) async fn reject(
+    queue: &dyn PostQueue,
+    origin: &Origin,
+    format: Option<Format>,
+    rejections: Vec<Rejection>,
+) -> Result<u64> {
     if rejections.is_empty() {
         return Ok(0);
     }
     let rejected = rejections.len() as u64;
-    queue.dead_letter(letters(origin, None, rejections)).await?;
+    queue.dead_letter(letters(origin, format, rejections)).await?;
     count(&origin.source, "rejected", rejected);
     Ok(rejected)
 }

@@ -1,14 +1,24 @@
-//! Posts that others push to us: the body of `POST /v1/posts`, answered item by item. The route, its token and its
-//! limit of bytes are the server's; here the body is read and stored.
+//! Posts that others push to us: the body of `POST /v1/posts`, answered item by item, and calls of platforms in their own
+//! form ([`Webhook`], `presets`), which prove where they come from (`proof`). The routes, tokens and limits of bytes are the
+//! server's; here the body is read and stored.
+
+mod presets;
+mod proof;
+mod webhook;
 
 use crate::formats;
 use crate::kit::ingest;
-use crate::record::{Origin, Parsed, Rejection};
+use crate::record::{Format, Origin, Parsed, Rejection};
 use domain::{Appended, Clock, ErrorKind, PostQueue, Provenance, Record, SourceId};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::sync::Arc;
 use std::time::Duration;
+
+pub(crate) use presets::FORMATS;
+pub use presets::Preset;
+pub use proof::Headers;
+pub use webhook::Webhook;
 
 /// Most posts in one call.
 pub const POSTS_MAX: usize = 1_000;
@@ -33,6 +43,9 @@ pub enum Error {
     /// 400
     #[error("{0}")]
     Malformed(String),
+    /// 401
+    #[error("{0}")]
+    Unproven(String),
     /// 429
     #[error("the queue is full: try again in {} s", retry_after.as_secs())]
     Full { retry_after: Duration },
@@ -48,6 +61,7 @@ impl Error {
             Self::TooLarge(_) => 413,
             Self::ContentType(_) => 415,
             Self::Malformed(_) => 400,
+            Self::Unproven(_) => 401,
             Self::Full { .. } => 429,
             Self::Queue(_) => 500,
         }
@@ -178,10 +192,11 @@ impl PushSource {
                 return Err(Error::TooLarge(format!("more than {POSTS_MAX} posts in one call: send them in several")));
             }
         }
-        self.settle(call, &origin).await
+        self.settle(call, None, &origin).await
     }
 
-    async fn settle(&self, mut call: Call, origin: &Origin) -> Result<Vec<Outcome>, Error> {
+    /// Stores what a call brought. `format`: of what was rejected, where it is known.
+    async fn settle(&self, mut call: Call, format: Option<Format>, origin: &Origin) -> Result<Vec<Outcome>, Error> {
         let failed = |error: domain::Error| match error.kind() {
             ErrorKind::Retry => Error::Full { retry_after: RETRY_AFTER },
             _ => Error::Queue(error),
@@ -198,7 +213,7 @@ impl PushSource {
             }
         }
         let rejections = call.parsed.rejections;
-        ingest::reject(&*self.queue, origin, rejections).await.map_err(|error| match error {
+        ingest::reject(&*self.queue, origin, format, rejections).await.map_err(|error| match error {
             crate::Error::Port(error) => failed(error),
             other => Error::Queue(other.into()),
         })?;
@@ -222,7 +237,12 @@ impl Call {
     fn add(&mut self, index: usize, item: &[u8], origin: &Origin, rights: &Rights) {
         let rejected = self.parsed.rejections.len();
         formats::parse_any(item, origin, &mut self.parsed);
-        // An item is one post; a page of X's search is several, each with an outcome of its own.
+        self.sort(index, item, rejected, rights);
+    }
+
+    /// Gives what was read its outcomes: an item is one post; a page of X's search is several. `rejected`: how many were
+    /// rejected before the item.
+    fn sort(&mut self, index: usize, item: &[u8], rejected: usize, rights: &Rights) {
         for record in std::mem::take(&mut self.parsed.records) {
             if let Some(reason) = self.refusal(&record, rights) {
                 // The item as it came: it can be replayed once the source is allowed to bring it.

@@ -42,7 +42,7 @@ pub(crate) fn bounded(at: Option<Timestamp>, first_read: Timestamp) -> Timestamp
 }
 
 /// Says what is wrong with the name of a platform.
-pub(crate) fn platform(name: &str) -> Result<(), String> {
+pub fn platform(name: &str) -> Result<(), String> {
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-' | '.');
     if name.is_empty() || name.len() > 32 || !name.chars().all(fits) {
         return Err(format!("the platform {name:?} is not 1 to 32 lower-case letters, digits, '_', '-' or '.'"));

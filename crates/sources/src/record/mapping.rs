@@ -28,7 +28,7 @@ impl ColumnMapping {
         Ok(Self(pairs))
     }
 
-    /// The JSON object with the mapped keys (`user.name` is a key within `user`) under their fields' names; `None` when
+    /// The JSON object with the mapped keys (`user.name` is a key within `user`, `items.0` the first of a list) under their fields' names; `None` when
     /// nothing is mapped, or it is no object. It is what is kept, so that it can be read again without the mapping.
     pub(crate) fn apply(&self, record: &[u8]) -> Option<String> {
         if self.0.is_empty() {
@@ -46,10 +46,16 @@ impl ColumnMapping {
     }
 }
 
-fn lookup<'v>(object: &'v Map<String, Value>, key: &str) -> Option<&'v Value> {
-    object.get(key).or_else(|| {
+/// What stands at a path: `user.name`, `items.0.text`, also written as JSONPath (`$.items[0].text`).
+fn lookup<'v>(object: &'v Map<String, Value>, path: &str) -> Option<&'v Value> {
+    let plain = path.trim_start_matches("$.").replace('[', ".").replace(']', "");
+    let key = plain.as_str();
+    object.get(path).or_else(|| {
         let mut steps = key.split('.');
         let first = object.get(steps.next()?)?;
-        steps.try_fold(first, |value, step| value.get(step))
+        steps.try_fold(first, |value, step| match value {
+            Value::Array(items) => items.get(step.parse::<usize>().ok()?),
+            _ => value.get(step),
+        })
     })
 }

@@ -1,9 +1,10 @@
 //! Records from outside: where they come from, what they give, why one is rejected, and the checks and readers that all
 //! formats share. Here are the formats that belong to no platform: our simple form of JSON ([`simple`]) and rows of CSV
-//! ([`table`]). Pure functions: no I/O, no clock.
+//! ([`table`]); and what platforms and tools export ([`exports`]). Pure functions: no I/O, no clock.
 
 pub(crate) mod checks;
 pub(crate) mod date;
+pub(crate) mod exports;
 mod mapping;
 mod names;
 mod notes;
@@ -14,7 +15,7 @@ pub(crate) mod value;
 
 use domain::Record;
 
-pub use checks::TEXT_MAX_BYTES;
+pub use checks::{TEXT_MAX_BYTES, platform as check_platform};
 pub use domain::Origin;
 pub use mapping::ColumnMapping;
 pub use notes::{Notes, Tally};

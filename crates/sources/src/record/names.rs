@@ -102,6 +102,7 @@ pub(crate) fn field(name: &str) -> Option<(Field, u8)> {
         "view_count" => (Reach, 3),
         "repost_of" => (RepostOf, 0),
         "retweet_of" => (RepostOf, 1),
+        "retweeted_tweet" => (RepostOf, 2),
         "replaces" => (Replaces, 0),
         "platform" => (Platform, 0),
         "deleted" => (Deleted, 0),

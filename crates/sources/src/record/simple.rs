@@ -95,6 +95,8 @@ impl<'a> Fields<'a> {
     /// An id beside the post's own; one that lost digits is not taken.
     fn id(&mut self, field: Field, notes: &mut Notes) -> Option<String> {
         let value = self.take(field)?;
+        // A whole post where its id is meant.
+        let value = value.get("id").cloned().unwrap_or(value);
         let lost = match &value {
             Value::Float(number) => Some(number.to_string()),
             Value::Text(text) if checks::has_lost_digits(text.trim()) => Some(text.trim().to_owned()),
@@ -114,6 +116,8 @@ pub(crate) enum Form<'a> {
     Simple(Box<Fields<'a>>),
     /// The keys are those of a platform's own format.
     Other,
+    /// The keys are those of an export, or of a post in the simple form that has such keys of its own.
+    Export(Box<Fields<'a>>),
 }
 
 /// What a key tells about a platform's own format.
@@ -123,6 +127,8 @@ pub(crate) enum Hint {
     Message,
     /// It stands in a post, and the simple form has no use for it.
     Post,
+    /// It stands in an export ([`super::exports`]).
+    Export,
 }
 
 /// Tells a platform's own format by a key.
@@ -153,12 +159,12 @@ impl<'de> Visitor<'de> for FormVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Form<'de>, A::Error> {
         let mut fields = Box::<Fields>::default();
-        let mut message = false;
-        let mut post = false;
+        let (mut message, mut post, mut export) = (false, false, false);
         while let Some(Key(key)) = map.next_key()? {
             match (self.hints)(&key) {
                 Some(Hint::Message) => message = true,
                 Some(Hint::Post) => post = true,
+                Some(Hint::Export) => export = true,
                 None => {}
             }
             if matches!(key.as_ref(), "tweet" | "record") {
@@ -177,7 +183,11 @@ impl<'de> Visitor<'de> for FormVisitor {
         let own = fields.get(Field::Platform).is_some() || matches!(fields.get(Field::Username), Some(Value::Text(_)));
         let text = fields.get(Field::Text).is_some();
         let other = (message && !text) || (post && !(text && own));
-        Ok(if other { Form::Other } else { Form::Simple(fields) })
+        Ok(match (other, export && !(text && own)) {
+            (true, _) => Form::Other,
+            (_, true) => Form::Export(fields),
+            _ => Form::Simple(fields),
+        })
     }
 }
 
@@ -185,7 +195,7 @@ impl<'de> Visitor<'de> for FormVisitor {
 fn parse(text: &str, origin: &Origin, parsed: &mut Parsed) {
     let fields = match read(text, |_| None) {
         Ok(Form::Simple(fields)) => Ok(fields),
-        Ok(Form::Other) => Err("the record has another form".to_owned()),
+        Ok(_) => Err("the record has another form".to_owned()),
         Err(reason) => Err(reason),
     };
     let record = fields.and_then(|fields| build(fields, text.trim().to_owned(), origin, &mut parsed.notes));
