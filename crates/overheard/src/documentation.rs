@@ -85,12 +85,12 @@ fn unknown(program: &Command, line: &[String]) -> Option<String> {
             None => return Some(word.to_owned()),
         }
     }
-    let options = words.filter_map(|word| word.strip_prefix("--")).filter(|option| !option.is_empty());
+    let mut options = words.filter_map(|word| word.strip_prefix("--")).filter(|option| !option.is_empty());
     let known = |option: &str| {
         let name = option.split('=').next().unwrap_or(option);
         ["help", "version"].contains(&name) || command.get_arguments().any(|arg| arg.get_long() == Some(name))
     };
-    options.into_iter().find(|option| !known(option)).map(|option| format!("--{option}"))
+    options.find(|option| !known(option)).map(|option| format!("--{option}"))
 }
 
 #[test]
