@@ -113,6 +113,7 @@ test: lint web docs licenses ## Run all checks and tests; CI runs the same
 	cargo test --workspace --lib --bins --tests
 	cargo test --workspace --doc
 	PATH="$(VENV)/bin:$$PATH" fuzz/api.sh 3
+	PATH="$(VENV)/bin:$$PATH" fuzz/clients.sh
 	cd web && npm test && npm run --silent gen:check && npm run --silent check && npm run --silent e2e
 
 test-aws: setup-test build ## Run the built program on an AWS emulator: X simulator, SQS, Lambda, S3, SQL, SNS

@@ -1850,6 +1850,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description Success */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -1884,6 +1885,7 @@ export interface operations {
             };
         };
         responses: {
+            /** @description Success */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -1912,6 +1914,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description Success */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -1971,6 +1974,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description Success */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2003,6 +2007,7 @@ export interface operations {
             };
         };
         responses: {
+            /** @description Success */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -2033,6 +2038,7 @@ export interface operations {
             };
         };
         responses: {
+            /** @description Success */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -2092,6 +2098,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description Success */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2166,6 +2173,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description Success */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2227,6 +2235,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description Success */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2273,6 +2282,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description Success */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2305,6 +2315,7 @@ export interface operations {
             };
         };
         responses: {
+            /** @description Success */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -2334,6 +2345,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description Success */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2366,6 +2378,7 @@ export interface operations {
             };
         };
         responses: {
+            /** @description Success */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -2396,6 +2409,7 @@ export interface operations {
             };
         };
         responses: {
+            /** @description Success */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2428,6 +2442,7 @@ export interface operations {
             };
         };
         responses: {
+            /** @description Success */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2456,6 +2471,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description Success */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2494,6 +2510,7 @@ export interface operations {
             };
         };
         responses: {
+            /** @description Success */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2551,6 +2568,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description Success */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2608,6 +2626,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description Success */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2665,6 +2684,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description Success */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2732,6 +2752,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description Success */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2795,6 +2816,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description Success */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2915,6 +2937,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description Success */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2945,6 +2968,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description Success */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2979,6 +3003,7 @@ export interface operations {
             };
         };
         responses: {
+            /** @description Success */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -3007,6 +3032,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description Success */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -3033,6 +3059,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description Success */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3065,6 +3092,7 @@ export interface operations {
             };
         };
         responses: {
+            /** @description Success */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3113,6 +3141,7 @@ export interface operations {
             };
         };
         responses: {
+            /** @description Success */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -3141,6 +3170,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description Success */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -3200,6 +3230,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description Success */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3256,6 +3287,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description Success */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3288,6 +3320,7 @@ export interface operations {
             };
         };
         responses: {
+            /** @description Success */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3316,6 +3349,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description Success */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -3346,6 +3380,7 @@ export interface operations {
             };
         };
         responses: {
+            /** @description Success */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -3372,6 +3407,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description Success */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3402,6 +3438,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description Success */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -3428,6 +3465,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description Success */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3460,6 +3498,7 @@ export interface operations {
             };
         };
         responses: {
+            /** @description Success */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3488,6 +3527,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description Success */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3525,6 +3565,7 @@ export interface operations {
             };
         };
         responses: {
+            /** @description Success */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3579,6 +3620,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description Success */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3607,6 +3649,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description Success */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3635,6 +3678,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description Success */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3677,6 +3721,7 @@ export interface operations {
             };
         };
         responses: {
+            /** @description Success */
             201: {
                 headers: {
                     [name: string]: unknown;
@@ -3707,6 +3752,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description Success */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -3733,6 +3779,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description Success */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3765,6 +3812,7 @@ export interface operations {
             };
         };
         responses: {
+            /** @description Success */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3804,6 +3852,7 @@ export interface operations {
             };
         };
         responses: {
+            /** @description Success */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -3832,6 +3881,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description Success */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -3858,6 +3908,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description Success */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3890,6 +3941,7 @@ export interface operations {
             };
         };
         responses: {
+            /** @description Success */
             201: {
                 headers: {
                     [name: string]: unknown;
@@ -3918,6 +3970,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description Success */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -3950,6 +4003,7 @@ export interface operations {
             };
         };
         responses: {
+            /** @description Success */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -3995,6 +4049,7 @@ export interface operations {
             };
         };
         responses: {
+            /** @description Success */
             200: {
                 headers: {
                     [name: string]: unknown;

@@ -40,7 +40,7 @@ use std::sync::Arc;
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
 };
-use utoipa::openapi::{ComponentsBuilder, Content, OpenApi, Ref, ResponseBuilder};
+use utoipa::openapi::{ComponentsBuilder, Content, OpenApi, Ref, RefOr, ResponseBuilder};
 use utoipa::{OpenApi as _, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -160,6 +160,12 @@ fn complete(document: &mut OpenApi) {
             // Handlers of different subjects share short names; generated clients need unique ones.
             operation.operation_id = Some(operation_id(method, path));
             operation.responses.responses.insert("default".into(), refusal().into());
+            for response in operation.responses.responses.values_mut() {
+                match response {
+                    RefOr::T(response) if response.description.is_empty() => response.description = "Success".into(),
+                    _ => {}
+                }
+            }
             match (method, path.as_str()) {
                 ("post", "/api/session") => operation.security = Some(Vec::new()),
                 ("post", "/v1/posts") => operation.security = Some(vec![by("token")]),

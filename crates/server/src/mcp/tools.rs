@@ -83,8 +83,7 @@ impl Tools {
     ) -> Result<Value, String> {
         let name = params["name"].as_str().unwrap_or_default();
         let tool = self.tools.iter().find(|tool| tool.name == name).ok_or_else(|| format!("unknown tool {name:?}"))?;
-        let empty = Map::new();
-        let query = match query(params["arguments"].as_object().unwrap_or(&empty)) {
+        let query = match query(&params["arguments"]) {
             Ok(query) => query,
             Err(message) => return Ok(result(message, None, true)),
         };
@@ -136,7 +135,13 @@ fn schema(parameters: &[Value]) -> Value {
 }
 
 /// Arguments as the query of a URL; lists repeat their parameter.
-fn query(arguments: &Map<String, Value>) -> Result<String, String> {
+fn query(arguments: &Value) -> Result<String, String> {
+    let empty = Map::new();
+    let arguments = match arguments {
+        Value::Null => &empty,
+        Value::Object(arguments) => arguments,
+        _ => return Err("arguments must be an object".into()),
+    };
     let mut query = Serializer::new(String::new());
     for (name, value) in arguments {
         let values = match value {

@@ -93,6 +93,7 @@ async fn a_stranger_gets_nothing_and_mistakes_are_explained() {
         (json!({ "colour": "red" }), "colour"),
         (json!({ "topic": { "a": 1 } }), "topic"),
         (json!({ "from": "yesterday" }), "from"),
+        (json!(["late"]), "object"),
     ] {
         let answer = ask(&client, &viewer, "tools/call", tool(arguments)).await.json();
         let text = answer["result"]["content"][0]["text"].as_str().unwrap();
