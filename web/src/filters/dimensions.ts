@@ -6,7 +6,7 @@ export type Dimension = components['schemas']['Dimension'];
 
 const WORDS: Record<Dimension, { one: string; many: string }> = {
   topic: { one: 'Topic', many: 'Topics' },
-  sentiment: { one: 'Sentiment', many: 'Sentiments' },
+  sentiment: { one: 'Sentiment', many: 'Sentiment' },
   category: { one: 'Category', many: 'Categories' },
   language: { one: 'Language', many: 'Languages' },
   platform: { one: 'Platform', many: 'Platforms' },
