@@ -297,6 +297,16 @@ variable "streams" {
   default     = false
 }
 
+variable "raw_events" {
+  description = "With understand = lambda: a Firehose stream NAME-raw into a bucket of its own, and a function that reads its objects."
+  type        = bool
+  default     = false
+  validation {
+    condition     = !var.raw_events || var.understand == "lambda"
+    error_message = "raw_events needs understand = \"lambda\"."
+  }
+}
+
 variable "emails" {
   description = "Who is told of alarms and of the budget. Each address gets a mail that must be confirmed."
   type        = set(string)
