@@ -243,6 +243,16 @@ variable "open_to" {
   }
 }
 
+variable "ports_out" {
+  description = "Ports that tasks may reach outside: 443, and for example 465 for mail or 80 for feeds without TLS."
+  type        = set(number)
+  default     = [443]
+  validation {
+    condition     = contains(var.ports_out, 443)
+    error_message = "ports_out must contain 443: AWS is reached through it."
+  }
+}
+
 variable "vpc" {
   description = "An existing network: subnets of tasks (with a way out to AWS and to the sources), and public subnets of the load balancer, in two zones or more. Null: one is made."
   type = object({

@@ -137,6 +137,14 @@ run "by_default_a_listener_workers_and_sqs" {
   }
 }
 
+run "aws_is_reached" {
+  command = plan
+  variables {
+    ports_out = [80]
+  }
+  expect_failures = [var.ports_out]
+}
+
 run "functions_and_a_state_machine" {
   command = apply
   variables {
