@@ -212,8 +212,8 @@ class Stack:
             "AWS_SECRET_ACCESS_KEY": "test",
             "AWS_REGION": REGION,
             "AWS_ENDPOINT_URL": self.emulator.endpoint,
-            "OVERHEARD__LAKE__URL": self.outputs["Lake"],
-            "OVERHEARD__STATE__URL": self.outputs["Lake"],
+            "OVERHEARD__LAKE__URL": f"s3://{self.outputs['Lake']}/lake",
+            "OVERHEARD__STATE__URL": f"s3://{self.outputs['Lake']}/lake",
             "OVERHEARD_DATA_DIR": str(Path(self.emulator.folder) / "data"),
         }
         command = [self.binary, "sql", query, "--format", "jsonl"]
@@ -251,7 +251,7 @@ def breaks_and_rolls_back(stack):
 
 def allows_and_refuses(stack):
     """The policies allow each role its own work and nothing of the others'."""
-    bucket = stack.outputs["Lake"].split("/")[2]
+    bucket = stack.outputs["Lake"]
     posts, message = stack.outputs["Posts"], {"MessageBody": "x", "MessageGroupId": "1", "MessageDeduplicationId": "1"}
     tries = [
         ("main", "send a batch", True, "sqs", "send_message", {"QueueUrl": posts, **message}),
