@@ -45,14 +45,14 @@ def without(text, resources):
     return text
 
 
-def code(binary, credentials=""):
-    """A zip as `make dist` makes it, but for its size: the program stays where it is. It runs with the credentials of its role,
-    which the emulator doesn't give to functions."""
+def code(binary, folder, credentials=""):
+    """A zip as `make dist` makes it, but for its size: the program stays where it is. On the emulator, functions share the
+    machine's /tmp: each gets a folder of its own."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
         start = zipfile.ZipInfo("bootstrap")
         start.external_attr = 0o755 << 16
-        archive.writestr(start, f'#!/bin/sh\n{credentials}exec "{Path(binary).resolve()}" lambda\n')
+        archive.writestr(start, f'#!/bin/sh\n{credentials}export OVERHEARD_DATA_DIR=$(mktemp -d -p {folder})\nexec "{Path(binary).resolve()}" lambda\n')
     return file.getvalue()
 
 
@@ -68,7 +68,7 @@ class Stack:
         self.parameters = {**made, **FAST, **parameters}
         s3 = emulator.client("s3")
         s3.create_bucket(Bucket="code")
-        s3.put_object(Bucket="code", Key="code.zip", Body=code(binary))
+        s3.put_object(Bucket="code", Key="code.zip", Body=code(binary, emulator.folder))
 
     def __enter__(self):
         self.send(self.cloud.create_stack, self.template)
@@ -88,14 +88,14 @@ class Stack:
         return {"Vpc": vpc, "Subnets": ",".join(subnet["Subnet"]["SubnetId"] for subnet in subnets)}
 
     def give_roles(self):
-        """Functions run with the credentials of their roles."""
+        """Functions run with sessions of their roles whose keys this test knows."""
         self.sessions = {role: self.assume(role) for role in ROLES}
         lines = ""
         for role in ("understand", "step"):
             exports = " ".join(f"{name}={value}" for name, value in self.credentials(role).items())
             lines += f'if [ "$OVERHEARD_LAMBDA_ACTION" = {role} ]; then export {exports}; fi\n'
         for role in ("understand", "step"):
-            archive = code(self.binary, lines)
+            archive = code(self.binary, self.emulator.folder, lines)
             self.emulator.client("lambda").update_function_code(FunctionName=f"{self.name}-{role}", ZipFile=archive)
 
     def assume(self, role):
