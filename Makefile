@@ -124,9 +124,9 @@ chaos: ## Kill imports, backups, reprocessing, the queue, and the processes and 
 	OVERHEARD_KILLS=$(or $(N),300) cargo test -p queue -p overheard --test crash --test main_job crash -- --nocapture
 
 test-deploy: setup-deploy ## Check the Terraform module, the CloudFormation template and the manifests; planted mistakes must be refused
-	$(DEPLOY_VENV)/bin/cfn-lint deploy/cloudformation/overheard.yaml
+	$(DEPLOY_VENV)/bin/cfn-lint deploy/cloudformation/*.yaml
 	$(CHECKOV_VENV)/bin/checkov --config-file deploy/checkov.yaml -d deploy/terraform --framework terraform
-	$(CHECKOV_VENV)/bin/checkov --config-file deploy/checkov.yaml -f deploy/cloudformation/overheard.yaml --framework cloudformation
+	$(CHECKOV_VENV)/bin/checkov --config-file deploy/checkov.yaml -d deploy/cloudformation --framework cloudformation
 	$(DEPLOY_VENV)/bin/python deploy/test/terraform.py
 	$(DEPLOY_VENV)/bin/python deploy/test/terraform.py mistakes
 	$(DEPLOY_VENV)/bin/python deploy/test/kubernetes.py

@@ -1,27 +1,32 @@
-# The functions: `understand`, which SQS starts with batches of posts, and `step`, the steps of the state machine.
+# The functions: `understand`, which SQS starts with batches of posts; `step`, the steps of the state machine; and `raw`, which
+# objects of others start.
 
 locals {
-  functions = local.is_lambda == 0 ? toset([]) : toset(["understand", "step"])
+  # Each with its action.
+  actions   = { understand = "understand", step = "step", raw = "s3" }
+  functions = local.is_lambda == 0 ? {} : { for name, action in local.actions : name => action if name != "raw" || var.raw_events }
   machine   = local.is_lambda
 }
 
 resource "aws_cloudwatch_log_group" "function" {
   for_each          = local.functions
-  name              = "/aws/lambda/${var.name}-${each.value}"
+  name              = "/aws/lambda/${var.name}-${each.key}"
   retention_in_days = var.log_days
   kms_key_id        = local.key_arn
 }
 
 resource "aws_lambda_function" "this" {
   for_each      = local.functions
-  function_name = "${var.name}-${each.value}"
-  role          = aws_iam_role.function[each.value].arn
+  function_name = "${var.name}-${each.key}"
+  role          = aws_iam_role.function[each.key].arn
   package_type  = "Image"
   image_uri     = local.image
   architectures = [var.architecture == "ARM64" ? "arm64" : "x86_64"]
   memory_size   = var.function.memory
   timeout       = var.function.timeout
   kms_key_arn   = local.key_arn
+  # Two at a time might both store a post that is in two objects.
+  reserved_concurrent_executions = each.key == "raw" ? 1 : -1
   image_config {
     command = ["lambda"]
   }

@@ -72,12 +72,15 @@ resource "aws_security_group" "tasks" {
   name        = "${var.name}-tasks"
   description = "Tasks: out to AWS, brokers and sources"
   vpc_id      = local.vpc_id
-  egress {
-    description = "HTTPS"
-    protocol    = "tcp"
-    from_port   = 443
-    to_port     = 443
-    cidr_blocks = ["0.0.0.0/0"]
+  dynamic "egress" {
+    for_each = setunion(var.ports_out, var.queue == "nats" ? [4222] : [])
+    content {
+      description = "AWS, brokers, sources, alert channels"
+      protocol    = "tcp"
+      from_port   = egress.value
+      to_port     = egress.value
+      cidr_blocks = ["0.0.0.0/0"]
+    }
   }
   egress {
     description = "NFS, for the listener's disk"
@@ -85,16 +88,6 @@ resource "aws_security_group" "tasks" {
     from_port   = 2049
     to_port     = 2049
     cidr_blocks = [local.cidr]
-  }
-  dynamic "egress" {
-    for_each = var.queue == "nats" ? [4222] : []
-    content {
-      description = "NATS"
-      protocol    = "tcp"
-      from_port   = egress.value
-      to_port     = egress.value
-      cidr_blocks = ["0.0.0.0/0"]
-    }
   }
 }
 

@@ -20,6 +20,7 @@ locals {
     alerts     = aws_sns_topic.alerts.arn
     repository = aws_ecr_repository.this.arn
     logs       = aws_cloudwatch_log_group.this.arn
+    raw        = one(aws_s3_bucket.raw[*].arn)
     disk       = aws_efs_file_system.main.arn
     access     = aws_efs_access_point.main.arn
     endpoint   = var.sagemaker_endpoint == null ? "none" : var.sagemaker_endpoint
@@ -39,6 +40,7 @@ locals {
   function_policies = merge(
     { for policy in concat(["lake", "secrets", "function", "understand"], local.extra) : "understand/${policy}" => ["understand", policy] },
     { for policy in concat(["lake", "secrets", "function"], local.extra) : "step/${policy}" => ["step", policy] },
+    { for policy in concat(["lake", "secrets", "function", "raw"], local.extra) : "raw/${policy}" => ["raw", policy] if var.raw_events },
   )
 }
 
@@ -80,7 +82,7 @@ resource "aws_iam_role_policy" "understand" {
 
 resource "aws_iam_role" "function" {
   for_each           = local.functions
-  name               = "${var.name}-function-${each.value}"
+  name               = "${var.name}-function-${each.key}"
   assume_role_policy = local.assume["function"]
 }
 

@@ -243,6 +243,16 @@ variable "open_to" {
   }
 }
 
+variable "ports_out" {
+  description = "Ports that tasks may reach outside: 443, and for example 465 for mail or 80 for feeds without TLS."
+  type        = set(number)
+  default     = [443]
+  validation {
+    condition     = contains(var.ports_out, 443)
+    error_message = "ports_out must contain 443: AWS is reached through it."
+  }
+}
+
 variable "vpc" {
   description = "An existing network: subnets of tasks (with a way out to AWS and to the sources), and public subnets of the load balancer, in two zones or more. Null: one is made."
   type = object({
@@ -295,6 +305,16 @@ variable "streams" {
   description = "Whether posts may be sent to Firehose and Kinesis streams whose names begin with NAME-."
   type        = bool
   default     = false
+}
+
+variable "raw_events" {
+  description = "With understand = lambda: a Firehose stream NAME-raw into a bucket of its own, and a function that reads its objects."
+  type        = bool
+  default     = false
+  validation {
+    condition     = !var.raw_events || var.understand == "lambda"
+    error_message = "raw_events needs understand = \"lambda\"."
+  }
 }
 
 variable "emails" {

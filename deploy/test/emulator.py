@@ -25,7 +25,8 @@ class Emulator:
         self.endpoint = f"http://127.0.0.1:{port}"
         listen = {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port), "TMPDIR": self.folder}
         guard = {"AUTH": "true", "CLOUDTRAIL_RECORDING": "1", "CLOUDTRAIL_MAX_EVENTS": "1000000"}
-        environment = {**os.environ, **listen, **guard}
+        # Functions get this address from it.
+        environment = {**os.environ, **listen, **guard, "AWS_ENDPOINT_URL": self.endpoint}
         self.log = open(Path(self.folder) / "log", "w")
         self.process = subprocess.Popen([PROGRAM], env=environment, cwd=self.folder, stdout=self.log, stderr=self.log)
         for _ in range(600):

@@ -4,7 +4,7 @@
 MISTAKES = [
     ("unknown argument", "queue.tf", "fifo_queue   ", "fifo         "),
     ("misspelt argument in a nested block", "services.tf", "rollback = true", "roll_back = true"),
-    ("missing required argument", "functions.tf", "role          = aws_iam_role.function[each.value].arn\n", ""),
+    ("missing required argument", "functions.tf", "role          = aws_iam_role.function[each.key].arn\n", ""),
     ("text where a number is wanted", "queue.tf", "message_retention_seconds = 1209600", 'message_retention_seconds = "two weeks"'),
     ("block that does not exist", "storage.tf", "posix_user {", "unix_user {"),
     ("reference to a missing attribute", "outputs.tf", "aws_sns_topic.alerts.arn", "aws_sns_topic.alerts.address"),
@@ -43,12 +43,12 @@ def run(stage, extra):
     """Plants each mistake and says which check refused it. `extra` are further checks: a name, and what it finds
     wrong in a folder."""
     missed = []
+    for kind, file, old, _ in MISTAKES:
+        assert old in place(stage, file).read_text(), f"{kind}: {file} has no {old!r}"
     for kind, file, old, new in MISTAKES:
         stage.reset()
-        path = stage.module / file if "/" not in file else stage.module.parent / file
-        text = path.read_text()
-        assert old in text, f"{kind}: {file} has no {old!r}"
-        path.write_text(text.replace(old, new, 1))
+        path = place(stage, file)
+        path.write_text(path.read_text().replace(old, new, 1))
         refused_by = next(refusals(stage, extra), None)
         print(f"{kind}: {f'refused by {refused_by}' if refused_by else 'NOT REFUSED'}", flush=True)
         if not refused_by:
@@ -56,6 +56,11 @@ def run(stage, extra):
     print(f"{len(MISTAKES) - len(missed)} of {len(MISTAKES)} planted mistakes refused")
     if missed:
         raise SystemExit(1)
+
+
+def place(stage, file):
+    """A file of the module, or of another folder of `deploy`."""
+    return stage.module / file if "/" not in file else stage.module.parent / file
 
 
 def refusals(stage, extra):

@@ -7,7 +7,7 @@ from pathlib import Path
 DEPLOY = Path(__file__).resolve().parent.parent
 
 # Policies of the program itself. Together they allow what the program calls, which is deploy/actions.json.
-OF_PROGRAM = ["alerts", "engines", "lake", "listen", "sagemaker", "secrets", "streams", "understand"]
+OF_PROGRAM = ["alerts", "engines", "lake", "listen", "raw", "sagemaker", "secrets", "streams", "understand"]
 # Policies of what AWS does on behalf of the program, with the actions that its documentation names.
 OF_AWS = {
     "disk": ["elasticfilesystem:ClientMount", "elasticfilesystem:ClientWrite"],
@@ -15,6 +15,10 @@ OF_AWS = {
     "execution": [
         "ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetAuthorizationToken", "ecr:GetDownloadUrlForLayer",
         "kms:Decrypt", "logs:CreateLogStream", "logs:PutLogEvents", "ssm:GetParameters",
+    ],
+    "firehose": [
+        "kms:Decrypt", "kms:GenerateDataKey", "s3:AbortMultipartUpload", "s3:GetBucketLocation", "s3:GetObject",
+        "s3:ListBucket", "s3:ListBucketMultipartUploads", "s3:PutObject",
     ],
     "function": ["kms:Decrypt", "logs:CreateLogStream", "logs:PutLogEvents"],
     "machine": [

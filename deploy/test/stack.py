@@ -5,7 +5,9 @@
 
 import io
 import json
+import os
 import re
+import subprocess
 import sys
 import time
 import zipfile
@@ -34,20 +36,23 @@ ROLES = {"main": "main", "understand": "function-understand", "step": "function-
 
 def template():
     """The template without what the emulator can't do."""
-    text = TEMPLATE.read_text()
-    for name in LEFT_OUT:
+    return without(TEMPLATE.read_text(), LEFT_OUT)
+
+
+def without(text, resources):
+    for name in resources:
         text = re.sub(rf"\n  {name}:\n(    .*\n|\n)+", "\n", text)
     return text
 
 
-def code(binary, credentials=""):
-    """A zip as `make dist` makes it, but for its size: the program stays where it is. It runs with the credentials of its role,
-    which the emulator doesn't give to functions."""
+def code(binary, folder, credentials=""):
+    """A zip as `make dist` makes it, but for its size: the program stays where it is. On the emulator, functions share the
+    machine's /tmp: each gets a folder of its own."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
         start = zipfile.ZipInfo("bootstrap")
         start.external_attr = 0o755 << 16
-        archive.writestr(start, f'#!/bin/sh\n{credentials}exec "{Path(binary).resolve()}" lambda\n')
+        archive.writestr(start, f'#!/bin/sh\n{credentials}export OVERHEARD_DATA_DIR=$(mktemp -d -p {folder})\nexec "{Path(binary).resolve()}" lambda\n')
     return file.getvalue()
 
 
@@ -63,7 +68,7 @@ class Stack:
         self.parameters = {**made, **FAST, **parameters}
         s3 = emulator.client("s3")
         s3.create_bucket(Bucket="code")
-        s3.put_object(Bucket="code", Key="code.zip", Body=code(binary))
+        s3.put_object(Bucket="code", Key="code.zip", Body=code(binary, emulator.folder))
 
     def __enter__(self):
         self.send(self.cloud.create_stack, self.template)
@@ -83,14 +88,14 @@ class Stack:
         return {"Vpc": vpc, "Subnets": ",".join(subnet["Subnet"]["SubnetId"] for subnet in subnets)}
 
     def give_roles(self):
-        """Functions run with the credentials of their roles."""
+        """Functions run with sessions of their roles whose keys this test knows."""
         self.sessions = {role: self.assume(role) for role in ROLES}
         lines = ""
         for role in ("understand", "step"):
             exports = " ".join(f"{name}={value}" for name, value in self.credentials(role).items())
             lines += f'if [ "$OVERHEARD_LAMBDA_ACTION" = {role} ]; then export {exports}; fi\n'
         for role in ("understand", "step"):
-            archive = code(self.binary, lines)
+            archive = code(self.binary, self.emulator.folder, lines)
             self.emulator.client("lambda").update_function_code(FunctionName=f"{self.name}-{role}", ZipFile=archive)
 
     def assume(self, role):
@@ -147,34 +152,82 @@ class Stack:
         parameters = [{"ParameterKey": key, "ParameterValue": value} for key, value in {**self.parameters, **changes}.items()]
         call(StackName=self.name, TemplateBody=template, Parameters=parameters, Capabilities=["CAPABILITY_NAMED_IAM"])
 
-    def wait(self, wanted):
+    def wait(self, wanted, name=None):
+        name = name or self.name
         for _ in range(240):
-            found = self.cloud.describe_stacks(StackName=self.name)["Stacks"][0]
+            found = self.cloud.describe_stacks(StackName=name)["Stacks"][0]
             if not found["StackStatus"].endswith("IN_PROGRESS"):
                 break
             time.sleep(0.25)
         if found["StackStatus"] != wanted:
-            events = self.cloud.describe_stack_events(StackName=self.name)["StackEvents"]
+            events = self.cloud.describe_stack_events(StackName=name)["StackEvents"]
             reasons = [(event["LogicalResourceId"], event.get("ResourceStatusReason")) for event in events]
             raise SystemExit(f"the stack is {found['StackStatus']}, expected {wanted}: {[r for r in reasons if r[1]]}")
         return found
+
+    def resource(self, logical):
+        """The name that AWS gave to a resource."""
+        return self.cloud.describe_stack_resource(StackName=self.name, LogicalResourceId=logical)["StackResourceDetail"][
+            "PhysicalResourceId"
+        ]
+
+    def add_raw(self):
+        """The second stack: Firehose, a bucket, the function raw. Returns the name of the stream."""
+        given = {"Lake": self.resource("Lake"), "Key": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{self.resource('Key')}"}
+        given |= {"Name": self.name, "CodeBucket": "code", "CodeKey": "code.zip"}
+        self.cloud.create_stack(
+            StackName=f"{self.name}-raw",
+            TemplateBody=without(TEMPLATE.with_name("raw.yaml").read_text(), ["RawBucketPolicy"]),
+            Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in given.items()],
+            Capabilities=["CAPABILITY_NAMED_IAM"],
+        )
+        found = self.wait("CREATE_COMPLETE", f"{self.name}-raw")
+        return next(output["OutputValue"] for output in found["Outputs"] if output["OutputKey"] == "Stream")
 
     def update(self, template, wanted, **changes):
         self.send(self.cloud.update_stack, template, **changes)
         return self.wait(wanted)
 
     def delete(self):
-        """Deletes the stack, and what it keeps by intent: the bucket and what is in it."""
-        self.cloud.delete_stack(StackName=self.name)
-        for _ in range(240):
-            try:
-                status = self.cloud.describe_stacks(StackName=self.name)["Stacks"][0]["StackStatus"]
-            except ClientError:
+        """Deletes the stacks; the buckets stay, as they are meant to."""
+        for name in (f"{self.name}-raw", self.name):
+            self.cloud.delete_stack(StackName=name)
+            for _ in range(240):
+                if self.is_gone(name):
+                    break
+                time.sleep(0.25)
+            else:
+                raise SystemExit(f"the stack {name} was not deleted")
+
+    def is_gone(self, name):
+        try:
+            return self.cloud.describe_stacks(StackName=name)["Stacks"][0]["StackStatus"] == "DELETE_COMPLETE"
+        except ClientError:
+            return True
+
+    def sql(self, query):
+        """The answer of the program to a query of the lake, its first row."""
+        given = {
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_REGION": REGION,
+            "AWS_ENDPOINT_URL": self.emulator.endpoint,
+            "OVERHEARD__LAKE__URL": f"s3://{self.outputs['Lake']}/lake",
+            "OVERHEARD__STATE__URL": f"s3://{self.outputs['Lake']}/lake",
+            "OVERHEARD_DATA_DIR": str(Path(self.emulator.folder) / "data"),
+        }
+        command = [self.binary, "sql", query, "--format", "jsonl"]
+        done = subprocess.run(command, env={**os.environ, **given}, capture_output=True, text=True)
+        return json.loads(done.stdout.splitlines()[0]) if done.returncode == 0 else done.stderr
+
+    def until(self, query, wanted):
+        """Waits until a query has this answer."""
+        for _ in range(120):
+            found = self.sql(query)
+            if found == wanted:
                 return
-            if status == "DELETE_COMPLETE":
-                return
-            time.sleep(0.25)
-        raise SystemExit("the stack was not deleted")
+            time.sleep(0.5)
+        raise AssertionError(f"{query}: {found}, expected {wanted}; the emulator says {self.emulator.text()[-2000:]}")
 
 
 def visibility(stack):
@@ -198,7 +251,7 @@ def breaks_and_rolls_back(stack):
 
 def allows_and_refuses(stack):
     """The policies allow each role its own work and nothing of the others'."""
-    bucket = stack.outputs["Lake"].split("/")[2]
+    bucket = stack.outputs["Lake"]
     posts, message = stack.outputs["Posts"], {"MessageBody": "x", "MessageGroupId": "1", "MessageDeduplicationId": "1"}
     tries = [
         ("main", "send a batch", True, "sqs", "send_message", {"QueueUrl": posts, **message}),
@@ -224,6 +277,30 @@ def allows_and_refuses(stack):
             assert error.response["Error"]["Code"] in ("AccessDenied", "AuthorizationError"), error
         assert passed == is_allowed, f"{role}: {what} is {'allowed' if passed else 'refused'}"
     print(f"the policies allow and refuse as they should: {len(tries)} calls")
+
+
+def steps_save(stack):
+    """The state machine takes posts through its four steps into the lake."""
+    text = "The crew in Paris was lovely, thanks #nordwind"
+    given = {"posts": [{"id": "77", "platform": "steps", "text": text, "created_at": "2026-11-02T10:00:00Z"}]}
+    machine = stack.emulator.client("stepfunctions")
+    done = machine.start_sync_execution(stateMachineArn=stack.outputs["Machine"], input=json.dumps(given))
+    assert done["status"] == "SUCCEEDED", f"{done.get('error')}: {done.get('cause')}"
+    answer = json.loads(done["output"])
+    assert answer["saved"] == 1, answer
+    stack.until("SELECT sentiment FROM sentiment WHERE platform = 'steps'", {"sentiment": "positive"})
+    print(f"the state machine saved a post: {answer['posts'][0]['enrichment']['sentiment']['label']}")
+
+
+def others_write(stack):
+    """What is put into Firehose lies in the bucket, is read by the function raw, and is in the lake once."""
+    stream = stack.add_raw()
+    post = '{"id": "%d", "platform": "firehose", "text": "Late again", "created_at": "2026-11-02T1%d:00:00Z"}\n'
+    records = [{"Data": (post % (number, number)).encode()} for number in range(3)]
+    for _ in range(2):
+        stack.emulator.client("firehose").put_record_batch(DeliveryStreamName=stream, Records=records)
+    stack.until("SELECT count(*) AS rows FROM sentiment WHERE platform = 'firehose'", {"rows": 3})
+    print("Firehose wrote six records of three posts, and the lake has three")
 
 
 # A custom resource whose function is not there.
@@ -261,6 +338,8 @@ def main(binary):
             print(json.dumps(stack.outputs, indent=2))
             breaks_and_rolls_back(stack)
             allows_and_refuses(stack)
+            steps_save(stack)
+            others_write(stack)
             assert stack.was_called("main", "sqs:SendMessage") and not stack.was_called("step", "sqs:SendMessage")
         leaves_nothing(emulator)
 

@@ -35,7 +35,9 @@ KINDS = {
     "aws_iam_role_policy": "AWS::IAM::ManagedPolicy",
     "aws_kms_key": "AWS::KMS::Key",
     "aws_lambda_event_source_mapping": "AWS::Lambda::EventSourceMapping",
+    "aws_kinesis_firehose_delivery_stream": "AWS::KinesisFirehose::DeliveryStream",
     "aws_lambda_function": "AWS::Lambda::Function",
+    "aws_lambda_permission": "AWS::Lambda::Permission",
     "aws_s3_bucket": "AWS::S3::Bucket",
     "aws_s3_bucket_policy": "AWS::S3::BucketPolicy",
     "aws_security_group": "AWS::EC2::SecurityGroup",
@@ -48,7 +50,7 @@ KINDS = {
 # Resources of Terraform that are properties of another resource in CloudFormation.
 PROPERTIES = [
     "aws_ecr_lifecycle_policy", "aws_ecs_cluster_capacity_providers", "aws_efs_backup_policy",
-    "aws_s3_bucket_lifecycle_configuration", "aws_s3_bucket_public_access_block",
+    "aws_s3_bucket_lifecycle_configuration", "aws_s3_bucket_notification", "aws_s3_bucket_public_access_block",
     "aws_s3_bucket_server_side_encryption_configuration", "aws_s3_bucket_versioning",
 ]  # fmt: skip
 # Resources that only the Terraform module has, with the reason.
@@ -73,9 +75,13 @@ POLICIES_ALONE = {"replication": "no copy", "sagemaker": "no endpoint is named",
 PLACEHOLDERS = {
     "Name": "name", "AWS::AccountId": "account", "AWS::Region": "region", "Lake.Arn": "bucket", "Key.Arn": "key",
     "Posts.Arn": "posts", "Letters.Arn": "letters", "Alerts": "alerts", "Repository.Arn": "repository", "Disk.Arn": "disk",
-    "Access.Arn": "access", "StepFunction.Arn": "step",
+    "Access.Arn": "access", "StepFunction.Arn": "step", "RawBucket.Arn": "raw", "Key": "key",
 }  # fmt: skip
-LOGS = "arn:aws:logs:<region>:<account>:log-group:/<name>/tasks"
+# What has a name that is known before it is made.
+NAMED = {
+    "arn:aws:logs:<region>:<account>:log-group:/<name>/tasks": "<logs>",
+    "arn:aws:s3:::<name>-raw-<account>-<region>": "<raw>",
+}
 # Arguments of a queue, under both names.
 QUEUE = {
     "deduplication_scope": "DeduplicationScope",
@@ -100,7 +106,10 @@ Template.add_multi_constructor("!", short_form)
 
 
 def template(deploy):
-    return yaml.load((Path(deploy) / "cloudformation/overheard.yaml").read_text(), Template)
+    """Both templates as one: overheard.yaml, and what raw.yaml adds."""
+    folder = Path(deploy) / "cloudformation"
+    stack, raw = (yaml.load((folder / name).read_text(), Template) for name in ("overheard.yaml", "raw.yaml"))
+    return {**stack, "Resources": {**stack["Resources"], **raw["Resources"]}}
 
 
 def plain(value):
@@ -113,7 +122,9 @@ def plain(value):
         return f"<{PLACEHOLDERS[next(iter(value.values()))]}>"
     if "Sub" in value:
         text = re.sub(r"\$\{([\w:.]+)\}", lambda found: f"<{PLACEHOLDERS[found[1]]}>", value["Sub"])
-        return text.replace(LOGS, "<logs>")
+        for name, placeholder in NAMED.items():
+            text = text.replace(name, placeholder)
+        return text
     return {key: plain(item) for key, item in value.items()}
 
 
@@ -189,7 +200,7 @@ def queues_differ(deploy, stack):
 def unknown_settings(deploy):
     """Variables of the program's settings that config/default.toml doesn't have."""
     defaults = tomllib.loads((DEPLOY.parent / "config/default.toml").read_text())
-    for file in [*(Path(deploy) / "terraform").glob("*.tf"), Path(deploy) / "cloudformation/overheard.yaml"]:
+    for file in [*(Path(deploy) / "terraform").glob("*.tf"), *(Path(deploy) / "cloudformation").glob("*.yaml")]:
         for name in set(re.findall(r"\bOVERHEARD__\w+", file.read_text())):
             place = defaults
             for part in name.removeprefix("OVERHEARD__").lower().split("__"):

@@ -137,6 +137,14 @@ run "by_default_a_listener_workers_and_sqs" {
   }
 }
 
+run "aws_is_reached" {
+  command = plan
+  variables {
+    ports_out = [80]
+  }
+  expect_failures = [var.ports_out]
+}
+
 run "functions_and_a_state_machine" {
   command = apply
   variables {
@@ -179,6 +187,27 @@ run "functions_and_a_state_machine" {
   assert {
     condition     = contains(keys(aws_cloudwatch_metric_alarm.this), "function-errors") && contains(keys(aws_cloudwatch_metric_alarm.this), "machine-failed")
     error_message = "alarms of the functions are missing"
+  }
+}
+
+run "posts_that_others_write" {
+  command = apply
+  variables {
+    understand = "lambda"
+    raw_events = true
+  }
+
+  assert {
+    condition     = aws_lambda_function.this["raw"].environment[0].variables.OVERHEARD_LAMBDA_ACTION == "s3" && aws_lambda_function.this["raw"].reserved_concurrent_executions == 1
+    error_message = "one function at a time must read objects"
+  }
+  assert {
+    condition     = one(aws_s3_bucket_notification.raw[0].lambda_function[*]).filter_prefix == "raw/" && one(aws_kinesis_firehose_delivery_stream.raw[0].extended_s3_configuration[*]).prefix == "raw/"
+    error_message = "what Firehose writes must start the function, and what it failed to write must not"
+  }
+  assert {
+    condition     = strcontains(aws_iam_role_policy.function["raw/raw"].policy, "s3:GetObject") && aws_s3_bucket_public_access_block.raw[0].restrict_public_buckets
+    error_message = "the function alone must read the bucket"
   }
 }
 
