@@ -48,6 +48,18 @@ struct Enrichment {
     stage: Arc<Understand>,
 }
 
+impl Enrichment {
+    async fn load(config: &Config, state: &dyn StateStore, topics: Vec<Topic>) -> Result<Self> {
+        if let Err(error) = language_file(&config.understand.model) {
+            tracing::warn!("{error}");
+        }
+        let categories = wiring::category_set(config, state).await?;
+        let language = Arc::new(wiring::language(config, categories)?);
+        let stage = wiring::stage(config, language.clone(), topics)?;
+        Ok(Self { language, stage })
+    }
+}
+
 impl Installation {
     /// Opens queue and lake and loads the models that the roles need.
     pub async fn open(config: Config, roles: Roles, queue: Arc<Embedded>) -> Result<Self> {
@@ -69,15 +81,7 @@ impl Installation {
         let state: Arc<dyn StateStore> = queue.clone();
         let topics = wiring::topics(state.as_ref()).await?;
         let enrichment = match roles.enrich() {
-            true => {
-                if let Err(error) = language_file(&config.understand.model) {
-                    tracing::warn!("{error}");
-                }
-                let categories = wiring::category_set(&config, state.as_ref()).await?;
-                let language = Arc::new(wiring::language(&config, categories)?);
-                let stage = wiring::stage(&config, language.clone(), topics.clone())?;
-                Some(Enrichment { language, stage })
-            }
+            true => Some(Enrichment::load(&config, state.as_ref(), topics.clone()).await?),
             false => None,
         };
         let model = enrichment.as_ref().filter(|_| config.understand.enabled);

@@ -336,7 +336,14 @@ pub fn refusals(config: &Config) -> Vec<String> {
         categories(config).map(drop),
         alerting::notifiers(config).map(drop),
     ];
-    sources.chain(parts).filter_map(Result::err).map(|error| format!("{error:#}")).collect()
+    let mut refusals: Vec<String> = Vec::new();
+    for error in sources.chain(parts).filter_map(Result::err) {
+        let refusal = format!("{error:#}");
+        if !refusals.contains(&refusal) {
+            refusals.push(refusal);
+        }
+    }
+    refusals
 }
 
 /// The processes that answer people's SQL: this program, started as `overheard sql-worker`.

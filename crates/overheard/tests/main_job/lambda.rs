@@ -8,7 +8,7 @@ use axum::http::HeaderMap;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use serde_json::{Value, json};
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 use std::sync::Arc;
 use tokio::sync::{Mutex, mpsc};
 
@@ -35,12 +35,10 @@ async fn answered(
     api.answers.send((kind, serde_json::from_str(&body).unwrap())).await.unwrap();
 }
 
-#[tokio::test]
-async fn steps_of_a_state_machine_are_answered_and_stored_once() {
-    let folder = tempfile::tempdir().unwrap();
-    let data = folder.path().join("data");
+/// The function as Lambda runs it; where its events go in, and its answers come out.
+async fn start(data: &std::path::Path) -> (Child, mpsc::Sender<Value>, mpsc::Receiver<(String, Value)>) {
     let (events, waiting) = mpsc::channel(1);
-    let (answers, mut answered_with) = mpsc::channel(1);
+    let (answers, answered_with) = mpsc::channel(1);
     let api = Arc::new(RuntimeApi { events: Mutex::new(waiting), answers });
     let app = Router::new()
         .route("/2018-06-01/runtime/invocation/next", get(next))
@@ -49,9 +47,16 @@ async fn steps_of_a_state_machine_are_answered_and_stored_once() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     tokio::spawn(async move { axum::serve(listener, app).await });
-    let mut command = plain(&data);
+    let mut command = plain(data);
     command.arg("lambda").env("OVERHEARD_LAMBDA_ACTION", "step").env("AWS_LAMBDA_RUNTIME_API", address);
-    let mut function = command.stderr(Stdio::piped()).spawn().unwrap();
+    (command.stderr(Stdio::piped()).spawn().unwrap(), events, answered_with)
+}
+
+#[tokio::test]
+async fn steps_of_a_state_machine_are_answered_and_stored_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let (mut function, events, mut answered_with) = start(&data).await;
     let mut ask = async |event: Value| {
         events.send(event).await.unwrap();
         answered_with.recv().await.unwrap()

@@ -94,6 +94,8 @@ impl Nats {
         command
             .env("OVERHEARD__QUEUE__ENGINE", "nats")
             .env("OVERHEARD__QUEUE__PARTITIONS", partitions.to_string())
+            // The server reserves what a stream may hold.
+            .env("OVERHEARD__QUEUE__NATS__BYTES_MAX", "200000000")
             .env("OVERHEARD__QUEUE__NATS__SERVERS", format!("nats://127.0.0.1:{}", self.port))
     }
 }

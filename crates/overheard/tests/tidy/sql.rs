@@ -10,6 +10,10 @@ const SMALL: [&str; 4] = ["\"select ", "\"insert into ", "\"delete from ", "\"cr
 
 /// Whether a line begins a statement: in a string, or in capitals on a line of its own within one.
 fn is_sql(line: &str) -> bool {
+    // An example of the command line.
+    if line.trim_start().starts_with("overheard sql ") {
+        return false;
+    }
     let capitals = |word: &str| line.trim_start().starts_with(word) || line.contains(&format!("\"{word}"));
     STATEMENTS.iter().any(|word| capitals(word)) || SMALL.iter().any(|word| line.contains(word))
 }

@@ -99,13 +99,7 @@ impl Config {
             let data = data.to_str().with_context(|| format!("--data {}: the path must be UTF-8", data.display()))?;
             layers = layers.set_override("data", data)?;
         }
-        let mut layers = layers.build().context("read configuration")?;
-        let mut values: serde_json::Value = layers.clone().try_deserialize().context("read configuration")?;
-        numbers::check(&values)?;
-        if secrets::name_all(&mut values) {
-            layers = config::Config::try_from(&values).context("read configuration")?;
-        }
-        let mut config: Self = layers
+        let mut config: Self = checked(layers.build().context("read configuration")?)?
             .try_deserialize()
             .map_err(|error| anyhow!(dotted(&error.to_string())))
             .context("check configuration")?;
@@ -212,6 +206,16 @@ fn texts(
         layers = layers.add_source(toml(&text));
     }
     Ok(layers)
+}
+
+/// The layers, once their numbers are numbers, with secrets at AWS named as variables are.
+fn checked(layers: config::Config) -> Result<config::Config> {
+    let mut values: serde_json::Value = layers.clone().try_deserialize().context("read configuration")?;
+    numbers::check(&values)?;
+    match secrets::name_all(&mut values) {
+        true => config::Config::try_from(&values).context("read configuration"),
+        false => Ok(layers),
+    }
 }
 
 /// The setting that an environment variable names: `OVERHEARD__SERVER__BIND` is `server.bind`.
@@ -395,6 +399,32 @@ mod tests {
         let config = Config::load_with(None, None, all).unwrap();
         let defaults = Config::load(None, None).unwrap();
         assert_eq!(serde_json::to_value(&config).unwrap(), serde_json::to_value(&defaults).unwrap());
+    }
+
+    #[test]
+    fn secrets_at_aws_are_named_in_place_of_variables() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("test.toml");
+        let text = "[server]\nmetrics_token_ssm = \"/metrics\"\n\
+                    [[sources]]\nkind = \"x\"\nname = \"x\"\ntoken_ssm = \"/overheard/x\"\n\
+                    [[sources]]\nkind = \"push\"\nname = \"shop\"\nplatform = \"shop\"\ntoken_secret = \"s#push\"\n\
+                    [[sources]]\nkind = \"github\"\nname = \"code\"\nrepositories = [\"a/b\"]\n";
+        std::fs::write(&file, text).unwrap();
+        let environment =
+            [("OVERHEARD__SOURCES__CODE__TOKEN_SECRET", "code"), ("OVERHEARD__SOURCES__SHOP__TOKEN_SSM", "/s")];
+        let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let config = Config::load_with(Some(&file), None, environment).unwrap();
+        assert_eq!(config.server.metrics_token_env, "ssm:/metrics");
+        let of = |name: &str| {
+            let source = config.sources.connectors.iter().find(|source| source.name == name).unwrap();
+            source.settings["token_env"].as_str().unwrap().to_owned()
+        };
+        assert_eq!((of("x"), of("code")), ("ssm:/overheard/x".into(), "secret:code".into()));
+        assert_eq!(config.sources.push[0].token_env, "ssm:/s", "the environment stands before the file");
+        let error = load("[server]\nbind_ssm = \"x\"\n").unwrap_err();
+        assert!(format!("{error:#}").contains("bind_env"), "{error:#}");
+        let schema = Config::schema().to_string();
+        assert!(schema.contains("metrics_token_ssm") && schema.contains("token_secret"));
     }
 
     #[test]

@@ -399,7 +399,8 @@ impl SourceConfig {
 
     /// What the settings name that is a secret at AWS, with its value. It is read there, which takes a while.
     pub fn remote_secrets(&self) -> Result<Vec<String>> {
-        let names = self.settings.values().filter_map(Value::as_str).filter(|name| secrets::is_remote(name));
+        let names = self.settings.iter().filter(|(key, _)| key.ends_with("_env")).filter_map(|(_, name)| name.as_str());
+        let names = names.filter(|name| secrets::is_remote(name));
         names.map(|name| Ok(secrets::read(name, "")?.expose_secret().to_owned())).collect()
     }
 

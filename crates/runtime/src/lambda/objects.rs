@@ -149,7 +149,7 @@ mod tests {
             source: SourceId("s3:raw".into()),
             platform: "shop".into(),
             provenance: Provenance::File,
-            received_at: domain::Timestamp::default(),
+            received_at: "2026-03-02T00:00:00Z".parse().unwrap(),
         };
         let post = |id: u32| format!(r#"{{"id":"{id}","text":"words","created_at":"2026-03-01T12:00:00Z"}}"#);
         let text = format!("{}{}\r\n\n{} cut {{\n{}", post(1), post(2), post(3), post(4));

@@ -144,7 +144,7 @@ pub(crate) async fn sign_in_by_link(
     Body(LinkBody { secret }): Body<LinkBody>,
 ) -> Result<Response, Error> {
     let refused = || Error::unauthorized("This sign-in link has expired or was used. Sign in with your password.");
-    if !is_local(client, &headers, &app.config) {
+    if !is_local(client, &headers, &app.config.trusted_proxies) {
         return Err(refused());
     }
     let user = {

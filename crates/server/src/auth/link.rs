@@ -4,10 +4,9 @@
 //! passed a proxy are refused even if the proxy runs on this machine: whoever asked the proxy may be elsewhere.
 
 use super::ClientAddress;
-use crate::config::Config;
 use axum::http::HeaderMap;
 use chrono::TimeDelta;
-use domain::Timestamp;
+use domain::{Network, Timestamp};
 use state::{digest, new_secret};
 
 /// How long a link can be used.
@@ -38,8 +37,6 @@ impl SignInLink {
 }
 
 /// Whether a request comes from this machine, without a proxy in between.
-pub(crate) fn is_local(client: ClientAddress, headers: &HeaderMap, config: &Config) -> bool {
-    client.0.is_loopback()
-        && config.trusted_proxies.is_empty()
-        && OF_PROXIES.iter().all(|name| !headers.contains_key(*name))
+pub(crate) fn is_local(client: ClientAddress, headers: &HeaderMap, trusted_proxies: &[Network]) -> bool {
+    client.0.is_loopback() && trusted_proxies.is_empty() && OF_PROXIES.iter().all(|name| !headers.contains_key(*name))
 }

@@ -1,7 +1,7 @@
 //! JSON records of a file: one a line, or values that are cut by counting braces outside of texts. One broken or huge
 //! record never stops the rest.
 
-use super::reader::{Batches, too_long};
+use super::batches::{Batches, too_long};
 use crate::formats;
 use crate::record::RECORD_MAX_BYTES;
 use std::io::{BufRead, Read as _, Result};

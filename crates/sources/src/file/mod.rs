@@ -5,6 +5,7 @@
 //! nothing, because posts have stable ids.
 
 mod advice;
+mod batches;
 mod columnar;
 mod encoding;
 mod json;
@@ -21,8 +22,8 @@ mod zip;
 use crate::error::{Error, Result};
 use crate::kit::ingest;
 use crate::record::{ColumnMapping, Origin};
+use batches::Batch;
 use domain::{Clock, PostQueue, Provenance, SourceId, Timestamp};
-use reader::Batch;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;

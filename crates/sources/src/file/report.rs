@@ -60,8 +60,7 @@ impl Report {
         let [read, stored, duplicates, deleted, rejected] =
             [read, stored, duplicates, deleted, rejected].map(thousands);
         let mut lines = vec![format!(
-            "{read} read: {stored} new, {duplicates} were here already, {deleted} deleted or replaced there, \
-             {rejected} rejected"
+            "{read} read: {stored} new, {duplicates} duplicates, {deleted} deleted or replaced, {rejected} rejected"
         )];
         lines.extend(self.doubts());
         lines
@@ -78,7 +77,7 @@ impl Report {
             let shown = shown.collect::<Vec<_>>().join(", ");
             let more = unused.len().saturating_sub(TOLD_MAX);
             let more = if more > 0 { format!(", and {more} more") } else { String::new() };
-            lines.push(format!("not used (--columns FIELD=NAME uses one): {shown}{more}"));
+            lines.push(format!("unused fields (map them with --columns FIELD=NAME): {shown}{more}"));
         }
         lines.extend(self.broken.iter().map(|broken| format!("broken off: {broken}")));
         lines

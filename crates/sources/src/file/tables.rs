@@ -1,7 +1,7 @@
 //! Tables of a file: CSV and its kin, sheets of a workbook, rows of Parquet.
 
+use super::batches::{Batches, too_long};
 use super::columnar;
-use super::reader::{Batches, too_long};
 use super::rows::Rows;
 use super::workbook::Workbook;
 use crate::error::{Error, Result};

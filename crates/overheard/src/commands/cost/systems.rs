@@ -79,19 +79,19 @@ fn task(what: &str, vcpus: f64, p: &Prices) -> Vec<Item> {
     ]
 }
 
-/// The bucket, its key, the image and the log, which both of ours have. `commits`: to the four tables, a month.
-fn ours(v: Volume, commits: f64, p: &Prices) -> Vec<Item> {
+/// The bucket, its key, the image and the log, which both of ours have. `commits`: to the four tables, a month;
+/// `refresh_s`: how often other processes' commits are looked for (lake.refresh_ms).
+fn ours(v: Volume, commits: f64, refresh_s: f64, p: &Prices) -> Vec<Item> {
     let stored = v.stored_gb(STORED_BYTES);
     // A commit is two writes for each of four tables, and about as many reads by each of two readers.
     let requests = commits * (8.0 * p.of("s3", "thousand_puts") + 16.0 * p.of("s3", "thousand_gets")) / 1_000.0;
+    // A look lists the log of six tables and reads as much; a list costs as much as a write.
+    let look = 6.0 * (p.of("s3", "thousand_puts") + p.of("s3", "thousand_gets")) / 1_000.0;
     vec![
         item("S3", format!("{stored:.1} GB"), stored * p.of("s3", "gb_month")),
         item("S3", format!("{commits:.0} commits"), requests),
-        item(
-            "KMS",
-            "1 key, requests",
-            p.of("kms", "key_month") + commits * 8.0 / 1e4 * p.of("kms", "ten_thousand_requests"),
-        ),
+        item("S3", format!("a look at the logs every {refresh_s} s"), SECONDS / refresh_s * look),
+        item("KMS", "1 key (bucket key: few requests)", p.of("kms", "key_month")),
         item(
             "ECR, CloudWatch",
             "image of 0.3 GB, 0.2 GB of logs",
@@ -100,15 +100,16 @@ fn ours(v: Volume, commits: f64, p: &Prices) -> Vec<Item> {
     ]
 }
 
-/// Commits of a month, where a batch waits so many seconds for more.
+/// Commits of a month, where a batch waits so many seconds for more: as many as such times in which a post comes.
 fn commits(v: Volume, every_s: f64) -> f64 {
-    v.posts().min(SECONDS / every_s)
+    let times = SECONDS / every_s;
+    times * (1.0 - (-v.posts() / times).exp())
 }
 
 /// Everything in one task; queue and small documents on EFS.
 fn fargate(v: Volume, p: &Prices) -> Vec<Item> {
     let mut items = task("everything", v.peak_per_s() / POSTS_PER_VCPU_S, p);
-    items.extend(ours(v, commits(v, 60.0), p));
+    items.extend(ours(v, commits(v, 60.0), 600.0, p));
     items.push(item("EFS", "queue and documents, 1 GB", p.of("efs", "gb_month")));
     items
 }
@@ -117,7 +118,11 @@ fn fargate(v: Volume, p: &Prices) -> Vec<Item> {
 fn lambda(v: Volume, p: &Prices) -> Vec<Item> {
     let commits = commits(v, 10.0);
     let mut items = task("listen, maintain, detect, serve", 0.25, p);
-    items.extend(ours(v, commits, p));
+    items.extend(ours(v, commits, 60.0, p));
+    // Five services that one process at a time runs renew their claims every 3 s; five kinds of documents are listed every
+    // 60 s.
+    let requests = 5.0 * SECONDS / 3.0 + 5.0 * SECONDS / 60.0;
+    items.push(item("S3", "claims and small documents", requests / 1_000.0 * p.of("s3", "thousand_puts")));
     // A function of 2 GB has about one processor; a commit takes half a second.
     let gb_seconds = 2.0 * (v.posts() / POSTS_PER_VCPU_S + commits * 0.5);
     let run = commits / 1e6 * p.of("lambda", "million_requests") + gb_seconds * p.of("lambda", "gb_second");
