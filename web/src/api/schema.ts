@@ -1943,7 +1943,7 @@ export interface operations {
                 /** @description `positive`, `negative`, `neutral`, `mixed`. */
                 sentiment?: string[];
                 category?: string[];
-                /** @description ISO 639 code. */
+                /** @description ISO 639 code. A language includes its varieties: `no` finds `nb`, `hi` `hi-Latn`. */
                 language?: string[];
                 platform?: string[];
                 /** @description ISO 3166-1 alpha-2 code. */
@@ -2064,7 +2064,7 @@ export interface operations {
                 /** @description `positive`, `negative`, `neutral`, `mixed`. */
                 sentiment?: string[];
                 category?: string[];
-                /** @description ISO 639 code. */
+                /** @description ISO 639 code. A language includes its varieties: `no` finds `nb`, `hi` `hi-Latn`. */
                 language?: string[];
                 platform?: string[];
                 /** @description ISO 3166-1 alpha-2 code. */
@@ -2158,7 +2158,7 @@ export interface operations {
                 /** @description `positive`, `negative`, `neutral`, `mixed`. */
                 sentiment?: string[];
                 category?: string[];
-                /** @description ISO 639 code. */
+                /** @description ISO 639 code. A language includes its varieties: `no` finds `nb`, `hi` `hi-Latn`. */
                 language?: string[];
                 platform?: string[];
                 /** @description ISO 3166-1 alpha-2 code. */
@@ -2462,7 +2462,7 @@ export interface operations {
                 /** @description `positive`, `negative`, `neutral`, `mixed`. */
                 sentiment?: string[];
                 category?: string[];
-                /** @description ISO 639 code. */
+                /** @description ISO 639 code. A language includes its varieties: `no` finds `nb`, `hi` `hi-Latn`. */
                 language?: string[];
                 platform?: string[];
                 /** @description ISO 3166-1 alpha-2 code. */
@@ -2519,7 +2519,7 @@ export interface operations {
                 /** @description `positive`, `negative`, `neutral`, `mixed`. */
                 sentiment?: string[];
                 category?: string[];
-                /** @description ISO 639 code. */
+                /** @description ISO 639 code. A language includes its varieties: `no` finds `nb`, `hi` `hi-Latn`. */
                 language?: string[];
                 platform?: string[];
                 /** @description ISO 3166-1 alpha-2 code. */
@@ -2576,7 +2576,7 @@ export interface operations {
                 /** @description `positive`, `negative`, `neutral`, `mixed`. */
                 sentiment?: string[];
                 category?: string[];
-                /** @description ISO 639 code. */
+                /** @description ISO 639 code. A language includes its varieties: `no` finds `nb`, `hi` `hi-Latn`. */
                 language?: string[];
                 platform?: string[];
                 /** @description ISO 3166-1 alpha-2 code. */
@@ -2666,7 +2666,7 @@ export interface operations {
                 /** @description `positive`, `negative`, `neutral`, `mixed`. */
                 sentiment?: string[];
                 category?: string[];
-                /** @description ISO 639 code. */
+                /** @description ISO 639 code. A language includes its varieties: `no` finds `nb`, `hi` `hi-Latn`. */
                 language?: string[];
                 platform?: string[];
                 /** @description ISO 3166-1 alpha-2 code. */
@@ -2729,7 +2729,7 @@ export interface operations {
                 /** @description `positive`, `negative`, `neutral`, `mixed`. */
                 sentiment?: string[];
                 category?: string[];
-                /** @description ISO 639 code. */
+                /** @description ISO 639 code. A language includes its varieties: `no` finds `nb`, `hi` `hi-Latn`. */
                 language?: string[];
                 platform?: string[];
                 /** @description ISO 3166-1 alpha-2 code. */
@@ -3002,7 +3002,7 @@ export interface operations {
                 /** @description `positive`, `negative`, `neutral`, `mixed`. */
                 sentiment?: string[];
                 category?: string[];
-                /** @description ISO 639 code. */
+                /** @description ISO 639 code. A language includes its varieties: `no` finds `nb`, `hi` `hi-Latn`. */
                 language?: string[];
                 platform?: string[];
                 /** @description ISO 3166-1 alpha-2 code. */
