@@ -29,10 +29,35 @@ pub struct Enrichment {
 /// A language with how sure we are.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Language {
-    /// ISO 639-1 where one exists, else 639-3; `und` when it can't be known.
+    /// ISO 639-1 where one exists, else 639-3; with the script if it is not the usual one (`hi-Latn`). `und` if it can't be
+    /// known.
     pub code: String,
     /// 0 to 1.
     pub confidence: f32,
+}
+
+/// Varieties that have a code of their own, with the language that filters, stop words and translation services know.
+const VARIETIES: [(&str, &str); 10] = [
+    ("nb", "no"),
+    ("nn", "no"),
+    ("arq", "ar"),
+    ("arz", "ar"),
+    ("ar-Latn", "ar"),
+    ("wuu", "zh"),
+    ("yue", "zh"),
+    ("hi-Latn", "hi"),
+    ("el-Latn", "el"),
+    ("ru-Latn", "ru"),
+];
+
+/// The language that a code is a variety of: `no` for `nb`, `ar` for `arz`, `hi` for `hi-Latn`. Any other code is its own.
+pub fn macrolanguage(code: &str) -> &str {
+    VARIETIES.iter().find(|(variety, _)| *variety == code).map_or(code, |(_, language)| language)
+}
+
+/// The codes of the varieties of a language, beside its own.
+pub fn varieties(language: &str) -> impl Iterator<Item = &str> {
+    VARIETIES.iter().filter(move |(_, of)| *of == language).map(|(variety, _)| *variety)
 }
 
 impl Default for Language {

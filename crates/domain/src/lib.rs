@@ -39,6 +39,7 @@ pub use clock::{Clock, ManualClock, SystemClock, Timestamp, seconds};
 pub use enriched::EnrichedPost;
 pub use enrichment::{
     Category, EmotionScore, Enrichment, Entity, EntityKind, KeyPhrase, Language, Sentiment, SentimentLabel,
+    macrolanguage, varieties,
 };
 pub use error::{Error, ErrorKind, Result};
 pub use fault::{Fault, check_name};

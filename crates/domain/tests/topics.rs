@@ -94,6 +94,21 @@ fn the_language_found_goes_before_the_platforms_claim() {
 }
 
 #[test]
+fn a_language_includes_its_varieties() {
+    for (query, found, expected) in [
+        ("lang:no", "nb", true),
+        ("lang:nb", "nb", true),
+        ("lang:nb", "nn", false),
+        ("lang:ar", "arz", true),
+        ("lang:zh", "yue", true),
+        ("lang:hi", "hi-Latn", true),
+        ("lang:en", "nb", false),
+    ] {
+        assert_eq!(Query::parse(query).unwrap().matches(&post("x"), Some(found)), expected, "{query} {found}");
+    }
+}
+
+#[test]
 fn mistakes_are_told_with_their_place() {
     let table = [
         ("", 0, "empty"),

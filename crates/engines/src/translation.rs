@@ -4,7 +4,7 @@
 
 use crate::asking::{Asking, Limits, Service, client};
 use aws::{Class, Client, Failure};
-use domain::{Clock, Error, Result, Translator, Untranslated};
+use domain::{Clock, Error, Result, Translator, Untranslated, macrolanguage};
 use reqwest::StatusCode;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -62,7 +62,8 @@ fn web_address(address: &str) -> Result<Url> {
 
 impl Translator for Translation {
     fn translate(&self, texts: &[Untranslated<'_>]) -> Vec<Result<String>> {
-        let question = |of: &Untranslated<'_>| Question { language: of.language.into(), text: of.text.into() };
+        let question =
+            |of: &Untranslated<'_>| Question { language: macrolanguage(of.language).into(), text: of.text.into() };
         let answers = self.asking.ask_all(texts.iter().map(question).collect());
         let answer = |of: &Untranslated<'_>| match answers.get(&question(of)) {
             Some(Ok(english)) => Ok(english.clone()),

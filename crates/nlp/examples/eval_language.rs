@@ -9,6 +9,7 @@
 
 mod data;
 
+use domain::macrolanguage;
 use nlp::language::LanguageIdentifier;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -32,13 +33,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             *counts.entry(&answer.code).or_default() += 1;
             let bin = &mut calibration[((answer.confidence * 10.0) as usize).min(9)];
             if code != "hi" {
-                *bin = (bin.0 + 1, bin.1 + answer.confidence, bin.2 + u32::from(answer.code == code));
+                *bin = (bin.0 + 1, bin.1 + answer.confidence, bin.2 + u32::from(macrolanguage(&answer.code) == code));
             }
-            if show_errors && answer.code != code {
+            if show_errors && macrolanguage(&answer.code) != code {
                 println!("  {code} {} {:.2}  {text}", answer.code, answer.confidence);
             }
         }
-        let hits = counts.get(code).copied().unwrap_or(0);
+        let hits: usize = counts.iter().filter(|(found, _)| macrolanguage(found) == code).map(|(_, count)| count).sum();
         let english = if code == "hi" { counts.get("en").copied().unwrap_or(0) } else { 0 };
         (right, lenient, total) = (right + hits, lenient + hits + english, total + answers.len());
         if code != "hi" {

@@ -4,7 +4,7 @@
 use domain::topic::TopicMatcher;
 use domain::{
     Author, DeadLetter, EnrichedPost, Enricher, Enrichment, EntityKind, Error, Geocoder, Leased, Post, PostId, Record,
-    Result, Timestamp, Translator, Untranslated,
+    Result, Timestamp, Translator, Untranslated, macrolanguage,
 };
 use places::{Clues, Gazetteer, PostPlaces};
 use std::collections::HashSet;
@@ -191,7 +191,7 @@ impl Understand {
             place_name: post.place_name.as_deref(),
             entities: &named,
             profile: profile(&post),
-            language: Some(&enrichment.language.code),
+            language: Some(macrolanguage(&enrichment.language.code)),
         };
         let (found, issue) = self.places(&clues);
         enrichment.issues.extend(issue);

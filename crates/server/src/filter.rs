@@ -5,7 +5,7 @@
 use crate::error::Error;
 use chrono::{DateTime, Duration, SubsecRound, Utc};
 use chrono_tz::Tz;
-use domain::{Dimension, Selection, TimeRange};
+use domain::{Dimension, Selection, TimeRange, varieties};
 use utoipa::IntoParams;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ArrayBuilder, KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
@@ -110,8 +110,11 @@ impl Filter {
         if values.len() >= VALUES_MAX {
             return Err(Error::bad_field(key, format!("At most {VALUES_MAX} values of {key} can be asked for.")));
         }
-        if !values.iter().any(|known| known == value) {
-            values.push(value.to_owned());
+        let varieties = varieties(value).filter(|_| dimension == Dimension::Language);
+        for meant in [value].into_iter().chain(varieties) {
+            if !values.iter().any(|known| known == meant) {
+                values.push(meant.to_owned());
+            }
         }
         Ok(())
     }
@@ -207,6 +210,15 @@ mod tests {
         assert_eq!(selection.of(Dimension::Topic), ["a b", "c"]);
         assert_eq!(selection.of(Dimension::Sentiment), ["negative"]);
         assert!(selection.without(Dimension::Topic).of(Dimension::Topic).is_empty());
+    }
+
+    #[test]
+    fn a_language_includes_its_varieties() {
+        let languages = |query| Filter::parse(query, &[], now()).unwrap().selection.of(Dimension::Language).to_vec();
+        assert_eq!(languages("language=no"), ["no", "nb", "nn"]);
+        assert_eq!(languages("language=nb"), ["nb"]);
+        assert_eq!(languages("language=hi-Latn&language=hi"), ["hi-Latn", "hi"]);
+        assert!(Filter::parse("hashtag=no", &[], now()).unwrap().selection.of(Dimension::Language).is_empty());
     }
 
     #[test]

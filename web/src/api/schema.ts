@@ -1946,7 +1946,7 @@ export interface operations {
                 /** @description `positive`, `negative`, `neutral`, `mixed`. */
                 sentiment?: string[];
                 category?: string[];
-                /** @description ISO 639 code. */
+                /** @description ISO 639 code. A language includes its varieties: `no` finds `nb`, `hi` `hi-Latn`. */
                 language?: string[];
                 platform?: string[];
                 /** @description ISO 3166-1 alpha-2 code. */
@@ -2070,7 +2070,7 @@ export interface operations {
                 /** @description `positive`, `negative`, `neutral`, `mixed`. */
                 sentiment?: string[];
                 category?: string[];
-                /** @description ISO 639 code. */
+                /** @description ISO 639 code. A language includes its varieties: `no` finds `nb`, `hi` `hi-Latn`. */
                 language?: string[];
                 platform?: string[];
                 /** @description ISO 3166-1 alpha-2 code. */
@@ -2207,7 +2207,7 @@ export interface operations {
                 /** @description `positive`, `negative`, `neutral`, `mixed`. */
                 sentiment?: string[];
                 category?: string[];
-                /** @description ISO 639 code. */
+                /** @description ISO 639 code. A language includes its varieties: `no` finds `nb`, `hi` `hi-Latn`. */
                 language?: string[];
                 platform?: string[];
                 /** @description ISO 3166-1 alpha-2 code. */
@@ -2544,7 +2544,7 @@ export interface operations {
                 /** @description `positive`, `negative`, `neutral`, `mixed`. */
                 sentiment?: string[];
                 category?: string[];
-                /** @description ISO 639 code. */
+                /** @description ISO 639 code. A language includes its varieties: `no` finds `nb`, `hi` `hi-Latn`. */
                 language?: string[];
                 platform?: string[];
                 /** @description ISO 3166-1 alpha-2 code. */
@@ -2602,7 +2602,7 @@ export interface operations {
                 /** @description `positive`, `negative`, `neutral`, `mixed`. */
                 sentiment?: string[];
                 category?: string[];
-                /** @description ISO 639 code. */
+                /** @description ISO 639 code. A language includes its varieties: `no` finds `nb`, `hi` `hi-Latn`. */
                 language?: string[];
                 platform?: string[];
                 /** @description ISO 3166-1 alpha-2 code. */
@@ -2660,7 +2660,7 @@ export interface operations {
                 /** @description `positive`, `negative`, `neutral`, `mixed`. */
                 sentiment?: string[];
                 category?: string[];
-                /** @description ISO 639 code. */
+                /** @description ISO 639 code. A language includes its varieties: `no` finds `nb`, `hi` `hi-Latn`. */
                 language?: string[];
                 platform?: string[];
                 /** @description ISO 3166-1 alpha-2 code. */
@@ -2786,7 +2786,7 @@ export interface operations {
                 /** @description `positive`, `negative`, `neutral`, `mixed`. */
                 sentiment?: string[];
                 category?: string[];
-                /** @description ISO 639 code. */
+                /** @description ISO 639 code. A language includes its varieties: `no` finds `nb`, `hi` `hi-Latn`. */
                 language?: string[];
                 platform?: string[];
                 /** @description ISO 3166-1 alpha-2 code. */
@@ -2907,7 +2907,7 @@ export interface operations {
                 /** @description `positive`, `negative`, `neutral`, `mixed`. */
                 sentiment?: string[];
                 category?: string[];
-                /** @description ISO 639 code. */
+                /** @description ISO 639 code. A language includes its varieties: `no` finds `nb`, `hi` `hi-Latn`. */
                 language?: string[];
                 platform?: string[];
                 /** @description ISO 3166-1 alpha-2 code. */
@@ -3202,7 +3202,7 @@ export interface operations {
                 /** @description `positive`, `negative`, `neutral`, `mixed`. */
                 sentiment?: string[];
                 category?: string[];
-                /** @description ISO 639 code. */
+                /** @description ISO 639 code. A language includes its varieties: `no` finds `nb`, `hi` `hi-Latn`. */
                 language?: string[];
                 platform?: string[];
                 /** @description ISO 3166-1 alpha-2 code. */

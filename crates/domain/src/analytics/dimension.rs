@@ -67,7 +67,7 @@ impl Dimension {
         match self {
             Self::Topic => Some("Name of a topic; may be given several times (any of them), as may all that follow."),
             Self::Sentiment => Some("`positive`, `negative`, `neutral`, `mixed`."),
-            Self::Language => Some("ISO 639 code."),
+            Self::Language => Some("ISO 639 code. A language includes its varieties: `no` finds `nb`, `hi` `hi-Latn`."),
             Self::Country => Some("ISO 3166-1 alpha-2 code."),
             Self::Author => Some("Handle, without `@`."),
             Self::Hashtag => Some("Without `#`."),

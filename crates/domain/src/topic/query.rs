@@ -10,7 +10,7 @@
 //! | `cancel*` | words that begin so |
 //! | `#fail` `@united` `$UAL` | the hashtag, the mention, the cashtag |
 //! | `from:united` | posts of this account |
-//! | `lang:de` | posts in this language (ISO 639-1) |
+//! | `lang:de` | posts in this language (ISO 639-1) or a variety of it: `lang:ar` finds Egyptian, `lang:no` Bokmål |
 //!
 //! Chinese, Japanese, Korean, Thai, Lao, Khmer, Burmese and Tibetan words are found inside longer runs, because these
 //! scripts do not part words (Korean: because its particles stick to them). An emoji is found with any skin tone, but not
@@ -20,6 +20,7 @@
 use super::foreign::{DISTANCE, foreign, instead};
 use super::mistake::QueryError;
 use super::text::{Class, Ending, class, contains, fold};
+use crate::enrichment::macrolanguage;
 use crate::post::Post;
 use std::fmt;
 
@@ -156,7 +157,9 @@ impl Subject {
         match term {
             Term::Text { .. } => false,
             Term::From(username) => self.username.as_ref() == Some(username),
-            Term::Lang(language) => self.language.as_ref() == Some(language),
+            Term::Lang(wanted) => {
+                self.language.as_deref().is_some_and(|code| code == wanted || macrolanguage(code) == wanted)
+            }
         }
     }
 }

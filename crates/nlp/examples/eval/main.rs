@@ -12,7 +12,7 @@ mod data;
 mod figures;
 mod sets;
 
-use domain::Enrichment;
+use domain::{Enrichment, macrolanguage};
 use figures::{Named, Strict, calibration_error, entities, macro_recall, of_pairs};
 use nlp::{Config, Understanding};
 use sets::{TextSet, WordSet, json_set, text_set, word_set};
@@ -126,7 +126,7 @@ fn umsab(understanding: &Understanding, data: &Path, split: &str, table: &mut Ta
         table.percent(format!("{}, macro F1", set.name), f1, "");
         sure.extend(confidences);
         (posts, sets, sum) = (posts + set.texts.len(), sets + 1, sum + f1);
-        let right = answers.iter().filter(|found| found.language.code == code).count();
+        let right = answers.iter().filter(|found| macrolanguage(&found.language.code) == code).count();
         hits += right;
         if code != "hi" {
             seven = (seven.0 + right, seven.1 + set.texts.len());

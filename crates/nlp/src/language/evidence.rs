@@ -18,8 +18,6 @@ pub(super) struct Evidence {
     pub(super) words: String,
     /// Letters in them.
     pub(super) letters: usize,
-    /// The main script is Latin.
-    pub(super) latin: bool,
     /// The one language that is written in the main script.
     pub(super) owner: Option<&'static str>,
 }
@@ -54,7 +52,7 @@ impl Evidence {
             Script::East if tally.kana * 10 >= tally.east => Some("ja"),
             _ => None,
         };
-        Self { words, letters, latin: main == Script::Latin, owner }
+        Self { words, letters, owner }
     }
 
     /// How sure a script makes us of its owner.
@@ -135,9 +133,14 @@ fn words_of(text: &str, main: Script) -> (String, usize) {
     let mut letters = 0;
     let mut start = 0;
     let mut run: (char, u32) = (' ', 0);
-    for c in text.chars().take(CHARS_MAX).chain([' ']) {
+    let mut before = ' ';
+    let mut chars = text.chars().take(CHARS_MAX).chain([' ']).peekable();
+    while let Some(c) = chars.next() {
+        let after = chars.peek().copied().unwrap_or(' ');
         let script = script::of(c).map(|s| if s == Script::Kana { Script::East } else { s });
-        if script == Some(main) || (out.len() > start && (is_mark(c) || matches!(c, '\'' | '’'))) {
+        let is_letter = script == Some(main) || (main == Script::Latin && stands_for_a_letter(before, c, after));
+        before = c;
+        if is_letter || (out.len() > start && (is_mark(c) || matches!(c, '\'' | '’'))) {
             // Arabic's stretching stroke is no letter.
             if c == '\u{640}' {
                 continue;
@@ -159,6 +162,12 @@ fn words_of(text: &str, main: Script) -> (String, usize) {
     }
     out.truncate(out.trim_end().len());
     (out, letters)
+}
+
+/// A single digit at a letter, as in `7abibi` or `gr8`.
+fn stands_for_a_letter(before: char, c: char, after: char) -> bool {
+    let beside = [before, after];
+    c.is_ascii_digit() && beside.iter().any(|c| c.is_alphabetic()) && !beside.iter().any(char::is_ascii_digit)
 }
 
 /// `soooo` is `so`: a letter stands once when it is written three times or more, else as written.
@@ -189,6 +198,7 @@ mod tests {
             ("#not_happy ok", "ok not happy"),
             ("Spaß &amp; Freude 😀 2 東", "spaß freude"),
             ("don't stop", "don't stop"),
+            ("ya 7abibi, 12ab 3 b4", "ya 7abibi ab b4"),
             ("مـــرحبا ﺍﻟﺴﻌﻮﺩﻳﺔ iPhone", "مرحبا السعودية"),
             ("नमस्ते दोस्तों", "नमस्ते दोस्तों"),
             ("", ""),

@@ -37,7 +37,7 @@ pub(super) struct FastText {
     maxn: usize,
     bucket: u32,
     words: HashMap<Vec<u8>, u32>,
-    buckets: BucketRows,
+    buckets: Rows,
     input: Vec<f32>,
     output: Vec<f32>,
     /// Children of the inner nodes; node `labels.len() + i` has row `i` of the output.
@@ -223,14 +223,21 @@ fn label_tree(counts: &[i64]) -> Vec<(u32, u32)> {
     children
 }
 
-/// Rows of the n-gram buckets that survived pruning: open addressing, for the key is a hash already.
-struct BucketRows {
+/// The row of each hash of n-grams that is kept: open addressing, because the key is a hash already.
+#[derive(Debug)]
+pub(super) struct Rows {
     slots: Vec<(u32, u32)>,
     rows_max: Option<u32>,
 }
 
-impl BucketRows {
-    fn with_pairs(pairs: &[(u32, u32)]) -> Self {
+impl Default for Rows {
+    fn default() -> Self {
+        Self::with_pairs(&[])
+    }
+}
+
+impl Rows {
+    pub(super) fn with_pairs(pairs: &[(u32, u32)]) -> Self {
         let mut slots = vec![(NONE, NONE); (pairs.len() * 2).next_power_of_two().max(2)];
         let mask = slots.len() - 1;
         for &(key, row) in pairs {
@@ -249,7 +256,7 @@ impl BucketRows {
         self
     }
 
-    fn get(&self, key: u32) -> Option<u32> {
+    pub(super) fn get(&self, key: u32) -> Option<u32> {
         let mask = self.slots.len() - 1;
         let mut at = key as usize & mask;
         loop {
@@ -265,7 +272,7 @@ impl BucketRows {
 struct Vocabulary {
     words: HashMap<Vec<u8>, u32>,
     labels: Vec<(String, i64)>,
-    buckets: BucketRows,
+    buckets: Rows,
 }
 
 impl Vocabulary {
@@ -294,7 +301,7 @@ impl Vocabulary {
         for _ in 0..pruned {
             pairs.push((reader.i32()? as u32, reader.i32()? as u32));
         }
-        Ok(Self { words, labels, buckets: BucketRows::with_pairs(&pairs) })
+        Ok(Self { words, labels, buckets: Rows::with_pairs(&pairs) })
     }
 }
 

@@ -1,10 +1,12 @@
-//! The language of a post: 176 languages by fastText's lid.176, made right for posts by what is read (no links, names,
-//! foreign scripts, stretched letters), by rules for scripts that one language owns, and by a second opinion on Latin
-//! letters ([`latin`]) that knows slang and Hindi in Latin letters. `und` when nothing can be known.
+//! The language of a post. A script that only one language uses decides alone. For other scripts a classifier trained on
+//! short texts and posts ([`posts`]) reads the letters and the probabilities of fastText's lid.176. Languages without a
+//! class in the classifier are told by fastText alone. Links, user names, other scripts and repeated letters are left out
+//! first ([`evidence`]). The answer is `und` if nothing can be known.
 
 mod evidence;
 mod fasttext;
-mod latin;
+mod ngrams;
+mod posts;
 mod script;
 pub mod train;
 
@@ -12,47 +14,38 @@ use crate::error::{Error, Result};
 use crate::file;
 use crate::linear::softmax;
 use crate::text::{Span, scan};
-use domain::Language;
+use domain::{Language, macrolanguage};
 use evidence::Evidence;
 use fasttext::FastText;
-use latin::{LatinModel, REST};
+use posts::PostModel;
 use std::path::Path;
 
 /// Bytes of a language model at most: `lid.176.ftz` has 938,000, what fastText compresses less up to a few million.
 const FILE_MAX: usize = 64 << 20;
+/// The classifier, made by `cargo run -p nlp --example train_language`.
+const POSTS: &[u8] = include_bytes!("../../../../models/language-posts.bin");
 /// Below this confidence the answer is `und`.
-const UNDECIDED_BELOW: f32 = 0.2;
-/// Letters from which on a text is long enough to be judged without regard to how common a language is.
-const LETTERS_ENOUGH: f32 = 14.0;
-/// How much more the second opinion counts than fastText, as a power. Chosen on the validation posts of UMSAB.
-const SECOND_OPINION: f32 = 2.0;
-/// Penalty, in nats, of a language without a class of its own in the second opinion.
-const RARE: f32 = 1.0;
-/// fastText has no label for Hindi in Latin letters and spreads it over many: the chance it would give it, as a part of
-/// what it leaves to all languages but the best.
-const ROMANISED_HINDI: f32 = 0.1;
-/// What fastText leaves to the others at least: it is often surer than it should be.
-const LEFT: f32 = 0.02;
+const UNDECIDED_BELOW: f32 = 0.1;
+/// How much the frequency of a language among posts counts, as a power, and how much more the fewer the letters. More gets
+/// short English right and loses rare languages.
+const FREQUENCY: f32 = 0.2;
+const FREQUENCY_OF_A_LETTER: f32 = 2.4;
 /// What a platform's claim is worth, in nats: as much as a word or two.
 const HINT: f32 = 1.0;
+/// Letters and fastText's probability from which on a language without a class is believed.
+const UNCLASSED_LETTERS: usize = 20;
+const UNCLASSED_MIN: f32 = 0.9;
 
-/// Tells languages. Reads no clock, keeps no state; one serves all threads.
+/// Identifies languages. Keeps no state: one serves all threads, and a text always gets the same answer.
 pub struct LanguageIdentifier {
-    model: FastText,
-    /// The ISO code of each of the model's labels; several labels may share one.
-    codes: Vec<String>,
-    /// How common each code is, in nats.
-    priors: Vec<f32>,
-    /// The first label with the same code, by label.
-    first_label: Vec<usize>,
-    latin: LatinModel,
-    /// For each code, the class of the second opinion.
-    latin_class: Vec<usize>,
-    /// Classes of the second opinion.
-    hindi: usize,
-    rest: usize,
-    /// The model's own label of Hindi.
-    hindi_label: usize,
+    fasttext: FastText,
+    posts: PostModel,
+    /// For each of fastText's labels, its code if the classifier has no class for it.
+    unclassed: Vec<Option<String>>,
+    /// For each class, how common the language is, in nats.
+    frequencies: Vec<f32>,
+    /// The class of other languages.
+    rest: Option<usize>,
 }
 
 impl LanguageIdentifier {
@@ -63,19 +56,21 @@ impl LanguageIdentifier {
 
     /// Takes the bytes of `lid.176.ftz`.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
-        let model = FastText::parse(bytes)?;
-        let latin = LatinModel::parse(include_bytes!("latin-posts.bin"))?;
-        let codes: Vec<String> = model.labels().iter().map(|label| script::iso(label).to_owned()).collect();
-        let class = |code: &str| latin.classes.iter().position(|class| class == code);
-        let rest =
-            class(REST).ok_or_else(|| Error::Invalid("the language tables lack the class of the rest".into()))?;
-        let hindi = class("hi").ok_or_else(|| Error::Invalid("the language tables lack Hindi".into()))?;
-        let latin_class = codes.iter().map(|code| class(code).filter(|&c| c != hindi).unwrap_or(rest)).collect();
-        let priors = codes.iter().map(|code| script::prior(code)).collect();
-        let hindi_label = codes.iter().position(|code| code == "hi").unwrap_or(usize::MAX);
-        let first = |code: &String| codes.iter().position(|other| other == code).unwrap_or(usize::MAX);
-        let first_label = codes.iter().map(first).collect();
-        Ok(Self { model, priors, first_label, codes, latin, latin_class, hindi, rest, hindi_label })
+        Self::with_classifier(bytes, POSTS)
+    }
+
+    /// Takes the bytes of `lid.176.ftz` and those of a classifier for posts that was trained with it.
+    pub fn with_classifier(bytes: &[u8], classifier: &[u8]) -> Result<Self> {
+        let (fasttext, posts) = (FastText::parse(bytes)?, PostModel::parse(classifier)?);
+        if fasttext.labels() != posts.labels {
+            return Err(Error::Invalid("the classifier for posts was trained with another fastText model".into()));
+        }
+        let has_class = |code: &str| posts.classes.iter().any(|class| class == code);
+        let unclassed = |label: &String| Some(script::iso(label)).filter(|code| !has_class(code)).map(str::to_owned);
+        let unclassed = fasttext.labels().iter().map(unclassed).collect();
+        let frequencies = posts.classes.iter().map(|code| script::frequency(code)).collect();
+        let rest = posts.classes.iter().position(|class| class == train::REST);
+        Ok(Self { fasttext, posts, unclassed, frequencies, rest })
     }
 
     /// The language of a text, with the platform's own claim (BCP 47) as a weak hint.
@@ -89,63 +84,45 @@ impl LanguageIdentifier {
         if let Some(code) = evidence.owner {
             return Language { code: code.into(), confidence: evidence.certainty() };
         }
-        let mut probabilities = Vec::new();
-        if evidence.letters == 0 || !self.model.probabilities(&evidence.words, &mut probabilities) {
+        if evidence.letters == 0 {
             return Language::default();
         }
-        let scores = self.scores(&evidence, &probabilities, hint);
-        self.decide(scores)
+        let mut labels = Vec::new();
+        self.fasttext.probabilities(&evidence.words, &mut labels);
+        let classes = self.classes(&evidence, &labels, hint);
+        self.decide(&evidence, &classes, &labels)
     }
 
-    /// One score per label, then one for Hindi in Latin letters.
-    fn scores(&self, evidence: &Evidence, probabilities: &[f32], hint: Option<&str>) -> Vec<f32> {
-        let enough = (evidence.letters as f32 / LETTERS_ENOUGH).min(1.0);
-        let hint = hint.and_then(script::hinted);
-        let rarity = 1.1 - enough;
-        let mut scores: Vec<f32> =
-            probabilities.iter().zip(&self.priors).map(|(p, prior)| floored_ln(*p) + rarity * prior).collect();
-        if let Some(hint) = &hint {
-            let claimed = scores.iter_mut().zip(&self.codes).filter(|(_, code)| *code == hint);
+    /// Probability of each class.
+    fn classes(&self, evidence: &Evidence, labels: &[f32], hint: Option<&str>) -> Vec<f32> {
+        let mut scores = self.posts.scores(&evidence.words, labels);
+        let power = FREQUENCY + FREQUENCY_OF_A_LETTER / evidence.letters as f32;
+        scores.iter_mut().zip(&self.frequencies).for_each(|(score, frequency)| *score += power * frequency);
+        if let Some(hint) = hint.and_then(script::hinted) {
+            let claimed = |class: &str| class == hint || macrolanguage(class) == hint;
+            let claimed = scores.iter_mut().zip(&self.posts.classes).filter(|(_, class)| claimed(class));
             claimed.for_each(|(score, _)| *score += HINT);
         }
-        if !evidence.latin {
-            return scores;
-        }
-        let weight = SECOND_OPINION * enough;
-        let mut opinions = self.latin.probabilities(&evidence.words);
-        opinions.iter_mut().for_each(|p| *p = weight * (*p + 1e-3).ln());
-        opinions[self.rest] -= RARE;
-        scores.iter_mut().zip(&self.latin_class).for_each(|(score, &class)| *score += opinions[class]);
-        let claimed = if hint.as_deref() == Some("hi") { HINT } else { 0.0 };
-        let short = 2.0 * (1.0 - enough);
-        let left = (1.0 - probabilities.iter().copied().fold(0.0, f32::max)).max(LEFT);
-        let hindi =
-            (ROMANISED_HINDI * left).ln() + opinions[self.hindi] + rarity * script::prior("hi") + claimed - short;
-        scores.push(hindi);
+        softmax(&mut scores);
         scores
     }
 
-    fn decide(&self, mut scores: Vec<f32>) -> Language {
-        softmax(&mut scores);
-        let Some(best) = (0..scores.len()).max_by(|&a, &b| scores[a].total_cmp(&scores[b])) else {
-            return Language::default();
-        };
-        // Hindi in Latin letters stands behind the labels and adds to Hindi.
-        let first = |index: usize| self.first_label.get(index).copied().unwrap_or(self.hindi_label);
-        let confidence: f32 = (0..scores.len()).filter(|&i| first(i) == first(best)).map(|i| scores[i]).sum();
-        if confidence < UNDECIDED_BELOW {
-            return Language { code: "und".into(), confidence: 0.0 };
+    /// The most probable of the classes and of fastText's other languages.
+    fn decide(&self, evidence: &Evidence, classes: &[f32], labels: &[f32]) -> Language {
+        let others = || self.unclassed.iter().zip(labels).filter_map(|(code, p)| Some((code.as_deref()?, *p)));
+        let mass: f32 = others().map(|(_, p)| p).sum();
+        let rest = self.rest.map_or(0.0, |rest| classes[rest]);
+        let believed = evidence.letters >= UNCLASSED_LETTERS && mass >= UNCLASSED_MIN;
+        let share = if believed { rest.max(mass) } else { rest };
+        let known = self.posts.classes.iter().map(String::as_str).zip(classes);
+        let known = known.filter(|(code, _)| *code != train::REST);
+        let known = known.map(|(code, p)| (code, p * (1.0 - share) / (1.0 - rest).max(f32::MIN_POSITIVE)));
+        let others = others().map(|(code, p)| (code, share * p / mass.max(f32::MIN_POSITIVE)));
+        match known.chain(others).max_by(|a, b| a.1.total_cmp(&b.1)) {
+            Some((code, p)) if p >= UNDECIDED_BELOW => Language { code: code.to_owned(), confidence: p.min(1.0) },
+            _ => Language::default(),
         }
-        let code = self.codes.get(first(best)).map_or("hi", String::as_str);
-        Language { code: code.to_owned(), confidence: confidence.min(1.0) }
     }
-}
-
-/// Logarithm of a probability, from below at one in ten thousand. Most labels get next to nothing: no logarithm for them.
-fn floored_ln(p: f32) -> f32 {
-    const FLOOR: f32 = 1e-4;
-    const FLOOR_LN: f32 = -9.210_34;
-    if p < 1e-7 { FLOOR_LN } else { (p + FLOOR).ln() }
 }
 
 #[cfg(test)]
@@ -171,7 +148,7 @@ mod tests {
             ("pt", "vc viu o jogo ontem? muito bom kkkk"),
             ("fr", "j'ai raté mon vol à cause de vous, merci bcp"),
             ("it", "non ci posso credere, il treno è in ritardo anche oggi"),
-            ("hi", "yaar ye kya ho raha hai mujhe kuch samajh nahi aaya"),
+            ("hi-Latn", "yaar ye kya ho raha hai mujhe kuch samajh nahi aaya"),
             ("hi", "आज मौसम बहुत अच्छा है"),
             ("ar", "الرحلة متأخرة مرة أخرى"),
             ("ar", "ﺍﻟﺮﺣﻠﺔ ﻣﺘﺄﺧﺮﺓ مـــــرة"),
@@ -192,6 +169,46 @@ mod tests {
             ("tl", "na-delay na naman ang flight ko, nakakainis talaga"),
             ("sw", "Rais wa Kenya amesema leo kuwa serikali itaendelea na mpango huo kwa wananchi"),
             ("ka", "რეისი ისევ გადაიდო"),
+        ] {
+            assert_eq!(code(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn short_posts_get_their_language() {
+        for (expected, text) in [
+            ("en", "I hate waiting at JFK"),
+            ("en", "Best flight ever!!!"),
+            ("en", "RT @BarackObama : Thanks Chicago"),
+            ("en", "thank you so much"),
+            ("en", "WHERE IS MY PARCEL I AM STILL WAITING"),
+            ("en", "ok"),
+            ("de", "Nie wieder!"),
+            ("fr", "Merci beaucoup"),
+            ("es", "¡Qué vergüenza!"),
+            ("pt", "Muito obrigado"),
+            ("it", "Che schifo"),
+            ("nl", "Dank je wel"),
+            ("sv", "Tack så mycket"),
+            ("pl", "Dziękuję bardzo"),
+            ("tr", "Çok teşekkürler"),
+            ("fi", "Kiitos paljon"),
+            ("ru", "Спасибо большое"),
+            ("uk", "Щиро дякую"),
+        ] {
+            assert_eq!(code(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn latin_letters_do_not_make_a_latin_language() {
+        for (expected, text) in [
+            ("ar-Latn", "ana mesh 3aref a3mel eh"),
+            ("ar-Latn", "7abibi wa7ashtini awi"),
+            ("el-Latn", "kalimera ti kaneis"),
+            ("hi-Latn", "mera order abhi tak nahi aaya"),
+            ("ru-Latn", "kogda uzhe pridet moya posylka"),
+            ("en", "gr8 service, thx"),
         ] {
             assert_eq!(code(text), expected, "{text}");
         }

@@ -68,12 +68,11 @@ pub(super) fn weight(script: Script) -> usize {
 /// fastText's labels follow Wikipedia's names; these are not ISO 639, or name a part of what people mean.
 pub(super) fn iso(label: &str) -> &str {
     match label {
-        "arz" => "ar",
         "als" => "gsw",
         "bh" => "bho",
         "eml" => "egl",
-        "wuu" => "zh",
         "azb" => "az",
+        "no" => "nb",
         other => other,
     }
 }
@@ -85,19 +84,18 @@ pub(super) fn hinted(hint: &str) -> Option<String> {
         "" | "und" | "zxx" | "art" | "qam" | "qct" | "qht" | "qme" | "qst" => None,
         "in" => Some("id".into()),
         "iw" => Some("he".into()),
-        "nb" | "nn" => Some("no".into()),
         _ => Some(primary),
     }
 }
 
 /// How common a language is among posts, in nats below English: orders of magnitude, as public counts agree on them.
-pub(super) fn prior(code: &str) -> f32 {
+pub(super) fn frequency(code: &str) -> f32 {
     match code {
         "en" => 0.0,
         "ja" | "es" | "ar" | "pt" => -1.0,
         "id" | "fr" | "tr" | "ko" | "th" | "ru" => -1.5,
-        "de" | "it" | "hi" | "tl" | "nl" | "zh" | "fa" | "pl" => -2.0,
-        "sv" | "vi" | "uk" | "el" | "he" | "ms" | "ur" | "bn" | "ta" | "ro" | "ca" | "fi" | "da" | "no" | "cs"
+        "de" | "it" | "hi" | "hi-Latn" | "tl" | "nl" | "zh" | "fa" | "pl" => -2.0,
+        "sv" | "vi" | "uk" | "el" | "he" | "ms" | "ur" | "bn" | "ta" | "ro" | "ca" | "fi" | "da" | "nb" | "cs"
         | "hu" => -3.0,
         _ => -4.5,
     }

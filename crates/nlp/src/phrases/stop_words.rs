@@ -1,6 +1,7 @@
 //! Which words carry no subject, per language: grammatical words from the crate `stop-words` (NLTK's lists where there
 //! is one, Stopwords ISO's else), and from `words.txt` the fillers of posts and what is too weak to stand alone.
 
+use domain::macrolanguage;
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
@@ -64,7 +65,8 @@ impl Words {
     /// The words of a language; English ones for languages without a list.
     pub(super) fn for_language(code: &str) -> &'static Self {
         static EMPTY: LazyLock<Words> = LazyLock::new(Words::default);
-        LANGUAGES.get(code).or_else(|| LANGUAGES.get("")).unwrap_or(&EMPTY)
+        let known = [code, macrolanguage(code), ""].into_iter().find_map(|code| LANGUAGES.get(code));
+        known.unwrap_or(&EMPTY)
     }
 
     /// What a word in lower case is worth.
