@@ -7,14 +7,15 @@
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use domain::{Error, ErrorKind, Identity, IdentityProvider, Result, SignInAttempt};
+use domain::{Clock, Error, ErrorKind, Identity, IdentityProvider, Result, SignInAttempt};
 use reqwest::{RequestBuilder, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 use url::Url;
 
@@ -25,7 +26,7 @@ const ANSWER_MAX: usize = 1 << 20;
 /// How long the provider's description is used.
 const DESCRIPTION_AGE_MAX: Duration = Duration::from_secs(3_600);
 /// How far the clocks of the provider and of this machine may differ, seconds.
-const SKEW_S: u64 = 60;
+const SKEW_S: f64 = 60.0;
 
 /// A provider, and what it knows this installation as.
 #[derive(Debug, Clone)]
@@ -48,6 +49,7 @@ pub struct OpenIdSettings {
 pub struct OpenId {
     settings: OpenIdSettings,
     client: reqwest::Client,
+    clock: Arc<dyn Clock>,
     description: Mutex<Option<(Instant, Description)>>,
 }
 
@@ -71,11 +73,11 @@ struct Tokens {
 type Claims = Map<String, Value>;
 
 impl OpenId {
-    pub fn new(settings: OpenIdSettings) -> Result<Self> {
+    pub fn new(settings: OpenIdSettings, clock: Arc<dyn Clock>) -> Result<Self> {
         let client = reqwest::Client::builder().timeout(TIMEOUT).redirect(reqwest::redirect::Policy::none()).build();
         let client = client.map_err(|error| Error::caused(ErrorKind::Stop, "make a client", error))?;
         check_tls(&settings.issuer)?;
-        Ok(Self { settings, client, description: Mutex::default() })
+        Ok(Self { settings, client, clock, description: Mutex::default() })
     }
 
     async fn description(&self) -> Result<Description> {
@@ -133,8 +135,8 @@ impl OpenId {
         if !audience.iter().any(|name| name == client) || is_shared {
             return Err(refused("is for another client"));
         }
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        if claims.get("exp").and_then(Value::as_f64).is_none_or(|end| end + (SKEW_S as f64) < now as f64) {
+        let now = self.clock.now().timestamp();
+        if claims.get("exp").and_then(Value::as_f64).is_none_or(|end| end + SKEW_S < now as f64) {
             return Err(refused("has expired"));
         }
         if text(&claims, "nonce") != Some(&attempt.nonce) {

@@ -6,7 +6,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use domain::{ErrorKind, Identity, IdentityProvider as _, SignInAttempt};
+use domain::{ErrorKind, Identity, IdentityProvider as _, SignInAttempt, SystemClock};
 use engines::{OpenId, OpenIdSettings};
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -83,7 +83,7 @@ async fn stand_in() -> (Arc<Provider>, OpenId) {
         .route("/user", get(user))
         .with_state(provider.clone());
     tokio::spawn(async move { axum::serve(listener, router).await });
-    (provider, OpenId::new(settings(&address)).unwrap())
+    (provider, OpenId::new(settings(&address), Arc::new(SystemClock)).unwrap())
 }
 
 fn settings(issuer: &str) -> OpenIdSettings {
@@ -173,7 +173,7 @@ async fn addresses_need_tls_and_the_right_issuer() {
     assert!(client.page(&attempt()).await.unwrap_err().to_string().contains("https://"));
     *provider.description.lock().unwrap() = json!({"issuer": "https://id.example.org"});
     assert!(client.page(&attempt()).await.unwrap_err().to_string().contains("describes another provider"));
-    assert!(OpenId::new(settings("http://id.example.org")).is_err());
-    let nobody = OpenId::new(settings("http://127.0.0.1:9")).unwrap();
+    assert!(OpenId::new(settings("http://id.example.org"), Arc::new(SystemClock)).is_err());
+    let nobody = OpenId::new(settings("http://127.0.0.1:9"), Arc::new(SystemClock)).unwrap();
     assert_eq!(nobody.page(&attempt()).await.unwrap_err().kind(), ErrorKind::Retry);
 }

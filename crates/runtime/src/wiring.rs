@@ -107,7 +107,7 @@ pub fn broker(config: &Config) -> Result<Option<Arc<dyn Broker>>> {
 /// The provider that people sign in with besides passwords.
 pub fn identity_provider(config: &Config) -> Result<Option<Arc<dyn IdentityProvider>>> {
     let Some(settings) = config.server.openid.settings()? else { return Ok(None) };
-    Ok(Some(Arc::new(OpenId::new(settings).context("server.openid")?)))
+    Ok(Some(Arc::new(OpenId::new(settings, clock()).context("server.openid")?)))
 }
 
 /// Where workers take posts from: the broker, or the queue itself.

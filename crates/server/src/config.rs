@@ -1,7 +1,6 @@
 //! Settings of the server, checked by the binary before they come here.
 
-use crate::api::RoleGroups;
-use crate::auth::{ForwardedHeader, SignInLink};
+use crate::auth::{ForwardedHeader, RoleGroups, SignInLink};
 use crate::tls::TlsFiles;
 use domain::Network;
 use std::borrow::Cow;

@@ -24,8 +24,9 @@ mod mcp;
 mod service;
 mod tls;
 
-pub use api::{RoleGroups, document};
+pub use api::document;
 pub use app::{LivePosts, Ports};
+pub use auth::RoleGroups;
 pub use config::Config;
 pub use error::Error;
 pub use health::serve_health;

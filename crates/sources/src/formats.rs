@@ -2,12 +2,12 @@
 
 use crate::record::simple::Hint;
 use crate::record::{ColumnMapping, Format, Origin, Parsed, Rejection, exports, repair, simple, table, text_of};
-use crate::{KINDS, push, x};
+use crate::{KINDS, PUSHED, x};
 use domain::PayloadRecords;
 
 /// Every format: the simple form, those of exports, and those of the connectors.
 fn all() -> impl Iterator<Item = Format> {
-    let own = std::iter::once(simple::FORMAT).chain(exports::FORMATS).chain(push::FORMATS);
+    let own = std::iter::once(simple::FORMAT).chain(exports::FORMATS).chain(PUSHED.iter().copied());
     own.chain(KINDS.iter().flat_map(|kind| kind.formats).copied())
 }
 

@@ -44,6 +44,9 @@ pub const KINDS: &[Kind] = &[
     Kind::of::<googleplay::Settings>("googleplay"),
 ];
 
+/// The formats of calls that platforms make in their own form.
+pub(crate) const PUSHED: &[record::Format] = &push::FORMATS;
+
 pub use connector::{Check, Connector, Context, keep_running};
 pub use error::{Error, Result};
 pub use file::{FileConfig, FileSource};

@@ -124,6 +124,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/backfills": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Sources that are adding past posts, with their progress. Detection waits until they are done. */
+        get: operations["get_api_backfills"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/breakdown": {
         parameters: {
             query?: never;
@@ -211,6 +228,27 @@ export interface paths {
          *     never taken in again.
          */
         post: operations["post_api_forget"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/imports": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The files that were dropped since the server started, the newest first, with what came of each. */
+        get: operations["get_api_imports"];
+        put?: never;
+        /**
+         * Takes a file of posts, in any format of `overheard import`. It is read once it is here as a whole; `GET` tells how far
+         *     that is, and what was assumed, rejected or not used.
+         */
+        post: operations["post_api_imports"];
         delete?: never;
         options?: never;
         head?: never;
@@ -460,6 +498,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/session/link": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Signs in by the link that `overheard demo` prints: once, within ten minutes, from the same machine. */
+        post: operations["post_api_session_link"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/session/password": {
         parameters: {
             query?: never;
@@ -471,6 +526,57 @@ export interface paths {
         put?: never;
         /** Changes your own password and ends your other sessions. */
         post: operations["post_api_session_password"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/session/provider": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Begins a sign-in: sends the browser to the provider's page. */
+        get: operations["get_api_session_provider"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/session/provider/callback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Ends a sign-in: opens a session for the person whom the provider names, and shows the dashboard, or why not. */
+        get: operations["get_api_session_provider_callback"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/session/ways": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How people can sign in. Open to everyone. */
+        get: operations["get_api_session_ways"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -762,6 +868,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/push/{source}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Takes a call of a platform in its own form, for a push source with a preset. The platform proves itself by a signature
+         *     or a secret, as its documentation says. Deliveries of Amazon Data Firehose get the answer that it asks for.
+         */
+        post: operations["post_v1_push_source"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -881,6 +1007,21 @@ export interface components {
              */
             days: number;
             rule: components["schemas"]["RuleBody"];
+        };
+        /** @description The progress of one source. */
+        Backfill: {
+            /**
+             * Format: date-time
+             * @description Everything after this time was read: history is added newest first.
+             */
+            complete_from: string;
+            /**
+             * Format: double
+             * @description Share of the history that was read, from 0 to 1.
+             */
+            done: number;
+            /** @description Name of the source. */
+            source: string;
         };
         Breakdown: {
             by: components["schemas"]["Dimension"];
@@ -1069,6 +1210,29 @@ export interface components {
          * @enum {string}
          */
         FieldKind: "text" | "number" | "switch" | "list" | "secret";
+        /** @description A file that was dropped since the process started. */
+        FileImport: {
+            /** Format: date-time */
+            at: string;
+            /**
+             * Format: int64
+             * @description Bytes that were read of it, and that it has.
+             */
+            bytes: number;
+            /** Format: int64 */
+            bytes_total: number;
+            id: string;
+            /** @description What it was recognised as, what came of it, and what was assumed, rejected or not used; a line each. */
+            lines: string[];
+            name: string;
+            /**
+             * Format: int64
+             * @description Posts so far.
+             */
+            posts: number;
+            state: components["schemas"]["ImportState"];
+            who: string;
+        };
         /** @description What was deleted, or would be. */
         Forgotten: {
             /** @description Alerts and notifications of the same kind. */
@@ -1086,6 +1250,11 @@ export interface components {
             /** @description The copies of their words are cleared by the process that carries posts, within minutes. */
             traces_later: boolean;
         };
+        /**
+         * @description How far an import is.
+         * @enum {string}
+         */
+        ImportState: "waiting" | "reading" | "done" | "failed";
         IssuedToken: {
             /** @description Shown this once; only its digest is kept. */
             secret: string;
@@ -1105,6 +1274,10 @@ export interface components {
             mentions: number[];
             /** @description The value; empty if unknown. */
             name: string;
+        };
+        LinkBody: {
+            /** @description What follows `#sign-in=` in the link. */
+            secret: string;
         };
         /** @description Data of each `posts` event. */
         LiveEvent: {
@@ -1507,6 +1680,11 @@ export interface components {
          * @enum {string}
          */
         SeverityView: "low" | "medium" | "high" | "critical";
+        /** @description How people can sign in. */
+        SignInWays: {
+            /** @description The identity provider, as its button is called; null: passwords only. */
+            provider?: string | null;
+        };
         Silence: {
             alert_id: string;
             /**
@@ -2193,6 +2371,35 @@ export interface operations {
             };
         };
     };
+    get_api_backfills: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Backfill"][];
+                };
+            };
+            /** @description Error: 400 with the invalid field, 401 not authenticated, 403 role too low, 413, 429, 500, 503 */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_api_breakdown: {
         parameters: {
             query: {
@@ -2449,6 +2656,75 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Forgotten"];
+                };
+            };
+            /** @description Error: 400 with the invalid field, 401 not authenticated, 403 role too low, 413, 429, 500, 503 */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_api_imports: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FileImport"][];
+                };
+            };
+            /** @description Error: 400 with the invalid field, 401 not authenticated, 403 role too low, 413, 429, 500, 503 */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_api_imports: {
+        parameters: {
+            query: {
+                /** @description Name of the file. */
+                name: string;
+                /** @description Platform of posts that name none; X when left out. */
+                platform?: string;
+                /** @description Which column or path is which field: `text=Review,created_at=Posted`. */
+                columns?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/octet-stream": string;
+            };
+        };
+        responses: {
+            /** @description Success */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FileImport"];
                 };
             };
             /** @description Error: 400 with the invalid field, 401 not authenticated, 403 role too low, 413, 429, 500, 503 */
@@ -3367,6 +3643,39 @@ export interface operations {
             };
         };
     };
+    post_api_session_link: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LinkBody"];
+            };
+        };
+        responses: {
+            /** @description Success */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Me"];
+                };
+            };
+            /** @description Error: 400 with the invalid field, 401 not authenticated, 403 role too low, 413, 429, 500, 503 */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     post_api_session_password: {
         parameters: {
             query?: never;
@@ -3386,6 +3695,94 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Error: 400 with the invalid field, 401 not authenticated, 403 role too low, 413, 429, 500, 503 */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_api_session_provider: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success */
+            303: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error: 400 with the invalid field, 401 not authenticated, 403 role too low, 413, 429, 500, 503 */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_api_session_provider_callback: {
+        parameters: {
+            query?: {
+                code?: string | null;
+                state?: string | null;
+                /** @description Why the provider refuses. */
+                error?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success */
+            303: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error: 400 with the invalid field, 401 not authenticated, 403 role too low, 413, 429, 500, 503 */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_api_session_ways: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignInWays"];
+                };
             };
             /** @description Error: 400 with the invalid field, 401 not authenticated, 403 role too low, 413, 429, 500, 503 */
             default: {
@@ -4070,6 +4467,41 @@ export interface operations {
                      *       "rejected": 0
                      *     }
                      */
+                    "application/json": components["schemas"]["Pushed"];
+                };
+            };
+            /** @description Error: 400 with the invalid field, 401 not authenticated, 403 role too low, 413, 429, 500, 503 */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_v1_push_source: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                source: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": string;
+            };
+        };
+        responses: {
+            /** @description Success */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
                     "application/json": components["schemas"]["Pushed"];
                 };
             };

@@ -2,7 +2,6 @@
 
 use super::{deliver_by_aws, order};
 use crate::address::{checked, client};
-use crate::error::Error;
 use crate::words::{Letterhead, Template, render};
 use async_trait::async_trait;
 use aws::sns::Topic;
@@ -29,7 +28,7 @@ impl Sns {
         if !settings.endpoint.is_empty() {
             checked(&settings.endpoint, policy)?;
         }
-        let http = client(policy).map_err(Error::from)?;
+        let http = client(policy)?;
         Ok(Self { channel: channel.into(), topic: Topic::new(topic_arn, settings, http, clock)?, letterhead })
     }
 }

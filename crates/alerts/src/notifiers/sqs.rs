@@ -3,7 +3,6 @@
 use super::webhook::body;
 use super::{deliver_by_aws, order};
 use crate::address::{checked, client};
-use crate::error::Error;
 use crate::words::Letterhead;
 use async_trait::async_trait;
 use aws::sqs::Queue;
@@ -26,7 +25,7 @@ impl Sqs {
         policy: AddressPolicy,
         clock: Arc<dyn Clock>,
     ) -> Result<Self> {
-        let (url, http) = (checked(url, policy)?, client(policy).map_err(Error::from)?);
+        let (url, http) = (checked(url, policy)?, client(policy)?);
         let queue = Queue::new(&url, settings, http, clock)?.with_one_attempt();
         Ok(Self { channel: channel.into(), queue, letterhead })
     }

@@ -25,10 +25,8 @@ const CHUNK: usize = 512;
 /// In: as for `overheard analyze`. Lines of JSON may have a "sentiment" of your own (positive, negative, neutral, mixed):
 /// then both are compared with it. Every text is asked for at AWS, which charges for it; --limit keeps that small.
 /// Nothing is stored.
-///
-/// overheard compare reviews.jsonl --limit 500
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(verbatim_doc_comment, after_help = "Examples:\n  overheard compare reviews.jsonl --limit 500")]
 pub(crate) struct Args {
     /// File with texts; `-` is standard input.
     #[arg(default_value = "-")]

@@ -39,7 +39,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
     let feed = Feed::open(args.days, queue.clone(), queue.clone(), clock()).await?;
     prepare(&mut config, queue.as_ref(), feed.sample(), &folder).await?;
     say("Overheard demo: synthetic posts about three fictional companies.")?;
-    up::run_roles(config, Roles::all(), queue, Some(feed), !args.no_open).await
+    Box::pin(up::run_roles(config, Roles::all(), queue, Some(feed), !args.no_open)).await
 }
 
 async fn prepare(config: &mut Config, state: &dyn StateStore, sample: &Sample, folder: &Path) -> Result<()> {

@@ -22,7 +22,7 @@ use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// Import posts from files: JSON, CSV, Excel, Parquet, archives of X and Mastodon (`-` is standard input)
+/// Import posts from files: JSON, CSV, Excel, Parquet, archives of X and Mastodon
 ///
 /// Reads X API v2 payloads, Mastodon statuses, Bluesky records, X archives, and the simple form: one
 /// object per line with `id`, `text` and `created_at`, and optionally `username`, `user_location`,

@@ -21,7 +21,7 @@ const DATA: &str = "/tmp/overheard";
 /// Settings come from the environment (OVERHEARD__LAKE__URL, OVERHEARD__STATE__URL, ...); docs/lambda.md shows them all.
 /// Another process plays the roles listen, maintain, detect and serve.
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(verbatim_doc_comment, after_help = "Examples:\n  OVERHEARD_LAMBDA_ACTION=step overheard lambda")]
 pub(crate) struct Args {
     /// What the function does: understand, s3 or step.
     #[arg(long, env = "OVERHEARD_LAMBDA_ACTION", default_value = "understand")]

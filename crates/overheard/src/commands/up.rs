@@ -47,7 +47,7 @@ fn role_parser() -> impl clap::builder::TypedValueParser<Value = Role> {
 pub(crate) async fn run(global: &Global, args: Args) -> Result<ExitCode> {
     let config = global.load()?;
     let queue = wiring::open_queue(&config)?;
-    run_roles(config, Roles::of(args.role), queue, None, args.open).await
+    Box::pin(run_roles(config, Roles::of(args.role), queue, None, args.open)).await
 }
 
 /// Starts the services of the roles and runs until a signal. `feed`: the sample, for a demo.

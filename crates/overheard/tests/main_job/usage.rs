@@ -49,7 +49,7 @@ fn commands() -> Vec<String> {
 }
 
 /// Commands tried before there is an installation, and what their output names as the next step. `up` and `demo` create one.
-const BEFORE_ANYTHING: [(&[&str], &str); 34] = [
+const BEFORE_ANYTHING: [(&[&str], &str); 37] = [
     (&["help"], "overheard up"),
     (&["import", "nowhere.jsonl"], "file not found"),
     (&["analyze", "nowhere.txt"], "nowhere.txt"),

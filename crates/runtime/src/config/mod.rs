@@ -213,7 +213,12 @@ fn checked(layers: config::Config) -> Result<config::Config> {
     let mut values: serde_json::Value = layers.clone().try_deserialize().context("read configuration")?;
     numbers::check(&values)?;
     match secrets::name_all(&mut values) {
-        true => config::Config::try_from(&values).context("read configuration"),
+        true => {
+            // As a text: `Config::try_from` loses empty lists.
+            let text = toml::to_string(&values).context("read configuration")?;
+            let layer = config::File::from_str(&text, config::FileFormat::Toml);
+            config::Config::builder().add_source(layer).build().context("read configuration")
+        }
         false => Ok(layers),
     }
 }
@@ -287,6 +292,13 @@ mod tests {
         assert_eq!(read.len(), 1);
         let refused = settings_of([("OVERHEARD__DATA".into(), any()), ours].into_iter()).unwrap_err().to_string();
         assert!(refused.contains("OVERHEARD__DATA must be UTF-8"), "{refused}");
+    }
+
+    #[test]
+    fn a_secret_at_aws_changes_nothing_else() {
+        let config = load("[[sources]]\nkind = \"x\"\nname = \"x\"\ntoken_ssm = \"/overheard/x\"\n").unwrap();
+        assert!(config.server.openid.admins.is_empty() && config.server.openid.viewers == ["*"]);
+        assert_eq!(config.sources.connectors.len(), 1);
     }
 
     fn load(text: &str) -> Result<Config> {

@@ -29,7 +29,6 @@ mod users;
 pub(crate) use extract::{Admin, Analyst, Anyone, Body, Filtered, LARGE, Params, QUERY, Viewer, client_address};
 pub(crate) use live::LiveEvent;
 pub(crate) use provider::CALLBACK;
-pub use provider::RoleGroups;
 
 use crate::app::App;
 use crate::error::Problem;

@@ -10,10 +10,10 @@ use axum::extract::{Query, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{AppendHeaders, IntoResponse, Response};
 use axum::{Extension, Json};
-use domain::{ErrorKind, Identity, IdentityProvider, SignInAttempt};
+use domain::{ErrorKind, IdentityProvider, SignInAttempt};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use state::{AccountError, Role, new_secret};
+use state::{AccountError, new_secret};
 use std::sync::Arc;
 use utoipa::{IntoParams, ToSchema};
 
@@ -119,22 +119,4 @@ fn attempt(app: &App, secret: &str) -> SignInAttempt {
 fn see(address: &str) -> Response {
     let location: (HeaderName, String) = (header::LOCATION, address.to_owned());
     (StatusCode::SEE_OTHER, [location]).into_response()
-}
-
-/// Which groups of the provider have which role; `*` is everyone.
-#[derive(Debug, Clone, Default)]
-pub struct RoleGroups {
-    pub admins: Vec<String>,
-    pub analysts: Vec<String>,
-    pub viewers: Vec<String>,
-}
-
-impl RoleGroups {
-    /// The highest role of a person; `None`: no role.
-    fn role_of(&self, identity: &Identity) -> Option<Role> {
-        let has = |groups: &[String]| groups.iter().any(|group| group == "*" || identity.groups.contains(group));
-        [(Role::Admin, &self.admins), (Role::Analyst, &self.analysts), (Role::Viewer, &self.viewers)]
-            .into_iter()
-            .find_map(|(role, groups)| has(groups).then_some(role))
-    }
 }

@@ -22,7 +22,7 @@ use systems::{ALL, Volume};
 /// The volume is that of the last 30 days in the lake, unless --posts-per-day names another. Prices are list prices
 /// without free tiers; --prices FILE brings your own. What a platform charges for its posts is not included.
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(verbatim_doc_comment, after_help = "Examples:\n  overheard cost --posts-per-day 10000 --details")]
 pub(crate) struct Args {
     /// Posts a day, in place of those of the lake.
     #[arg(long, value_name = "N")]
