@@ -16,11 +16,11 @@ use std::process::ExitCode;
 /// examples. With 8 or more examples for every category, a classifier is trained on them; otherwise
 /// posts are compared with the descriptions.
 ///
-///   other_below = 0.3
-///   [[category]]
-///   name = "late delivery"
-///   description = "A parcel or order arrived late or not at all."
-///   examples = ["still waiting for my parcel"]
+///     other_below = 0.3
+///     [[category]]
+///     name = "late delivery"
+///     description = "A parcel or order arrived late or not at all."
+///     examples = ["still waiting for my parcel"]
 ///
 /// Set `understand.categories` to the file to use it. Categories saved in the dashboard take precedence
 /// over the file.
