@@ -3737,10 +3737,10 @@ export interface operations {
     get_api_session_provider_callback: {
         parameters: {
             query?: {
-                code?: string | null;
-                state?: string | null;
+                code?: string;
+                state?: string;
                 /** @description Why the provider refuses. */
-                error?: string | null;
+                error?: string;
             };
             header?: never;
             path?: never;

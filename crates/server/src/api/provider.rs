@@ -1,12 +1,13 @@
 //! Sign-in with an identity provider: the browser is sent to the provider's page, comes back with a code, and gets a session
 //! as after a sign-in with a password.
 
+use super::Params;
 use super::session::{open_session, set_cookie};
 use crate::app::App;
 use crate::audit::Trail;
 use crate::auth::{ATTEMPT_COOKIE, ClientAddress, cookie};
 use crate::error::Error;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{AppendHeaders, IntoResponse, Response};
 use axum::{Extension, Json};
@@ -54,6 +55,7 @@ pub(crate) async fn begin(State(app): State<Arc<App>>) -> Result<Response, Error
 }
 
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct Answer {
     code: Option<String>,
     state: Option<String>,
@@ -68,7 +70,7 @@ pub(crate) async fn finish(
     Extension(trail): Extension<Trail>,
     ClientAddress(address): ClientAddress,
     headers: HeaderMap,
-    Query(answer): Query<Answer>,
+    Params(answer): Params<Answer>,
 ) -> Result<Response, Error> {
     let provider = provider_of(&app)?;
     let sent = cookie(&headers, &app.config.cookie(ATTEMPT_COOKIE));

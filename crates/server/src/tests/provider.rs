@@ -57,6 +57,8 @@ async fn an_attempt_belongs_to_one_browser() {
         assert_eq!(location(&back), "/?sign-in=refused");
         assert!(back.headers.get(header::SET_COOKIE).is_none());
     }
+    let twice = client.send("GET", &format!("{PAGE}/callback?code=a&code=b"), &[], "").await;
+    twice.refused(400, Some("query"));
     let denied = client.send("GET", &format!("{PAGE}/callback?error=access_denied&state={state}"), &[], "").await;
     assert_eq!(location(&denied), "/?sign-in=refused");
 }
