@@ -86,11 +86,14 @@ impl Traffic {
             if known.as_ref().is_some_and(|source| source.connector != "push") {
                 continue;
             }
+            let connector = id.split(':').next().unwrap_or_default();
+            // The import of a file has ended, or will.
+            let is_file = connector == "file";
             let status = SourceStatus {
                 id: id.clone(),
-                connector: id.split(':').next().unwrap_or_default().to_owned(),
-                state: "connected".into(),
-                since: Some(self.started_at),
+                connector: connector.to_owned(),
+                state: if is_file { "imported" } else { "connected" }.into(),
+                since: (!is_file).then_some(self.started_at),
                 ..SourceStatus::default()
             };
             let status = SourceStatus {

@@ -73,7 +73,7 @@ async fn check(name: &str, bytes: &[u8], recognised: &str, posts: &[&str]) {
 const TABLE: &str =
     "id,created_at,username,text\n1,2026-10-02T08:00:00Z,eva,Grüße aus Köln 🚆\n2,2026-10-02T08:01:00Z,bo,late\n";
 const OF_TABLE: [&str; 2] = ["shop:1 eva: Grüße aus Köln 🚆", "shop:2 bo: late"];
-const WORDS: &str = "a table, 4 columns with ',' between";
+const WORDS: &str = "CSV, 4 columns, separator ','";
 
 fn utf_16(text: &str) -> Vec<u8> {
     text.encode_utf16().flat_map(u16::to_le_bytes).collect()
@@ -144,9 +144,9 @@ async fn tables_in_every_encoding_and_packing() {
         check("a", &packed(TABLE, by), &format!("a: {WORDS}, {by}"), &OF_TABLE).await;
     }
     let tabs = TABLE.replace(',', "\t");
-    check("a.tsv", tabs.as_bytes(), "a.tsv: a table, 4 columns with tabs between", &OF_TABLE).await;
+    check("a.tsv", tabs.as_bytes(), "a.tsv: CSV, 4 columns, separator tab", &OF_TABLE).await;
     let excel = format!("sep=;\r\n{}", TABLE.replace(',', ";"));
-    check("a.csv", excel.as_bytes(), "a.csv: a table, 4 columns with ';' between", &OF_TABLE).await;
+    check("a.csv", excel.as_bytes(), "a.csv: CSV, 4 columns, separator ';'", &OF_TABLE).await;
 }
 
 #[tokio::test]

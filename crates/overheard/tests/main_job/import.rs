@@ -46,9 +46,7 @@ fn an_import_tells_what_it_refused_assumed_and_did_not_use() {
     assert_eq!(told.status.code(), Some(1), "a file could not be read");
     assert!(text(&told.stderr).contains("compressed with xz"), "{}", text(&told.stderr));
     let out = text(&told.stdout);
-    for part in
-        ["a table, 4 columns with ',' between", "2 read: 1 new", "line 3: created_at", "UTC was taken", "mood (1)"]
-    {
+    for part in ["CSV, 4 columns, separator ','", "2 read: 1 new", "line 3: created_at", "UTC was taken", "mood (1)"] {
         assert!(out.contains(part), "{part}: {out}");
     }
     // The row is refused again for the same reason, and its letter stays.

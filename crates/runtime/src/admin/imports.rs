@@ -181,7 +181,7 @@ mod tests {
         let all = imports.imports();
         assert_eq!((all[1].name.as_str(), all[1].state, all[1].posts), ("ab.csv", ImportState::Done, 1));
         let lines = all[1].lines.join("\n");
-        for part in ["ab.csv: a table, 4 columns", "1 read: 1 new", "mood (1)"] {
+        for part in ["ab.csv: CSV, 4 columns", "1 read: 1 new", "mood (1)"] {
             assert!(lines.contains(part), "{lines}");
         }
         assert_eq!(

@@ -22,8 +22,8 @@ pub(super) fn recognise(wanted: Option<Format>, name: &str, start: &[u8]) -> Rec
             let (delimiter, skipped) = tables::delimiter(start);
             let header = start[skipped..].split(|byte| *byte == b'\n').next().unwrap_or_default();
             let columns = header.iter().filter(|byte| **byte == delimiter).count() + 1;
-            let delimiter = if delimiter == b'\t' { "tabs".into() } else { format!("{:?}", char::from(delimiter)) };
-            format!("a table, {columns} columns with {delimiter} between")
+            let delimiter = if delimiter == b'\t' { "tab".into() } else { format!("{:?}", char::from(delimiter)) };
+            format!("CSV, {columns} columns, separator {delimiter}")
         }
         Format::Json | Format::JsonLines => {
             let kind = if format == Format::JsonLines { "JSON lines" } else { "JSON" };
@@ -88,6 +88,6 @@ mod tests {
         for (start, wanted) in table {
             assert_eq!(tables::delimiter(start), wanted, "{}", String::from_utf8_lossy(start));
         }
-        assert_eq!(recognise(None, "a", b"sep=;\nid;text\n").words, "a table, 2 columns with ';' between");
+        assert_eq!(recognise(None, "a", b"sep=;\nid;text\n").words, "CSV, 2 columns, separator ';'");
     }
 }
