@@ -4,19 +4,20 @@
 //! Versions before `[[sources]]` had the tables `[sources.x]` and `[[sources.push]]`. They are read as sources of the kinds
 //! `x` and `push`.
 
+mod schema;
+
 use crate::secrets;
 use anyhow::{Context, Result, anyhow, bail};
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::JsonSchema;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use sources::connector::Secrets;
 use sources::push::{Preset, Rights};
 use sources::record::ColumnMapping;
 use sources::redact::{self, Redact};
 use sources::{Connector, registry};
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 /// What names of environment variables for sources begin with: `OVERHEARD__SOURCES__<NAME>__<KEY>` sets one key, and
@@ -472,34 +473,6 @@ impl Serialize for SourcesConfig {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.tables().map_err(serde::ser::Error::custom)?.serialize(serializer)
     }
-}
-
-impl JsonSchema for SourcesConfig {
-    fn schema_name() -> Cow<'static, str> {
-        "SourcesConfig".into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let mut kinds: Vec<Value> =
-            sources::KINDS.iter().map(|kind| of_kind(kind.name, kind.schema().to_value())).collect();
-        kinds.push(of_kind("push", generator.root_schema_for::<PushConfig>().to_value()));
-        json_schema!({"type": "array", "items": {"oneOf": kinds}})
-    }
-}
-
-/// The schema of a source of a kind: the keys that all have, and its own.
-fn of_kind(kind: &str, mut schema: Value) -> Value {
-    schema["properties"]["kind"] = json!({"const": kind});
-    schema["properties"]["name"] =
-        json!({"type": "string", "description": "Unique; part of every post that it brings."});
-    schema["properties"]["enabled"] = json!({"type": "boolean", "default": true});
-    schema["properties"]["redact"] = json!({"type": "array", "items": {"enum": ["email", "phone", "card"]},
-        "description": "What is taken out of its posts before they are stored."});
-    let mut required = schema["required"].as_array().cloned().unwrap_or_default();
-    required.retain(|key| key != "name");
-    required.extend(["kind".into(), "name".into()]);
-    schema["required"] = required.into();
-    schema
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The section `sources`: both forms, the environment, and what is wrong.
 
 use super::*;
+use serde_json::json;
 
 fn read(toml: &str) -> Result<SourcesConfig> {
     let value: toml::Table = toml.parse()?;
